@@ -1,0 +1,18 @@
+"""Evaluate a checkpoint, or saved predictions, on the validation set."""
+
+from src.config import parse_cli
+from src.errors import entry_point
+from src.runtime import quiet_logs
+
+
+@entry_point
+def main() -> None:
+    cfg = parse_cli(__doc__)
+    quiet_logs()
+    from src.evaluation.run import evaluate
+
+    evaluate(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
+
+from src.config import parse_cli
+from src.errors import entry_point
+from src.runtime import quiet_logs
+
+
+@entry_point
+def main() -> None:
+    cfg = parse_cli(__doc__, required=("checkpoint_path", "pred_input", "pred_output"))
+    quiet_logs()
+    from src.inference.run import infer
+
+    infer(cfg)
+
+
+if __name__ == "__main__":
+    main()

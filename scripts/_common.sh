@@ -1,0 +1,40 @@
+# Shell functions that the scripts share. Source it; it changes nothing by itself.
+
+# Root of the repository, whatever the working directory.
+repo_root() {
+    (cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+}
+
+# Print an error and leave.
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+# prepare_environment REQUIREMENTS...: a virtual environment with the requirements and the custom operators built.
+# VENV names the environment to use or make; the default is .venv in the repository. Sets PYTHON.
+prepare_environment() {
+    local root python requirement wanted stamp
+    root="$(repo_root)"
+    VENV="${VENV:-$root/.venv}"
+    PYTHON="$VENV/bin/python"
+    if [ ! -x "$PYTHON" ]; then
+        python="$(command -v python3.11 || command -v python3)" || fail "no python3 found; Python 3.11 is needed"
+        "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+            || fail "$("$python" --version 2>&1) found; MindSpore's wheel and this script need Python 3.11"
+        echo "making a virtual environment in $VENV"
+        "$python" -m venv "$VENV" || fail "could not make a virtual environment in $VENV (on Debian: python3-venv)"
+    fi
+    for requirement in "$@"; do
+        wanted="$(cat "$root/requirements.txt" "$root/$requirement" | cksum | cut -d' ' -f1)"
+        stamp="$VENV/.installed-$(basename "$requirement")-$wanted"
+        if [ ! -f "$stamp" ]; then
+            echo "installing $requirement"
+            "$PYTHON" -m pip install -q --disable-pip-version-check -r "$root/$requirement" \
+                || fail "could not install $requirement into $VENV"
+            touch "$stamp"
+        fi
+    done
+    bash "$root/scripts/build_custom.sh" || fail "the custom operators could not be built"
+    export GLOG_v="${GLOG_v:-3}"
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: lint, shell lint, the whole test suite. Makes its own environment.
+# Usage: bash scripts/run_tests.sh [PYTEST_ARGUMENTS...]      VENV=DIR uses (or makes) another environment.
+set -euo pipefail
+# shellcheck source=scripts/_common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
+cd "$(repo_root)"
+prepare_environment requirements-dev.txt
+
+"$PYTHON" -m ruff check .
+"$VENV/bin/shellcheck" -x scripts/*.sh .ci/run
+"$PYTHON" -m pytest "$@"

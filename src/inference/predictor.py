@@ -1,0 +1,110 @@
+"""A detector over many images: the network on fixed-shape batches, its outputs turned into results by other threads."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mindspore import Tensor
+
+from src.data.pipeline import EvalBatch
+from src.data.transforms import ImageSettings, prepare_image
+from src.errors import UserError
+from src.inference.results import ImagePrediction, to_prediction
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
+
+
+class Predictor:
+    """Runs `model(image, image_shape)` and gives every image's `ImagePrediction`, or None for an unreadable image.
+
+    The network runs in the calling thread. Mask pasting and run-length coding of the batch before go on meanwhile in
+    `workers` threads. How many images wait there is bounded, so memory does not grow with the number of images.
+    """
+
+    def __init__(self, model, cfg, workers: int = 0):
+        self.model = model
+        self.mask_threshold = cfg.test_cfg.rcnn.mask_thr_binary
+        self.batch_size = cfg.test_batch_size
+        self.settings = ImageSettings.from_config(cfg)
+        self.workers = workers or max(1, min(8, os.cpu_count() or 1))
+
+    def predict_batch(self, batch: EvalBatch) -> list[ImagePrediction | None]:
+        """Predictions of the batch's `count` real images, in their order."""
+        outputs = self._run(batch)
+        return [self._finish(batch, outputs, i) for i in range(batch.count)]
+
+    def predict_stream(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[object, ImagePrediction | None]]:
+        """(image id, prediction) of every real image of the batches, in their order."""
+        waiting: deque[tuple[object, Future]] = deque()
+        limit = 2 * max(self.workers, self.batch_size)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="results") as pool:
+            for batch in _read_ahead(loader):
+                outputs = self._run(batch)
+                for i in range(batch.count):
+                    waiting.append((batch.image_ids[i], pool.submit(self._finish, batch, outputs, i)))
+                while len(waiting) > limit:
+                    image_id, future = waiting.popleft()
+                    yield image_id, future.result()
+            while waiting:
+                image_id, future = waiting.popleft()
+                yield image_id, future.result()
+
+    def predict_files(self, paths: Sequence[str | Path]) -> Iterator[tuple[str, ImagePrediction | None]]:
+        """(path, prediction) of every image file, in the order of `paths`."""
+        batches = (paths[i : i + self.batch_size] for i in range(0, len(paths), self.batch_size))
+        return self.predict_stream(self._load(batch) for batch in batches)
+
+    def _run(self, batch: EvalBatch) -> tuple[np.ndarray, ...]:
+        outputs = self.model(Tensor(batch.image), Tensor(batch.image_shape.astype(np.int32)))
+        return tuple(output.asnumpy() for output in outputs)
+
+    def _finish(self, batch: EvalBatch, outputs: tuple[np.ndarray, ...], i: int) -> ImagePrediction | None:
+        if not batch.readable[i]:
+            return None
+        boxes, scores, labels, valid, masks = (output[i] for output in outputs)
+        return to_prediction(
+            boxes, scores, labels, valid, masks, batch.scale_factor[i], batch.orig_shape[i], self.mask_threshold
+        )
+
+    def _load(self, paths: Sequence[str | Path]) -> EvalBatch:
+        """A batch of `batch_size` slots; a slot without a readable image is black and marked so."""
+        size = self.batch_size
+        image = np.zeros((size, 3, self.settings.height, self.settings.width), np.float32)
+        image_shape = np.tile(np.asarray([[self.settings.height, self.settings.width]], np.int32), (size, 1))
+        scale_factor, orig_shape = np.ones((size, 2), np.float32), image_shape.copy()
+        readable = [False] * size
+        for i, path in enumerate(paths):
+            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if pixels is None:
+                continue
+            image[i], image_shape[i], scale_factor[i] = prepare_image(pixels, self.settings)
+            orig_shape[i], readable[i] = pixels.shape[:2], True
+        image_ids = [str(path) for path in paths] + [""] * (size - len(paths))
+        return EvalBatch(image, image_shape, scale_factor, orig_shape, image_ids, readable, count=len(paths))
+
+
+def find_images(path: str | Path) -> list[Path]:
+    """The image file `path`, or the png, jpg and jpeg files directly in the folder `path`, sorted by name."""
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: no such image or folder")
+    images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not images:
+        raise UserError(f"{path}: no {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files in this folder")
+    return images
+
+
+def _read_ahead(batches: Iterable[EvalBatch]) -> Iterator[EvalBatch]:
+    """The same batches, each read by another thread while the one before is in use."""
+    iterator = iter(batches)
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        upcoming = reader.submit(next, iterator, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = reader.submit(next, iterator, None)
+            yield batch

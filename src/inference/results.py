@@ -1,0 +1,93 @@
+"""What a detector says about one image, and the two JSON forms it is written in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from src.inference.paste import paste_masks
+
+UNKNOWN_CATEGORY = "unknown"
+
+
+@dataclass
+class ImagePrediction:
+    """Detections of one image, best first; N = 0 is a normal result.
+
+    height, width: the image's own size; boxes (N, 4) float32 xyxy in its pixels; labels (N,) 0-based classes;
+    scores (N,); masks: N compressed RLE `{'size': [height, width], 'counts': str}`.
+    """
+
+    height: int
+    width: int
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    masks: list[dict] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+def to_prediction(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    valid: np.ndarray,
+    masks: np.ndarray,
+    scale_factor: Sequence[float],
+    orig_shape: Sequence[int],
+    mask_threshold: float,
+) -> ImagePrediction:
+    """One image's slots of a detector's output, in pixels of the image itself.
+
+    boxes (D, 4) xyxy in pixels of the network's input, scores (D,), labels (D,), valid (D,) bool, masks (D, M, M)
+    probabilities; scale_factor (w, h) = resized / original; orig_shape (h, w).
+    """
+    height, width = (int(side) for side in orig_shape)
+    used = np.flatnonzero(valid)
+    boxes = boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
+    return ImagePrediction(
+        height,
+        width,
+        boxes,
+        labels[used].astype(np.int32),
+        scores[used].astype(np.float32),
+        paste_masks(masks[used], boxes, height, width, mask_threshold),
+    )
+
+
+def to_coco_results(prediction: ImagePrediction, image_id: int, category_ids: Sequence[int]) -> list[dict]:
+    """COCO results: one dict a detection; `category_ids[k]` is the data set's id of class k."""
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": int(category_ids[label]),
+            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            "score": float(score),
+            "segmentation": mask,
+        }
+        for (x1, y1, x2, y2), label, score, mask in _detections(prediction)
+    ]
+
+
+def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_ids: Sequence[int] | None) -> dict:
+    """The inference file's entry of one image; without `category_ids` the category id is "unknown"."""
+    predictions = [
+        {
+            "bbox": {"x_min": float(x1), "y_min": float(y1), "width": float(x2 - x1), "height": float(y2 - y1)},
+            "class": {
+                "label": int(label),
+                "category_id": UNKNOWN_CATEGORY if category_ids is None else int(category_ids[label]),
+                "name": class_names[label],
+            },
+            "mask": mask,
+            "score": float(score),
+        }
+        for (x1, y1, x2, y2), label, score, mask in _detections(prediction)
+    ]
+    return {"height": prediction.height, "width": prediction.width, "predictions": predictions}
+
+
+def _detections(prediction: ImagePrediction):
+    return zip(prediction.boxes, prediction.labels, prediction.scores, prediction.masks)

@@ -1,0 +1,216 @@
+"""Where configuration keys meet constructor arguments: `build_model(config)` and plain dicts of constructors."""
+
+from collections.abc import Callable
+
+from mindspore import nn
+
+from src.config import Config
+from src.errors import UserError
+from src.models.backbones.hrnet import HRNet, StageSettings
+from src.models.detection.anchors import AnchorSet
+from src.models.detection.assign import MaxIoUAssigner
+from src.models.detection.bbox_head import BBoxHead, DetectionSelector
+from src.models.detection.boxes import DeltaBoxCoder
+from src.models.detection.mask_head import FCNMaskHead
+from src.models.detection.mask_rcnn import MaskRCNN
+from src.models.detection.proposals import ProposalGenerator
+from src.models.detection.rpn_head import RPNHead
+from src.models.detection.sample import BalancedSampler
+from src.models.layers import NormSettings
+from src.models.necks.hrfpn import HRFPN
+from src.ops.mask_crop import MaskCrop
+from src.ops.roi_align import RoIAlign
+
+RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
+
+
+def build_model(cfg: Config) -> nn.Cell:
+    """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
+    return _choose(DETECTORS, cfg.detector, "detector")(cfg)
+
+
+def build_backbone(cfg: Config) -> nn.Cell:
+    """The backbone that `cfg.backbone.type` names. It has `out_channels` and `strides`, one entry a feature map."""
+    return _choose(BACKBONES, cfg.backbone.type, "backbone.type")(cfg.backbone)
+
+
+def build_neck(cfg: Config, backbone: nn.Cell) -> nn.Cell:
+    """The neck that `cfg.neck.type` (by default the backbone's usual one) names; its inputs must fit the backbone."""
+    name = cfg.neck.type or DEFAULT_NECKS[cfg.backbone.type]
+    build = _choose(NECKS, name, "neck.type")
+    fpn = cfg.neck.fpn
+    if tuple(fpn.in_channels) != tuple(backbone.out_channels):
+        raise UserError(
+            f"neck.fpn.in_channels {list(fpn.in_channels)} does not fit the {cfg.backbone.type} backbone, "
+            f"whose outputs have {list(backbone.out_channels)} channels (backbone.extra)"
+        )
+    _require_equal("rpn.in_channels", cfg.rpn.in_channels, "neck.fpn.out_channels", fpn.out_channels)
+    strides = cfg.rpn.anchor_generator.strides
+    _require_equal("number of rpn.anchor_generator.strides", len(strides), "neck.fpn.num_outs", fpn.num_outs)
+    return build(fpn)
+
+
+def _hrnet(backbone) -> HRNet:
+    extra = backbone.extra
+    stages = []
+    for name in ("stage1", "stage2", "stage3", "stage4"):
+        stage = getattr(extra, name)
+        if not len(stage.num_blocks) == len(stage.num_channels) == stage.num_branches:
+            raise UserError(
+                f"backbone.extra.{name}: num_branches {stage.num_branches}, num_blocks {list(stage.num_blocks)} and "
+                f"num_channels {list(stage.num_channels)} must name the same number of branches"
+            )
+        stages.append(
+            StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels))
+        )
+    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages)
+
+
+def _hrfpn(fpn) -> HRFPN:
+    return HRFPN(fpn.in_channels, fpn.out_channels, fpn.num_outs)
+
+
+def _mask_rcnn(cfg: Config) -> MaskRCNN:
+    backbone = build_backbone(cfg)
+    neck = build_neck(cfg, backbone)
+    num_classes = cfg.num_classes - 1  # the configuration counts the background
+    coder = DeltaBoxCoder(cfg.bbox_head.bbox_coder.target_means, cfg.bbox_head.bbox_coder.target_stds)
+    rpn_head = _rpn_head(cfg)
+    rcnn = cfg.train_cfg.rcnn
+    test = cfg.test_cfg.rcnn
+    return MaskRCNN(
+        backbone=backbone,
+        neck=neck,
+        rpn_head=rpn_head,
+        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal),
+        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn),
+        rcnn_assigner=_assigner(rcnn.assigner),
+        rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
+        add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
+        bbox_roi=_roi_align(cfg.roi, cfg.neck.fpn.out_channels, "roi"),
+        bbox_head=_bbox_head(cfg, coder, num_classes),
+        selector=DetectionSelector(
+            coder,
+            num_classes,
+            score_threshold=test.score_thr,
+            iou_threshold=test.iou_threshold,
+            max_per_img=test.max_per_img,
+            class_agnostic=cfg.bbox_head.reg_class_agnostic,
+        ),
+        mask_roi=_roi_align(cfg.mask_roi, cfg.neck.fpn.out_channels, "mask_roi"),
+        mask_head=_mask_head(cfg, num_classes),
+        mask_crop=MaskCrop(rcnn.mask_size),
+    )
+
+
+def _rpn_head(cfg: Config) -> RPNHead:
+    rpn, train = cfg.rpn, cfg.train_cfg.rpn
+    generator = rpn.anchor_generator
+    anchors = AnchorSet(
+        (cfg.img_height, cfg.img_width), generator.strides, generator.scales, generator.ratios
+    )
+    return RPNHead(
+        rpn.in_channels,
+        rpn.feat_channels,
+        anchors,
+        DeltaBoxCoder(rpn.bbox_coder.target_means, rpn.bbox_coder.target_stds),
+        _assigner(train.assigner),
+        _sampler(train.sampler, RPN_STREAM),
+        size_divisor=cfg.divider,
+        allowed_border=train.allowed_border,
+        cls_weight=rpn.loss_cls.loss_weight,
+        box_weight=rpn.loss_bbox.loss_weight,
+        beta=rpn.loss_bbox.beta,
+    )
+
+
+def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int) -> BBoxHead:
+    head = cfg.bbox_head
+    _require_equal("bbox_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    _require_equal("bbox_head.roi_feat_size", head.roi_feat_size, "roi.roi_layer.out_size", cfg.roi.roi_layer.out_size)
+    return BBoxHead(
+        head.in_channels,
+        head.roi_feat_size,
+        num_classes,
+        coder,
+        num_shared_convs=head.num_shared_convs,
+        conv_channels=head.conv_out_channels,
+        num_shared_fcs=head.num_shared_fcs,
+        fc_channels=head.fc_out_channels,
+        norm=_norm(head.norm_cfg),
+        class_agnostic=head.reg_class_agnostic,
+        cls_weight=head.loss_cls.loss_weight,
+        box_weight=head.loss_bbox.loss_weight,
+        beta=head.loss_bbox.beta,
+    )
+
+
+def _mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
+    head = cfg.mask_head
+    _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    mask_size = cfg.train_cfg.rcnn.mask_size
+    _require_equal("train_cfg.rcnn.mask_size", mask_size, "2 x mask_roi.roi_layer.out_size",
+                   2 * cfg.mask_roi.roi_layer.out_size)
+    return FCNMaskHead(
+        head.in_channels,
+        head.conv_out_channels,
+        num_classes,
+        num_convs=head.num_convs,
+        norm=_norm(head.norm_cfg),
+        loss_weight=head.loss_mask.loss_weight,
+    )
+
+
+def _roi_align(roi, channels: int, key: str) -> RoIAlign:
+    _require_equal(f"{key}.out_channels", roi.out_channels, "neck.fpn.out_channels", channels)
+    layer = roi.roi_layer
+    return RoIAlign(layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned)
+
+
+def _proposals(rpn_head: RPNHead, settings) -> ProposalGenerator:
+    return ProposalGenerator(
+        rpn_head.level_sizes,
+        rpn_head.coder,
+        settings.nms_pre,
+        settings.max_per_img,
+        settings.iou_threshold,
+        settings.min_bbox_size,
+    )
+
+
+def _assigner(settings) -> MaxIoUAssigner:
+    return MaxIoUAssigner(
+        settings.pos_iou_thr,
+        settings.neg_iou_thr,
+        settings.min_pos_iou,
+        settings.match_low_quality,
+        settings.ignore_iof_thr,
+    )
+
+
+def _sampler(settings, stream: int) -> BalancedSampler:
+    return BalancedSampler(settings.num, settings.pos_fraction, settings.neg_pos_ub, settings.order, stream)
+
+
+def _norm(settings, frozen: bool = False) -> NormSettings | None:
+    if settings is None:
+        return None
+    return NormSettings(momentum=settings.momentum, eps=settings.eps, frozen=frozen)
+
+
+def _choose(constructors: dict[str, Callable], name: str, key: str) -> Callable:
+    if name not in constructors:
+        raise UserError(f"{key}: '{name}' is not known; choose one of {', '.join(sorted(constructors))}")
+    return constructors[name]
+
+
+def _require_equal(key: str, value: int, other_key: str, other: int) -> None:
+    if value != other:
+        raise UserError(f"{key} is {value}, but {other_key} is {other}: they must be equal")
+
+
+DETECTORS = {"mask_rcnn": _mask_rcnn}
+BACKBONES = {"hrnet": _hrnet}
+NECKS = {"hrfpn": _hrfpn}
+DEFAULT_NECKS = {"hrnet": "hrfpn"}

@@ -1,0 +1,65 @@
+"""Anchors of all pyramid levels, in the order in which the RPN's outputs are flattened (MMDetection `AnchorGenerator`)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
+    """(len(ratios) * len(scales), 4) float32 xyxy boxes around the origin; ratio = height / width, ratios outermost."""
+    height_factor = np.sqrt(np.asarray(ratios, np.float32))
+    width_factor = np.float32(1.0) / height_factor
+    scales = np.asarray(scales, np.float32)
+    widths = (np.float32(stride) * width_factor[:, None] * scales[None, :]).reshape(-1)
+    heights = (np.float32(stride) * height_factor[:, None] * scales[None, :]).reshape(-1)
+    half = np.float32(0.5)
+    return np.stack([-half * widths, -half * heights, half * widths, half * heights], axis=-1)
+
+
+def level_anchors(
+    feature_size: tuple[int, int], stride: int, scales: Sequence[float], ratios: Sequence[float]
+) -> np.ndarray:
+    """(h * w * K, 4) float32 anchors of one level: row by row, then column by column, then the K base anchors."""
+    height, width = feature_size
+    shift_x, shift_y = np.meshgrid(
+        np.arange(width, dtype=np.float32) * stride, np.arange(height, dtype=np.float32) * stride
+    )
+    shifts = np.stack([shift_x, shift_y, shift_x, shift_y], axis=-1).reshape(-1, 1, 4)
+    return (shifts + base_anchors(stride, scales, ratios)[None]).reshape(-1, 4).astype(np.float32)
+
+
+def level_cells(feature_size: tuple[int, int], stride: int, num_base: int) -> np.ndarray:
+    """(h * w * K, 2) float32: top-left corner (y, x) in pixels of each anchor's cell; `valid_anchors` compares it."""
+    height, width = feature_size
+    y, x = np.meshgrid(np.arange(height) * stride, np.arange(width) * stride, indexing="ij")
+    cells = np.stack([y, x], axis=-1).reshape(-1, 1, 2)
+    return np.broadcast_to(cells, (height * width, num_base, 2)).reshape(-1, 2).astype(np.float32)
+
+
+class AnchorSet:
+    """All anchors for one fixed image size.
+
+    image_size: (H, W) of the padded batch in pixels, a multiple of every stride or rounded up as the network does.
+    Attributes: `level_sizes` (anchors a level), `boxes` (A, 4), `cells` (A, 2), `num_base` anchors a position.
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        strides: Sequence[int],
+        scales: Sequence[float],
+        ratios: Sequence[float],
+    ):
+        self.num_base = len(scales) * len(ratios)
+        sizes = [feature_size(image_size, stride) for stride in strides]
+        boxes = [level_anchors(size, stride, scales, ratios) for size, stride in zip(sizes, strides)]
+        self.level_sizes = tuple(len(level) for level in boxes)
+        self.boxes = np.concatenate(boxes)
+        self.cells = np.concatenate(
+            [level_cells(size, stride, self.num_base) for size, stride in zip(sizes, strides)]
+        )
+
+
+def feature_size(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Size of a pyramid level: stride-2 layers with 'same' padding round up."""
+    return -(-image_size[0] // stride), -(-image_size[1] // stride)

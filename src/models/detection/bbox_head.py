@@ -1,0 +1,164 @@
+"""Second-stage box head: class scores and box deltas for every RoI, their losses and detections.
+
+MMDetection `ConvFCBBoxHead` (Shared2FCBBoxHead by default) and `multiclass_nms`. As there, the last class is background.
+"""
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+from mindspore.common.initializer import Normal
+
+from src.losses import smooth_l1
+from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
+from src.models.layers import ConvNormAct, NormSettings, xavier_uniform
+from src.ops.nms import Nms
+
+
+class BBoxHead(nn.Cell):
+    """Shared convolutions, shared fully connected layers, then one linear layer for classes and one for deltas.
+
+    num_classes: foreground classes C; scores have C + 1 columns, background last.
+    class_agnostic: one box per RoI instead of one per class.
+    beta: smooth-L1 turning point, 0 for L1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        roi_size: int,
+        num_classes: int,
+        coder: DeltaBoxCoder,
+        num_shared_convs: int = 0,
+        conv_channels: int = 256,
+        num_shared_fcs: int = 2,
+        fc_channels: int = 1024,
+        norm: NormSettings | None = None,
+        class_agnostic: bool = False,
+        cls_weight: float = 1.0,
+        box_weight: float = 1.0,
+        beta: float = 0.0,
+    ):
+        super().__init__()
+        widths = [in_channels] + [conv_channels] * num_shared_convs
+        self.shared_convs = nn.SequentialCell(
+            [ConvNormAct(before, after, 3, norm=norm) for before, after in zip(widths, widths[1:])]
+        )
+        sizes = [widths[-1] * roi_size * roi_size] + [fc_channels] * num_shared_fcs
+        self.shared_fcs = nn.CellList(
+            [
+                nn.Dense(before, after, weight_init=xavier_uniform(before, after), bias_init="zeros")
+                for before, after in zip(sizes, sizes[1:])
+            ]
+        )
+        reg_outputs = 4 if class_agnostic else 4 * num_classes
+        self.fc_cls = nn.Dense(sizes[-1], num_classes + 1, weight_init=Normal(0.01), bias_init="zeros")
+        self.fc_reg = nn.Dense(sizes[-1], reg_outputs, weight_init=Normal(0.001), bias_init="zeros")
+        self.relu = nn.ReLU()
+        self.has_convs = num_shared_convs > 0
+        self.num_classes = num_classes
+        self.coder = coder
+        self.class_agnostic = class_agnostic
+        self.cls_weight = cls_weight
+        self.box_weight = box_weight
+        self.beta = beta
+
+    def construct(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, s, s) -> class logits (N, num_classes + 1), deltas (N, 4 * num_classes or 4)."""
+        x = self.shared_convs(roi_features) if self.has_convs else roi_features
+        x = x.reshape(x.shape[0], -1)
+        for layer in self.shared_fcs:
+            x = self.relu(layer(x))
+        return self.fc_cls(x), self.fc_reg(x)
+
+    def losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        boxes: Tensor,
+        objects: Tensor,
+        labels: Tensor,
+        is_positive: Tensor,
+        is_sampled: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Classification and box loss, both divided by the number of sampled RoIs (N rows, some of them unused).
+
+        boxes (N, 4) RoIs, objects (N, 4) their objects' boxes, labels (N,) int32 1.. = classes (used where positive),
+        is_positive and is_sampled (N,) bool.
+        """
+        weight = is_sampled.astype(mstype.float32)
+        divisor = ops.maximum(weight.sum(), 1.0)
+        background = ops.full_like(labels, self.num_classes)
+        column = ops.where(is_positive, ops.clamp(labels - 1, 0, self.num_classes - 1), background)
+        log_probability = ops.log_softmax(logits, -1)
+        picked = ops.gather_elements(log_probability, 1, column[:, None])[:, 0]
+        cls_loss = -(picked * weight).sum() / divisor
+
+        targets = self.coder.encode_where(is_positive, boxes, objects)
+        own = self._own_class(deltas, ops.minimum(column, self.num_classes - 1))
+        box_loss = smooth_l1(own, targets, self.beta) * is_positive[:, None].astype(mstype.float32)
+        return cls_loss * self.cls_weight, box_loss.sum() / divisor * self.box_weight
+
+    def _own_class(self, deltas: Tensor, column: Tensor) -> Tensor:
+        """(N, 4): the deltas of each RoI's own class."""
+        if self.class_agnostic:
+            return deltas
+        per_class = deltas.reshape(deltas.shape[0], self.num_classes, 4)
+        index = ops.broadcast_to(column[:, None, None], (deltas.shape[0], 1, 4))
+        return ops.gather_elements(per_class, 1, index)[:, 0]
+
+
+class DetectionSelector(nn.Cell):
+    """Scores and deltas of all RoIs -> the best detections of each image (MMDetection `multiclass_nms`).
+
+    Every (RoI, class) pair above `score_threshold` competes; NMS runs within each class; the best `max_per_img` stay.
+    """
+
+    def __init__(
+        self,
+        coder: DeltaBoxCoder,
+        num_classes: int,
+        score_threshold: float,
+        iou_threshold: float,
+        max_per_img: int,
+        class_agnostic: bool = False,
+    ):
+        super().__init__()
+        self.coder = coder
+        self.num_classes = num_classes
+        self.score_threshold = score_threshold
+        self.class_agnostic = class_agnostic
+        self.nms = Nms(iou_threshold, max_per_img)
+
+    def construct(
+        self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """logits (B * P, C + 1), deltas (B * P, 4 * C), proposals (B, P, 4), proposal_valid (B, P), image_shape (B, 2).
+
+        Returns boxes (B, D, 4), scores (B, D), labels (B, D) int32 0-based classes, valid (B, D), best first.
+        """
+        batch, count, classes = proposals.shape[0], proposals.shape[1], self.num_classes
+        scores = ops.softmax(logits, -1)[:, :classes].reshape(batch, count * classes)
+        boxes = self._decode(deltas, proposals, image_shape)
+        valid = ops.broadcast_to(proposal_valid[:, :, None], (batch, count, classes)).reshape(batch, -1)
+        valid = ops.logical_and(valid, scores > self.score_threshold)
+        label = ops.broadcast_to(ops.arange(0, classes).astype(mstype.int32)[None], (count, classes)).reshape(-1)
+        outputs = ((), (), (), ())
+        for b in range(batch):
+            index, keep = self.nms(boxes[b], scores[b], label, valid[b])
+            kept = (
+                ops.gather(boxes[b], index, 0) * keep[:, None].astype(boxes.dtype),
+                ops.gather(scores[b], index, 0) * keep.astype(scores.dtype),
+                ops.gather(label, index, 0) * keep.astype(mstype.int32),
+                keep,
+            )
+            outputs = tuple(before + (new,) for before, new in zip(outputs, kept))
+        return tuple(ops.stack(parts) for parts in outputs)
+
+    def _decode(self, deltas: Tensor, proposals: Tensor, image_shape: Tensor) -> Tensor:
+        """(B, P * C, 4) boxes clipped to the image, classes running fastest."""
+        batch, count, classes = proposals.shape[0], proposals.shape[1], self.num_classes
+        shape = (batch, count, classes, 4)
+        deltas = deltas.reshape(batch, count, -1, 4)
+        deltas = ops.broadcast_to(deltas, shape) if self.class_agnostic else deltas
+        references = ops.broadcast_to(proposals[:, :, None, :], shape)
+        boxes = self.coder.decode(references, deltas).reshape(batch, count * classes, 4)
+        return clip_boxes(boxes, image_shape)

@@ -1,0 +1,93 @@
+"""Box arithmetic on xyxy tensors in pixels; boxes are continuous (width = x2 - x1)."""
+
+import math
+from collections.abc import Sequence
+
+from mindspore import Tensor, nn, ops
+
+MAX_LOG_RATIO = abs(math.log(16 / 1000))
+IOU_EPS = 1e-6
+
+
+def pairwise_overlap(boxes_a: Tensor, boxes_b: Tensor, over_second: bool = False) -> Tensor:
+    """IoU of (B, N, 4) against (B, M, 4) boxes -> (B, N, M) (MMDetection `bbox_overlaps`).
+
+    over_second: divide the intersection by the area of the second box instead of the union ('iof').
+    """
+    ax1, ay1, ax2, ay2 = (boxes_a[:, :, None, k] for k in range(4))
+    bx1, by1, bx2, by2 = (boxes_b[:, None, :, k] for k in range(4))
+    width = ops.relu(ops.minimum(ax2, bx2) - ops.maximum(ax1, bx1))
+    height = ops.relu(ops.minimum(ay2, by2) - ops.maximum(ay1, by1))
+    intersection = width * height
+    area_b = (bx2 - bx1) * (by2 - by1)
+    if over_second:
+        return intersection / ops.maximum(area_b, IOU_EPS)
+    union = (ax2 - ax1) * (ay2 - ay1) + area_b - intersection
+    return intersection / ops.maximum(union, IOU_EPS)
+
+
+def take_rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of (B, N, K) named by (B, S) int32 indices -> (B, S, K); indices are clamped to [0, N)."""
+    index = ops.clamp(index, 0, table.shape[1] - 1)
+    return ops.gather_elements(table, 1, ops.broadcast_to(index[:, :, None], (*index.shape, table.shape[2])))
+
+
+def clip_boxes(boxes: Tensor, image_shape: Tensor) -> Tensor:
+    """Clip (B, N, 4) boxes to (B, 2) float image sizes (h, w)."""
+    height, width = image_shape[:, 0:1], image_shape[:, 1:2]
+    x1, y1, x2, y2 = (boxes[:, :, k] for k in range(4))
+    zero = ops.zeros_like(width)
+    clipped = [
+        ops.minimum(ops.maximum(x1, zero), width),
+        ops.minimum(ops.maximum(y1, zero), height),
+        ops.minimum(ops.maximum(x2, zero), width),
+        ops.minimum(ops.maximum(y2, zero), height),
+    ]
+    return ops.stack(clipped, -1)
+
+
+class DeltaBoxCoder(nn.Cell):
+    """Boxes as (dx, dy, dw, dh) relative to reference boxes (R-CNN; MMDetection `DeltaXYWHBBoxCoder`).
+
+    means, stds: normalisation of the four numbers. Growth in `decode` is limited to a factor of 1000 / 16.
+    """
+
+    def __init__(self, means: Sequence[float], stds: Sequence[float]):
+        super().__init__()
+        self.means = tuple(float(v) for v in means)
+        self.stds = tuple(float(v) for v in stds)
+
+    def encode(self, references: Tensor, targets: Tensor) -> Tensor:
+        """(..., 4) references and targets -> (..., 4) deltas; both need positive sides."""
+        rx1, ry1, rx2, ry2 = (references[..., k] for k in range(4))
+        tx1, ty1, tx2, ty2 = (targets[..., k] for k in range(4))
+        rw, rh = rx2 - rx1, ry2 - ry1
+        deltas = [
+            ((tx1 + tx2) * 0.5 - (rx1 + rx2) * 0.5) / rw,
+            ((ty1 + ty2) * 0.5 - (ry1 + ry2) * 0.5) / rh,
+            ops.log((tx2 - tx1) / rw),
+            ops.log((ty2 - ty1) / rh),
+        ]
+        normalised = [(delta - mean) / std for delta, mean, std in zip(deltas, self.means, self.stds)]
+        return ops.stack(normalised, -1)
+
+    def encode_where(self, wanted: Tensor, references: Tensor, targets: Tensor) -> Tensor:
+        """`encode` where `wanted` (...) is True, zeros elsewhere, whatever boxes stand there; no gradient flows."""
+        unit = ops.zeros_like(references) + Tensor([0.0, 0.0, 1.0, 1.0], references.dtype)
+        references = ops.where(wanted[..., None], references, unit)
+        targets = ops.where(wanted[..., None], targets, unit)
+        deltas = ops.stop_gradient(self.encode(references, targets))
+        return deltas * wanted[..., None].astype(deltas.dtype)
+
+    def decode(self, references: Tensor, deltas: Tensor) -> Tensor:
+        """(..., 4) references and deltas -> (..., 4) boxes, not clipped to the image."""
+        dx, dy, dw, dh = (deltas[..., k] * self.stds[k] + self.means[k] for k in range(4))
+        dw = ops.clamp(dw, -MAX_LOG_RATIO, MAX_LOG_RATIO)
+        dh = ops.clamp(dh, -MAX_LOG_RATIO, MAX_LOG_RATIO)
+        rx1, ry1, rx2, ry2 = (references[..., k] for k in range(4))
+        rw, rh = rx2 - rx1, ry2 - ry1
+        cx = (rx1 + rx2) * 0.5 + rw * dx
+        cy = (ry1 + ry2) * 0.5 + rh * dy
+        half_w = rw * ops.exp(dw) * 0.5
+        half_h = rh * ops.exp(dh) * 0.5
+        return ops.stack([cx - half_w, cy - half_h, cx + half_w, cy + half_h], -1)

@@ -1,0 +1,173 @@
+"""Mask R-CNN (He et al., 2017), wired as in MMDetection: any backbone, neck and heads; fixed shapes throughout."""
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.models.detection.assign import MaxIoUAssigner
+from src.models.detection.bbox_head import BBoxHead, DetectionSelector
+from src.models.detection.boxes import take_rows
+from src.models.detection.mask_head import FCNMaskHead
+from src.models.detection.proposals import ProposalGenerator
+from src.models.detection.rpn_head import RPNHead
+from src.models.detection.sample import BalancedSampler
+from src.ops.mask_crop import MaskCrop
+from src.ops.roi_align import RoIAlign
+
+
+class MaskRCNN(nn.Cell):
+    """Two-stage instance segmentation.
+
+    In training mode `construct` takes `train_columns` and returns the weighted losses named in `loss_names`; in
+    evaluation mode it takes (image, image_shape) and returns detections, see `detections`.
+    """
+
+    train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
+    loss_names = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", "loss_mask")
+
+    def __init__(
+        self,
+        backbone: nn.Cell,
+        neck: nn.Cell,
+        rpn_head: RPNHead,
+        train_proposals: ProposalGenerator,
+        test_proposals: ProposalGenerator,
+        rcnn_assigner: MaxIoUAssigner,
+        rcnn_sampler: BalancedSampler,
+        add_gt_as_proposals: bool,
+        bbox_roi: RoIAlign,
+        bbox_head: BBoxHead,
+        selector: DetectionSelector,
+        mask_roi: RoIAlign,
+        mask_head: FCNMaskHead,
+        mask_crop: MaskCrop,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.rpn_head = rpn_head
+        self.train_proposals = train_proposals
+        self.test_proposals = test_proposals
+        self.rcnn_assigner = rcnn_assigner
+        self.rcnn_sampler = rcnn_sampler
+        self.add_gt_as_proposals = add_gt_as_proposals
+        self.bbox_roi = bbox_roi
+        self.bbox_head = bbox_head
+        self.selector = selector
+        self.mask_roi = mask_roi
+        self.mask_head = mask_head
+        self.mask_crop = mask_crop
+        self.bbox_levels = len(bbox_roi.strides)
+        self.mask_levels = len(mask_roi.strides)
+
+    def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        if self.training:
+            return self.losses(*inputs)
+        return self.detections(*inputs)
+
+    def losses(
+        self,
+        image: Tensor,
+        image_shape: Tensor,
+        gt_boxes: Tensor,
+        gt_labels: Tensor,
+        gt_valid: Tensor,
+        gt_masks: Tensor,
+        sample_seed: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """The five losses of one batch; scalars in the order of `loss_names`.
+
+        image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; gt_boxes (B, G, 4) xyxy pixels;
+        gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, G, H, W / 8) uint8
+        packed bits; sample_seed (B,) int32.
+        """
+        shape = image_shape.astype(mstype.float32)
+        gt_crowd = gt_labels < 0
+        pyramid = self.neck(self.backbone(image))
+        logits, deltas = self.rpn_head(pyramid)
+        rpn_losses = self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_crowd, sample_seed)
+
+        proposals, _, proposal_valid = self.train_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        boxes, assigned, is_positive, is_sampled = self._sample_rois(
+            proposals, proposal_valid, gt_boxes, gt_valid, gt_crowd, sample_seed
+        )
+        gt_index = ops.clamp(assigned - 1, 0, gt_boxes.shape[1] - 1)
+        labels = ops.gather_elements(gt_labels, 1, gt_index)
+        objects = take_rows(gt_boxes, gt_index)
+
+        cls_logits, box_deltas = self._box_outputs(pyramid, boxes, is_sampled)
+        bbox_losses = self.bbox_head.losses(
+            cls_logits,
+            box_deltas,
+            boxes.reshape(-1, 4),
+            objects.reshape(-1, 4),
+            labels.reshape(-1),
+            is_positive.reshape(-1),
+            is_sampled.reshape(-1),
+        )
+        count = min(self.rcnn_sampler.max_positive, boxes.shape[1])  # positives stand in the first slots
+        mask_loss = self._mask_loss(
+            pyramid, boxes[:, :count], gt_index[:, :count], labels[:, :count], is_positive[:, :count], gt_masks
+        )
+        return (*rpn_losses, *bbox_losses, mask_loss)
+
+    def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
+        """Detections of (B, 3, H, W) images, best first; D slots an image.
+
+        Returns boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D) int32 0-based classes,
+        valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
+        """
+        shape = image_shape.astype(mstype.float32)
+        pyramid = self.neck(self.backbone(image))
+        logits, deltas = self.rpn_head(pyramid)
+        proposals, _, proposal_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        cls_logits, box_deltas = self._box_outputs(pyramid, proposals, proposal_valid)
+        boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
+        mask_logits = self.mask_head(self.mask_roi(pyramid[: self.mask_levels], as_rois(boxes, valid)))
+        masks = ops.sigmoid(self.mask_head.own_class(mask_logits, labels.reshape(-1)))
+        return boxes, scores, labels, valid, masks.reshape(*labels.shape, *masks.shape[1:])
+
+    def _box_outputs(self, pyramid: tuple[Tensor, ...], boxes: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        return self.bbox_head(self.bbox_roi(pyramid[: self.bbox_levels], as_rois(boxes, valid)))
+
+    def _sample_rois(
+        self,
+        proposals: Tensor,
+        proposal_valid: Tensor,
+        gt_boxes: Tensor,
+        gt_valid: Tensor,
+        gt_crowd: Tensor,
+        sample_seed: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Sampled RoIs (B, S, 4), their assignment (B, S), is_positive (B, S), is_sampled (B, S); positives first."""
+        assigned, _ = self.rcnn_assigner(proposals, proposal_valid, gt_boxes, gt_valid, gt_crowd)
+        boxes = proposals
+        if self.add_gt_as_proposals:
+            own = ops.broadcast_to(ops.arange(1, gt_boxes.shape[1] + 1).astype(mstype.int32)[None], gt_valid.shape)
+            own = ops.where(gt_valid, own, ops.full_like(own, -1))
+            boxes = ops.concat((gt_boxes, boxes), 1)
+            assigned = ops.concat((own, assigned), 1)
+        assigned, boxes = ops.stop_gradient(assigned), ops.stop_gradient(boxes)
+        index, is_positive, is_sampled = self.rcnn_sampler(assigned, sample_seed)
+        return take_rows(boxes, index), ops.gather_elements(assigned, 1, index), is_positive, is_sampled
+
+    def _mask_loss(
+        self,
+        pyramid: tuple[Tensor, ...],
+        boxes: Tensor,
+        gt_index: Tensor,
+        labels: Tensor,
+        is_positive: Tensor,
+        gt_masks: Tensor,
+    ) -> Tensor:
+        rois = as_rois(boxes, is_positive)
+        logits = self.mask_head(self.mask_roi(pyramid[: self.mask_levels], rois))
+        targets = ops.stop_gradient(self.mask_crop(gt_masks, rois, gt_index.reshape(-1)))
+        return self.mask_head.loss(logits, labels.reshape(-1) - 1, targets, is_positive.reshape(-1))
+
+
+def as_rois(boxes: Tensor, valid: Tensor) -> Tensor:
+    """(B, N, 4) boxes -> (B * N, 5) [batch index, x1, y1, x2, y2]; rows that are not valid get batch index -1."""
+    batch, count = valid.shape
+    image = ops.broadcast_to(ops.arange(0, batch).astype(boxes.dtype)[:, None], (batch, count))
+    image = ops.where(valid, image, ops.full_like(image, -1.0))
+    return ops.concat((image[:, :, None], boxes), 2).reshape(batch * count, 5)

@@ -1,0 +1,114 @@
+"""Region proposal network head: scores and box deltas for every anchor, and their losses (MMDetection `RPNHead`)."""
+
+from collections.abc import Sequence
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+from mindspore.common.initializer import Normal
+
+from src.losses import binary_cross_entropy, smooth_l1
+from src.models.detection.anchors import AnchorSet
+from src.models.detection.assign import MaxIoUAssigner
+from src.models.detection.boxes import DeltaBoxCoder, take_rows
+from src.models.detection.sample import BalancedSampler
+from src.models.layers import conv2d
+
+
+class RPNHead(nn.Cell):
+    """One shared 3x3 convolution and two 1x1 convolutions on every pyramid level.
+
+    anchors: `AnchorSet` of the fixed image size.
+    size_divisor: an image's own padded area is its size rounded up to this many pixels; anchors of positions outside
+        of it take no part in training.
+    allowed_border: >= 0 also leaves out anchors that reach further than this over the image's border.
+    beta: smooth-L1 turning point, 0 for L1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        feat_channels: int,
+        anchors: AnchorSet,
+        coder: DeltaBoxCoder,
+        assigner: MaxIoUAssigner,
+        sampler: BalancedSampler,
+        size_divisor: int,
+        allowed_border: float = -1,
+        cls_weight: float = 1.0,
+        box_weight: float = 1.0,
+        beta: float = 0.0,
+    ):
+        super().__init__()
+        init = Normal(0.01)
+        self.rpn_conv = conv2d(in_channels, feat_channels, 3, bias=True, weight_init=init)
+        self.rpn_cls = conv2d(feat_channels, anchors.num_base, 1, bias=True, weight_init=init)
+        self.rpn_reg = conv2d(feat_channels, anchors.num_base * 4, 1, bias=True, weight_init=init)
+        self.relu = nn.ReLU()
+        self.coder = coder
+        self.assigner = assigner
+        self.sampler = sampler
+        self.level_sizes = anchors.level_sizes
+        self.anchors = Tensor(anchors.boxes)
+        self.cells = Tensor(anchors.cells)
+        self.size_divisor = size_divisor
+        self.allowed_border = allowed_border
+        self.cls_weight = cls_weight
+        self.box_weight = box_weight
+        self.beta = beta
+
+    def construct(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Pyramid of (B, C, h, w) -> logits (B, A), deltas (B, A, 4) in anchor order."""
+        logits, deltas = (), ()
+        for feature in pyramid:
+            batch = feature.shape[0]
+            hidden = self.relu(self.rpn_conv(feature))
+            logits += (self.rpn_cls(hidden).transpose(0, 2, 3, 1).reshape(batch, -1),)
+            deltas += (self.rpn_reg(hidden).transpose(0, 2, 3, 1).reshape(batch, -1, 4),)
+        return ops.concat(logits, 1), ops.concat(deltas, 1)
+
+    def losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        image_shape: Tensor,
+        gt_boxes: Tensor,
+        gt_valid: Tensor,
+        gt_crowd: Tensor,
+        seed: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Classification and box loss, both divided by the number of all sampled anchors of the batch.
+
+        logits (B, A), deltas (B, A, 4), image_shape (B, 2) float (h, w), gt_boxes (B, G, 4), gt_valid and gt_crowd
+        (B, G) bool, seed (B,) int32. Each image counts at least one positive and one background anchor in the divisor.
+        """
+        batch = logits.shape[0]
+        anchors = ops.broadcast_to(self.anchors[None], (batch, *self.anchors.shape))
+        assigned, _ = self.assigner(anchors, self._valid_anchors(image_shape), gt_boxes, gt_valid, gt_crowd)
+        index, is_positive, is_sampled = self.sampler(ops.stop_gradient(assigned), seed)
+
+        num_positive = is_positive.astype(mstype.float32).sum(axis=1)
+        num_negative = is_sampled.astype(mstype.float32).sum(axis=1) - num_positive
+        divisor = (ops.maximum(num_positive, 1.0) + ops.maximum(num_negative, 1.0)).sum()
+
+        picked_logits = ops.gather_elements(logits, 1, index)
+        cls_loss = binary_cross_entropy(picked_logits, is_positive.astype(mstype.float32))
+        cls_loss = (cls_loss * is_sampled.astype(mstype.float32)).sum() / divisor
+
+        picked_deltas = take_rows(deltas, index)
+        objects = take_rows(gt_boxes, ops.gather_elements(assigned, 1, index) - 1)
+        targets = self.coder.encode_where(is_positive, ops.gather(self.anchors, index, 0), objects)
+        box_loss = smooth_l1(picked_deltas, targets, self.beta) * is_positive[:, :, None].astype(mstype.float32)
+        return cls_loss * self.cls_weight, box_loss.sum() / divisor * self.box_weight
+
+    def _valid_anchors(self, image_shape: Tensor) -> Tensor:
+        """(B, A) bool: the anchor's cell starts inside the image's own padded area (and the border rule holds)."""
+        padded = ops.ceil(image_shape / self.size_divisor) * self.size_divisor
+        valid = (self.cells[None] < padded[:, None, :]).all(axis=2)
+        if self.allowed_border >= 0:
+            x1, y1, x2, y2 = (self.anchors[None, :, k] for k in range(4))
+            height, width = image_shape[:, 0:1], image_shape[:, 1:2]
+            border = self.allowed_border
+            inside_min = ops.logical_and(x1 >= -border, y1 >= -border)
+            inside_max = ops.logical_and(x2 < width + border, y2 < height + border)
+            valid = ops.logical_and(valid, ops.logical_and(inside_min, inside_max))
+        return valid

@@ -1,0 +1,60 @@
+"""Choice of the boxes that the losses look at (MMDetection `RandomSampler`), with fixed shapes."""
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.models.detection.assign import BACKGROUND
+from src.models.randomness import hashed_uniform
+
+ORDERS = ("random", "in_order")
+
+
+class BalancedSampler(nn.Cell):
+    """Up to `num` boxes an image: at most `num * pos_fraction` positives, the rest background.
+
+    neg_pos_ub: at most this many background boxes for each positive one; negative means no bound.
+    order: 'random' takes candidates by hashed random numbers, 'in_order' takes them by rising index (for comparisons).
+    stream: number that separates this sampler's random numbers from others of the same seed.
+    """
+
+    def __init__(self, num: int, pos_fraction: float, neg_pos_ub: float = -1, order: str = "random", stream: int = 0):
+        super().__init__()
+        self.num = num
+        self.max_positive = int(num * pos_fraction)
+        self.neg_pos_ub = neg_pos_ub
+        self.order = order
+        self.stream = stream
+
+    def construct(self, assigned: Tensor, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sample from (B, N) assignments (-1 left out, 0 background, k object) with (B,) int32 seeds.
+
+        Returns index (B, S) int32 into N, is_positive (B, S) and is_sampled (B, S) bool, S = min(num, N). Positives
+        come first, then background, then unused slots (index 0).
+        """
+        count = assigned.shape[1]
+        slots = min(self.num, count)
+        if self.order == "in_order":
+            key = ops.broadcast_to(ops.arange(count, 0, -1).astype(mstype.float32)[None], assigned.shape)
+        else:
+            key = 1.0 - hashed_uniform(seed, count, self.stream)
+        positive, num_positive = _first_by_key(assigned > BACKGROUND, key, min(self.max_positive, count), slots)
+        room = self.num - num_positive
+        if self.neg_pos_ub >= 0:
+            bound = (ops.maximum(num_positive, 1).astype(mstype.float32) * self.neg_pos_ub).astype(mstype.int32)
+            room = ops.minimum(room, bound)
+        negative, num_negative = _first_by_key(assigned == BACKGROUND, key, slots, slots)
+        num_negative = ops.minimum(num_negative, room)
+
+        slot = ops.arange(0, slots).astype(mstype.int32)[None]
+        is_positive = slot < num_positive
+        is_sampled = slot < num_positive + num_negative
+        from_negative = ops.gather_elements(negative, 1, ops.clamp(slot - num_positive, 0, slots - 1))
+        index = ops.where(is_positive, positive, from_negative)
+        return ops.where(is_sampled, index, ops.zeros_like(index)), is_positive, is_sampled
+
+
+def _first_by_key(candidate: Tensor, key: Tensor, limit: int, slots: int) -> tuple[Tensor, Tensor]:
+    """Indices (B, slots) of the candidates with the largest keys (only the first `limit` count), and how many (B, 1)."""
+    _, index = ops.topk(ops.where(candidate, key, ops.full_like(key, -1.0)), slots)
+    found = candidate.astype(mstype.int32).sum(axis=1, keepdims=True)
+    return index.astype(mstype.int32), ops.clamp(found, 0, limit)

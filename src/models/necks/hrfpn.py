@@ -1,0 +1,44 @@
+"""HRFPN: one pyramid from HRNet's parallel maps (Sun et al., arXiv:1904.04514; MMDetection `HRFPN`)."""
+
+from collections.abc import Sequence
+
+from mindspore import Tensor, nn, ops
+
+from src.models.layers import ConvNormAct, caffe2_xavier, resize_bilinear
+
+
+class HRFPN(nn.Cell):
+    """Maps (B, in_channels[k], H / 2**k, W / 2**k) -> `num_outs` maps (B, out_channels, H / 2**k, W / 2**k).
+
+    All inputs are brought to the finest size (bilinear, align_corners False), concatenated, reduced by a biased 1x1
+    convolution, pooled by averaging, and smoothed by one 3x3 convolution a level.
+    """
+
+    def __init__(self, in_channels: Sequence[int], out_channels: int, num_outs: int):
+        super().__init__()
+        total = sum(in_channels)
+        self.reduction_conv = ConvNormAct(
+            total, out_channels, 1, activation=False, weight_init=caffe2_xavier(total)
+        )
+        self.fpn_convs = nn.CellList(
+            [
+                ConvNormAct(
+                    out_channels, out_channels, 3, activation=False, weight_init=caffe2_xavier(out_channels * 9)
+                )
+                for _ in range(num_outs)
+            ]
+        )
+        self.num_outs = num_outs
+        self.out_channels = out_channels
+
+    def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        height, width = features[0].shape[2:]
+        resized = ()
+        for feature in features:
+            resized += (resize_bilinear(feature, height, width),)
+        base = self.reduction_conv(ops.concat(resized, 1))
+        outputs = ()
+        for k in range(self.num_outs):
+            pooled = base if k == 0 else ops.avg_pool2d(base, 2**k, 2**k)
+            outputs += (self.fpn_convs[k](pooled),)
+        return outputs

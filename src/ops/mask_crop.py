@@ -1,0 +1,66 @@
+"""Training targets of the mask head: each RoI's window of its object's mask, resampled and thresholded."""
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.ops.library import device_has_custom_ops, library_path
+
+
+class MaskCrop(nn.Cell):
+    """MMDetection's `BitmapMasks.crop_and_resize`: RoIAlign (aligned, adaptive) on the 0/1 mask, then >= 0.5.
+
+    out_size: target cells a side.
+    portable: use MindSpore's own operators (always so where this project has no compiled one, as on Ascend).
+    """
+
+    def __init__(self, out_size: int, portable: bool = False):
+        super().__init__()
+        if portable or not device_has_custom_ops():
+            self.crop = _PortableMaskCrop(out_size)
+        else:
+            self.crop = _CustomMaskCrop(out_size)
+
+    def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
+        """packed_masks (B, G, H, W / 8) uint8 (numpy.packbits along rows), rois (N, 5) [image, x1, y1, x2, y2] in
+        pixels, gt_index (N,) int32 -> (N, out, out) float32 of 0 and 1. Rows with a negative image number give zeros.
+        """
+        return self.crop(packed_masks, ops.stop_gradient(rois), gt_index)
+
+
+class _CustomMaskCrop(nn.Cell):
+    """The compiled operator (mask_crop.cc, roi_align.cu); it reads the packed bits."""
+
+    def __init__(self, out_size: int):
+        super().__init__()
+
+        def target_shape(masks, rois, gt_index):
+            return [rois[0], out_size, out_size]
+
+        self.run = ops.Custom(f"{library_path()}:MaskCropForward", target_shape, mstype.float32, "aot")
+
+    def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
+        return self.run(packed_masks, rois, gt_index)
+
+
+class _PortableMaskCrop(nn.Cell):
+    """Unpack each RoI's mask and pool it with MindSpore's `ROIAlign`."""
+
+    def __init__(self, out_size: int):
+        super().__init__()
+        self.pool = ops.ROIAlign(out_size, out_size, 1.0, 0, 1)
+
+    def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
+        batch, objects, height, row_bytes = packed_masks.shape
+        count = rois.shape[0]
+        usable = rois[:, 0] >= 0
+        image = ops.where(usable, rois[:, 0], ops.zeros_like(rois[:, 0])).astype(mstype.int32)
+        rows = ops.gather(packed_masks.reshape(batch * objects, height, row_bytes), image * objects + gt_index, 0)
+        rows = rows.astype(mstype.int32)
+        bits = ()
+        for k in range(8):
+            bits += (ops.floor_mod(ops.floor_div(rows, 2 ** (7 - k)), 2),)
+        masks = ops.stack(bits, -1).reshape(count, 1, height, row_bytes * 8).astype(mstype.float32)
+        own = ops.arange(0, count).astype(rois.dtype)[:, None]
+        windows = ops.concat((own, rois[:, 1:3] - 0.5, rois[:, 3:] - 1.5), 1)
+        pooled = self.pool(masks, windows)[:, 0]
+        return ops.logical_and(pooled >= 0.5, usable[:, None, None]).astype(mstype.float32)

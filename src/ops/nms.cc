@@ -1,0 +1,70 @@
+// Greedy non-maximum suppression within groups on the CPU (mmcv's batched_nms), with early exit.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+namespace vision {
+
+struct Box {
+  float x1, y1, x2, y2, area;
+};
+
+static float overlap(const Box& a, const Box& b) {
+  const float width = std::max(0.0f, std::min(a.x2, b.x2) - std::max(a.x1, b.x1));
+  const float height = std::max(0.0f, std::min(a.y2, b.y2) - std::max(a.y1, b.y1));
+  const float intersection = width * height;
+  return intersection / (a.area + b.area - intersection);
+}
+
+}  // namespace vision
+
+// Inputs: boxes (N, 4) float32, scores (N) float32, groups (N) int32, valid (N) int32, settings [IoU threshold].
+// Outputs: index (M) int32 of the kept boxes, best first (unused slots 0), keep (M) int32.
+// Boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
+extern "C" int NmsForward(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
+  using vision::Box;
+  if (nparam != 7) return 1;
+  const float* boxes = static_cast<const float*>(params[0]);
+  const float* scores = static_cast<const float*>(params[1]);
+  const int32_t* groups = static_cast<const int32_t*>(params[2]);
+  const int32_t* valid = static_cast<const int32_t*>(params[3]);
+  const float threshold = static_cast<const float*>(params[4])[0];
+  int32_t* index = static_cast<int32_t*>(params[5]);
+  int32_t* keep = static_cast<int32_t*>(params[6]);
+  const int count = static_cast<int>(shapes[0][0]), slots = static_cast<int>(shapes[5][0]);
+  std::fill(index, index + slots, 0);
+  std::fill(keep, keep + slots, 0);
+
+  std::vector<int> order;
+  float largest = -std::numeric_limits<float>::infinity();
+  for (int i = 0; i < count; ++i) {
+    const bool comparable = scores[i] == scores[i];  // a NaN score cannot be ranked
+    if (!valid[i] || !comparable) continue;
+    order.push_back(i);
+    for (int k = 0; k < 4; ++k) largest = std::max(largest, boxes[4 * i + k]);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
+
+  std::vector<std::vector<Box>> kept_of_group;
+  int found = 0;
+  for (size_t rank = 0; rank < order.size() && found < slots; ++rank) {
+    const int i = order[rank];
+    const float shift = static_cast<float>(groups[i]) * (largest + 1.0f);
+    Box box{boxes[4 * i] + shift, boxes[4 * i + 1] + shift, boxes[4 * i + 2] + shift, boxes[4 * i + 3] + shift, 0.0f};
+    box.area = (box.x2 - box.x1) * (box.y2 - box.y1);
+    const size_t group = static_cast<size_t>(std::max(groups[i], 0));
+    if (kept_of_group.size() <= group) kept_of_group.resize(group + 1);
+    auto& rivals = kept_of_group[group];
+    const bool suppressed =
+        std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) { return vision::overlap(rival, box) > threshold; });
+    if (suppressed) continue;
+    rivals.push_back(box);
+    index[found] = i;
+    keep[found] = 1;
+    ++found;
+  }
+  return 0;
+}

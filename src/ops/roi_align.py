@@ -1,0 +1,112 @@
+"""RoIAlign over a feature pyramid: every RoI reads its own level, all levels in one call."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.ops.library import device_has_custom_ops, library_path
+
+MAX_LEVELS = 5  # the compiled operator takes this many feature maps; unused ones are placeholders
+
+
+class RoIAlign(nn.Cell):
+    """Average-pooling RoIAlign (He et al., 2017) with the level rule of FPN; mmcv's `RoIAlign` and MMDetection's
+    `SingleRoIExtractor` define the numbers.
+
+    out_size: bins a side.
+    strides: pixels a cell of each level, finest first.
+    finest_scale: a RoI of scale sqrt(w * h) goes to level floor(log2(scale / finest_scale + 1e-6)), clamped.
+    sampling_ratio: samples a bin and axis; 0 takes ceil(side / out_size).
+    aligned: half-pixel shift and fractional sizes; False is the legacy form with sides of at least one cell.
+    portable: use MindSpore's own operator (always so where this project has no compiled one, as on Ascend).
+    """
+
+    def __init__(
+        self,
+        out_size: int,
+        strides: Sequence[int],
+        finest_scale: float = 56,
+        sampling_ratio: int = 0,
+        aligned: bool = True,
+        portable: bool = False,
+    ):
+        super().__init__()
+        self.strides = tuple(strides)
+        if portable or not device_has_custom_ops():
+            self.pool = _PortableRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)
+        else:
+            self.pool = _CustomRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)
+
+    def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        """(B, C, H_l, W_l) float32 for each stride, rois (N, 5) [image, x1, y1, x2, y2] in pixels -> (N, C, out, out).
+
+        A row with a negative image number, or with corners that are not finite, gives zeros. No gradient to the RoIs.
+        """
+        return self.pool(features, ops.stop_gradient(rois))
+
+
+class _CustomRoIAlign(nn.Cell):
+    """The compiled operator (roi_align.cc, roi_align.cu)."""
+
+    def __init__(self, out_size: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int, aligned: bool):
+        super().__init__()
+        numbers = [out_size, sampling_ratio, float(aligned), finest_scale, len(strides), *strides]
+        self.settings = Tensor(np.array(numbers, np.float32))
+        self.placeholders = tuple(
+            Tensor(np.zeros((1, 1, 1, 1), np.float32)) for _ in range(MAX_LEVELS - len(strides))
+        )
+        library = library_path()
+
+        def pooled_shape(rois, settings, f0, f1, f2, f3, f4):
+            return [rois[0], f0[1], out_size, out_size]
+
+        def feature_shapes(grad, rois, settings, f0, f1, f2, f3, f4):
+            return f0, f1, f2, f3, f4
+
+        backward = ops.Custom(
+            f"{library}:RoiAlignBackward", feature_shapes, (mstype.float32,) * MAX_LEVELS, "aot"
+        )
+
+        def gradient(rois, settings, f0, f1, f2, f3, f4, out, grad):
+            grads = backward(grad, rois, settings, f0, f1, f2, f3, f4)
+            return (ops.zeros_like(rois), ops.zeros_like(settings), *grads)
+
+        self.forward = ops.Custom(
+            f"{library}:RoiAlignForward", pooled_shape, mstype.float32, "aot", bprop=gradient
+        )
+
+    def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        return self.forward(rois, self.settings, *features, *self.placeholders)
+
+
+class _PortableRoIAlign(nn.Cell):
+    """MindSpore's `ROIAlign` on every level, then the choice by level.
+
+    Its mode 1 adds one pixel to the right and bottom edges, which is taken off before; its mode 0 has a wrong gradient.
+    """
+
+    def __init__(self, out_size: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int, aligned: bool):
+        super().__init__()
+        self.levels = [ops.ROIAlign(out_size, out_size, 1.0 / stride, sampling_ratio, 1) for stride in strides]
+        self.shifts = [0.5 * stride if aligned else 0.0 for stride in strides]
+        self.finest_scale = finest_scale
+
+    def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+        level = self._level_of(rois)
+        usable = rois[:, 0] >= 0
+        boxes = ops.where(usable[:, None], rois, ops.zeros_like(rois))
+        total = None
+        for k, feature in enumerate(features):
+            own = ops.logical_and(usable, level == k).astype(feature.dtype)[:, None, None, None]
+            shift = self.shifts[k]
+            shifted = ops.concat((boxes[:, :1], boxes[:, 1:3] - shift, boxes[:, 3:] - shift - 1.0), 1)
+            pooled = self.levels[k](feature, shifted) * own
+            total = pooled if total is None else total + pooled
+        return total
+
+    def _level_of(self, rois: Tensor) -> Tensor:
+        area = ops.relu((rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2]))
+        level = ops.floor(ops.log2(ops.sqrt(area) / self.finest_scale + 1e-6))
+        return ops.clamp(level, 0, len(self.levels) - 1).astype(mstype.int32)

@@ -1,0 +1,35 @@
+"""Shared by all tests: quiet MindSpore logs, graph mode on the CPU, paths."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("GLOG_v", "3")
+
+import pytest  # noqa: E402
+
+DATA_FILES = Path(__file__).parent / "data_files"
+
+
+@pytest.fixture(scope="session")
+def data_files() -> Path:
+    """Folder of the reference arrays."""
+    return DATA_FILES
+
+
+@pytest.fixture()
+def graph_mode():
+    """MindSpore on the CPU in graph mode, whatever an earlier test has set."""
+    import mindspore as ms
+
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+    return ms
+
+
+@pytest.fixture()
+def pynative_mode():
+    """MindSpore on the CPU in PyNative mode, back to graph mode afterwards."""
+    import mindspore as ms
+
+    ms.set_context(mode=ms.PYNATIVE_MODE, device_target="CPU")
+    yield ms
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")

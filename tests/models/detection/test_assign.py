@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.models.detection.assign import MaxIoUAssigner
+
+SETTINGS = {
+    "rpn": (0.7, 0.3, 0.3, True),
+    "rcnn": (0.5, 0.5, 0.5, True),
+    "rcnn_no_low": (0.5, 0.5, 0.5, False),
+}
+
+
+def run(assigner, boxes, gt_boxes, gt_valid=None, gt_crowd=None, box_valid=None):
+    """One image; gives (assigned, best IoU) as numpy."""
+    boxes, gt_boxes = np.float32(boxes), np.float32(gt_boxes)
+    gt_valid = np.ones(len(gt_boxes), bool) if gt_valid is None else np.array(gt_valid)
+    gt_crowd = np.zeros(len(gt_boxes), bool) if gt_crowd is None else np.array(gt_crowd)
+    box_valid = np.ones(len(boxes), bool) if box_valid is None else np.array(box_valid)
+    outputs = assigner(*(Tensor(x[None]) for x in (boxes, box_valid, gt_boxes, gt_valid, gt_crowd)))
+    return [output.asnumpy()[0] for output in outputs]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_assignment_equals_mmdetection(data_files, graph_mode, name):
+    reference = np.load(data_files / "assigner.npz")
+    gt = reference[f"{name}_gt"]
+    padded = np.concatenate([gt, np.zeros((3, 4), np.float32)])
+    valid = [True] * len(gt) + [False] * 3
+    assigned, best = run(MaxIoUAssigner(*SETTINGS[name]), reference[f"{name}_priors"], padded, gt_valid=valid)
+    np.testing.assert_array_equal(assigned, reference[f"{name}_gt_inds"])
+    np.testing.assert_allclose(best, reference[f"{name}_max_overlaps"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_without_objects_every_box_is_background(data_files, graph_mode, name):
+    reference = np.load(data_files / "assigner.npz")
+    priors = reference[f"{name}_priors"]
+    assigned, _ = run(MaxIoUAssigner(*SETTINGS[name]), priors, np.zeros((4, 4)), gt_valid=[False] * 4)
+    np.testing.assert_array_equal(assigned, reference[f"{name}_empty_gt_inds"])
+
+
+def test_boxes_that_are_not_valid_are_left_out_and_do_not_set_an_objects_best_overlap(graph_mode):
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 5]]
+    assigned, _ = run(MaxIoUAssigner(0.9, 0.3, 0.3), boxes, [[0, 0, 10, 10]], box_valid=[False, True])
+    np.testing.assert_array_equal(assigned, [-1, 1])
+
+
+def test_of_two_objects_with_the_same_best_box_the_last_takes_it(graph_mode):
+    assigned, _ = run(MaxIoUAssigner(0.9, 0.3, 0.3), [[0, 0, 10, 10]], [[0, 0, 10, 6], [0, 0, 10, 5]])
+    np.testing.assert_array_equal(assigned, [2])
+
+
+def test_every_box_that_ties_for_an_objects_best_overlap_is_taken(graph_mode):
+    boxes = [[0, 0, 10, 10], [0, 10, 10, 20]]
+    assigned, _ = run(MaxIoUAssigner(0.9, 0.2, 0.3), boxes, [[0, 5, 10, 15]])
+    np.testing.assert_array_equal(assigned, [1, 1])
+
+
+def test_boxes_inside_a_crowd_are_left_out_when_asked(graph_mode):
+    boxes = [[0, 0, 4, 4], [20, 20, 30, 30]]
+    crowd = {"gt_valid": [False], "gt_crowd": [True]}
+    assigned, _ = run(MaxIoUAssigner(0.5, 0.5, 0.5, True, 0.5), boxes, [[0, 0, 10, 10]], **crowd)
+    np.testing.assert_array_equal(assigned, [-1, 0])
+    assigned, _ = run(MaxIoUAssigner(0.5, 0.5, 0.5, True, -1), boxes, [[0, 0, 10, 10]], **crowd)
+    np.testing.assert_array_equal(assigned, [0, 0])
