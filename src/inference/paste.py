@@ -1,9 +1,9 @@
-"""Mask pasting: the M x M mask of a box becomes a run-length code of the image's own size, touching the box's region only.
+"""Mask pasting: the M x M mask of a box becomes a run-length code of the image's size; only the box's region is touched.
 
-The definition is MMDetection's (`FCNMaskHead`, CPU path): every pixel centre of the region [floor(x1) - 1, ceil(x2) + 1) x
-[floor(y1) - 1, ceil(y2) + 1), clipped to the image, is looked up in the mask by bilinear interpolation with half-pixel
-centres (`grid_sample`, align_corners=False), zero outside the mask, and belongs to the object where the value reaches the
-threshold. A box of no width (height) is looked up in the middle of its mask.
+The definition is MMDetection's (`FCNMaskHead`, CPU path): every pixel centre of the region [floor(x1) - 1, ceil(x2) + 1)
+x [floor(y1) - 1, ceil(y2) + 1), clipped to the image, is looked up in the mask by bilinear interpolation with half-pixel
+centres (`grid_sample`, align_corners=False), zero outside the mask, and belongs to the object where the value reaches
+the threshold. A box of no width (height) is looked up in the middle of its mask.
 
 Bilinear interpolation is separable, so a region is two small matrix products; it is worked through in strips of columns
 that fit the processor's cache, and only the positions where the mask switches on and off are kept.
@@ -60,7 +60,9 @@ def _weights(first: int, last: int, low: np.float32, high: np.float32, size: int
     return np.nan_to_num(np.maximum(tent, 0))  # 0 / 0, a pixel centre exactly on a box of no width, belongs to nothing
 
 
-def _edges(columns: np.ndarray, rows: np.ndarray, left: int, top: int, height: int, threshold: np.float32) -> np.ndarray:
+def _edges(
+    columns: np.ndarray, rows: np.ndarray, left: int, top: int, height: int, threshold: np.float32
+) -> np.ndarray:
     """Column-major pixel positions where runs of mask pixels start and end, alternating, each column by itself."""
     region_height = rows.shape[1]
     step = max(1, STRIP_PIXELS // region_height)
@@ -77,7 +79,7 @@ def _edges(columns: np.ndarray, rows: np.ndarray, left: int, top: int, height: i
 
 def _encode(edges: np.ndarray, height: int, width: int) -> dict:
     """COCO's compressed run-length code of the runs that start and end at `edges`."""
-    touching = np.flatnonzero(edges[1:] == edges[:-1])  # a run down to the last row goes on at the top of the next column
+    touching = np.flatnonzero(edges[1:] == edges[:-1])  # a run down to the last row goes on in the next column
     edges = np.delete(edges, np.concatenate([touching, touching + 1]))
     counts = np.diff(edges, prepend=0, append=height * width)
     if len(edges) and edges[-1] == height * width:

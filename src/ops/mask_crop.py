@@ -43,15 +43,16 @@ class _CustomMaskCrop(nn.Cell):
 
 
 class _PortableMaskCrop(nn.Cell):
-    """Unpack each RoI's mask and pool it with MindSpore's `ROIAlign`."""
+    """Unpack each RoI's mask and average it by two matrix products; the framework's `ROIAlign` rounds the number of
+    adaptive samples down where the definition rounds up.
+    """
 
     def __init__(self, out_size: int):
         super().__init__()
-        self.pool = ops.ROIAlign(out_size, out_size, 1.0, 0, 1)
+        self.out_size = out_size
 
     def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
         batch, objects, height, row_bytes = packed_masks.shape
-        count = rois.shape[0]
         usable = rois[:, 0] >= 0
         image = ops.where(usable, rois[:, 0], ops.zeros_like(rois[:, 0])).astype(mstype.int32)
         rows = ops.gather(packed_masks.reshape(batch * objects, height, row_bytes), image * objects + gt_index, 0)
@@ -59,8 +60,23 @@ class _PortableMaskCrop(nn.Cell):
         bits = ()
         for k in range(8):
             bits += (ops.floor_mod(ops.floor_div(rows, 2 ** (7 - k)), 2),)
-        masks = ops.stack(bits, -1).reshape(count, 1, height, row_bytes * 8).astype(mstype.float32)
-        own = ops.arange(0, count).astype(rois.dtype)[:, None]
-        windows = ops.concat((own, rois[:, 1:3] - 0.5, rois[:, 3:] - 1.5), 1)
-        pooled = self.pool(masks, windows)[:, 0]
+        masks = ops.stack(bits, -1).reshape(rois.shape[0], height, row_bytes * 8).astype(mstype.float32)
+        vertical = _bin_weights(rois[:, 2], rois[:, 4], self.out_size, height)
+        horizontal = _bin_weights(rois[:, 1], rois[:, 3], self.out_size, row_bytes * 8)
+        pooled = ops.bmm(ops.bmm(vertical, masks), horizontal.transpose(0, 2, 1))
         return ops.logical_and(pooled >= 0.5, usable[:, None, None]).astype(mstype.float32)
+
+
+def _bin_weights(low: Tensor, high: Tensor, out_size: int, size: int) -> Tensor:
+    """(N,) edges in pixels -> (N, out_size, size): what each pixel along one axis adds to each bin's average."""
+    bin_size = (high - low) / out_size
+    grid = ops.maximum(ops.ceil(bin_size), 1.0)[:, None]
+    bins = ops.arange(0, out_size).astype(low.dtype)[None]
+    pixels = ops.arange(0, size).astype(low.dtype)[None, None]
+    total = 0.0
+    for k in range(-(-size // out_size) + 1):
+        position = low[:, None] - 0.5 + (bins + (k + 0.5) / grid) * bin_size[:, None]
+        inside = ops.logical_and(ops.logical_and(position >= -1, position <= size), grid > k)
+        nearness = ops.relu(1.0 - ops.abs(ops.clamp(position, 0, size - 1)[:, :, None] - pixels))
+        total = total + nearness * inside.astype(low.dtype)[:, :, None]
+    return total / grid[:, :, None]

@@ -8,6 +8,7 @@ from mindspore import dtype as mstype
 
 from src.ops.library import device_has_custom_ops, library_path
 
+PORTABLE_SAMPLES = 2
 MAX_LEVELS = 5  # the compiled operator takes this many feature maps; unused ones are placeholders
 
 
@@ -20,7 +21,9 @@ class RoIAlign(nn.Cell):
     finest_scale: a RoI of scale sqrt(w * h) goes to level floor(log2(scale / finest_scale + 1e-6)), clamped.
     sampling_ratio: samples a bin and axis; 0 takes ceil(side / out_size).
     aligned: half-pixel shift and fractional sizes; False is the legacy form with sides of at least one cell.
-    portable: use MindSpore's own operator (always so where this project has no compiled one, as on Ascend).
+    portable: use MindSpore's own operator (always so where this project has no compiled one, as on Ascend). It cannot
+        sample adaptively as defined (it rounds the number of samples down, to none for small RoIs), so sampling_ratio
+        0 becomes 2 there; fixed ratios agree within 1e-4.
     """
 
     def __init__(
@@ -89,20 +92,30 @@ class _PortableRoIAlign(nn.Cell):
 
     def __init__(self, out_size: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int, aligned: bool):
         super().__init__()
-        self.levels = [ops.ROIAlign(out_size, out_size, 1.0 / stride, sampling_ratio, 1) for stride in strides]
-        self.shifts = [0.5 * stride if aligned else 0.0 for stride in strides]
+        samples = sampling_ratio or PORTABLE_SAMPLES
+        self.levels = [ops.ROIAlign(out_size, out_size, 1.0 / stride, samples, 1) for stride in strides]
+        self.strides = tuple(float(stride) for stride in strides)
         self.finest_scale = finest_scale
+        self.aligned = aligned
+        self.adaptive = sampling_ratio == 0
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         level = self._level_of(rois)
         usable = rois[:, 0] >= 0
-        boxes = ops.where(usable[:, None], rois, ops.zeros_like(rois))
+        if self.adaptive and self.aligned:  # adaptive sampling takes no sample of a RoI without area
+            usable = ops.logical_and(usable, ops.logical_and(rois[:, 3] > rois[:, 1], rois[:, 4] > rois[:, 2]))
+        image = ops.where(usable, rois[:, 0], ops.zeros_like(rois[:, 0]))[:, None]
         total = None
         for k, feature in enumerate(features):
-            own = ops.logical_and(usable, level == k).astype(feature.dtype)[:, None, None, None]
-            shift = self.shifts[k]
-            shifted = ops.concat((boxes[:, :1], boxes[:, 1:3] - shift, boxes[:, 3:] - shift - 1.0), 1)
-            pooled = self.levels[k](feature, shifted) * own
+            own = ops.logical_and(usable, level == k)[:, None]
+            corner = ops.where(own, rois[:, 1:3], ops.zeros_like(rois[:, 1:3]))
+            side = ops.where(own, rois[:, 3:] - rois[:, 1:3], ops.full_like(corner, self.strides[k]))
+            if self.aligned:
+                corner = corner - 0.5 * self.strides[k]
+            else:
+                side = ops.maximum(side, self.strides[k])
+            pooled = self.levels[k](feature, ops.concat((image, corner, corner + side - 1.0), 1))
+            pooled = pooled * own[:, :, None, None].astype(feature.dtype)
             total = pooled if total is None else total + pooled
         return total
 

@@ -99,7 +99,7 @@ def test_masks_of_other_resolutions(size):
 
 
 def test_a_value_equal_to_the_threshold_belongs_to_the_object():
-    # A flat mask of 0.5 in a box twice as wide as the mask: every pixel whose neighbours lie in the mask has exactly 0.5.
+    # A flat mask of 0.5 in a box twice as wide as the mask: exactly 0.5 at pixels whose neighbours lie in the mask.
     (code,) = paste_masks(np.full((1, 4, 4), 0.5), np.asarray([[2, 1, 10, 9]]), 12, 12)
     expected = np.zeros((12, 12), bool)
     expected[2:8, 3:9] = True

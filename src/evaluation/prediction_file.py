@@ -1,0 +1,100 @@
+"""Predictions on disk: COCO results JSON, with the protocol under which they were made in a small file beside it."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from src.data.coco import CocoDataset
+from src.errors import UserError
+
+RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
+
+
+def save_predictions(path: str | Path, results: list[dict], protocol: dict | None = None) -> None:
+    """Write COCO results JSON whole or not at all; `protocol` goes into a second file, see `load_protocol`."""
+    path = Path(path)
+    text = json.dumps(results)
+    _write(path, text)
+    if protocol is not None:
+        _write(_protocol_path(path), json.dumps(protocol | {"predictions": _hash(text.encode())}, indent=1))
+
+
+def load_predictions(path: str | Path, dataset: CocoDataset) -> list[dict]:
+    """COCO results from a file; UserError, naming it, unless they are results for images and classes of `dataset`."""
+    try:
+        results = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(results, list):
+        raise UserError(f"{path}: COCO results are a list of detections, this is a {type(results).__name__}")
+    sizes = {image_id: _size(dataset, image_id) for image_id in dataset.image_ids}
+    categories = set(dataset.category_ids)
+    for number, result in enumerate(results):
+        if problem := _problem(result, sizes, categories):
+            raise UserError(f"{path}: detection {number} {problem}")
+    return results
+
+
+def load_protocol(path: str | Path) -> dict:
+    """Protocol under which the predictions of `path` were made: unknown, but for their hash, unless saved with them."""
+    digest = _hash(Path(path).read_bytes())
+    try:
+        protocol = json.loads(_protocol_path(Path(path)).read_bytes())
+    except (OSError, ValueError):
+        protocol = {}
+    if not isinstance(protocol, dict) or protocol.get("predictions") != digest:
+        protocol = {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
+    return protocol | {"predictions": digest}
+
+
+def _problem(result: object, sizes: dict[int, list[int]], categories: set[int]) -> str:
+    """What is wrong with one detection, or nothing."""
+    if not isinstance(result, dict):
+        return f"is a {type(result).__name__}, not an object"
+    if missing := [key for key in RESULT_KEYS if key not in result]:
+        return f"has no {', '.join(missing)}"
+    if not isinstance(result["image_id"], int) or result["image_id"] not in sizes:
+        return f"is of image {result['image_id']!r}, which is not in the data set"
+    if not isinstance(result["category_id"], int) or result["category_id"] not in categories:
+        return f"has category {result['category_id']!r}; the data set has {sorted(categories)}"
+    box = result["bbox"]
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)):
+        return f"has bbox {box!r}, not [x, y, width, height]"
+    if not isinstance(result["score"], int | float):
+        return f"has score {result['score']!r}, not a number"
+    mask = result["segmentation"]
+    if not (isinstance(mask, dict) and isinstance(mask.get("counts"), str)):
+        return "has a segmentation that is no compressed RLE {size, counts}"
+    if mask.get("size") != sizes[result["image_id"]]:
+        return f"has a mask of size {mask.get('size')}; its image has {sizes[result['image_id']]}"
+    return ""
+
+
+def _size(dataset: CocoDataset, image_id: int) -> list[int]:
+    image = dataset.coco.imgs[image_id]
+    return [image["height"], image["width"]]
+
+
+def _protocol_path(path: Path) -> Path:
+    return path.with_name(path.name + ".protocol")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file through a temporary one beside it, so that no reader and no kill ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

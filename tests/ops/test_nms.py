@@ -1,0 +1,82 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from mindspore import Tensor
+
+from src.ops.nms import Nms
+
+
+def run(boxes, scores, groups, valid=None, threshold=0.5, slots=100, portable=False):
+    """Indices of the kept boxes, best first."""
+    valid = np.ones(len(scores), bool) if valid is None else np.array(valid)
+    inputs = np.float32(boxes), np.float32(scores), np.int32(groups), valid
+    index, keep = Nms(threshold, slots, portable=portable)(*(Tensor(x) for x in inputs))
+    index, keep = index.asnumpy(), keep.asnumpy()
+    assert index.shape == keep.shape == (slots,)
+    assert not index[~keep].any() and not keep[keep.sum() :].any()
+    return index[keep]
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_class_wise_nms_equals_mmdetection(data_files, graph_mode, portable):
+    reference = dict(np.load(data_files / "multiclass_nms.npz"))
+    scores = reference["scores"][:, :-1]
+    classes = scores.shape[1]
+    boxes = np.repeat(reference["boxes"], classes, axis=0)
+    labels = np.tile(np.arange(classes), len(scores))
+    kept = run(boxes, scores.reshape(-1), labels, scores.reshape(-1) > 0.05, 0.5, 100, portable)
+    np.testing.assert_array_equal(kept, reference["inds"])
+    np.testing.assert_array_equal(labels[kept], reference["labels"])
+    np.testing.assert_allclose(boxes[kept], reference["dets"][:, :4])
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_kept_boxes_equal_onnxruntime(graph_mode, portable):
+    rng = np.random.RandomState(0)
+    corner = rng.rand(300, 2) * 100
+    boxes = np.concatenate([corner, corner + 5 + rng.rand(300, 2) * 40], 1).astype(np.float32)
+    scores = rng.permutation(300).astype(np.float32) / 300
+    groups = rng.randint(0, 3, 300)
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("NonMaxSuppression", ["boxes", "scores", "count", "iou"], ["kept"])
+    graph = onnx.helper.make_graph(
+        [node], "nms",
+        [value("boxes", 1, None), value("scores", 1, None), value("count", 7, None), value("iou", 1, None)],
+        [value("kept", 7, None)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)], ir_version=9)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    per_class = np.where(groups == np.arange(3)[:, None], scores, -1.0).astype(np.float32)[None]
+    kept = session.run(
+        None, {"boxes": boxes[None], "scores": per_class, "count": np.int64([300]), "iou": np.float32([0.5])}
+    )[0]
+    kept = {int(box) for _, group, box in kept if groups[box] == group}
+    ours = run(boxes, scores, groups, slots=300, portable=portable)
+    assert set(ours) == kept
+    assert (np.diff(scores[ours]) < 0).all()
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_boxes_that_are_not_valid_neither_stay_nor_suppress(graph_mode, portable):
+    boxes = [[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]]
+    kept = run(boxes, [0.9, 0.8, 0.7], [0, 0, 0], [False, True, True], slots=5, portable=portable)
+    np.testing.assert_array_equal(kept, [1, 2])
+    assert len(run(boxes, [0.9, 0.8, 0.7], [0, 0, 0], [False] * 3, slots=5, portable=portable)) == 0
+
+
+def test_groups_do_not_suppress_each_other_ties_go_to_the_lower_index_and_slots_bound_the_output(graph_mode):
+    boxes = [[0, 0, 10, 10]] * 4
+    np.testing.assert_array_equal(run(boxes, [0.5, 0.5, 0.5, 0.6], [0, 1, 0, 2]), [3, 0, 1])
+    np.testing.assert_array_equal(run(boxes, [0.5, 0.5, 0.5, 0.6], [0, 1, 0, 2], slots=2), [3, 0])
+
+
+def test_overlap_equal_to_the_threshold_stays(graph_mode):
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 5]]
+    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=0.5)) == 2
+    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=0.49)) == 1
+
+
+def test_a_score_that_is_not_a_number_is_never_kept(graph_mode):
+    kept = run([[0, 0, 5, 5], [9, 9, 20, 20]], [np.nan, 0.5], [0, 0])
+    np.testing.assert_array_equal(kept, [1])
