@@ -2,13 +2,14 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 from src.config import Config
 from src.data.coco import CocoDataset
-from src.data.pipeline import EvalLoader, build_eval_loader
+from src.data.pipeline import build_eval_loader
 from src.evaluation.coco_eval import evaluate_predictions
 from src.evaluation.detection_analysis import analyse_detections, format_analysis
 from src.evaluation.prediction_file import load_predictions, load_protocol, save_predictions
@@ -21,8 +22,8 @@ def evaluate_detector(
 ) -> dict[str, float]:
     """Box and mask metrics of `model` on every image of `dataset`, printed with their protocol.
 
-    Where `prediction_path` exists, it is evaluated instead and `model` may be None; otherwise predictions are saved there
-    if it is given. protocol: what the caller knows about the run, such as hashes of configuration and checkpoint.
+    Where `prediction_path` exists, it is evaluated instead and `model` may be None; otherwise predictions are saved
+    there if it is given. protocol: what the caller knows about the run, such as hashes of configuration and checkpoint.
     """
     if prediction_path and Path(prediction_path).exists():
         print(f"Evaluating the predictions in {prediction_path}; the network is not run.")
@@ -43,31 +44,32 @@ def evaluate_detector(
 def predict_dataset(cfg: Config, model, dataset: CocoDataset) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable."""
     loader = build_eval_loader(cfg, dataset)
-    print(f"total images num: {len(loader)}", flush=True)
+    total = len(loader)
+    print(f"total images num: {total}", flush=True)
+    predictor = Predictor(model, cfg)
     results: list[dict] = []
     unreadable = 0
     started = time.perf_counter()
-    for image_id, prediction in _with_progress(Predictor(model, cfg).predict_stream(loader), loader):
+    for image_id, prediction in _with_progress(predictor.predict_stream(loader), total):
         if prediction is None:
             unreadable += 1
         else:
             results += to_coco_results(prediction, image_id, dataset.category_ids)
-    seconds = time.perf_counter() - started
-    print(f"{len(loader)} images in {seconds:.1f} s with compilation, {unreadable} of them unreadable")
+    seconds = time.perf_counter() - started - predictor.first_run_seconds
+    print(
+        f"{seconds / max(total, 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch with "
+        f"its compilation); unreadable images: {unreadable}",
+        flush=True,
+    )
     return results
 
 
-def _with_progress(predictions, loader: EvalLoader):
+def _with_progress(predictions: Iterable, total: int) -> Iterator:
     """The predictions, with a bar on a terminal and a line every tenth of the way elsewhere."""
-    total = len(loader)
     on_terminal = sys.stderr.isatty()
-    first = None
     with tqdm(total=total, disable=not on_terminal, unit="img") as bar:
         for done, item in enumerate(predictions, start=1):
-            first = first or (done, time.perf_counter())
             yield item
             bar.update()
             if not on_terminal and done * 10 // total > (done - 1) * 10 // total:
                 print(f"{done}/{total} images", flush=True)
-    if first and total > first[0]:
-        print(f"{(time.perf_counter() - first[1]) / (total - first[0]):.3f} s per image after the first")

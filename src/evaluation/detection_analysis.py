@@ -1,7 +1,7 @@
-"""Why a detector scores as it does: precision and recall of each class at a working threshold, and the kinds of errors.
+"""Why a detector scores as it does: precision and recall of each class at a working threshold, and kinds of errors.
 
-Detections that reach the score threshold are matched to objects by box, best score first, each to the free object of its
-class with the highest IoU, if that reaches the IoU threshold. What then counts as what (after TIDE, simplified):
+Detections that reach the score threshold are matched to objects by box, best score first, each to the free object of
+its class with the highest IoU, if that reaches the IoU threshold. What then counts as what (after TIDE, simplified):
 
 - duplicate: overlaps enough with an object of its class, but a better detection has taken that object
 - localisation: best IoU with an object of its class is between 0.1 and the threshold
@@ -125,7 +125,7 @@ def _analyse_image(analysis: DetectionAnalysis, names: dict[int, str], objects: 
 
 
 def _error(own: np.ndarray, other: np.ndarray, iou_threshold: float) -> tuple[str, int]:
-    """Kind of error of a detection without a match and the object meant, from its IoUs with objects of its class, others."""
+    """Kind of error of an unmatched detection and the object meant, from IoUs with objects of its class and others."""
     best_own, best_other = own.max(initial=0), other.max(initial=0)
     if best_own >= iou_threshold:
         return "duplicate", int(own.argmax())

@@ -1,9 +1,9 @@
-"""Mask pasting: the M x M mask of a box becomes a run-length code of the image's size; only the box's region is touched.
+"""Mask pasting: the M x M mask of a box becomes a run-length code of the image's size, by way of the box's region only.
 
-The definition is MMDetection's (`FCNMaskHead`, CPU path): every pixel centre of the region [floor(x1) - 1, ceil(x2) + 1)
-x [floor(y1) - 1, ceil(y2) + 1), clipped to the image, is looked up in the mask by bilinear interpolation with half-pixel
-centres (`grid_sample`, align_corners=False), zero outside the mask, and belongs to the object where the value reaches
-the threshold. A box of no width (height) is looked up in the middle of its mask.
+The definition is MMDetection's (`FCNMaskHead`, CPU path). The pixel centres of the region [floor(x1) - 1, ceil(x2) + 1)
+x [floor(y1) - 1, ceil(y2) + 1), clipped to the image, are looked up in the mask by bilinear interpolation with
+half-pixel centres (`grid_sample`, align_corners=False), zero outside the mask; a pixel belongs to the object where the
+value reaches the threshold. A box of no width (height) is looked up in the middle of its mask.
 
 Bilinear interpolation is separable, so a region is two small matrix products; it is worked through in strips of columns
 that fit the processor's cache, and only the positions where the mask switches on and off are kept.

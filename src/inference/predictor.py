@@ -1,6 +1,7 @@
 """A detector over many images: the network on fixed-shape batches, its outputs turned into results by other threads."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,7 +31,8 @@ class Predictor:
         self.mask_threshold = cfg.test_cfg.rcnn.mask_thr_binary
         self.batch_size = cfg.test_batch_size
         self.settings = ImageSettings.from_config(cfg)
-        self.workers = workers or max(1, min(8, os.cpu_count() or 1))
+        self.workers = workers or min(8, os.cpu_count() or 1)
+        self.first_run_seconds = 0.0  # the first batch also waits for the graph to compile
 
     def predict_batch(self, batch: EvalBatch) -> list[ImagePrediction | None]:
         """Predictions of the batch's `count` real images, in their order."""
@@ -59,8 +61,11 @@ class Predictor:
         return self.predict_stream(self._load(batch) for batch in batches)
 
     def _run(self, batch: EvalBatch) -> tuple[np.ndarray, ...]:
+        started = time.perf_counter()
         outputs = self.model(Tensor(batch.image), Tensor(batch.image_shape.astype(np.int32)))
-        return tuple(output.asnumpy() for output in outputs)
+        arrays = tuple(output.asnumpy() for output in outputs)
+        self.first_run_seconds = self.first_run_seconds or time.perf_counter() - started
+        return arrays
 
     def _finish(self, batch: EvalBatch, outputs: tuple[np.ndarray, ...], i: int) -> ImagePrediction | None:
         if not batch.readable[i]:

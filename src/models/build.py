@@ -1,6 +1,6 @@
 """Where configuration keys meet constructor arguments: `build_model(config)` and plain dicts of constructors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mindspore import nn
 
@@ -76,7 +76,8 @@ def _mask_rcnn(cfg: Config) -> MaskRCNN:
     neck = build_neck(cfg, backbone)
     num_classes = cfg.num_classes - 1  # the configuration counts the background
     coder = DeltaBoxCoder(cfg.bbox_head.bbox_coder.target_means, cfg.bbox_head.bbox_coder.target_stds)
-    rpn_head = _rpn_head(cfg)
+    level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
+    rpn_head = _rpn_head(cfg, level_shapes)
     rcnn = cfg.train_cfg.rcnn
     test = cfg.test_cfg.rcnn
     return MaskRCNN(
@@ -104,12 +105,10 @@ def _mask_rcnn(cfg: Config) -> MaskRCNN:
     )
 
 
-def _rpn_head(cfg: Config) -> RPNHead:
+def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]]) -> RPNHead:
     rpn, train = cfg.rpn, cfg.train_cfg.rpn
     generator = rpn.anchor_generator
-    anchors = AnchorSet(
-        (cfg.img_height, cfg.img_width), generator.strides, generator.scales, generator.ratios
-    )
+    anchors = AnchorSet(level_shapes, generator.strides, generator.scales, generator.ratios)
     return RPNHead(
         rpn.in_channels,
         rpn.feat_channels,

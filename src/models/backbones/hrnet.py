@@ -68,6 +68,10 @@ class HRNet(nn.Cell):
         self.strides = (4, 8, 16, 32)
         self._freeze(frozen_stages)
 
+    def feature_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """(h, w) of each output for images of (H, W) pixels."""
+        return [(image_size[0] // stride, image_size[1] // stride) for stride in self.strides]
+
     def construct(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))

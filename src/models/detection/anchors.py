@@ -39,27 +39,21 @@ def level_cells(feature_size: tuple[int, int], stride: int, num_base: int) -> np
 class AnchorSet:
     """All anchors for one fixed image size.
 
-    image_size: (H, W) of the padded batch in pixels, a multiple of every stride or rounded up as the network does.
+    level_shapes: (h, w) of each pyramid level.
     Attributes: `level_sizes` (anchors a level), `boxes` (A, 4), `cells` (A, 2), `num_base` anchors a position.
     """
 
     def __init__(
         self,
-        image_size: tuple[int, int],
+        level_shapes: Sequence[tuple[int, int]],
         strides: Sequence[int],
         scales: Sequence[float],
         ratios: Sequence[float],
     ):
         self.num_base = len(scales) * len(ratios)
-        sizes = [feature_size(image_size, stride) for stride in strides]
-        boxes = [level_anchors(size, stride, scales, ratios) for size, stride in zip(sizes, strides)]
+        boxes = [level_anchors(shape, stride, scales, ratios) for shape, stride in zip(level_shapes, strides)]
         self.level_sizes = tuple(len(level) for level in boxes)
         self.boxes = np.concatenate(boxes)
         self.cells = np.concatenate(
-            [level_cells(size, stride, self.num_base) for size, stride in zip(sizes, strides)]
+            [level_cells(shape, stride, self.num_base) for shape, stride in zip(level_shapes, strides)]
         )
-
-
-def feature_size(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Size of a pyramid level: stride-2 layers with 'same' padding round up."""
-    return -(-image_size[0] // stride), -(-image_size[1] // stride)

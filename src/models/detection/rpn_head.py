@@ -49,7 +49,7 @@ class RPNHead(nn.Cell):
         self.sampler = sampler
         self.level_sizes = anchors.level_sizes
         self.anchors = Tensor(anchors.boxes)
-        self.cells = Tensor(anchors.cells)
+        self.anchor_cells = Tensor(anchors.cells)
         self.size_divisor = size_divisor
         self.allowed_border = allowed_border
         self.cls_weight = cls_weight
@@ -103,7 +103,7 @@ class RPNHead(nn.Cell):
     def _valid_anchors(self, image_shape: Tensor) -> Tensor:
         """(B, A) bool: the anchor's cell starts inside the image's own padded area (and the border rule holds)."""
         padded = ops.ceil(image_shape / self.size_divisor) * self.size_divisor
-        valid = (self.cells[None] < padded[:, None, :]).all(axis=2)
+        valid = (self.anchor_cells[None] < padded[:, None, :]).all(axis=2)
         if self.allowed_border >= 0:
             x1, y1, x2, y2 = (self.anchors[None, :, k] for k in range(4))
             height, width = image_shape[:, 0:1], image_shape[:, 1:2]

@@ -31,6 +31,11 @@ class HRFPN(nn.Cell):
         self.num_outs = num_outs
         self.out_channels = out_channels
 
+    def level_shapes(self, feature_shapes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """(h, w) of each output level for inputs of the given sizes; pooling drops an incomplete last window."""
+        height, width = feature_shapes[0]
+        return [(height // 2**k, width // 2**k) for k in range(self.num_outs)]
+
     def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         height, width = features[0].shape[2:]
         resized = ()

@@ -12,7 +12,7 @@ def test_anchors_equal_mmdetection_bit_for_bit(data_files):
 
 
 def test_level_sizes_count_every_anchor_and_cells_follow_the_same_order():
-    anchors = AnchorSet((64, 96), (8, 16), [2, 4], [0.5, 1.0])
+    anchors = AnchorSet([(8, 12), (4, 6)], (8, 16), [2, 4], [0.5, 1.0])
     assert anchors.level_sizes == (8 * 12 * 4, 4 * 6 * 4)
     assert anchors.boxes.shape == (sum(anchors.level_sizes), 4)
     centre = (anchors.boxes[:, :2] + anchors.boxes[:, 2:]) / 2

@@ -1,0 +1,180 @@
+"""Overlays: masks, boxes, class names and scores drawn on the image, from the JSON that infer.py writes."""
+
+import colorsys
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from src.errors import UserError
+
+MASK_OPACITY = 0.45
+SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
+GOLDEN_RATIO = 0.618034
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+Plate = tuple[int, int, int, int]  # left, top, right, bottom of a label's background
+
+
+def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold: float = 0.3) -> np.ndarray:
+    """The image (H, W, 3) uint8 BGR with its predictions of at least `score_threshold`, one colour each.
+
+    predictions: `predictions` of the image's entry in the inference JSON. An image whose longer side is below 384
+    pixels is enlarged by a whole factor.
+    """
+    shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
+    zoom = max(1, math.ceil(SMALLEST_SIDE / max(image.shape[:2])))
+    canvas = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    thickness = max(1, round(max(canvas.shape[:2]) / 600))
+    colours = [instance_colour(k) for k in range(len(shown))]
+    for k in np.argsort([-int(coco_mask.area(one["mask"])) for one in shown], kind="stable"):  # small ones on top
+        _draw_mask(canvas, shown[k]["mask"], colours[k], zoom, thickness)
+    for one, colour in zip(shown, colours):
+        cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
+    font = _label_font(canvas)
+    texts = [f"{one['class']['name']} {one['score']:.2f}" for one in shown]
+    plates: list[Plate] = []  # best first: it chooses its place first and is drawn last
+    for one, text in zip(shown, texts):
+        plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), font, plates))
+    for text, plate, colour in reversed(list(zip(texts, plates, colours))):
+        _draw_label(canvas, text, plate, font, colour)
+    return canvas
+
+
+def instance_colour(index: int) -> tuple[int, int, int]:
+    """BGR of the index-th instance: golden-ratio steps around the hue circle, so that any few in a row lie far apart."""
+    saturation, value = (0.95, 0.7)[index // 8 % 2], (1.0, 0.85)[index % 2]
+    red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, saturation, value)
+    return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def draw_prediction_file(
+    pred_file: str | Path, out_dir: str | Path, score_threshold: float
+) -> tuple[list[Path], list[str]]:
+    """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
+
+    Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
+    """
+    entries = load_inference_json(pred_file)
+    out_dir = Path(out_dir)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out_dir}: cannot be made a folder ({error.strerror})") from error
+    written, problems = [], []
+    for image_path, name in zip(entries, overlay_names(list(entries))):
+        entry = entries[image_path]
+        image = cv2.imread(image_path, cv2.IMREAD_COLOR)
+        if image is None:
+            problems.append(f"{image_path}: no readable image")
+        elif image.shape[:2] != (entry["height"], entry["width"]):
+            problems.append(
+                f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
+            )
+        elif not cv2.imwrite(str(out_dir / name), draw_overlay(image, entry["predictions"], score_threshold)):
+            raise UserError(f"{out_dir / name}: cannot be written")
+        else:
+            written.append(out_dir / name)
+            print(out_dir / name, flush=True)
+    return written, problems
+
+
+def load_inference_json(path: str | Path) -> dict[str, dict]:
+    """Image path -> entry, checked as far as drawing needs it; UserError naming the file and the image otherwise."""
+    try:
+        entries = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
+    for image_path, entry in entries.items():
+        try:
+            size = [int(entry["height"]), int(entry["width"])]
+            for one in entry["predictions"]:
+                float(one["score"]), str(one["class"]["name"])
+                [float(one["bbox"][key]) for key in ("x_min", "y_min", "width", "height")]
+                if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
+                    raise ValueError(f"a mask is no RLE of the image's size {size}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: {image_path}: not the structure infer.py writes ({error!r})") from error
+    return entries
+
+
+def overlay_names(image_paths: Sequence[str]) -> list[str]:
+    """A file name for each image's overlay, all different whatever folders the images come from."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in map(Path, image_paths):
+        suffix = ".jpg" if path.suffix.lower() in (".jpg", ".jpeg") else ".png"
+        stem, number = f"{path.stem}_pred", 1
+        while stem.lower() in taken:  # some file systems do not tell upper from lower case
+            number += 1
+            stem = f"{path.stem}_pred_{number}"
+        taken.add(stem.lower())
+        names.append(stem + suffix)
+    return names
+
+
+def _corners(box: dict, zoom: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    left, top = round(box["x_min"] * zoom), round(box["y_min"] * zoom)
+    return (left, top), (left + round(box["width"] * zoom), top + round(box["height"] * zoom))
+
+
+def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoom: int, thickness: int) -> None:
+    """Blend one mask and draw its contour, within the rows and columns that it reaches."""
+    left, top, width, height = (int(side) for side in coco_mask.toBbox(mask))
+    if width == 0 or height == 0:
+        return
+    inside = coco_mask.decode(mask)[top : top + height, left : left + width]
+    inside = cv2.resize(inside, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    region = canvas[top * zoom : (top + height) * zoom, left * zoom : (left + width) * zoom]
+    blended = cv2.addWeighted(region, 1 - MASK_OPACITY, np.full_like(region, colour), MASK_OPACITY, 0)
+    np.copyto(region, blended, where=inside[:, :, None].astype(bool))
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA, offset=(left * zoom, top * zoom))
+
+
+def _label_font(canvas: np.ndarray) -> tuple[float, int]:
+    """Scale and stroke width of label text: about a hundred characters across the image, never too small to read."""
+    scale = min(2.0, max(0.4, max(canvas.shape[:2]) / 1400))
+    return scale, max(1, round(scale * 1.5))
+
+
+def _place_label(
+    canvas: np.ndarray,
+    text: str,
+    corners: tuple[tuple[int, int], tuple[int, int]],
+    font: tuple[float, int],
+    occupied: list[Plate],
+) -> Plate:
+    """Above the box, inside at its top, inside at its bottom or below: the first that hits no label, within the image."""
+    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, *font)
+    plate_width, plate_height = text_width + 4, text_height + baseline + 2
+    (left, top), (_, bottom) = corners
+    room = canvas.shape[0] - plate_height
+    left = max(min(left, canvas.shape[1] - plate_width), 0)
+    tops = [max(min(place, room), 0) for place in (top - plate_height, top, bottom - plate_height, bottom)]
+    plates = [(left, place, left + plate_width, place + plate_height) for place in tops]
+    return next((one for one in plates if not any(_overlap(one, other) for other in occupied)), plates[0])
+
+
+def _draw_label(
+    canvas: np.ndarray, text: str, plate: Plate, font: tuple[float, int], colour: tuple[int, int, int]
+) -> None:
+    """Black or white text, whichever reads better, on a plate in the instance's colour."""
+    scale, stroke = font
+    blue, green, red = colour
+    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else (255, 255, 255)
+    (_, text_height), _ = cv2.getTextSize(text, FONT, scale, stroke)
+    cv2.rectangle(canvas, plate[:2], plate[2:], colour, cv2.FILLED)
+    cv2.putText(canvas, text, (plate[0] + 2, plate[1] + text_height + 1), FONT, scale, ink, stroke, cv2.LINE_AA)
+
+
+def _overlap(one: Plate, other: Plate) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
