@@ -46,7 +46,7 @@ def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold
 
 
 def instance_colour(index: int) -> tuple[int, int, int]:
-    """BGR of the index-th instance: golden-ratio steps around the hue circle, so that any few in a row lie far apart."""
+    """BGR of the index-th instance: golden-ratio steps around the hue circle, so any few in a row are far apart."""
     saturation, value = (0.95, 0.7)[index // 8 % 2], (1.0, 0.85)[index % 2]
     red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, saturation, value)
     return round(blue * 255), round(green * 255), round(red * 255)
@@ -153,7 +153,7 @@ def _place_label(
     font: tuple[float, int],
     occupied: list[Plate],
 ) -> Plate:
-    """Above the box, inside at its top, inside at its bottom or below: the first that hits no label, within the image."""
+    """Above the box, inside at its top, inside at its bottom or below: the first place that no label takes."""
     (text_width, text_height), baseline = cv2.getTextSize(text, FONT, *font)
     plate_width, plate_height = text_width + 4, text_height + baseline + 2
     (left, top), (_, bottom) = corners

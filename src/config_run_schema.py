@@ -1,0 +1,109 @@
+"""Configuration keys of runs: optimisation, data, images, outputs, devices. `Config` joins them with the model's."""
+
+from dataclasses import dataclass
+
+from src.config_schema import ModelKeys, key
+
+NOT_BUILT = "this build has nothing behind it yet"
+
+
+@dataclass
+class OptimizerKeys:
+    opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam"))
+    lr: float = key(0.02, "base learning rate", low=1e-12)
+    min_lr: float = key(1e-7, "last learning rate of the cosine schedule", low=0)
+    momentum: float = key(0.9, "momentum", low=0, high=1)
+    weight_decay: float = key(1e-4, "weight decay", low=0)
+    norm_bias_decay: bool = key(True, "weight decay also on normalisation layers and biases")
+    warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
+    warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
+    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine"))
+    lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
+    grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)
+    accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1)
+    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6)
+
+
+@dataclass
+class RunKeys:
+    seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0)
+    epoch_size: int = key(12, "epochs", low=1)
+    max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0)
+    batch_size: int = key(2, "training images a step and device", low=1)
+    test_batch_size: int = key(1, "images a step in evaluation", low=1)
+    run_eval: bool = key(True, "evaluate while training")
+    eval_every: int = key(1, "epochs between evaluations", low=1)
+    log_every: int = key(100, "steps between log lines", low=1)
+    save_every: int = key(100, "steps between checkpoints", low=1)
+    keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1)
+    keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1)
+    pre_trained: str = key("", "checkpoint to start from")
+    finetune: bool = key(False, "class layers of another shape in pre_trained are left out")
+    resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
+    train_outputs: str = key("./outputs", "folder of all experiments")
+    brief: str = key("run", "short name of the experiment")
+    enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
+    datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
+    enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
+
+
+@dataclass
+class DeviceKeys:
+    device_target: str = key("GPU", "device", choices=("CPU", "GPU", "Ascend"))
+    mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
+    run_distribute: bool = key(False, "one process a device, started by mpirun or msrun")
+    device_id: int = key(0, "device of a single run", low=0)
+    device_num: int = key(1, "devices; the launcher sets it", low=1)
+    rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
+
+
+@dataclass
+class PathKeys:
+    checkpoint_path: str = key("", "checkpoint to evaluate or to run")
+    prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
+    pred_input: str = key("", "image or folder of images to run on")
+    pred_output: str = key("", "JSON file for the predictions")
+    infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
+    enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
+    data_url: str = key("", "ModelArts: where the data lies")
+    train_url: str = key("", "ModelArts: where the outputs go")
+    data_path: str = key("/cache/data", "ModelArts: local folder of the data")
+    output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
+    load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
+
+
+@dataclass
+class DataKeys:
+    train_dataset: str = key("", "folder of the training images")
+    val_dataset: str = key("", "folder of the validation images")
+    train_data_type: str = key("coco", "format of the training data", choices=("coco",), why_only=NOT_BUILT)
+    val_data_type: str = key("coco", "format of the validation data", choices=("coco",), why_only=NOT_BUILT)
+    train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
+    train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
+    filter_empty_gt: bool = key(True, "leave images without objects out of training")
+    coco_classes: list[str] = key(["background"], "'background', then the class names of the label file")
+    num_classes: int = key(81, "classes with the background", low=2)
+    num_gts: int = key(100, "most objects of a training image", low=1)
+    num_parallel_workers: int = key(1, "workers that read and prepare images", low=1)
+    python_multiprocessing: bool = key(False, "workers are processes instead of threads")
+
+
+@dataclass
+class ImageKeys:
+    img_width: int = key(1024, "width of the network's input in pixels", low=8)
+    img_height: int = key(1024, "height of the network's input in pixels", low=8)
+    divider: int = key(32, "img_width and img_height must be multiples of this", low=1)
+    mask_divider: float = key(1.0, "downscaling of the ground-truth masks", choices=(1.0,),
+                              why_only="masks are kept whole, bit-packed")
+    img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
+    img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
+    to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
+    keep_ratio: bool = key(True, "resize without distortion and pad")
+    flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
+    expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)
+
+
+@dataclass
+class Config(ImageKeys, DataKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
+    """All keys. A loaded configuration is an instance whose values have been checked."""

@@ -1,0 +1,238 @@
+"""Every configuration key: its default, its meaning, and what values it may take. Attribute names are the YAML keys."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def key(default: Any, text: str, choices: tuple = (), low: float | None = None, high: float | None = None,
+        length: int | None = None, why_only: str = ""):
+    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `why_only`
+    explains why `choices` holds a single value.
+    """
+    metadata = {"help": text, "choices": choices, "low": low, "high": high, "length": length, "why_only": why_only}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def section(kind: type):
+    """A nested mapping of keys."""
+    return field(default_factory=kind)
+
+
+@dataclass
+class NormCfg:
+    type: str = key("BN", "normalisation layer", choices=("BN",))
+    momentum: float = key(0.1, "share of the new value in the running statistics (PyTorch's sense)", low=0, high=1)
+    eps: float = key(1e-5, "added to the variance", low=0)
+
+
+@dataclass
+class HRNetStage:
+    num_modules: int = key(1, "high-resolution modules in the stage", low=1)
+    num_branches: int = key(1, "parallel branches", low=1)
+    block: str = key("BASIC", "residual block", choices=("BASIC", "BOTTLENECK"))
+    num_blocks: list[int] = key([4], "residual blocks on each branch", low=1)
+    num_channels: list[int] = key([64], "channels of each branch before the block's expansion", low=1)
+
+
+@dataclass
+class HRNetExtra:
+    stage1: HRNetStage = section(HRNetStage)
+    stage2: HRNetStage = section(HRNetStage)
+    stage3: HRNetStage = section(HRNetStage)
+    stage4: HRNetStage = section(HRNetStage)
+
+
+@dataclass
+class Backbone:
+    type: str = key("hrnet", "backbone network", choices=("hrnet",))
+    extra: HRNetExtra = section(HRNetExtra)
+    norm_cfg: NormCfg = section(NormCfg)
+    norm_eval: bool = key(True, "normalise with the running statistics in training too")
+    frozen_stages: int = key(-1, "stages that do not learn: -1 none, 0 the stem, k the stem and stages 1..k", low=-1,
+                             high=4)
+    pretrained: str = key("", "checkpoint with weights for the backbone alone")
+
+
+@dataclass
+class FPNCfg:
+    in_channels: list[int] = key([32, 64, 128, 256], "channels of the backbone's outputs", low=1)
+    out_channels: int = key(256, "channels of every pyramid level", low=1)
+    num_outs: int = key(5, "pyramid levels", low=1, high=8)
+
+
+@dataclass
+class Neck:
+    type: str = key("", "neck; empty takes the backbone's usual one", choices=("", "hrfpn"))
+    fpn: FPNCfg = section(FPNCfg)
+
+
+@dataclass
+class BoxCoderCfg:
+    target_means: list[float] = key([0.0, 0.0, 0.0, 0.0], "means of the box deltas", length=4)
+    target_stds: list[float] = key([1.0, 1.0, 1.0, 1.0], "standard deviations of the box deltas", length=4, low=1e-6)
+
+
+@dataclass
+class LossWeight:
+    loss_weight: float = key(1.0, "factor of this loss", low=0)
+
+
+@dataclass
+class BoxLoss(LossWeight):
+    beta: float = key(0.0, "smooth-L1 turning point; 0 is L1", low=0)
+
+
+@dataclass
+class AnchorGenerator:
+    scales: list[float] = key([8], "anchor side in strides", low=1e-6)
+    strides: list[int] = key([4, 8, 16, 32, 64], "pixels a cell of each pyramid level", low=1)
+    ratios: list[float] = key([0.5, 1.0, 2.0], "height / width of the anchors", low=1e-6)
+
+
+@dataclass
+class RPN:
+    in_channels: int = key(256, "channels of the pyramid", low=1)
+    feat_channels: int = key(256, "channels of the shared convolution", low=1)
+    num_classes: int = key(1, "object or not", choices=(1,), why_only="the RPN only tells objects from background")
+    bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
+    loss_cls: LossWeight = section(LossWeight)
+    loss_bbox: BoxLoss = section(BoxLoss)
+    anchor_generator: AnchorGenerator = section(AnchorGenerator)
+
+
+@dataclass
+class BBoxHeadCfg:
+    num_shared_convs: int = key(0, "3x3 convolutions before the linear layers", low=0)
+    num_shared_fcs: int = key(2, "linear layers shared by classes and boxes", low=1)
+    in_channels: int = key(256, "channels of the RoI features", low=1)
+    conv_out_channels: int = key(256, "channels of the shared convolutions", low=1)
+    fc_out_channels: int = key(1024, "width of the shared linear layers", low=1)
+    roi_feat_size: int = key(7, "cells a side of the RoI features", low=1)
+    reg_class_agnostic: bool = key(False, "one box per RoI instead of one per class")
+    bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
+    loss_cls: LossWeight = section(LossWeight)
+    loss_bbox: BoxLoss = section(BoxLoss)
+    norm_cfg: NormCfg | None = field(default=None)
+
+
+@dataclass
+class MaskHeadCfg:
+    num_convs: int = key(4, "3x3 convolutions before the upsampling", low=1)
+    in_channels: int = key(256, "channels of the RoI features", low=1)
+    conv_out_channels: int = key(256, "channels of the convolutions", low=1)
+    loss_mask: LossWeight = section(LossWeight)
+    norm_cfg: NormCfg | None = field(default=None)
+
+
+@dataclass
+class RoILayer:
+    type: str = key("RoIAlign", "RoI pooling", choices=("RoIAlign",))
+    out_size: int = key(7, "cells a side", low=1)
+    sampling_ratio: int = key(0, "samples a bin and axis; 0 adapts to the RoI (seed name: sample_num)", low=0)
+    aligned: bool = key(True, "half-pixel shift")
+
+
+@dataclass
+class RoICfg:
+    roi_layer: RoILayer = section(RoILayer)
+    out_channels: int = key(256, "channels of the pyramid", low=1)
+    featmap_strides: list[int] = key([4, 8, 16, 32], "pyramid levels that RoIs are read from, by stride", low=1)
+    finest_scale: float = key(56, "RoIs up to twice this side are read from the finest level", low=1)
+    sample_num: int = key(640, "RoI slots of the original; here they follow from train_cfg", low=1)
+
+
+@dataclass
+class AssignerCfg:
+    pos_iou_thr: float = key(0.5, "at least this IoU makes a box positive", low=0, high=1)
+    neg_iou_thr: float = key(0.5, "below this IoU a box is background", low=0, high=1)
+    min_pos_iou: float = key(0.5, "at least this IoU for an object's best box to be positive", low=0, high=1)
+    match_low_quality: bool = key(True, "every object takes its best boxes")
+    ignore_iof_thr: float = key(-1.0, "leave out boxes that lie in a crowd by more than this share; -1 never", low=-1,
+                                high=1)
+
+
+@dataclass
+class SamplerCfg:
+    num: int = key(512, "boxes an image that the loss looks at", low=1)
+    pos_fraction: float = key(0.25, "largest share of positives", low=0, high=1)
+    neg_pos_ub: float = key(-1, "background boxes for each positive at most; -1 no bound", low=-1)
+    add_gt_as_proposals: bool = key(False, "objects' own boxes compete as proposals")
+    order: str = key("random", "which candidates are taken", choices=("random", "in_order"))
+
+
+@dataclass
+class TrainRPN:
+    assigner: AssignerCfg = section(AssignerCfg)
+    sampler: SamplerCfg = section(SamplerCfg)
+    allowed_border: float = key(-1, "leave out anchors further over the image border than this; -1 never", low=-1)
+
+
+@dataclass
+class ProposalCfg:
+    nms_pre: int = key(2000, "best anchors of each level that go on", low=1)
+    max_per_img: int = key(1000, "proposals an image", low=1)
+    iou_threshold: float = key(0.7, "NMS threshold", low=0, high=1)
+    min_bbox_size: float = key(0, "proposals must be wider and higher than this", low=-1)
+
+
+@dataclass
+class TrainRCNN:
+    assigner: AssignerCfg = section(AssignerCfg)
+    sampler: SamplerCfg = section(SamplerCfg)
+    mask_size: int = key(28, "cells a side of the mask targets", low=1)
+
+
+@dataclass
+class TrainCfg:
+    rpn: TrainRPN = section(TrainRPN)
+    rpn_proposal: ProposalCfg = section(ProposalCfg)
+    rcnn: TrainRCNN = section(TrainRCNN)
+
+
+@dataclass
+class TestRCNN:
+    score_thr: float = key(0.05, "least score of a detection", low=0, high=1)
+    iou_threshold: float = key(0.5, "NMS threshold within a class", low=0, high=1)
+    max_per_img: int = key(100, "detections an image", low=1)
+    mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
+
+
+@dataclass
+class TestCfg:
+    rpn: ProposalCfg = section(ProposalCfg)
+    rcnn: TestRCNN = section(TestRCNN)
+
+
+@dataclass
+class ModelKeys:
+    task: str = key("detection", "what the network does", choices=("detection",))
+    detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn",))
+    backbone: Backbone = section(Backbone)
+    neck: Neck = section(Neck)
+    rpn: RPN = section(RPN)
+    bbox_head: BBoxHeadCfg = section(BBoxHeadCfg)
+    mask_head: MaskHeadCfg = section(MaskHeadCfg)
+    roi: RoICfg = section(RoICfg)
+    mask_roi: RoICfg = section(RoICfg)
+    train_cfg: TrainCfg = section(TrainCfg)
+    test_cfg: TestCfg = section(TestCfg)
+
+
+def key_names(kind: type, prefix: str = "") -> list[str]:
+    """Dotted names of all leaf keys of a schema class."""
+    names = []
+    for item in fields(kind):
+        nested = nested_kind(item.type)
+        names += key_names(nested, f"{prefix}{item.name}.") if nested else [prefix + item.name]
+    return names
+
+
+def nested_kind(annotation: Any) -> type | None:
+    """The schema class that an annotation names (also inside `X | None`), or None for a leaf."""
+    options = getattr(annotation, "__args__", ()) if not hasattr(annotation, "__origin__") else ()
+    for option in (annotation, *options):
+        if hasattr(option, "__dataclass_fields__"):
+            return option
+    return None

@@ -1,0 +1,125 @@
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from src.evaluation.coco_eval import evaluate_predictions, format_protocol
+from tests.evaluation.tiny import detection, make_dataset
+
+COCO_TINY = Path(__file__).parents[3] / "shared/data/coco-tiny/validation/labels.json"
+
+
+def perfect(dataset) -> list[dict]:
+    return [
+        detection(one["image_id"], one["category_id"], one["bbox"], 0.9) for one in dataset.coco.dataset["annotations"]
+    ]
+
+
+def test_perfect_predictions_score_one(tiny_dataset, capsys):
+    metrics = evaluate_predictions(tiny_dataset, perfect(tiny_dataset), {"size": "64x64"})
+    assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
+    assert metrics["bbox_AP50"] == pytest.approx(1) and metrics["seg_AR100"] == pytest.approx(1)
+    printed = capsys.readouterr().out
+    assert "Bbox eval result: " in printed and "Segmentation eval result: " in printed
+    assert "bbox_mAP: 1.0000" in printed and "segm_mAP: 1.0000" in printed
+    assert printed.count("Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all") == 2
+    assert "Protocol: images 3, size 64x64" in printed
+
+
+def test_no_predictions_score_zero_and_still_print_the_tables(tiny_dataset, capsys):
+    metrics = evaluate_predictions(tiny_dataset, [], {})
+    assert metrics["bbox_mAP"] == 0 and metrics["seg_mAP"] == 0
+    printed = capsys.readouterr().out
+    assert printed.count("Average Recall") == 12 and "bbox_mAP: 0.0000" in printed
+
+
+def test_without_ground_truth_metrics_are_minus_one_and_it_is_said(capsys):
+    dataset = make_dataset([])
+    metrics = evaluate_predictions(dataset, [detection(11, 7, (0, 0, 9, 9), 0.5)], {})
+    assert metrics["bbox_mAP"] == -1 and metrics["seg_mAP"] == -1
+    assert "no ground-truth object" in capsys.readouterr().out
+    assert evaluate_predictions(dataset, [], {})["bbox_mAP"] == -1
+
+
+def test_images_without_predictions_count(tiny_dataset):
+    # Image 12 holds two of the three squares: finding only image 11's gives recall 1/3, so precision 1 at 34 of the
+    # 101 recall points; the disc is perfect.
+    found = [one for one in perfect(tiny_dataset) if one["image_id"] == 11]
+    assert evaluate_predictions(tiny_dataset, found, {})["bbox_mAP"] == pytest.approx((34 / 101 + 1) / 2)
+
+
+def test_class_table_follows_the_class_list_not_the_order_of_ids(tiny_dataset, capsys):
+    found = [one for one in perfect(tiny_dataset) if one["category_id"] == 3]
+    evaluate_predictions(tiny_dataset, found, {})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["square", "3", "0.000", "0.000"] in rows
+    assert ["disc", "1", "1.000", "1.000"] in rows
+    assert ["bar", "0", "-", "-"] in rows
+
+
+def test_detections_inside_a_crowd_are_not_errors():
+    dataset = make_dataset([(11, 7, (0, 0, 20, 20), False), (11, 7, (40, 40, 60, 60), True)])
+    results = [detection(11, 7, (50, 50, 10, 10), 0.95), detection(11, 7, (0, 0, 20, 20), 0.9)]
+    metrics = evaluate_predictions(dataset, results, {})
+    assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
+
+
+def test_optional_annotation_fields_may_be_missing(tiny_dataset):
+    results = perfect(tiny_dataset)
+    for annotation in tiny_dataset.coco.dataset["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
+        annotation["segmentation"] = []
+    metrics = evaluate_predictions(tiny_dataset, results, {})
+    assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
+
+
+def test_evaluation_changes_neither_data_set_nor_results(tiny_dataset):
+    polygon = [[10, 10, 50, 10, 50, 50, 10, 50]]
+    tiny_dataset.coco.dataset["annotations"][0]["segmentation"] = polygon
+    results = perfect(tiny_dataset)
+    before = [sorted(one) for one in results]
+    first = evaluate_predictions(tiny_dataset, results, {})
+    assert tiny_dataset.coco.dataset["annotations"][0]["segmentation"] == polygon
+    assert [sorted(one) for one in results] == before
+    assert evaluate_predictions(tiny_dataset, results, {}) == first
+
+
+@pytest.mark.skipif(not COCO_TINY.exists(), reason="the real COCO images are not on this machine")
+def test_metrics_are_those_of_pycocotools_used_directly():
+    truth = COCO(str(COCO_TINY))
+    rng = np.random.default_rng(0)
+    results = []
+    for one in truth.dataset["annotations"]:
+        if rng.random() < 0.7 and not one["iscrowd"]:
+            code = truth.annToRLE(one)
+            box = np.asarray(one["bbox"]) * rng.uniform(0.9, 1.1, 4)
+            code = {"size": code["size"], "counts": code["counts"].decode()}
+            results.append(
+                {k: one[k] for k in ("image_id", "category_id")}
+                | {"bbox": box.tolist(), "score": float(rng.random()), "segmentation": code}
+            )
+    ids = truth.getCatIds()
+    dataset = make_dataset([])
+    dataset.coco, dataset.image_ids = truth, truth.getImgIds()
+    dataset.category_ids, dataset.classes = ids, [truth.cats[i]["name"] for i in ids]
+    metrics = evaluate_predictions(dataset, results, {})
+    with contextlib.redirect_stdout(io.StringIO()):
+        for kind, prefix, other in (("bbox", "bbox", "segmentation"), ("segm", "seg", "bbox")):
+            found = truth.loadRes([{k: v for k, v in one.items() if k != other} for one in results])
+            direct = COCOeval(truth, found, kind)
+            direct.evaluate()
+            direct.accumulate()
+            direct.summarize()
+            assert 0.1 < direct.stats[0] < 0.9
+            names = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
+            assert [metrics[f"{prefix}_{name}"] for name in names] == pytest.approx(direct.stats[:6].tolist())
+
+
+def test_protocol_is_one_line():
+    protocol = {"images": 80, "size": "512x512", "flip": "off", "config": "12ab", "checkpoint": "34cd"}
+    expected = "Protocol: images 80, size 512x512, flip off, config 12ab, checkpoint 34cd"
+    assert format_protocol(protocol) == expected

@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from src.errors import UserError
+from src.inference.visualize import draw_overlay, instance_colour, load_inference_json, overlay_names
+
+ROOT = Path(__file__).parents[2]
+
+
+def prediction(height: int, width: int, box, score: float, name: str = "square") -> dict:
+    x, y, w, h = box
+    mask = np.zeros((height, width), np.uint8, order="F")
+    mask[y : y + h, x : x + w] = 1
+    return {
+        "bbox": {"x_min": float(x), "y_min": float(y), "width": float(w), "height": float(h)},
+        "class": {"label": 0, "category_id": "unknown", "name": name},
+        "mask": {"size": [height, width], "counts": coco_mask.encode(mask)["counts"].decode()},
+        "score": score,
+    }
+
+
+def write_case(folder: Path, names: list[str], height: int = 40, width: int = 60) -> Path:
+    entries = {}
+    for value, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((height, width, 3), 40 * value, np.uint8))
+        found = [prediction(height, width, (5, 5, 20, 20), 0.9)]
+        entries[str(path)] = {"height": height, "width": width, "predictions": found}
+    (folder / "out.json").write_text(json.dumps(entries))
+    return folder / "out.json"
+
+
+def run_command(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "draw_predictions.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_the_mask_is_tinted_in_its_colour_and_the_rest_untouched():
+    image = np.full((400, 600, 3), 100, np.uint8)
+    overlay = draw_overlay(image, [prediction(400, 600, (200, 150, 100, 80), 0.9)])
+    assert overlay.shape == image.shape
+    expected = 100 * 0.55 + np.asarray(instance_colour(0)) * 0.45
+    assert np.abs(overlay[190, 250] - expected).max() <= 1
+    assert (overlay[300:, :] == 100).all() and (overlay[:, 400:] == 100).all()
+    assert not (overlay[130:150, 200:260] == 100).all()  # the label above the box
+
+
+def test_predictions_below_the_threshold_are_left_out():
+    image = np.zeros((400, 400, 3), np.uint8)
+    assert not draw_overlay(image, [prediction(400, 400, (9, 9, 99, 99), 0.29)], 0.3).any()
+    assert draw_overlay(image, [prediction(400, 400, (9, 9, 99, 99), 0.29)], 0.2).any()
+    assert not draw_overlay(image, []).any()
+
+
+def test_a_tiny_image_is_enlarged_by_a_whole_factor_so_that_labels_fit():
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    overlay = draw_overlay(image, [prediction(48, 64, (40, 30, 10, 10), 0.9)])
+    assert overlay.shape == (288, 384, 3)
+    assert np.array_equal(overlay[3 : 6 * 20 : 6, 3 : 6 * 20 : 6], image[:20, :20])
+
+
+@pytest.mark.parametrize("box", [(0, 0, 400, 400), (0, 0, 1, 1), (399, 399, 1, 1), (100, 0, 30, 400)])
+def test_boxes_at_the_border_and_masks_without_pixels_are_drawn(box):
+    one = prediction(400, 400, box, 0.9, name="a class with a rather long name")
+    draw_overlay(np.zeros((400, 400, 3), np.uint8), [one])
+    one["mask"]["counts"] = coco_mask.encode(np.zeros((400, 400), np.uint8, order="F"))["counts"].decode()
+    assert draw_overlay(np.zeros((400, 400, 3), np.uint8), [one]).any()
+
+
+def test_colours_of_neighbouring_instances_differ_clearly():
+    hues = [cv2.cvtColor(np.uint8([[instance_colour(i)]]), cv2.COLOR_BGR2HSV)[0, 0, 0] * 2.0 for i in range(40)]
+    for i, hue in enumerate(hues):
+        for other in hues[i + 1 : i + 5]:
+            assert min(abs(hue - other), 360 - abs(hue - other)) > 30
+
+
+def test_names_are_unique_whatever_the_folders():
+    names = overlay_names(["a/x.jpg", "b/x.jpg", "a/x.png", "a/x_pred_2.JPEG", "a/X.jpg", "y.bmp"])
+    assert names[0] == "x_pred.jpg" and names[-1] == "y_pred.png"
+    assert len({name.lower() for name in names}) == 6 and len({Path(name).stem.lower() for name in names}) == 6
+
+
+def test_the_command_draws_every_image_without_mindspore(tmp_path):
+    pred_file = write_case(tmp_path, ["a/x.png", "b/x.png", "c.jpg"])
+    code = (
+        "import runpy, sys; sys.argv[0] = 'draw_predictions.py'; "
+        "runpy.run_path('draw_predictions.py', run_name='__main__'); assert 'mindspore' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, "--pred_file", pred_file, "--out_dir", tmp_path / "new" / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    written = sorted((tmp_path / "new" / "out").iterdir())
+    assert [path.name for path in written] == ["c_pred.jpg", "x_pred.png", "x_pred_2.png"]
+    assert all(str(path) in done.stdout for path in written)
+    assert (cv2.imread(str(written[1]))[-1, -1] == 0).all() and (cv2.imread(str(written[2]))[-1, -1] == 40).all()
+
+
+def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
+    pred_file = write_case(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "b.png").unlink()
+    done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0
+    assert "b.png: no readable image" in done.stderr and "1 images not drawn" in done.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
+
+
+def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
+    pred_file = write_case(tmp_path, ["a.png", "b.png"])
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((10, 20, 3), np.uint8))
+    done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
+    assert "b.png: is 20x10, predicted was 60x40" in done.stderr
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"a.png": 3}', '{"a.png": {"height": 1, "width": 1}}'])
+def test_a_missing_or_invalid_file_ends_with_status_2(tmp_path, content):
+    path = tmp_path / "out.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match="out.json"):
+        load_inference_json(path)
+    if content in (None, "{"):
+        done = run_command("--pred_file", path, "--out_dir", tmp_path / "out")
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+        assert not (tmp_path / "out").exists()
