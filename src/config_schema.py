@@ -46,7 +46,9 @@ class HRNetExtra:
 
 @dataclass
 class Backbone:
-    type: str = key("hrnet", "backbone network", choices=("hrnet",))
+    type: str = key("hrnet", "backbone network", choices=("hrnet", "resnet", "spinenet"))
+    arch: str = key("49", "SpineNet's architecture")
+    depth: int = key(50, "ResNet's number of layers", low=1)
     extra: HRNetExtra = section(HRNetExtra)
     norm_cfg: NormCfg = section(NormCfg)
     norm_eval: bool = key(True, "normalise with the running statistics in training too")
@@ -64,7 +66,7 @@ class FPNCfg:
 
 @dataclass
 class Neck:
-    type: str = key("", "neck; empty takes the backbone's usual one", choices=("", "hrfpn"))
+    type: str = key("", "neck; empty takes the backbone's usual one", choices=("", "hrfpn", "fpn", "none"))
     fpn: FPNCfg = section(FPNCfg)
 
 

@@ -287,8 +287,10 @@ def save_inference(model: torch.nn.Module, images: torch.Tensor, out: dict) -> N
     out["detection_masks_u16"] = pad_rows(rounded)
     for i, result in enumerate(results):
         found = result.pred_instances
+        largest = np.sort(to_numpy(found.masks.sum((1, 2))).argsort(kind="stable")[-PASTED_PER_IMAGE:])
+        out[f"pasted_index_{i}"] = largest
         out[f"original_boxes_{i}"] = to_numpy(found.bboxes)
-        out[f"pasted_masks_{i}"] = np.packbits(to_numpy(found.masks[:PASTED_PER_IMAGE]), axis=-1)
+        out[f"pasted_masks_{i}"] = np.packbits(to_numpy(found.masks)[largest], axis=-1)
 
 
 def train_once(model: torch.nn.Module, images: torch.Tensor, prefix: str, out: dict) -> None:

@@ -18,6 +18,7 @@ SCALE_FACTORS = ((150 / 240, 128 / 201), (124 / 104, 90 / 75))  # (x, y)
 GAINS = (
     ("backbone.", 0.6),
     ("neck.reduction_conv.", 2.0),
+    ("rpn_head.rpn_cls.", 0.4),
     ("rpn_head.rpn_reg.", 0.1),
     ("roi_head.bbox_head.fc_cls.", 1.0),
     ("roi_head.bbox_head.fc_reg.", 0.5),
