@@ -1,4 +1,4 @@
-"""Mask pasting of 100 detections: ours against torch's grid_sample on each box's region followed by pycocotools' encode.
+"""Mask pasting of 100 detections: ours against torch's grid_sample on each box's region and pycocotools' encode.
 
 Each runs in a process of its own, so that the peak memory is its own. Usage: python -m benchmarks.mask_paste
 """

@@ -29,7 +29,7 @@ def evaluate_predictions(dataset: CocoDataset, results: list[dict], protocol: di
     """
     metrics: dict[str, float] = {}
     per_class: dict[str, list[float]] = {}
-    truth = _ground_truth(dataset)
+    truth = ground_truth(dataset)
     for kind, (prefix, title, _, _) in KINDS.items():
         evaluator = _run(truth, results, kind)
         metrics |= {f"{prefix}_{name}": float(value) for name, value in zip(STATISTICS, evaluator.stats)}
@@ -42,6 +42,21 @@ def evaluate_predictions(dataset: CocoDataset, results: list[dict], protocol: di
     for prefix, _, closing, _ in KINDS.values():
         print(f"{closing}: {metrics[f'{prefix}_mAP']:.4f}", flush=True)
     return metrics
+
+
+def ground_truth(dataset: CocoDataset) -> COCO:
+    """The data set as pycocotools needs it: optional fields filled in; a copy, because evaluating rewrites masks."""
+    images, categories = set(dataset.image_ids), set(dataset.category_ids)
+    annotations = []
+    for annotation in dataset.coco.dataset.get("annotations", []):
+        if annotation.get("image_id") in images and annotation.get("category_id") in categories:
+            x, y, w, h = box = annotation.get("bbox") or [0, 0, 0, 0]
+            copy = {"iscrowd": 0, "area": w * h} | annotation
+            copy["bbox"] = box
+            copy["segmentation"] = annotation.get("segmentation") or [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            copy["id"] = len(annotations) + 1  # pycocotools takes an object of id 0 for no object
+            annotations.append(copy)
+    return _index(dataset.coco.loadImgs(dataset.image_ids), dataset.coco.loadCats(dataset.category_ids), annotations)
 
 
 def format_protocol(protocol: dict) -> str:
@@ -57,19 +72,6 @@ def _format_classes(names: Sequence[str], objects: list[int], per_class: dict[st
         values = ["-" if per_class[kind][k] < 0 else f"{per_class[kind][k]:.3f}" for kind in KINDS]
         lines.append(f"{name:<{width}}  {objects[k]:>7}  {values[0]:>7}  {values[1]:>7}")
     return "\n".join(lines)
-
-
-def _ground_truth(dataset: CocoDataset) -> COCO:
-    """The data set as pycocotools needs it: optional fields filled in; a copy, because evaluating rewrites masks."""
-    images, categories = set(dataset.image_ids), set(dataset.category_ids)
-    annotations = []
-    for annotation in dataset.coco.dataset.get("annotations", []):
-        if annotation["image_id"] in images and annotation["category_id"] in categories:
-            x, y, w, h = annotation["bbox"]
-            copy = {"iscrowd": 0, "area": w * h} | annotation
-            copy["segmentation"] = annotation.get("segmentation") or [[x, y, x + w, y, x + w, y + h, x, y + h]]
-            annotations.append(copy)
-    return _index(dataset.coco.loadImgs(dataset.image_ids), dataset.coco.loadCats(dataset.category_ids), annotations)
 
 
 def _index(images: list[dict], categories: list[dict], annotations: list[dict]) -> COCO:

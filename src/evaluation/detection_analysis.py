@@ -19,6 +19,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from src.data.coco import CocoDataset
+from src.evaluation.coco_eval import ground_truth
 
 ERRORS = ("duplicate", "localisation", "confusion", "background", "missed")
 TOUCHING = 0.1  # below this IoU a detection and an object have nothing to do with each other
@@ -61,15 +62,12 @@ def analyse_detections(
     """Analysis of COCO results against every image of `dataset`."""
     names = dict(zip(dataset.category_ids, dataset.classes))
     analysis = DetectionAnalysis(score_threshold, iou_threshold, {name: ClassCounts() for name in dataset.classes})
-    objects, detections = defaultdict(list), defaultdict(list)
-    for annotation in dataset.coco.dataset.get("annotations", []):
-        if annotation["category_id"] in names:
-            objects[annotation["image_id"]].append(annotation)
+    objects, detections = ground_truth(dataset).imgToAnns, defaultdict(list)
     for result in results:
         if result["score"] >= score_threshold:
             detections[result["image_id"]].append(result)
     for image_id in dataset.image_ids:
-        _analyse_image(analysis, names, objects[image_id], detections[image_id])
+        _analyse_image(analysis, names, objects.get(image_id, []), detections[image_id])
     return analysis
 
 
@@ -96,8 +94,8 @@ def format_analysis(analysis: DetectionAnalysis) -> str:
 
 
 def _analyse_image(analysis: DetectionAnalysis, names: dict[int, str], objects: list[dict], detections: list[dict]):
-    crowds = [one for one in objects if one.get("iscrowd")]
-    objects = [one for one in objects if not one.get("iscrowd")]
+    crowds = [one for one in objects if one["iscrowd"]]
+    objects = [one for one in objects if not one["iscrowd"]]
     detections = sorted(detections, key=lambda one: -one["score"])
     iou = _overlaps(detections, objects, crowd=False)
     inside_crowd = _overlaps(detections, crowds, crowd=True)

@@ -95,12 +95,7 @@ def load_inference_json(path: str | Path) -> dict[str, dict]:
         raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
     for image_path, entry in entries.items():
         try:
-            size = [int(entry["height"]), int(entry["width"])]
-            for one in entry["predictions"]:
-                float(one["score"]), str(one["class"]["name"])
-                [float(one["bbox"][key]) for key in ("x_min", "y_min", "width", "height")]
-                if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
-                    raise ValueError(f"a mask is no RLE of the image's size {size}")
+            _check_entry(entry)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: {image_path}: not the structure infer.py writes ({error!r})") from error
     return entries
@@ -119,6 +114,19 @@ def overlay_names(image_paths: Sequence[str]) -> list[str]:
         taken.add(stem.lower())
         names.append(stem + suffix)
     return names
+
+
+def _check_entry(entry: dict) -> None:
+    """KeyError, TypeError or ValueError where an image's entry lacks what drawing reads."""
+    size = [entry["height"], entry["width"]]
+    for one in entry["predictions"]:
+        numbers = [one["score"], *(one["bbox"][key] for key in ("x_min", "y_min", "width", "height"))]
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"score and box {numbers} are not all finite")
+        if not isinstance(one["class"]["name"], str):
+            raise ValueError(f"class name {one['class']['name']!r} is no text")
+        if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
+            raise ValueError(f"a mask is no RLE of the image's size {size}")
 
 
 def _corners(box: dict, zoom: int) -> tuple[tuple[int, int], tuple[int, int]]:

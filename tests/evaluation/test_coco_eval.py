@@ -77,6 +77,18 @@ def test_optional_annotation_fields_may_be_missing(tiny_dataset):
     assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
 
 
+def test_an_object_of_id_zero_can_be_found():
+    dataset = make_dataset([(11, 7, (0, 0, 20, 20), False)])
+    dataset.coco.dataset["annotations"][0]["id"] = 0
+    assert evaluate_predictions(dataset, perfect(dataset), {})["bbox_mAP"] == pytest.approx(1)
+
+
+def test_an_object_without_a_box_is_one_that_nothing_finds(tiny_dataset):
+    results = perfect(tiny_dataset)
+    del tiny_dataset.coco.dataset["annotations"][1]["bbox"]  # the only disc
+    assert evaluate_predictions(tiny_dataset, results, {})["bbox_mAP"] == pytest.approx(0.5)
+
+
 def test_evaluation_changes_neither_data_set_nor_results(tiny_dataset):
     polygon = [[10, 10, 50, 10, 50, 50, 10, 50]]
     tiny_dataset.coco.dataset["annotations"][0]["segmentation"] = polygon

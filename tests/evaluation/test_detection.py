@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import mindspore as ms
 import numpy as np
 import pytest
-
 from src.data.pipeline import EvalBatch
+
 from src.errors import UserError
 from src.evaluation import detection as detection_module
 from src.evaluation.detection import evaluate_detector
@@ -30,7 +30,7 @@ def make_config() -> SimpleNamespace:
 
 
 class KnowingLoader:
-    """Batches whose pixels carry the image id, so that `KnowingModel` can answer; images in `unreadable` are not read."""
+    """Batches whose pixels carry the image id, so that `KnowingModel` can answer; some images may be unreadable."""
 
     def __init__(self, dataset, unreadable=()):
         self.dataset, self.unreadable = dataset, unreadable

@@ -119,6 +119,19 @@ def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
     assert "b.png: is 20x10, predicted was 60x40" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"score": None}, {"score": float("nan")}, {"bbox": {"x_min": 1}}, {"class": {"name": 3}}, {"mask": {"size": [9]}}],
+)
+def test_an_entry_that_is_not_what_inference_writes_is_refused_by_image(tmp_path, change):
+    path = write_case(tmp_path, ["a.png"])
+    entries = json.loads(path.read_text())
+    next(iter(entries.values()))["predictions"][0] |= change
+    path.write_text(json.dumps(entries))
+    with pytest.raises(UserError, match="out.json.*a.png: not the structure"):
+        load_inference_json(path)
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"a.png": 3}', '{"a.png": {"height": 1, "width": 1}}'])
 def test_a_missing_or_invalid_file_ends_with_status_2(tmp_path, content):
     path = tmp_path / "out.json"

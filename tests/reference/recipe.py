@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 WEIGHT_SEED = 23
-IMAGE_SEED = 0
+IMAGE_SEED = 54
 BATCH_SHAPE = (2, 3, 128, 160)
 IMAGE_SHAPES = ((128, 150), (90, 124))  # (height, width) before padding; padded to 128x160 and 96x128 on their own
 ORIGINAL_SHAPES = ((201, 240), (75, 104))
