@@ -1,210 +1,340 @@
-"""A run's configuration: YAML files, `_base_`, command-line overrides, all checked against `config_schema`.
+"""Configuration files and command-line overrides -> one checked `Config`.
 
-    cfg = load_config("configs/demo/x.yaml", ["--lr", "0.01", "--train_cfg.rcnn.sampler.num=256"])
-    cfg.train_cfg.rcnn.sampler.num  # 256
+A file may start from another (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
+Nothing here imports MindSpore, so that `--help` and every complaint come at once.
 """
 
+import argparse
 import dataclasses
+import difflib
 import hashlib
 import json
-import sys
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from src.config_schema import Config
-from src.config_schema_fields import coerce, describe, find_key, limits_of, section_of, walk_keys
-from src.config_schema_files import Layer, Setting, flatten, parse_yaml_value, read_layer, typed_value, unknown_key
-from src.config_schema_rules import broken_rules
+from src.config_run_schema import Config, DeviceKeys, PathKeys
+from src.config_schema import key_names, nested_kind
 from src.errors import UserError
 
-__all__ = ["Config", "config_hash", "load_config", "parse_cli", "save_config"]
+ALIASES = {"roi.roi_layer.sample_num": "sampling_ratio", "mask_roi.roi_layer.sample_num": "sampling_ratio"}
 
-COMMAND_LINE = "command line"
-HASH_DIGITS = 12
+# Where a run lives says nothing about what it computes: these keys stay out of the hash.
+LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
+    "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
+    "train_dataset", "val_dataset", "log_every", "save_every", "analysis",
+}  # fmt: skip
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The configuration in the file `path` with overrides such as ["--lr", "0.1", "--rpn.loss_bbox.beta=0.5"].
+def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
+    """Read `path`, apply overrides like ["--lr", "0.1", "--rpn.loss_bbox.beta=0.1"], check every value.
 
-    UserError in one line for a file that cannot be read, an unknown key, or a value that is not right.
+    Raises UserError in one line: missing or broken file, unknown key (with the nearest known one), value of the wrong
+    type, out of range, not among the choices, or at odds with another value.
     """
-    return _build(_read(path, _split_arguments(overrides)), str(path))
-
-
-def parse_cli(description: str | None, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
-    """The configuration that a command's arguments ask for: `--config_path C [--key value ...]`.
-
-    argv: the arguments, by default those of this process. required: keys that must not be empty.
-    `--help` prints every key and leaves; the help texts of the file given by --config_path win.
-    """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    wants_help = any(argument in ("--help", "-h") for argument in arguments)
-    pairs = _split_arguments([argument for argument in arguments if argument not in ("--help", "-h")])
-    paths = [value for name, value in pairs if name == "config_path"]
-    pairs = [pair for pair in pairs if pair[0] != "config_path"]
-    if wants_help:
-        print(_help_text(description, paths[-1] if paths else None, pairs, required))
-        sys.exit(0)
-    if not paths:
-        raise UserError("--config_path FILE.yaml is needed; --help lists all keys")
-    cfg = _build(_read(paths[-1], pairs), paths[-1])
-    for dotted in required:
-        if _get(cfg, dotted) in ("", None):
-            raise UserError(f"--{dotted} is needed: {limits_of(_find(dotted, COMMAND_LINE)[1]).help}")
+    values, _, choices = _read_file(Path(path), ())
+    cfg = _fill(Config, values, "", str(path))
+    for dotted, text in _parse_overrides(overrides):
+        _override(cfg, dotted, text)
+    _check_choices(cfg, choices, str(path))
+    _check_together(cfg)
     return cfg
 
 
-def save_config(cfg: Config, path: str | Path) -> None:
-    """Write `cfg` as a YAML file that `load_config` reads back to an equal configuration."""
-    text = yaml.safe_dump(dataclasses.asdict(cfg), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+def parse_cli(description: str, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
+    """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
+
+    required: keys that must not be empty.
+    """
+    parser = argparse.ArgumentParser(description=description, add_help=False, allow_abbrev=False)
+    parser.add_argument("--config_path", default="")
+    parser.add_argument("-h", "--help", action="store_true")
+    known, overrides = parser.parse_known_args(argv)
+    if known.help:
+        print(_help_text(description, known.config_path, required))
+        raise SystemExit(0)
+    if not known.config_path:
+        raise UserError("--config_path FILE.yaml is missing; see --help")
+    cfg = load_config(known.config_path, overrides)
+    for name in required:
+        if not getattr(cfg, name):
+            raise UserError(f"--{name} is missing; see --help")
+    return cfg
+
+
+def to_dict(cfg: Config) -> dict[str, Any]:
+    """Plain nested dict of a configuration."""
+    return dataclasses.asdict(cfg)
+
+
+def save_config(cfg: Config, path: str) -> None:
+    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`."""
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(yaml.safe_dump(to_dict(cfg), sort_keys=False), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: the configuration cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
 
 
 def config_hash(cfg: Config) -> str:
-    """12 hexadecimal digits that two configurations share when they describe the same experiment.
-
-    Keys that say where or how it runs (paths, device, log and checkpoint intervals, resume) do not count.
-    """
-    values = {}
-    for dotted, field in walk_keys(Config):
-        if not limits_of(field).local and (section_of(field) is None or _get(cfg, dotted) is None):
-            values[dotted] = _get(cfg, dotted)
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
+    """12 hexadecimal digits over every key that can change a result (paths and devices cannot)."""
+    values = {name: value for name, value in to_dict(cfg).items() if name not in LOCATION_KEYS}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _split_arguments(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """(key, text) from `--key value` and `--key=value`; the text may be negative, such as -1."""
-    pairs = []
-    rest = iter(arguments)
-    for argument in rest:
+# ---------------------------------------------------------------------------------------------------- reading files
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader that refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            name = key_node.value
+            if isinstance(name, str) and name in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{name}' is given twice", problem_mark=key_node.start_mark)
+            seen.add(name if isinstance(name, str) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+def _read_file(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict, dict]:
+    """Values, help texts and choices of a file merged over those of its `_base_`."""
+    if path.resolve() in chain:
+        raise UserError(f"{path}: _base_ leads back to this file")
+    try:
+        documents = list(yaml.load_all(path.read_text(encoding="utf-8"), _Loader))
+    except FileNotFoundError:
+        raise UserError(f"configuration file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration file {path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{path}{line}: not valid YAML: {problem}") from None
+    documents = documents[:1] + [{} if document is None else document for document in documents[1:]]
+    if not documents or len(documents) > 3 or not all(isinstance(document, dict) for document in documents):
+        raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
+    documents += [{}] * (3 - len(documents))
+    base = documents[0].pop("_base_", None)
+    if base is not None:
+        inherited = _read_file(path.parent / str(base), (*chain, path.resolve()))
+        documents = [_merge(below, above) for below, above in zip(inherited, documents)]
+    return documents[0], documents[1], documents[2]
+
+
+def _merge(below: dict, above: dict) -> dict:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merge(merged[name], value) if both else value
+    return merged
+
+
+# ------------------------------------------------------------------------------------------------- filling the schema
+
+
+def _fill(kind: type, values: Any, prefix: str, source: str) -> Any:
+    """An instance of the schema class `kind` from a mapping."""
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {values!r}")
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    filled = {}
+    for name, value in values.items():
+        dotted = f"{prefix}{name}"
+        name = ALIASES.get(dotted, name)
+        if name not in known:
+            raise _unknown_key(dotted, source)
+        filled[name] = _convert(known[name], value, dotted, source)
+    return kind(**filled)
+
+
+def _convert(item: dataclasses.Field, value: Any, dotted: str, source: str) -> Any:
+    nested = nested_kind(item.type)
+    if nested:
+        return None if value is None and item.default is None else _fill(nested, value, f"{dotted}.", source)
+    member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
+    if member is None:
+        value = _convert_leaf(item.type, value, dotted, source)
+        _check_range(item, value, dotted, source)
+        return value
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{source}: {dotted} must be a list, not {value!r}")
+    length = item.metadata["length"]
+    if length is not None and len(value) != length:
+        raise UserError(f"{source}: {dotted} must have {length} numbers, not {len(value)}")
+    members = [_convert_leaf(member, part, dotted, source) for part in value]
+    for part in members:
+        _check_range(item, part, dotted, source)
+    return members
+
+
+def _convert_leaf(kind: type, value: Any, dotted: str, source: str) -> Any:
+    """YAML 1.1 reads `1e-5` as a string and 0/1 as integers; both are meant."""
+    if kind is str and value is None:
+        return ""
+    if kind is bool and isinstance(value, bool | int) and value in (0, 1):
+        return bool(value)
+    if kind is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is kind:
+        return value
+    wanted = {bool: "0, 1, true or false", int: "a whole number", float: "a number", str: "a text"}[kind]
+    raise UserError(f"{source}: {dotted} must be {wanted}, not {value!r}")
+
+
+def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: str) -> None:
+    rules = item.metadata
+    if rules["choices"] and value not in rules["choices"]:
+        allowed = ", ".join(repr(choice) for choice in rules["choices"])
+        why = f" ({rules['why_only']})" if rules["why_only"] else ""
+        raise UserError(f"{source}: {dotted} is {value!r}; it may be {allowed}{why}")
+    if isinstance(value, str | bool):
+        return
+    too_low = rules["low"] is not None and not value >= rules["low"]
+    too_high = rules["high"] is not None and not value <= rules["high"]
+    if not math.isfinite(value):
+        raise UserError(f"{source}: {dotted} is {value}; it must be a finite number")
+    if too_low or too_high:
+        low = "" if rules["low"] is None else f"at least {rules['low']}"
+        high = "" if rules["high"] is None else f"at most {rules['high']}"
+        raise UserError(f"{source}: {dotted} is {value}; it must be {' and '.join(filter(None, (low, high)))}")
+
+
+def _unknown_key(dotted: str, source: str) -> UserError:
+    names = key_names(Config)
+    prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
+    candidates = sorted({*names, *prefixes})
+    nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5)
+    if not nearest:
+        last = [name for name in candidates if name.rsplit(".", 1)[-1] == dotted.rsplit(".", 1)[-1]]
+        nearest = last[:1]
+    hint = f"; did you mean {nearest[0]}?" if nearest else "; --help lists all keys"
+    return UserError(f"{source}: unknown key {dotted}{hint}")
+
+
+# ------------------------------------------------------------------------------------------------------- command line
+
+
+def _parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    pairs, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
         if not argument.startswith("--") or argument == "--":
-            raise UserError(f"{COMMAND_LINE}: '{argument}' is not expected here; write --key value")
-        name, has_value, text = argument[2:].partition("=")
-        if not has_value:
-            text = next(rest, None)
-            if text is None or text.startswith("--"):
-                raise UserError(f"{COMMAND_LINE}: --{name} needs a value")
+            raise UserError(f"unexpected argument {argument!r}: write --key value")
+        name, equals, text = argument[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise UserError(f"--{name} needs a value")
+            text = rest.pop(0)
         pairs.append((name, text))
     return pairs
 
 
-def _read(path: str | Path, pairs: Sequence[tuple[str, str]]) -> Layer:
-    layer = read_layer(path)
-    for name, text in pairs:
-        for dotted, setting in _override(name, text):
-            layer.put(dotted, setting)
-    return layer
-
-
-def _override(name: str, text: str) -> list[tuple[str, Setting]]:
-    dotted, field = _find(name, COMMAND_LINE)
-    nested = section_of(field)
-    if nested is None and field.type is str:
-        return [(dotted, Setting(typed_value(text, field, dotted, COMMAND_LINE), COMMAND_LINE))]
-    value = parse_yaml_value(text, f"{COMMAND_LINE}: {dotted}")
-    if nested is None:
-        return [(dotted, Setting(typed_value(value, field, dotted, COMMAND_LINE), COMMAND_LINE))]
-    prefix, _, last = dotted.rpartition(".")
-    owner = section_of(_find(prefix, COMMAND_LINE)[1]) if prefix else Config
-    return list(flatten({last: value}, owner, COMMAND_LINE, prefix + "." if prefix else ""))
-
-
-def _find(name: str, origin: str) -> tuple[str, dataclasses.Field]:
-    """(dotted key with aliases resolved, its field)."""
-    kind: type | None = Config
-    resolved = []
-    for part in name.split("."):
-        field = find_key(kind, part) if kind else None
-        if field is None:
-            raise UserError(f"{origin}: {unknown_key(name)}")
-        resolved.append(field.name)
-        kind = section_of(field)
-    return ".".join(resolved), field
-
-
-def _build(layer: Layer, path: str) -> Config:
-    """The defaults with the layer's values; everything that ties keys together is checked here."""
-    cfg = Config()
-    for dotted, setting in layer.settings.items():
-        _set(cfg, dotted, setting.value)
-    _check_choices(cfg, layer)
-    for dotted, message in broken_rules(cfg):
-        origin = layer.settings[dotted].origin if dotted in layer.settings else path
-        raise UserError(f"{origin}: {dotted} = {message}")
-    return cfg
-
-
-def _check_choices(cfg: Config, layer: Layer) -> None:
-    fields = dict(walk_keys(Config))
-    for dotted, choices in layer.choices.items():
-        if dotted not in fields or section_of(fields[dotted]) is not None:
+def _override(cfg: Config, dotted: str, text: str) -> None:
+    """Set one key from its text on the command line, typed by the schema."""
+    target, kind, names = cfg, Config, dotted.split(".")
+    source = "command line"
+    for depth, name in enumerate(names):
+        name = ALIASES.get(dotted, name) if depth == len(names) - 1 else name
+        known = {item.name: item for item in dataclasses.fields(kind)}
+        if name not in known:
+            raise _unknown_key(dotted, source)
+        item = known[name]
+        nested = nested_kind(item.type)
+        if depth < len(names) - 1:
+            if not nested:
+                raise _unknown_key(dotted, source)
+            if getattr(target, name) is None:
+                setattr(target, name, nested())
+            target, kind = getattr(target, name), nested
             continue
-        allowed = [_allowed_value(choice, fields[dotted], dotted, choices.origin) for choice in choices.value]
-        value = _get(cfg, dotted)
-        if value not in allowed:
-            origin = layer.settings[dotted].origin if dotted in layer.settings else "default"
-            names = ", ".join(map(str, allowed))
-            raise UserError(f"{origin}: {dotted} = {value!r} is not right: must be one of {names} ({choices.origin})")
+        if item.type is str:
+            value = text
+        else:
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise UserError(f"{source}: --{dotted} {text!r} cannot be read as a value") from None
+        setattr(target, name, _convert(item, value, dotted, source))
 
 
-def _allowed_value(choice: Any, field: dataclasses.Field, dotted: str, origin: str) -> Any:
-    try:
-        return coerce(choice, field)
-    except ValueError as wanted:
-        raise UserError(f"{origin}: {choice!r} among the choices of {dotted} is not right: must be {wanted}") from None
-
-
-def _get(cfg: Config, dotted: str) -> Any:
-    """The value behind a dotted key; None below a section that is null."""
-    value: Any = cfg
-    for part in dotted.split("."):
-        value = getattr(value, part, None)
-    return value
-
-
-def _set(cfg: Config, dotted: str, value: Any) -> None:
-    *sections, last = dotted.split(".")
-    owner: Any = cfg
-    for part in sections:
-        if getattr(owner, part) is None:
-            setattr(owner, part, section_of(find_key(type(owner), part))())
-        owner = getattr(owner, part)
-    if value == {}:  # a section that may be null, switched on with its defaults
-        value = section_of(find_key(type(owner), last))()
-    setattr(owner, last, value)
-
-
-def _help_text(
-    description: str | None, path: str | None, pairs: Sequence[tuple[str, str]], required: Sequence[str]
-) -> str:
-    layer = _read(path, pairs) if path else Layer()
-    cfg = _build(layer, path) if path else Config()
-    needed = "".join(f" --{dotted} {dotted.upper()}" for dotted in required)
-    lines = [
-        f"usage: {Path(sys.argv[0]).name} --config_path FILE.yaml{needed} [--key value ...]",
-        "",
-        (description or "").strip(),
-        "",
-        "  --config_path: a YAML file; --help with it shows the file's values and help texts",
-        "",
-        "Keys, nested ones with dots (--key value or --key=value; lists and null as YAML):",
-    ]
-    for dotted, field in walk_keys(Config):
-        if section_of(field) is not None and not (limits_of(field).help or dotted in layer.helps):
-            continue
-        lines.append(f"  --{dotted}: {describe(field)} [{_show(_get(cfg, dotted))}]")
-        lines.append(f"        {layer.helps.get(dotted, limits_of(field).help)}")
+def _help_text(description: str, config_path: str, required: Sequence[str]) -> str:
+    helps = _read_file(Path(config_path), ())[1] if config_path else {}
+    lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
+    lines += [f"required: {', '.join('--' + name for name in required)}"] if required else []
+    lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
+    lines += _help_lines(Config, "", helps)
     return "\n".join(lines)
 
 
-def _show(value: Any) -> str:
-    if dataclasses.is_dataclass(value):
-        value = dataclasses.asdict(value)
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _help_lines(kind: type, prefix: str, helps: dict) -> list[str]:
+    lines = []
+    for item in dataclasses.fields(kind):
+        nested, dotted = nested_kind(item.type), prefix + item.name
+        if nested:
+            lines += _help_lines(nested, f"{dotted}.", helps)
+            continue
+        default = item.default if item.default is not dataclasses.MISSING else item.default_factory()
+        text = helps.get(dotted) or helps.get(item.name) or item.metadata["help"]
+        choices = f" ({' | '.join(map(str, item.metadata['choices']))})" if item.metadata["choices"] else ""
+        lines.append(f"  --{dotted} [{default}]{choices}  {text}")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------ joint checks
+
+
+def _check_choices(cfg: Config, choices: dict, source: str) -> None:
+    """The third document: allowed values by (dotted) key. Keys that this project does not know restrict nothing."""
+    for dotted, allowed in choices.items():
+        value = cfg
+        for name in str(dotted).split("."):
+            value = getattr(value, name, dataclasses.MISSING)
+        if value is dataclasses.MISSING or not isinstance(allowed, list):
+            continue
+        if value not in allowed:
+            raise UserError(f"{source}: {dotted} is {value!r}; this file allows {', '.join(map(repr, allowed))}")
+
+
+def _check_together(cfg: Config) -> None:
+    for name in ("img_width", "img_height"):
+        value = getattr(cfg, name)
+        for divisor, why in ((cfg.divider, "divider"), (8, "masks are packed eight pixels a byte")):
+            if value % divisor:
+                raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
+    names = cfg.coco_classes
+    if not names or names[0] != "background":
+        raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UserError(f"coco_classes names {', '.join(twice)} more than once")
+    if not all(name.strip() for name in names):
+        raise UserError(f"coco_classes has an empty name: {names}")
+    if len(names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
+    for number in range(1, 5):
+        stage = getattr(cfg.backbone.extra, f"stage{number}")
+        for name in ("num_blocks", "num_channels"):
+            if cfg.backbone.type == "hrnet" and len(getattr(stage, name)) != stage.num_branches:
+                raise UserError(
+                    f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
+                    f"of the {stage.num_branches} branches (num_branches)"
+                )
+    for stage in ("rpn", "rcnn"):
+        assigner = getattr(cfg.train_cfg, stage).assigner
+        if assigner.neg_iou_thr > assigner.pos_iou_thr:
+            raise UserError(
+                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
+                f"{assigner.pos_iou_thr}"
+            )

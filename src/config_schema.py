@@ -1,128 +1,240 @@
-"""Every configuration key with its type, default, help text and limits. The attribute names are the YAML keys.
+"""Every configuration key: its default, its meaning, and what values it may take. Attribute names are the YAML keys."""
 
-A new key is a new line here; keys of a whole new part are a dataclass in a file of their own and a `section` line here.
-Rules that tie several keys together are in `config_schema_rules`.
-"""
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from dataclasses import dataclass
 
-from src.config_schema_detection import RPN, Backbone, BBoxHead, MaskHead, Neck, RoIExtractor, RoILayer, TestCfg, TrainCfg
-from src.config_schema_fields import key, section
+def key(default: Any, text: str, choices: tuple = (), low: float | None = None, high: float | None = None,
+        length: int | None = None, why_only: str = ""):
+    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `why_only`
+    explains why `choices` holds a single value.
+    """
+    metadata = {"help": text, "choices": choices, "low": low, "high": high, "length": length, "why_only": why_only}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
-DATA_TYPES = ("coco", "mindrecord")
-DEVICES = ("CPU", "GPU", "Ascend")
-BACKGROUND = "background"
-COCO_CLASSES = [BACKGROUND] + (
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,bench,"
-    "bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,skis,"
-    "snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,fork,"
-    "knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,"
-    "dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,"
-    "vase,scissors,teddy bear,hair drier,toothbrush"
-).split(",")
+
+def section(kind: type):
+    """A nested mapping of keys."""
+    return field(default_factory=kind)
 
 
 @dataclass
-class Config:
-    """One run: what is built, on which data, how it is trained and evaluated, and where results go."""
+class NormCfg:
+    type: str = key("BN", "normalisation layer", choices=("BN",))
+    momentum: float = key(0.1, "share of the new value in the running statistics (PyTorch's sense)", low=0, high=1)
+    eps: float = key(1e-5, "added to the variance", low=0)
 
-    # What is built
-    task: str = key("detection", "What is learnt.", choices=("detection", "segmentation", "classification"))
-    detector: str = key("mask_rcnn", "Kind of detector.", choices=("mask_rcnn",))
+
+@dataclass
+class HRNetStage:
+    num_modules: int = key(1, "high-resolution modules in the stage", low=1)
+    num_branches: int = key(1, "parallel branches", low=1)
+    block: str = key("BASIC", "residual block", choices=("BASIC", "BOTTLENECK"))
+    num_blocks: list[int] = key([4], "residual blocks on each branch", low=1)
+    num_channels: list[int] = key([64], "channels of each branch before the block's expansion", low=1)
+
+
+@dataclass
+class HRNetExtra:
+    stage1: HRNetStage = section(HRNetStage)
+    stage2: HRNetStage = section(HRNetStage)
+    stage3: HRNetStage = section(HRNetStage)
+    stage4: HRNetStage = section(HRNetStage)
+
+
+@dataclass
+class Backbone:
+    type: str = key("hrnet", "backbone network", choices=("hrnet", "resnet", "spinenet"))
+    arch: str = key("49", "SpineNet's architecture")
+    depth: int = key(50, "ResNet's number of layers", low=1)
+    extra: HRNetExtra = section(HRNetExtra)
+    norm_cfg: NormCfg = section(NormCfg)
+    norm_eval: bool = key(True, "normalise with the running statistics in training too")
+    frozen_stages: int = key(-1, "stages that do not learn: -1 none, 0 the stem, k the stem and stages 1..k", low=-1,
+                             high=4)
+    pretrained: str = key("", "checkpoint with weights for the backbone alone")
+
+
+@dataclass
+class FPNCfg:
+    in_channels: list[int] = key([32, 64, 128, 256], "channels of the backbone's outputs", low=1)
+    out_channels: int = key(256, "channels of every pyramid level", low=1)
+    num_outs: int = key(5, "pyramid levels", low=1, high=8)
+
+
+@dataclass
+class Neck:
+    type: str = key("", "neck; empty takes the backbone's usual one", choices=("", "hrfpn", "fpn", "none"))
+    fpn: FPNCfg = section(FPNCfg)
+
+
+@dataclass
+class BoxCoderCfg:
+    target_means: list[float] = key([0.0, 0.0, 0.0, 0.0], "means of the box deltas", length=4)
+    target_stds: list[float] = key([1.0, 1.0, 1.0, 1.0], "standard deviations of the box deltas", length=4, low=1e-6)
+
+
+@dataclass
+class LossWeight:
+    loss_weight: float = key(1.0, "factor of this loss", low=0)
+
+
+@dataclass
+class BoxLoss(LossWeight):
+    beta: float = key(0.0, "smooth-L1 turning point; 0 is L1", low=0)
+
+
+@dataclass
+class AnchorGenerator:
+    scales: list[float] = key([8], "anchor side in strides", low=1e-6)
+    strides: list[int] = key([4, 8, 16, 32, 64], "pixels a cell of each pyramid level", low=1)
+    ratios: list[float] = key([0.5, 1.0, 2.0], "height / width of the anchors", low=1e-6)
+
+
+@dataclass
+class RPN:
+    in_channels: int = key(256, "channels of the pyramid", low=1)
+    feat_channels: int = key(256, "channels of the shared convolution", low=1)
+    num_classes: int = key(1, "object or not", choices=(1,), why_only="the RPN only tells objects from background")
+    bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
+    loss_cls: LossWeight = section(LossWeight)
+    loss_bbox: BoxLoss = section(BoxLoss)
+    anchor_generator: AnchorGenerator = section(AnchorGenerator)
+
+
+@dataclass
+class BBoxHeadCfg:
+    num_shared_convs: int = key(0, "3x3 convolutions before the linear layers", low=0)
+    num_shared_fcs: int = key(2, "linear layers shared by classes and boxes", low=1)
+    in_channels: int = key(256, "channels of the RoI features", low=1)
+    conv_out_channels: int = key(256, "channels of the shared convolutions", low=1)
+    fc_out_channels: int = key(1024, "width of the shared linear layers", low=1)
+    roi_feat_size: int = key(7, "cells a side of the RoI features", low=1)
+    reg_class_agnostic: bool = key(False, "one box per RoI instead of one per class")
+    bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
+    loss_cls: LossWeight = section(LossWeight)
+    loss_bbox: BoxLoss = section(BoxLoss)
+    norm_cfg: NormCfg | None = field(default=None)
+
+
+@dataclass
+class MaskHeadCfg:
+    num_convs: int = key(4, "3x3 convolutions before the upsampling", low=1)
+    in_channels: int = key(256, "channels of the RoI features", low=1)
+    conv_out_channels: int = key(256, "channels of the convolutions", low=1)
+    loss_mask: LossWeight = section(LossWeight)
+    norm_cfg: NormCfg | None = field(default=None)
+
+
+@dataclass
+class RoILayer:
+    type: str = key("RoIAlign", "RoI pooling", choices=("RoIAlign",))
+    out_size: int = key(7, "cells a side", low=1)
+    sampling_ratio: int = key(0, "samples a bin and axis; 0 adapts to the RoI (seed name: sample_num)", low=0)
+    aligned: bool = key(True, "half-pixel shift")
+
+
+@dataclass
+class RoICfg:
+    roi_layer: RoILayer = section(RoILayer)
+    out_channels: int = key(256, "channels of the pyramid", low=1)
+    featmap_strides: list[int] = key([4, 8, 16, 32], "pyramid levels that RoIs are read from, by stride", low=1)
+    finest_scale: float = key(56, "RoIs up to twice this side are read from the finest level", low=1)
+    sample_num: int = key(640, "RoI slots of the original; here they follow from train_cfg", low=1)
+
+
+@dataclass
+class AssignerCfg:
+    pos_iou_thr: float = key(0.5, "at least this IoU makes a box positive", low=0, high=1)
+    neg_iou_thr: float = key(0.5, "below this IoU a box is background", low=0, high=1)
+    min_pos_iou: float = key(0.5, "at least this IoU for an object's best box to be positive", low=0, high=1)
+    match_low_quality: bool = key(True, "every object takes its best boxes")
+    ignore_iof_thr: float = key(-1.0, "leave out boxes that lie in a crowd by more than this share; -1 never", low=-1,
+                                high=1)
+
+
+@dataclass
+class SamplerCfg:
+    num: int = key(512, "boxes an image that the loss looks at", low=1)
+    pos_fraction: float = key(0.25, "largest share of positives", low=0, high=1)
+    neg_pos_ub: float = key(-1, "background boxes for each positive at most; -1 no bound", low=-1)
+    add_gt_as_proposals: bool = key(False, "objects' own boxes compete as proposals")
+    order: str = key("random", "which candidates are taken", choices=("random", "in_order"))
+
+
+@dataclass
+class TrainRPN:
+    assigner: AssignerCfg = section(AssignerCfg)
+    sampler: SamplerCfg = section(SamplerCfg)
+    allowed_border: float = key(-1, "leave out anchors further over the image border than this; -1 never", low=-1)
+
+
+@dataclass
+class ProposalCfg:
+    nms_pre: int = key(2000, "best anchors of each level that go on", low=1)
+    max_per_img: int = key(1000, "proposals an image", low=1)
+    iou_threshold: float = key(0.7, "NMS threshold", low=0, high=1)
+    min_bbox_size: float = key(0, "proposals must be wider and higher than this", low=-1)
+
+
+@dataclass
+class TrainRCNN:
+    assigner: AssignerCfg = section(AssignerCfg)
+    sampler: SamplerCfg = section(SamplerCfg)
+    mask_size: int = key(28, "cells a side of the mask targets", low=1)
+
+
+@dataclass
+class TrainCfg:
+    rpn: TrainRPN = section(TrainRPN)
+    rpn_proposal: ProposalCfg = section(ProposalCfg)
+    rcnn: TrainRCNN = section(TrainRCNN)
+
+
+@dataclass
+class TestRCNN:
+    score_thr: float = key(0.05, "least score of a detection", low=0, high=1)
+    iou_threshold: float = key(0.5, "NMS threshold within a class", low=0, high=1)
+    max_per_img: int = key(100, "detections an image", low=1)
+    mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
+
+
+@dataclass
+class TestCfg:
+    rpn: ProposalCfg = section(ProposalCfg)
+    rcnn: TestRCNN = section(TestRCNN)
+
+
+@dataclass
+class ModelKeys:
+    task: str = key("detection", "what the network does", choices=("detection",))
+    detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn",))
     backbone: Backbone = section(Backbone)
     neck: Neck = section(Neck)
     rpn: RPN = section(RPN)
-    bbox_head: BBoxHead = section(BBoxHead)
-    mask_head: MaskHead = section(MaskHead)
-    roi: RoIExtractor = section(RoIExtractor)
-    mask_roi: RoIExtractor = section(RoIExtractor, roi_layer=RoILayer(out_size=14), sample_num=128)
+    bbox_head: BBoxHeadCfg = section(BBoxHeadCfg)
+    mask_head: MaskHeadCfg = section(MaskHeadCfg)
+    roi: RoICfg = section(RoICfg)
+    mask_roi: RoICfg = section(RoICfg)
     train_cfg: TrainCfg = section(TrainCfg)
     test_cfg: TestCfg = section(TestCfg)
 
-    # Where it runs
-    device_target: str = key("GPU", "Device that runs the network.", choices=DEVICES, local=True)
-    mode: str = key("graph", "graph: compiled as a whole; pynative: step by step.", choices=("graph", "pynative"), local=True)
-    run_distribute: bool = key(False, "Data-parallel run on several devices, started through a launcher.", local=True)
-    device_id: int = key(0, "Device of a run on one device.", low=0, local=True)
-    device_num: int = key(1, "Devices of a distributed run.", low=1)
-    rank_id: int = key(0, "Rank of this process; a distributed launcher decides it.", low=0, local=True)
-    enable_graph_kernel: bool = key(False, "Fuse operators (GPU, Ascend).", local=True)
-    enable_profiling: bool = key(False, "Write a profile of the training steps.", local=True)
 
-    # Where things are
-    train_outputs: str = key("./outputs", "Folder for the experiments' folders.", local=True)
-    brief: str = key("", "Short name at the end of the experiment folder's name.", local=True)
-    pre_trained: str = key("", "Checkpoint of the whole model to start from (with finetune 1: other class counts are skipped).")
-    checkpoint_path: str = key("", "Checkpoint to evaluate or to run.", local=True)
-    prediction_path: str = key(
-        "", "File for the evaluation's predictions; where it exists, it is evaluated instead.", local=True
-    )
-    pred_input: str = key("", "Image, or folder of images, for inference.", local=True)
-    pred_output: str = key("", "JSON file that inference writes.", local=True)
+def key_names(kind: type, prefix: str = "") -> list[str]:
+    """Dotted names of all leaf keys of a schema class."""
+    names = []
+    for item in fields(kind):
+        nested = nested_kind(item.type)
+        names += key_names(nested, f"{prefix}{item.name}.") if nested else [prefix + item.name]
+    return names
 
-    # Data
-    train_dataset: str = key("./data/coco-2017/train", "Folder of the training set.", local=True)
-    val_dataset: str = key("./data/coco-2017/validation", "Folder of the validation set.", local=True)
-    train_data_type: str = key("coco", "Format of the training set.", choices=DATA_TYPES, local=True)
-    val_data_type: str = key("coco", "Format of the validation set.", choices=DATA_TYPES, local=True)
-    coco_classes: list[str] = key(COCO_CLASSES, "Class names; the first is 'background'.", filled=True)
-    num_classes: int = key(len(COCO_CLASSES), "Length of coco_classes, so background counts.", low=2)
-    train_dataset_num: int = key(0, "Train on the first N images only; 0: all.", low=0)
-    train_dataset_divider: int = key(0, "Cut the number of training images to a multiple of this; 0: do not.", low=0)
-    filter_empty_gt: bool = key(True, "Leave images without objects out of training.")
-    num_gts: int = key(100, "Room for objects in a training image; more are cut off, and this is said.", low=1)
-    num_parallel_workers: int = key(1, "Threads or processes that prepare batches.", low=1, local=True)
-    python_multiprocessing: bool = key(False, "Prepare batches in worker processes instead of threads.", local=True)
 
-    # Images
-    img_width: int = key(1024, "Width of the network's input in pixels.", low=8)
-    img_height: int = key(1024, "Height of the network's input in pixels.", low=8)
-    divider: int = key(32, "Width and height must be multiples of this.", low=1)
-    mask_divider: float = key(1.0, "Ground-truth masks have the images' own size: 1.0.")
-    img_mean: list[float] = key([123.675, 116.28, 103.53], "Subtracted from the channels.", length=3)
-    img_std: list[float] = key([58.395, 57.12, 57.375], "The channels are divided by these.", length=3, above=0)
-    to_rgb: bool = key(True, "Feed RGB; false: BGR, as OpenCV reads.")
-    keep_ratio: bool = key(True, "Keep height : width when resizing, and pad.")
-    flip_ratio: float = key(0.5, "Probability of a horizontal flip.", low=0, high=1)
-    expand_ratio: float = key(0.0, "Probability of placing the image on a larger canvas.", low=0, high=1)
-
-    # Optimisation
-    opt_type: str = key("sgd", "Optimiser.", choices=("sgd", "momentum", "adam"))
-    lr: float = key(0.02, "Base learning rate.", above=0)
-    min_lr: float = key(1e-7, "The learning rate does not fall below this.", low=0)
-    lr_type: str = key("multistep", "How the learning rate falls.", choices=("multistep", "cosine"))
-    lr_steps: list[int] = key([8, 11], "Epochs after which multistep divides the rate by 10.", low=1)
-    warmup_step: int = key(500, "Steps of linear warm-up.", low=0)
-    warmup_ratio: float = key(0.001, "The warm-up starts at this share of lr.", low=0, high=1)
-    momentum: float = key(0.9, "Momentum of sgd and momentum.", low=0, high=1)
-    weight_decay: float = key(0.0001, "Weight decay.", low=0)
-    norm_bias_decay: bool = key(True, "Decay the weights of normalisation layers and biases, too.")
-    grad_clip: float = key(0.0, "Largest global norm of the gradients; 0: no clipping.", low=0)
-    loss_scale: float = key(256.0, "The loss is multiplied by this and the gradients divided.", above=0)
-    accumulate_step: int = key(1, "Batches whose gradients are averaged for one step.", low=1)
-
-    # The run
-    seed: int = key(1, "All random choice follows from it.", low=0, high=2**31 - 1)
-    batch_size: int = key(2, "Training images a step on each device.", low=1)
-    test_batch_size: int = key(1, "Images a step in evaluation and inference.", low=1)
-    epoch_size: int = key(12, "Epochs.", low=1)
-    max_steps: int = key(0, "Stop after this many steps; 0: the whole run.", low=0, local=True)
-    resume: bool = key(False, "Continue the last run of this name from its last whole checkpoint.", local=True)
-    finetune: bool = key(False, "Start from pre_trained, leaving out weights whose shape differs.")
-    run_eval: bool = key(True, "Evaluate during training.", local=True)
-    eval_every: int = key(1, "Epochs between evaluations.", low=1, local=True)
-    log_every: int = key(100, "Steps between log lines.", low=1, local=True)
-    save_every: int = key(100, "Steps between checkpoints.", low=1, local=True)
-    keep_checkpoint_max: int = key(5, "Last checkpoints to keep.", low=1, local=True)
-    keep_best_checkpoints_max: int = key(5, "Best checkpoints to keep.", low=1, local=True)
-    datasink: bool = key(False, "Must be 0: data sinking is not used, batches already have fixed shapes.", local=True)
-    infer_score_thr: float = key(0.05, "Predictions below this score are left out of the inference file.", low=0, high=1)
-    analysis: bool = key(False, "Evaluation adds an analysis of the detector's errors.", local=True)
-
-    # ModelArts
-    enable_modelarts: bool = key(False, "Run on ModelArts.", local=True)
-    data_url: str = key("", "ModelArts: where the data comes from.", local=True)
-    train_url: str = key("", "ModelArts: where results go.", local=True)
-    data_path: str = key("/cache/data", "ModelArts: local copy of the data.", local=True)
-    output_path: str = key("/cache/train", "ModelArts: local folder of the results.", local=True)
-    load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoints.", local=True)
+def nested_kind(annotation: Any) -> type | None:
+    """The schema class that an annotation names (also inside `X | None`), or None for a leaf."""
+    options = getattr(annotation, "__args__", ()) if not hasattr(annotation, "__origin__") else ()
+    for option in (annotation, *options):
+        if hasattr(option, "__dataclass_fields__"):
+            return option
+    return None

@@ -31,10 +31,10 @@ class Augmentation:
 
 
 class TrainSource:
-    """Random-access training samples of a whole run for `mindspore.dataset.GeneratorDataset`.
+    """Random-access training batches of a whole run for `mindspore.dataset.GeneratorDataset`; item k is step k's batch.
 
-    Item k is a pure function of (seed, epoch, position): a run that starts at a later step sees what an uninterrupted
-    run sees there. Each global batch is a slice of the epoch's permutation, cut into one part a rank.
+    Every sample is a pure function of (seed, epoch, image): a run that starts at a later step sees what an
+    uninterrupted run sees there. Each global batch is a slice of the epoch's permutation, cut into one part a rank.
     """
 
     def __init__(
@@ -60,14 +60,16 @@ class TrainSource:
         self._unreadable: set[str] = set()
 
     def __len__(self) -> int:
-        return self.num_steps * self.batch_size
+        return self.num_steps
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        """One sample in the order of `COLUMNS`, without the batch axis."""
-        step, place = divmod(int(item), self.batch_size)
-        epoch, step_of_epoch = divmod(self.first_step + step, self.steps_per_epoch)
-        position = (step_of_epoch * self.size + self.rank) * self.batch_size + place
-        entry = int(self._permutation(epoch)[position])
+        """One batch in the order of `COLUMNS`."""
+        epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
+        start = (step_of_epoch * self.size + self.rank) * self.batch_size
+        entries = self._permutation(epoch)[start : start + self.batch_size]
+        return tuple(np.stack(column) for column in zip(*(self._sample(epoch, int(entry)) for entry in entries)))
+
+    def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
         record, image = self._read(entry)
         rng = np.random.RandomState([self.seed % 2**32, epoch, self.indices[entry]])
         return make_sample(record, image, self.settings, self.augmentation, self.num_gts, rng)
@@ -118,7 +120,7 @@ class TrainLoader:
                 shuffle=False,
                 num_parallel_workers=self.num_workers,
                 python_multiprocessing=self.use_processes and self.num_workers > 1,
-            ).batch(self.source.batch_size, drop_remainder=True)
+            )
             yield from batches.create_tuple_iterator(num_epochs=1)
 
 

@@ -25,7 +25,8 @@ def paste_masks(masks: np.ndarray, boxes: np.ndarray, height: int, width: int, t
     """
     masks = np.asarray(masks, np.float32)
     boxes = np.asarray(boxes, np.float32)
-    return [_paste(mask, box, height, width, np.float32(threshold)) for mask, box in zip(masks, boxes)]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # boxes of no width
+        return [_paste(mask, box, height, width, np.float32(threshold)) for mask, box in zip(masks, boxes)]
 
 
 def _paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: np.float32) -> dict:
@@ -52,12 +53,11 @@ def _weights(first: int, last: int, low: np.float32, high: np.float32, size: int
     Operations and their order are those of the definition, so that rounding agrees too.
     """
     centres = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        normalised = (centres - low) / (high - low) * np.float32(2) - np.float32(1)
+    normalised = (centres - low) / (high - low) * np.float32(2) - np.float32(1)
     normalised[np.isinf(normalised)] = 0
     position = (normalised + np.float32(1)) * np.float32(size / 2) - np.float32(0.5)
     tent = np.float32(1) - np.abs(position[:, None] - np.arange(size, dtype=np.float32))
-    return np.nan_to_num(np.maximum(tent, 0))  # 0 / 0, a pixel centre exactly on a box of no width, belongs to nothing
+    return np.fmax(tent, np.float32(0))  # 0 also for 0 / 0: a pixel centre exactly on a box of no width
 
 
 def _edges(
@@ -80,9 +80,9 @@ def _edges(
 def _encode(edges: np.ndarray, height: int, width: int) -> dict:
     """COCO's compressed run-length code of the runs that start and end at `edges`."""
     touching = np.flatnonzero(edges[1:] == edges[:-1])  # a run down to the last row goes on in the next column
-    edges = np.delete(edges, np.concatenate([touching, touching + 1]))
-    counts = np.diff(edges, prepend=0, append=height * width)
-    if len(edges) and edges[-1] == height * width:
-        counts = counts[:-1]
-    code = coco_mask.frPyObjects({"size": [height, width], "counts": counts.astype(np.uint32)}, height, width)
+    if len(touching):
+        edges = np.delete(edges, np.concatenate([touching, touching + 1]))
+    ends = [] if len(edges) and edges[-1] == height * width else [height * width]
+    bounds = np.concatenate([[0], edges, ends]).astype(np.uint32)
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": bounds[1:] - bounds[:-1]}, height, width)
     return {"size": [int(height), int(width)], "counts": code["counts"].decode("ascii")}

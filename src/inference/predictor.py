@@ -1,6 +1,5 @@
 """A detector over many images: the network on fixed-shape batches, its outputs turned into results by other threads."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,15 +22,16 @@ class Predictor:
     """Runs `model(image, image_shape)` and gives every image's `ImagePrediction`, or None for an unreadable image.
 
     The network runs in the calling thread. Mask pasting and run-length coding of the batch before go on meanwhile in
-    `workers` threads. How many images wait there is bounded, so memory does not grow with the number of images.
+    `workers` threads; one is the fastest where measured, since it uses several cores by itself in its matrix products.
+    How many images wait there is bounded, so memory does not grow with the number of images.
     """
 
-    def __init__(self, model, cfg, workers: int = 0):
+    def __init__(self, model, cfg, workers: int = 1):
         self.model = model
         self.mask_threshold = cfg.test_cfg.rcnn.mask_thr_binary
         self.batch_size = cfg.test_batch_size
         self.settings = ImageSettings.from_config(cfg)
-        self.workers = workers or min(8, os.cpu_count() or 1)
+        self.workers = workers
         self.first_run_seconds = 0.0  # the first batch also waits for the graph to compile
 
     def predict_batch(self, batch: EvalBatch) -> list[ImagePrediction | None]:
@@ -42,7 +42,7 @@ class Predictor:
     def predict_stream(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[object, ImagePrediction | None]]:
         """(image id, prediction) of every real image of the batches, in their order."""
         waiting: deque[tuple[object, Future]] = deque()
-        limit = 2 * max(self.workers, self.batch_size)
+        limit = 2 * max(self.workers, self.batch_size)  # images under way
         with ThreadPoolExecutor(self.workers, thread_name_prefix="results") as pool:
             for batch in _read_ahead(loader):
                 outputs = self._run(batch)

@@ -16,10 +16,7 @@ class HRFPN(nn.Cell):
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, num_outs: int):
         super().__init__()
-        total = sum(in_channels)
-        self.reduction_conv = ConvNormAct(
-            total, out_channels, 1, activation=False, weight_init=caffe2_xavier(total)
-        )
+        self.reduction_conv = ConvNormAct(sum(in_channels), out_channels, 1, activation=False)
         self.fpn_convs = nn.CellList(
             [
                 ConvNormAct(

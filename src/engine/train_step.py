@@ -1,0 +1,90 @@
+"""One training step as one compiled graph: forward, backward, guard, accumulation, clipping, update."""
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore import dtype as mstype
+
+
+class TrainStep(nn.Cell):
+    """Calls `model(*inputs)` in training mode, which returns a tuple of losses, and minimises their sum.
+
+    loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
+    grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
+    accumulate: batches whose mean gradient makes one update.
+    size: ranks; gradients are averaged over them.
+
+    A batch whose loss or gradients are not finite changes nothing; `bad_step` keeps the number of the first one (from
+    1), or 0. The host looks at it when it logs, so that no step waits for the host.
+    """
+
+    def __init__(
+        self,
+        model: nn.Cell,
+        optimizer: nn.Optimizer,
+        loss_scale: float = 1.0,
+        grad_clip: float = 0.0,
+        accumulate: int = 1,
+        size: int = 1,
+    ):
+        super().__init__(auto_prefix=False)
+        self.model = model
+        self.optimizer = optimizer
+        self.weights = optimizer.parameters
+        self.loss_scale = loss_scale
+        self.grad_clip = grad_clip
+        self.accumulate = accumulate
+        self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
+        self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
+        self.pending = self.weights.clone(prefix="pending", init="zeros") if accumulate > 1 else ()
+        self.is_distributed = size > 1
+        if self.is_distributed:
+            self.reducer = nn.DistributedGradReducer(self.weights, mean=True, degree=size)
+            self.all_reduce = ops.AllReduce()
+            self.size = size
+        self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
+
+    def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """One batch; returns the losses (on this rank)."""
+        (total, losses), gradients = self.gradient(*inputs)
+        gradients = ops.hyper_map(ops.partial(_divide, self.loss_scale * self.accumulate), gradients)
+        if self.is_distributed:
+            gradients = self.reducer(gradients)
+            total = self.all_reduce(total)
+        finite = ops.logical_and(ms.amp.all_finite(gradients), ops.isfinite(total))
+        step = self.step + 1
+        ops.assign(self.step, step)
+        if finite:
+            self._update(gradients, step)
+        elif self.bad_step == 0:
+            ops.assign(self.bad_step, step)
+        return losses
+
+    def _forward(self, *inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        losses = self.model(*inputs)
+        total = losses[0]
+        for loss in losses[1:]:
+            total = total + loss
+        return total * self.loss_scale, losses
+
+    def _update(self, gradients: tuple[Tensor, ...], step: Tensor) -> bool:
+        if self.accumulate == 1:
+            return self._apply(gradients)
+        ops.hyper_map(ops.assign_add, self.pending, gradients)
+        if step % self.accumulate == 0:
+            self._apply(self.pending)
+            ops.hyper_map(_clear, self.pending)
+        return True
+
+    def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
+        if self.grad_clip > 0:
+            gradients = ops.clip_by_global_norm(gradients, self.grad_clip)
+        self.optimizer(gradients)
+        return True
+
+
+def _divide(divisor: float, gradient: Tensor) -> Tensor:
+    return gradient / divisor
+
+
+def _clear(parameter: Parameter) -> Tensor:
+    return ops.assign(parameter, ops.zeros_like(parameter))
