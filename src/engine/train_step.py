@@ -3,6 +3,26 @@
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
+from mindspore.ops import functional as F
+
+_divide = ops.MultitypeFuncGraph("divide")
+_add_to = ops.MultitypeFuncGraph("add_to")
+_clear = ops.MultitypeFuncGraph("clear")
+
+
+@_divide.register("Number", "Tensor")
+def _divide_tensor(divisor, gradient):
+    return gradient / divisor
+
+
+@_add_to.register("Tensor", "Tensor")
+def _add_to_parameter(total, gradient):
+    return ops.assign_add(total, gradient)
+
+
+@_clear.register("Tensor")
+def _clear_parameter(parameter):
+    return ops.assign(parameter, ops.zeros_like(parameter))
 
 
 class TrainStep(nn.Cell):
@@ -41,12 +61,13 @@ class TrainStep(nn.Cell):
             self.reducer = nn.DistributedGradReducer(self.weights, mean=True, degree=size)
             self.all_reduce = ops.AllReduce()
             self.size = size
+        self.map = ops.HyperMap()
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """One batch; returns the losses (on this rank)."""
         (total, losses), gradients = self.gradient(*inputs)
-        gradients = ops.hyper_map(ops.partial(_divide, self.loss_scale * self.accumulate), gradients)
+        gradients = self.map(F.partial(_divide, self.loss_scale * self.accumulate), gradients)
         if self.is_distributed:
             gradients = self.reducer(gradients)
             total = self.all_reduce(total)
@@ -69,10 +90,10 @@ class TrainStep(nn.Cell):
     def _update(self, gradients: tuple[Tensor, ...], step: Tensor) -> bool:
         if self.accumulate == 1:
             return self._apply(gradients)
-        ops.hyper_map(ops.assign_add, self.pending, gradients)
+        self.map(_add_to, self.pending, gradients)
         if step % self.accumulate == 0:
             self._apply(self.pending)
-            ops.hyper_map(_clear, self.pending)
+            self.map(_clear, self.pending)
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
@@ -80,11 +101,3 @@ class TrainStep(nn.Cell):
             gradients = ops.clip_by_global_norm(gradients, self.grad_clip)
         self.optimizer(gradients)
         return True
-
-
-def _divide(divisor: float, gradient: Tensor) -> Tensor:
-    return gradient / divisor
-
-
-def _clear(parameter: Parameter) -> Tensor:
-    return ops.assign(parameter, ops.zeros_like(parameter))

@@ -3,7 +3,7 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import device_has_custom_ops, library_path
+from src.ops.library import custom_op, device_has_custom_ops
 
 
 class MaskCrop(nn.Cell):
@@ -36,7 +36,7 @@ class _CustomMaskCrop(nn.Cell):
         def target_shape(masks, rois, gt_index):
             return [rois[0], out_size, out_size]
 
-        self.run = ops.Custom(f"{library_path()}:MaskCropForward", target_shape, mstype.float32, "aot")
+        self.run = custom_op("MaskCropForward", target_shape, mstype.float32, str(out_size))
 
     def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
         return self.run(packed_masks, rois, gt_index)

@@ -5,7 +5,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore import get_context
 
-from src.ops.library import library_path
+from src.ops.library import custom_op
 
 PORTABLE_CANDIDATES = 4096  # MindSpore's operator is quadratic: it gets the best this many boxes
 
@@ -44,9 +44,7 @@ class _CustomNms(nn.Cell):
         def slot_shapes(*_):
             return [max_output], [max_output]
 
-        self.run = ops.Custom(
-            f"{library_path()}:NmsForward", slot_shapes, (mstype.int32, mstype.int32), "aot"
-        )
+        self.run = custom_op("NmsForward", slot_shapes, (mstype.int32, mstype.int32), str(max_output))
 
     def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         index, keep = self.run(boxes, scores, groups, valid.astype(mstype.int32), self.settings)

@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import device_has_custom_ops, library_path
+from src.ops.library import custom_op, device_has_custom_ops
 
 PORTABLE_SAMPLES = 2
 MAX_LEVELS = 5  # the compiled operator takes this many feature maps; unused ones are placeholders
@@ -60,7 +60,6 @@ class _CustomRoIAlign(nn.Cell):
         self.placeholders = tuple(
             Tensor(np.zeros((1, 1, 1, 1), np.float32)) for _ in range(MAX_LEVELS - len(strides))
         )
-        library = library_path()
 
         def pooled_shape(rois, settings, f0, f1, f2, f3, f4):
             return [rois[0], f0[1], out_size, out_size]
@@ -68,17 +67,14 @@ class _CustomRoIAlign(nn.Cell):
         def feature_shapes(grad, rois, settings, f0, f1, f2, f3, f4):
             return f0, f1, f2, f3, f4
 
-        backward = ops.Custom(
-            f"{library}:RoiAlignBackward", feature_shapes, (mstype.float32,) * MAX_LEVELS, "aot"
-        )
+        tag = "_".join(map(str, numbers))
+        backward = custom_op("RoiAlignBackward", feature_shapes, (mstype.float32,) * MAX_LEVELS, tag)
 
         def gradient(rois, settings, f0, f1, f2, f3, f4, out, grad):
             grads = backward(grad, rois, settings, f0, f1, f2, f3, f4)
             return (ops.zeros_like(rois), ops.zeros_like(settings), *grads)
 
-        self.forward = ops.Custom(
-            f"{library}:RoiAlignForward", pooled_shape, mstype.float32, "aot", bprop=gradient
-        )
+        self.forward = custom_op("RoiAlignForward", pooled_shape, mstype.float32, tag, gradient)
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         return self.forward(rois, self.settings, *features, *self.placeholders)

@@ -138,3 +138,16 @@ def test_missing_library_is_one_line_that_names_the_build_script(graph_mode, mon
     monkeypatch.setattr("src.ops.library.BIN_FOLDER", tmp_path)
     with pytest.raises(UserError, match=r"scripts/build_custom\.sh"):
         RoIAlign(7, (8,))
+
+
+def test_two_output_sizes_on_the_same_inputs_keep_their_own_shapes_in_one_graph(graph_mode):
+    class Net(nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.small, self.large = RoIAlign(7, (8,)), RoIAlign(14, (8,))
+
+        def construct(self, x, rois):
+            return self.small((x,), rois), self.large((x,), rois)
+
+    outputs = Net()(Tensor(np.ones((1, 2, 8, 8), np.float32)), Tensor(np.float32([[0, 0, 0, 30, 30]])))
+    assert [out.shape for out in outputs] == [(1, 2, 7, 7), (1, 2, 14, 14)]

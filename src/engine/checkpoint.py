@@ -1,0 +1,226 @@
+"""Checkpoints: written whole or not at all, loaded with every difference named.
+
+A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
+pending gradients, counters, learning rates) under `state/...`. A weights-only checkpoint lacks the latter.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from src.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+STATE_PREFIX = "state/"
+SHOWN = 4  # names an error lists
+CLASS_LAYERS = ("bbox_head.fc_cls.", "bbox_head.fc_reg.", "mask_head.conv_logits.")
+
+
+def save_weights(model: nn.Cell, path: Path) -> None:
+    """The model's parameters and statistics alone."""
+    _write({parameter.name: parameter for parameter in model.get_parameters()}, path)
+
+
+def save_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
+    """Everything that `load_training_state` needs to go on as if nothing had happened."""
+    own = {parameter.name for parameter in model.get_parameters()}
+    entries = {}
+    for parameter in step.get_parameters():
+        entries[parameter.name if parameter.name in own else STATE_PREFIX + parameter.name] = parameter
+    _write(entries, path)
+
+
+def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
+    """Restore a state written by `save_training_state`; UserError if anything is missing or of another shape."""
+    values = read_checkpoint(path)
+    own = {parameter.name for parameter in model.get_parameters()}
+    parameters = {p.name if p.name in own else STATE_PREFIX + p.name: p for p in step.get_parameters()}
+    missing = [name for name in parameters if name not in values]
+    if missing:
+        raise UserError(f"{path} is no training state of this run: {_names(missing)} missing; resume is not possible")
+    _check_shapes(parameters, values, path)
+    for name, parameter in parameters.items():
+        parameter.set_data(Tensor(values[name], parameter.dtype))
+
+
+def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
+    """Load a model's weights from either kind of checkpoint.
+
+    finetune: class layers of another shape (another number of classes) keep their fresh values; their names are
+    returned and logged. Everything else must match: UserError names missing, unexpected and differing parameters.
+    """
+    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    parameters = {parameter.name: parameter for parameter in model.get_parameters()}
+    skipped = []
+    if finetune:
+        for name in list(values):
+            is_class_layer = name.startswith(CLASS_LAYERS)
+            if is_class_layer and name in parameters and values[name].shape != tuple(parameters[name].shape):
+                skipped.append(name)
+                del values[name]
+        if skipped:
+            logger.info("finetune: class layers of another shape start fresh: %s", ", ".join(skipped))
+    missing = [name for name in parameters if name not in values and name not in skipped]
+    unexpected = [name for name in values if name not in parameters]
+    if missing or unexpected:
+        parts = [f"{_names(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names]
+        raise UserError(f"{path} does not fit the configured model: {'; '.join(parts)}")
+    _check_shapes({name: parameters[name] for name in values}, values, path)
+    for name, value in values.items():
+        parameters[name].set_data(Tensor(value, parameters[name].dtype))
+    return skipped
+
+
+def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
+    """Load a backbone from a checkpoint of a backbone, or of any model that has it as `backbone`.
+
+    Parameters that the backbone does not have (a classification head) are ignored and said; missing ones are an error.
+    """
+    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    values = {name.removeprefix("backbone."): value for name, value in values.items()}
+    parameters = {parameter.name.removeprefix("backbone."): parameter for parameter in backbone.get_parameters()}
+    missing = [name for name in parameters if name not in values]
+    if missing:
+        raise UserError(f"{path} does not fit the configured backbone: {_names(missing)} missing")
+    ignored = [name for name in values if name not in parameters]
+    if ignored:
+        logger.info("%s: %s not part of the backbone, ignored", path, _names(ignored))
+    _check_shapes(parameters, values, path)
+    for name, parameter in parameters.items():
+        parameter.set_data(Tensor(values[name], parameter.dtype))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint by name. UserError for a missing, empty, cut-off or damaged file."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} does not exist")
+    try:
+        with _quiet_mindspore():
+            loaded = ms.load_checkpoint(str(path), crc_check=True)
+    except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
+        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({_first_line(error)})") from None
+    return {name: parameter.asnumpy() for name, parameter in loaded.items()}
+
+
+def checkpoint_hash(path: str | Path) -> str:
+    """12 hexadecimal digits of the file's sha256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+class CheckpointFolder:
+    """`ckpt/` of an experiment: the last `keep` training states, named by epoch and step (both from 1)."""
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder, self.keep = folder, keep
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, step: nn.Cell, model: nn.Cell, epoch: int, step_of_epoch: int) -> Path:
+        """Write a state and delete the oldest ones above `keep`."""
+        path = self.folder / f"epoch_{epoch:04d}_step_{step_of_epoch:07d}.ckpt"
+        save_training_state(step, model, path)
+        for old in self.newest_first()[self.keep :]:
+            _delete(old)
+        return path
+
+    def newest_first(self) -> list[Path]:
+        """Whole checkpoints, the latest step first; temporary files of a killed run do not count."""
+        found = [path for path in self.folder.glob("*.ckpt") if re.fullmatch(r"epoch_\d+_step_\d+", path.stem)]
+        return sorted(found, key=lambda path: tuple(map(int, re.findall(r"\d+", path.stem))), reverse=True)
+
+    def load_newest(self, step: nn.Cell, model: nn.Cell) -> Path | None:
+        """Restore the newest readable state; damaged ones are named and passed over. None if there is none."""
+        for path in self.newest_first():
+            try:
+                load_training_state(step, model, path)
+                return path
+            except UserError as error:
+                if "cannot be read" not in str(error):
+                    raise
+                logger.warning("%s; trying the one before", error)
+        return None
+
+
+class BestFolder:
+    """`best_ckpt/` of an experiment: weights of the `keep` best evaluations, the metric first in the name."""
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder, self.keep = folder, keep
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
+        """Write the weights if they are among the best so far."""
+        path = self.folder / f"{metric}_{value:.4f}_epoch_{epoch:04d}.ckpt"
+        ranked = sorted([*self._entries(), path], key=_metric_of, reverse=True)
+        if path not in ranked[: self.keep]:
+            return None
+        save_weights(model, path)
+        for old in ranked[self.keep :]:
+            _delete(old)
+        return path
+
+    def _entries(self) -> Iterable[Path]:
+        return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]
+
+
+def _metric_of(path: Path) -> tuple[float, int]:
+    value, epoch = re.fullmatch(r".*_(-?\d+\.\d+)_epoch_(\d+)", path.stem).groups()
+    return float(value), int(epoch)
+
+
+def _write(entries: dict[str, ms.Parameter], path: Path) -> None:
+    """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
+    try:
+        with _quiet_mindspore():
+            items = [{"name": name, "data": parameter} for name, parameter in entries.items()]
+            ms.save_checkpoint(items, str(temporary), crc_check=True)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        _delete(temporary)
+        raise UserError(f"checkpoint {path} cannot be written: {_first_line(error)}") from None
+
+
+def _check_shapes(parameters: dict[str, ms.Parameter], values: dict[str, np.ndarray], path: str | Path) -> None:
+    different = [name for name, p in parameters.items() if tuple(p.shape) != values[name].shape]
+    if different:
+        shown = [f"{name} {list(values[name].shape)} against {list(parameters[name].shape)}" for name in different[:SHOWN]]
+        rest = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
+        raise UserError(f"{path} has other shapes than the configured model: {', '.join(shown)}{rest}")
+
+
+def _names(names: list[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} parameters ({', '.join(names[:SHOWN])}{rest})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _quiet_mindspore():
+    """MindSpore logs its own many-line report before it raises; ours is the one line."""
+    handler_logger = logging.getLogger("MindSpore")
+    level = handler_logger.level
+    handler_logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        handler_logger.setLevel(level)

@@ -1,0 +1,234 @@
+"""Training from configuration to best checkpoint: `train(cfg)`."""
+
+import logging
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from src import runtime
+from src.config import Config
+from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
+from src.engine.experiment import Experiment, open_experiment, start_logging
+from src.engine.lr_schedule import learning_rates
+from src.engine.optimizer import build_optimizer
+from src.engine.tasks import TASKS, Task
+from src.engine.train_step import TrainStep
+from src.errors import UserError
+from src.models.build import build_model
+
+logger = logging.getLogger(__name__)
+
+
+def train(cfg: Config) -> Path:
+    """Train, evaluate and save as configured; returns the experiment's folder.
+
+    Raises UserError for wrong input and when a loss is not finite. SIGINT and SIGTERM end the run after the current
+    step with a checkpoint and exit status 130 or 143; `resume` goes on from the last one.
+    """
+    start_logging()
+    process = runtime.start(cfg)
+    task = TASKS[cfg.task]
+    loader = task.make_loader(cfg, process.rank, process.size, 0)
+    experiment = open_experiment(cfg, process.is_main)
+    logger.info("Creating network...")
+    model = build_model(cfg)
+    load_start_weights(cfg, model)
+    count = sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params())
+    logger.info("Number of parameters: %d", count)
+    logger.info("Device type: %s", process.device)
+    step, rates = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
+    run = Run(cfg, task, experiment, model, step, rates, loader.steps_per_epoch)
+    start = run.resume() if cfg.resume else 0
+    if start:
+        loader = task.make_loader(cfg, process.rank, process.size, start)
+    run.loop(loader, start)
+    return experiment.folder
+
+
+def load_start_weights(cfg: Config, model) -> None:
+    """Backbone weights, then a whole checkpoint, as far as the configuration names them."""
+    if cfg.backbone.pretrained:
+        load_backbone_weights(model.backbone, cfg.backbone.pretrained)
+        logger.info("Backbone weights from %s", cfg.backbone.pretrained)
+    if cfg.pre_trained:
+        load_model_weights(model, cfg.pre_trained, finetune=cfg.finetune)
+        logger.info("Weights from %s", cfg.pre_trained)
+
+
+def make_train_step(cfg: Config, model, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, np.ndarray]:
+    """The compiled step and the learning rate of each of its updates (one every `accumulate_step` batches)."""
+    updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    rates = learning_rates(
+        cfg.lr_type,
+        cfg.lr,
+        max(updates, 1),
+        steps_per_epoch / cfg.accumulate_step,
+        cfg.lr_steps,
+        cfg.warmup_step,
+        cfg.warmup_ratio,
+        cfg.min_lr,
+    )
+    optimizer = build_optimizer(model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay)
+    step = TrainStep(model, optimizer, cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, size)
+    step.set_train(True)
+    return step, rates
+
+
+class Run:
+    """The loop over steps with everything that happens between them."""
+
+    def __init__(
+        self,
+        cfg: Config,
+        task: Task,
+        experiment: Experiment,
+        model,
+        step: TrainStep,
+        rates: np.ndarray,
+        steps_per_epoch: int,
+    ):
+        self.cfg, self.task, self.experiment = cfg, task, experiment
+        self.model, self.step, self.rates = model, step, rates
+        self.steps_per_epoch = steps_per_epoch
+        self.total = cfg.epoch_size * steps_per_epoch
+        self.last = min(self.total, cfg.max_steps) if cfg.max_steps else self.total
+        if experiment.is_main:
+            self.checkpoints = CheckpointFolder(experiment.folder / "ckpt", cfg.keep_checkpoint_max)
+            self.best = BestFolder(experiment.folder / "best_ckpt", cfg.keep_best_checkpoints_max)
+        self.unread: list[tuple[int, tuple]] = []  # (global step, losses still on the device)
+        self.window: list[float] = []  # total losses since the last log line
+        self.epoch_losses: list[float] = []
+        self.saved_step = -1
+
+    def resume(self) -> int:
+        """Restore the newest whole checkpoint; the global step to go on from."""
+        folder = CheckpointFolder(self.experiment.folder / "ckpt", self.cfg.keep_checkpoint_max)
+        path = folder.load_newest(self.step, self.model)
+        if path is None:
+            return 0
+        done = int(self.step.step.asnumpy())
+        self.experiment.cut_losses(done)
+        epoch, step_of_epoch = self._position(done)
+        logger.info("Resumed from %s: epoch %d, step %d", path, epoch, step_of_epoch)
+        return done
+
+    def loop(self, loader, start: int) -> None:
+        """Steps `start` + 1 to the last one."""
+        if start >= self.last:
+            logger.info("The run is complete already: %d of %d steps are done", start, self.last)
+            return
+        done, epoch_started = start, time.perf_counter()
+        bar = tqdm(total=self.last, initial=start, disable=not (sys.stderr.isatty() and self.experiment.is_main))
+        with _StopSignals() as stop, bar:
+            for batch in loader:
+                self.unread.append((done + 1, self.step(*batch)))
+                done += 1
+                bar.update()
+                epoch, step_of_epoch = self._position(done)
+                ends_epoch = step_of_epoch == self.steps_per_epoch
+                finished = done == self.last
+                if step_of_epoch % self.cfg.log_every == 0 or ends_epoch or finished or stop.received:
+                    self._log(epoch, step_of_epoch)
+                if step_of_epoch % self.cfg.save_every == 0 or ends_epoch or finished or stop.received:
+                    self._save(done)
+                if stop.received and not finished:
+                    logger.info("Stopped by signal %d; the same command with --resume 1 goes on", stop.received)
+                    sys.exit(128 + stop.received)
+                if ends_epoch or finished:
+                    seconds = time.perf_counter() - epoch_started
+                    self._end_epoch(epoch, step_of_epoch, seconds, finished)
+                    epoch_started = time.perf_counter()
+                if finished:
+                    break
+
+    def _position(self, done: int) -> tuple[int, int]:
+        """(epoch, step within it), both from 1, of the step that made `done` steps complete."""
+        epoch, step_of_epoch = divmod(done - 1, self.steps_per_epoch)
+        return epoch + 1, step_of_epoch + 1
+
+    def _rate(self, done: int) -> float:
+        return float(self.rates[(done - 1) // self.cfg.accumulate_step])
+
+    def _log(self, epoch: int, step_of_epoch: int) -> None:
+        """Fetch the losses of all steps since the last time; write them; stop the run if one was not finite."""
+        rows = []
+        for done, losses in self.unread:
+            values = [float(loss.asnumpy()) for loss in losses]
+            position = self._position(done)
+            row = {"epoch": position[0], "step": position[1], "global_step": done, "lr": self._rate(done)}
+            rows.append(row | {"loss": sum(values)} | dict(zip(self.model.loss_names, values)))
+        self.unread = []
+        self.experiment.write_losses(rows)
+        self._stop_if_not_finite()
+        self.window += [row["loss"] for row in rows]
+        self.epoch_losses += [row["loss"] for row in rows]
+        if self.window and (step_of_epoch % self.cfg.log_every == 0 or rows[-1]["global_step"] == self.last):
+            mean = sum(self.window) / len(self.window)
+            rate = self._rate(rows[-1]["global_step"])
+            logger.info("epoch: %d, step: %d, loss: %.6f,  lr: %.6f", epoch, step_of_epoch, mean, rate)
+            self.window = []
+
+    def _stop_if_not_finite(self) -> None:
+        bad = int(self.step.bad_step.asnumpy())
+        if not bad:
+            return
+        epoch, step_of_epoch = self._position(bad)
+        last = self.checkpoints.newest_first()[:1] if self.experiment.is_main else []
+        kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint had been written yet"
+        raise UserError(
+            f"the loss is not finite at epoch {epoch}, step {step_of_epoch} (global step {bad}): training stops; {kept}. "
+            "A lower lr, a longer warmup_step or grad_clip may help"
+        )
+
+    def _save(self, done: int) -> None:
+        if self.unread:
+            self._log(*self._position(done))  # no state after a bad step is ever written
+        if self.experiment.is_main and done != self.saved_step:
+            self.checkpoints.save(self.step, self.model, *self._position(done))
+            self.saved_step = done
+
+    def _end_epoch(self, epoch: int, steps: int, seconds: float, finished: bool) -> None:
+        self.experiment.plot_losses()
+        is_due = epoch % self.cfg.eval_every == 0 or finished
+        if self.cfg.run_eval and is_due and self.experiment.is_main:
+            self._evaluate(epoch)
+        per_step = 1000 * seconds / max(steps, 1)
+        logger.info("Train epoch time: %.3f ms, per step time: %.3f ms", 1000 * seconds, per_step)
+        self.epoch_losses = []
+
+    def _evaluate(self, epoch: int) -> None:
+        started = time.perf_counter()
+        self.model.set_train(False)
+        metrics = self.task.evaluate(self.cfg, self.model)
+        self.model.set_train(True)
+        seconds = time.perf_counter() - started
+        logger.info("Eval epoch time: %.3f ms", 1000 * seconds)
+        reported = {name: metrics[name] for name in self.task.reported}
+        reported["loss"] = sum(self.epoch_losses) / max(len(self.epoch_losses), 1)
+        logger.info("Result metrics for epoch %d: %s", epoch, dict(sorted(reported.items())))
+        path = self.best.save(self.model, self.task.metric, metrics[self.task.metric], epoch)
+        if path:
+            logger.info("Best checkpoint so far: %s", path)
+
+
+class _StopSignals:
+    """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once."""
+
+    def __enter__(self) -> "_StopSignals":
+        self.received = 0
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = number

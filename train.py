@@ -1,0 +1,18 @@
+"""Train a model: weights from scratch, from a backbone, from a checkpoint, or on with a stopped run (--resume 1)."""
+
+from src.config import parse_cli
+from src.errors import entry_point
+from src.runtime import quiet_logs
+
+
+@entry_point
+def main() -> None:
+    cfg = parse_cli(__doc__, required=("train_dataset",))
+    quiet_logs()
+    from src.engine.trainer import train
+
+    train(cfg)
+
+
+if __name__ == "__main__":
+    main()
