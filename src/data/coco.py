@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pycocotools.coco import COCO
 
+from src.data.masks import is_segmentation
 from src.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Report:
         """One line for each kind of oddity that occurred."""
         texts = {
             "missing_files": "image files are missing: left out of training, counted without predictions in evaluation",
-            "degenerate_boxes": "annotations have no area inside their image: ignored",
+            "degenerate_boxes": "annotations have no area inside their image or no usable segmentation: ignored",
             "unknown_references": "annotations name an image or a category that the file does not have: ignored",
         }
         return [
@@ -82,8 +84,9 @@ class CocoDataset:
         self.category_ids = _match_categories(self.coco, self.classes, self.annotation_file)
         self.image_ids = sorted(self.coco.imgs)
         self.report = Report()
+        self._missing: set[int] = set()  # indices of images without a file
         self._label_of = {category: label for label, category in enumerate(self.category_ids)}
-        self._records = [self._make_record(image_id) for image_id in self.image_ids]
+        self._records = [self._make_record(index, image_id) for index, image_id in enumerate(self.image_ids)]
         self._count_unknown_references()
         for line in self.report.lines():
             logger.warning("%s: %s", self.annotation_file, line)
@@ -103,8 +106,7 @@ class CocoDataset:
         indices = list(range(len(self)))
         indices = indices[::divider] if divider > 0 else indices
         indices = indices[:number] if number > 0 else indices
-        missing = set(self.report.missing_files)
-        indices = [i for i in indices if self._records[i].path.name not in missing]
+        indices = [i for i in indices if i not in self._missing]
         if filter_empty:
             indices = [i for i in indices if any(not item.crowd for item in self._records[i].objects)]
         if not indices:
@@ -115,12 +117,17 @@ class CocoDataset:
         """How many images have more objects (crowds included) than `num_gts`."""
         return sum(len(record.objects) > num_gts for record in self._records)
 
-    def _make_record(self, image_id: int) -> ImageRecord:
+    def _make_record(self, index: int, image_id: int) -> ImageRecord:
         image = self.coco.imgs[image_id]
-        width, height = int(image["width"]), int(image["height"])
+        width, height = (int(side) if side >= 1 else 0 for side in _numbers([image["width"], image["height"]], 2))
+        if not (width and height):
+            raise UserError(
+                f"{self.annotation_file}: image {image_id} has width and height {image['width']}, {image['height']}"
+            )
         path = self.image_folder / image["file_name"]
         if not path.is_file():
             self.report.missing_files.append(path.name)
+            self._missing.add(index)
         objects = []
         for annotation in self.coco.imgToAnns.get(image_id, []):
             item = self._make_object(annotation, width, height)
@@ -136,10 +143,11 @@ class CocoDataset:
             self.report.unknown_references.append(f"annotation {annotation.get('id')}")
             return None
         crowd = bool(annotation.get("iscrowd", 0))
-        x, y, w, h = (float(v) for v in annotation.get("bbox", (0, 0, 0, 0)))
+        x, y, w, h = _numbers(annotation.get("bbox"), 4)
         x1, y1, x2, y2 = max(x, 0.0), max(y, 0.0), min(x + w, width), min(y + h, height)
         degenerate = not (w >= MIN_SIDE and h >= MIN_SIDE and x2 - x1 > 0 and y2 - y1 > 0)
-        if degenerate or not (annotation.get("area", 1) > 0 and annotation.get("segmentation")):
+        (area,) = _numbers([annotation.get("area", 1)], 1)
+        if degenerate or not area > 0 or not is_segmentation(annotation.get("segmentation"), height, width):
             self.report.degenerate_boxes.append(f"annotation {annotation.get('id')}")
             return None
         self.report.crowds += crowd
@@ -178,7 +186,11 @@ def _read_index(path: Path) -> COCO:
         raise UserError(f"{path} cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON (line {error.lineno}: {error.msg}); is it cut off?") from None
-    wanted = {"images": ("id", "file_name", "width", "height"), "categories": ("id", "name"), "annotations": ("image_id",)}
+    wanted = {
+        "images": ("id", "file_name", "width", "height"),
+        "categories": ("id", "name"),
+        "annotations": ("id", "image_id", "category_id"),
+    }
     for name, keys in wanted.items():
         items = content.get(name) if isinstance(content, dict) else None
         if not isinstance(items, list):
@@ -190,14 +202,28 @@ def _read_index(path: Path) -> COCO:
         raise UserError(f"{path} lists no images")
     coco = COCO()
     coco.dataset = content
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+    except TypeError as error:
+        raise UserError(f"{path} is not a COCO label file: an id is neither a number nor a text ({error})") from None
     return coco
+
+
+def _numbers(values: object, count: int) -> list[float]:
+    """`count` finite numbers, or so many zeros where the file has something else."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        return [0.0] * count
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else [0.0] * count
 
 
 def _match_categories(coco: COCO, classes: tuple[str, ...], path: Path) -> list[int]:
     """The file's category id of each class, matched by name."""
     id_of = {category["name"]: category["id"] for category in coco.dataset["categories"]}
+    if len(id_of) != len(coco.dataset["categories"]):
+        raise UserError(f"{path} has two categories of the same name")
     if set(id_of) != set(classes):
         wanted = sorted(set(classes) - set(id_of))
         found = sorted(set(id_of) - set(classes))

@@ -25,6 +25,13 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict:
     raise ValueError("segmentation is neither polygons nor RLE")
 
 
+def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
+    """Whether it has the form of a COCO segmentation of an image of this size; its contents are not decoded."""
+    if isinstance(segmentation, list):
+        return any(isinstance(polygon, list) and len(polygon) >= 6 for polygon in segmentation)
+    return isinstance(segmentation, dict) and "counts" in segmentation and segmentation.get("size") == [height, width]
+
+
 def to_bitmap(segmentation: Any, height: int, width: int) -> np.ndarray:
     """(height, width) uint8 of 0 and 1. Raises ValueError like `to_rle`."""
     return coco_mask.decode(to_rle(segmentation, height, width))

@@ -1,10 +1,16 @@
 """Samples -> batches of fixed shape: `mindspore.dataset` in training, a plain iterable in evaluation."""
 
+import contextlib
+import itertools
 import logging
+import os
+import re
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -75,10 +81,11 @@ class TrainSource:
         return make_sample(record, image, self.settings, self.augmentation, self.num_gts, rng)
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        if self._order[0] != epoch:
+        known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
+        if known_epoch != epoch:
             order = np.random.RandomState([self.seed % 2**32, epoch]).permutation(len(self.indices))
             self._order = (epoch, order)
-        return self._order[1]
+        return order
 
     def _read(self, entry: int) -> tuple[ImageRecord, np.ndarray]:
         """The image, or the next readable one in the file's order; each unreadable file is reported once a worker."""
@@ -89,8 +96,9 @@ class TrainSource:
                 return record, image
             if record.path.name not in self._unreadable:
                 self._unreadable.add(record.path.name)
-                logger.warning("%s cannot be read as an image; the next one takes its place", record.path)
-        raise UserError(f"{MAX_READ_TRIES} images in a row cannot be read, the last one is {record.path}")
+                logger.warning("%s; the next image takes its place", unreadable_reason(record))
+        tries = min(MAX_READ_TRIES, len(self.indices))
+        raise UserError(f"{tries} images in a row cannot be read, the last one is {record.path}")
 
 
 @dataclass
@@ -112,7 +120,9 @@ class TrainLoader:
     def __iter__(self) -> Iterator[tuple]:
         import mindspore.dataset as ds
 
-        with warnings.catch_warnings():
+        if not len(self.source):  # a finished run that is resumed; the framework refuses an empty source
+            return
+        with _user_errors_of_workers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             batches = ds.GeneratorDataset(
                 self.source,
@@ -124,7 +134,9 @@ class TrainLoader:
             yield from batches.create_tuple_iterator(num_epochs=1)
 
 
-def build_train_loader(cfg: Config, dataset: CocoDataset, rank: int = 0, size: int = 1, start_step: int = 0) -> TrainLoader:
+def build_train_loader(
+    cfg: Config, dataset: CocoDataset, rank: int = 0, size: int = 1, start_step: int = 0
+) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
     Raises UserError if one global batch is larger than the data set.
@@ -139,7 +151,9 @@ def build_train_loader(cfg: Config, dataset: CocoDataset, rank: int = 0, size: i
     crowded = dataset.images_above(cfg.num_gts)
     if crowded:
         logger.warning(
-            "%d images have more than num_gts = %d objects; the rest of their objects are left out", crowded, cfg.num_gts
+            "%d images have more than num_gts = %d objects; the rest of their objects are left out",
+            crowded,
+            cfg.num_gts,
         )
     steps_per_epoch = len(indices) // global_batch
     left_out = len(indices) - steps_per_epoch * global_batch
@@ -159,15 +173,53 @@ def build_train_loader(cfg: Config, dataset: CocoDataset, rank: int = 0, size: i
         start_step,
         max(cfg.epoch_size * steps_per_epoch - start_step, 0),
     )
-    return TrainLoader(source, cfg.num_parallel_workers, cfg.python_multiprocessing)
+    workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
+    if workers < cfg.num_parallel_workers:
+        logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
+    return TrainLoader(source, workers, cfg.python_multiprocessing)
 
 
 def read_image(record: ImageRecord) -> np.ndarray | None:
-    """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no image or of another size."""
-    image = cv2.imread(str(record.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no whole image or of another size."""
+    image = _decode_file(record.path)
     if image is None or image.shape[:2] != (record.height, record.width):
         return None
     return image
+
+
+def unreadable_reason(record: ImageRecord) -> str:
+    """Why `read_image` gave None, for a log line."""
+    if not record.path.is_file():
+        return f"{record.path} is missing"
+    image = _decode_file(record.path)
+    if image is None:
+        return f"{record.path} is no image, or cut off"
+    found = f"{image.shape[1]} x {image.shape[0]}"
+    return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
+
+
+def _decode_file(path: Path) -> np.ndarray | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    # OpenCV fills the missing part of a cut-off JPEG with grey.
+    # A whole one has an end marker after its last scan header.
+    if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
+        return None
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+@contextlib.contextmanager
+def _user_errors_of_workers() -> Iterator[None]:
+    """A UserError that a worker raised arrives inside the framework's long RuntimeError: raise it as itself."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.findall(r"^(?:\w+\.)*UserError: (.+)$", str(error), re.MULTILINE)  # a worker's traceback ends so
+        if not found:
+            raise
+        raise UserError(found[-1]) from None
 
 
 def make_sample(
@@ -187,7 +239,7 @@ def make_sample(
     old_size = (image.shape[1], image.shape[0])
     image = T.resize_image(image, settings)
     height, width = image.shape[:2]
-    image = image[:, ::-1] if flip else image
+    image = cv2.flip(image, 1) if flip else image
 
     boxes = np.zeros((num_gts, 4), np.float32)
     labels = np.zeros(num_gts, np.int32)
@@ -213,7 +265,7 @@ def make_sample(
         boxes[row] = box
         labels[row] = CROWD_LABEL if item.crowd else item.label + 1
         row += 1
-    image = T.normalise_and_pad(np.ascontiguousarray(image), settings)
+    image = T.normalise_and_pad(image, settings)
     return image, np.int32([height, width]), boxes, labels, labels > 0, packed, sample_seed
 
 
@@ -263,15 +315,20 @@ class EvalLoader:
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[EvalBatch]:
+        ahead = self.batch_size + 2 * self.num_workers  # images decoded or being decoded, the batch in use included
+        upcoming = iter(range(len(self)))
+        waiting: deque = deque()
         with ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode") as pool:
-            for start in range(0, len(self.dataset), self.batch_size):
+            for start in range(0, len(self), self.batch_size):
+                for i in itertools.islice(upcoming, ahead - len(waiting)):
+                    waiting.append(pool.submit(self._load, self.dataset.record(i)))
                 records = [self.dataset.record(i) for i in range(start, min(start + self.batch_size, len(self)))]
-                yield self._make_batch(records, list(pool.map(self._load, records)))
+                yield self._make_batch(records, [waiting.popleft().result() for _ in records])
 
     def _load(self, record: ImageRecord) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         image = read_image(record)
         if image is None:
-            logger.warning("%s is missing or cannot be read; it counts without predictions", record.path)
+            logger.warning("%s; it counts without predictions", unreadable_reason(record))
             return None
         return T.prepare_image(image, self.settings)
 

@@ -2,8 +2,8 @@
 
 import math
 
-import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 SHAPES = ("circle", "square", "triangle", "star")
 MIN_CONTRAST = 90.0  # distance of a shape's colour from the background's mean colour
@@ -17,14 +17,18 @@ def outline(shape: str, centre: tuple[float, float], radius: float, angle: float
     if shape == "star":
         radii[1::2] *= 0.42
     angles = angle + np.arange(count) * (2 * math.pi / count)
-    return np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1)
+    points = np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1)
+    return np.round(points, 2)  # as written into the labels, so that mask and polygon are the same set of pixels
 
 
 def fill(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width) uint8 of 0 and 1: the inside of a closed outline, cut at the border."""
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 1, shift=4)
-    return mask
+    """(height, width) uint8 of 0 and 1: the inside of a closed outline as COCO rasterises it, cut at the border."""
+    # pycocotools is inexact outside of its canvas: rasterise on one that holds the whole outline, then cut.
+    left, top = np.floor(np.minimum(points.min(axis=0), 0)).astype(int)
+    right, bottom = np.ceil(np.maximum(points.max(axis=0), (width, height))).astype(int)
+    polygon = (points - (left, top)).reshape(-1).tolist()
+    whole = coco_mask.decode(coco_mask.frPyObjects([polygon], int(bottom - top), int(right - left)))[..., 0]
+    return np.ascontiguousarray(whole[-top : height - top, -left : width - left])
 
 
 def background(height: int, width: int, rng: np.random.RandomState) -> np.ndarray:

@@ -28,7 +28,10 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
         raise UserError(f"{arguments.out} is there already and not an empty folder: nothing is written over")
     val_images = arguments.val_images or max(8, arguments.images // 4)
-    LAYOUTS[arguments.layout](arguments.out, arguments.images, val_images, arguments.size, arguments.seed)
+    try:
+        LAYOUTS[arguments.layout](arguments.out, arguments.images, val_images, arguments.size, arguments.seed)
+    except OSError as error:
+        raise UserError(f"{arguments.out} cannot be written: {error.strerror or error}") from None
     print(f"{arguments.images} training and {val_images} validation images written to {arguments.out}")
 
 

@@ -14,6 +14,7 @@ ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of t
 MAX_OBJECTS = 5
 MIN_VISIBLE = 0.4  # share of a shape that must be seen for it to be labelled
 EMPTY_SHARE, CROWD_SHARE = 0.05, 0.06
+CROWD_TRIES = 20  # places tried for a crowd before the image goes without
 
 
 def write_coco(out: Path, train_images: int, val_images: int, size: int, seed: int) -> None:
@@ -67,10 +68,13 @@ def _draw_crowd(image: np.ndarray, drawn: list[dict], size: int, rng: np.random.
     """A patch of many tiny shapes of one class, labelled as one crowd region with uncompressed RLE."""
     height, width = image.shape[:2]
     side = int(0.3 * size)
-    left, top = rng.randint(0, max(width - side, 1)), rng.randint(0, max(height - side, 1))
-    region = np.zeros((height, width), np.uint8)
-    region[top : top + side, left : left + side] = 1
-    if any((item["visible"] & region).any() for item in drawn):
+    for _ in range(CROWD_TRIES):
+        left, top = rng.randint(0, max(width - side, 1)), rng.randint(0, max(height - side, 1))
+        region = np.zeros((height, width), np.uint8)
+        region[top : top + side, left : left + side] = 1
+        if not any((item["visible"] & region).any() for item in drawn):
+            break
+    else:
         return []
     shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
     colour = shapes.contrasting_colour(image, rng)
@@ -97,12 +101,11 @@ def _annotate(item: dict, rng: np.random.RandomState) -> dict | None:
     if area < MIN_VISIBLE * item["whole"].sum() or area < 12:
         return None
     rle = coco_mask.encode(np.asfortranarray(visible))
-    whole = area == item["whole"].sum()
+    height, width = visible.shape
+    inside = (item["points"] >= 0).all() and (item["points"] <= (width, height)).all()
     form = rng.randint(3)
-    if form == 0 and whole:
-        height, width = visible.shape
-        inside = np.clip(item["points"], 0, [width, height])
-        segmentation = [[round(float(v), 2) for v in inside.reshape(-1)]]
+    if form == 0 and inside and area == item["whole"].sum():
+        segmentation = [item["points"].reshape(-1).tolist()]
     elif form == 1:
         segmentation = {"size": list(visible.shape), "counts": uncompressed_counts(visible)}
     else:
