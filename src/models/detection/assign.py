@@ -1,9 +1,11 @@
 """Which ground-truth object each box stands for (MMDetection `MaxIoUAssigner`)."""
 
-from mindspore import Tensor, nn, ops
+import numpy as np
+from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
 from src.models.detection.boxes import pairwise_overlap
+from src.ops.library import custom_op
 
 NOT_ASSIGNED = -1
 BACKGROUND = 0
@@ -17,6 +19,8 @@ class MaxIoUAssigner(nn.Cell):
     min_pos_iou, match_low_quality: each object whose best IoU reaches `min_pos_iou` also takes every box that has
         exactly this best IoU; of several objects the last one wins.
     ignore_iof_thr: > 0 leaves out boxes that lie inside a crowd region by more than this share.
+    portable: use MindSpore's operators, as always on devices other than the CPU. There the compiled operator
+        (ops/iou_assign.cc) does the same without storing the IoU of every pair.
     """
 
     def __init__(
@@ -26,8 +30,18 @@ class MaxIoUAssigner(nn.Cell):
         min_pos_iou: float,
         match_low_quality: bool = True,
         ignore_iof_thr: float = -1.0,
+        portable: bool = False,
     ):
         super().__init__()
+        self.use_custom = not portable and get_context("device_target") == "CPU"
+        if self.use_custom:
+            numbers = [pos_iou_thr, neg_iou_thr, min_pos_iou, float(match_low_quality), ignore_iof_thr]
+            self.settings = Tensor(np.array(numbers, np.float32))
+
+            def output_shapes(boxes, box_valid, gt_boxes, gt_valid, gt_crowd, settings):
+                return box_valid, box_valid
+
+            self.run = custom_op("IoUAssignForward", output_shapes, (mstype.int32, mstype.float32), "assign")
         self.pos_iou_thr = pos_iou_thr
         self.neg_iou_thr = neg_iou_thr
         self.min_pos_iou = min_pos_iou
@@ -40,8 +54,17 @@ class MaxIoUAssigner(nn.Cell):
         """Assign (B, N, 4) boxes to (B, G, 4) objects.
 
         box_valid (B, N), gt_valid (B, G), gt_crowd (B, G): bool. Returns (B, N) int32: -1 left out, 0 background,
-        k = object k - 1; and (B, N) float32 largest IoU.
+        k = object k - 1; and (B, N) float32 largest IoU. No gradient flows.
         """
+        boxes, gt_boxes = ops.stop_gradient(boxes), ops.stop_gradient(gt_boxes)
+        if self.use_custom:
+            flags = [flag.astype(mstype.int32) for flag in (box_valid, gt_valid, gt_crowd)]
+            return self.run(boxes, flags[0], gt_boxes, flags[1], flags[2], self.settings)
+        return self._assign(boxes, box_valid, gt_boxes, gt_valid, gt_crowd)
+
+    def _assign(
+        self, boxes: Tensor, box_valid: Tensor, gt_boxes: Tensor, gt_valid: Tensor, gt_crowd: Tensor
+    ) -> tuple[Tensor, Tensor]:
         overlaps = pairwise_overlap(gt_boxes, boxes)
         overlaps = ops.where(gt_valid[:, :, None], overlaps, ops.zeros_like(overlaps))
         overlaps = ops.where(box_valid[:, None, :], overlaps, ops.full_like(overlaps, -1.0))
