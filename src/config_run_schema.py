@@ -94,8 +94,9 @@ class ImageKeys:
     img_width: int = key(1024, "width of the network's input in pixels", low=8)
     img_height: int = key(1024, "height of the network's input in pixels", low=8)
     divider: int = key(32, "img_width and img_height must be multiples of this", low=1)
-    mask_divider: float = key(1.0, "downscaling of the ground-truth masks", choices=(1.0,),
-                              why_only="masks are kept whole, bit-packed")
+    mask_divider: float = key(
+        1.0, "downscaling of the ground-truth masks", choices=(1.0,), why_only="masks are kept whole, bit-packed"
+    )
     img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
     img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")

@@ -4,8 +4,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 
-def key(default: Any, text: str, choices: tuple = (), low: float | None = None, high: float | None = None,
-        length: int | None = None, why_only: str = ""):
+def key(
+    default: Any,
+    text: str,
+    choices: tuple = (),
+    low: float | None = None,
+    high: float | None = None,
+    length: int | None = None,
+    why_only: str = "",
+):
     """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `why_only`
     explains why `choices` holds a single value.
     """
@@ -52,8 +59,9 @@ class Backbone:
     extra: HRNetExtra = section(HRNetExtra)
     norm_cfg: NormCfg = section(NormCfg)
     norm_eval: bool = key(True, "normalise with the running statistics in training too")
-    frozen_stages: int = key(-1, "stages that do not learn: -1 none, 0 the stem, k the stem and stages 1..k", low=-1,
-                             high=4)
+    frozen_stages: int = key(
+        -1, "stages that do not learn: -1 none, 0 the stem, k the stem and stages 1..k", low=-1, high=4
+    )
     pretrained: str = key("", "checkpoint with weights for the backbone alone")
 
 
@@ -151,8 +159,9 @@ class AssignerCfg:
     neg_iou_thr: float = key(0.5, "below this IoU a box is background", low=0, high=1)
     min_pos_iou: float = key(0.5, "at least this IoU for an object's best box to be positive", low=0, high=1)
     match_low_quality: bool = key(True, "every object takes its best boxes")
-    ignore_iof_thr: float = key(-1.0, "leave out boxes that lie in a crowd by more than this share; -1 never", low=-1,
-                                high=1)
+    ignore_iof_thr: float = key(
+        -1.0, "leave out boxes that lie in a crowd by more than this share; -1 never", low=-1, high=1
+    )
 
 
 @dataclass

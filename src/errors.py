@@ -9,7 +9,7 @@ EXIT_INTERRUPTED = 130
 
 
 class UserError(Exception):
-    """Wrong input from the user. The message is one line that names the file, the key or the shape, and what would be right."""
+    """Wrong input from the user: one line that names the file, the key or the shape, and what would be right."""
 
 
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:

@@ -73,7 +73,9 @@ def _join(ms, cfg: Config) -> tuple[int, int]:
     try:
         init("nccl") if cfg.device_target == "GPU" else init()
     except RuntimeError as error:
-        raise UserError(f"the ranks could not be joined; start with mpirun or msrun ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"the ranks could not be joined; start with mpirun or msrun ({str(error).splitlines()[0]})"
+        ) from None
     ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
     return get_rank(), get_group_size()
 

@@ -86,8 +86,18 @@ def test_numbers_without_a_dot_that_yaml_reads_as_text_are_numbers(write):
 
 
 def test_overrides_take_the_type_of_their_key(write):
-    arguments = ["--train_cfg.rcnn.sampler.num", "256", "--lr_steps", "[3, 5]", "--brief", "007", "--flip_ratio=0",
-                 "--backbone.frozen_stages", "-1", "--checkpoint_path=a=b.ckpt"]
+    arguments = [
+        "--train_cfg.rcnn.sampler.num",
+        "256",
+        "--lr_steps",
+        "[3, 5]",
+        "--brief",
+        "007",
+        "--flip_ratio=0",
+        "--backbone.frozen_stages",
+        "-1",
+        "--checkpoint_path=a=b.ckpt",
+    ]
     cfg = load_config(write(), arguments)
     assert cfg.train_cfg.rcnn.sampler.num == 256
     assert cfg.lr_steps == [3, 5]

@@ -72,7 +72,9 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     missing = [name for name in parameters if name not in values and name not in skipped]
     unexpected = [name for name in values if name not in parameters]
     if missing or unexpected:
-        parts = [f"{_names(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names]
+        parts = [
+            f"{_names(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names
+        ]
         raise UserError(f"{path} does not fit the configured model: {'; '.join(parts)}")
     _check_shapes({name: parameters[name] for name in values}, values, path)
     for name, value in values.items():
@@ -195,7 +197,9 @@ def _write(entries: dict[str, ms.Parameter], path: Path) -> None:
 def _check_shapes(parameters: dict[str, ms.Parameter], values: dict[str, np.ndarray], path: str | Path) -> None:
     different = [name for name, p in parameters.items() if tuple(p.shape) != values[name].shape]
     if different:
-        shown = [f"{name} {list(values[name].shape)} against {list(parameters[name].shape)}" for name in different[:SHOWN]]
+        shown = [
+            f"{name} {list(values[name].shape)} against {list(parameters[name].shape)}" for name in different[:SHOWN]
+        ]
         rest = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
         raise UserError(f"{path} has other shapes than the configured model: {', '.join(shown)}{rest}")
 

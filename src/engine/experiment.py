@@ -18,8 +18,8 @@ FREE_TO_CHANGE = {
     "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
     "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "checkpoint_path",
     "prediction_path", "pred_input", "pred_output", "num_parallel_workers", "python_multiprocessing", "test_batch_size",
-    "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis", "infer_score_thr",
-    "test_cfg",
+    "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis",
+    "infer_score_thr", "test_cfg",
 }  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from src.evaluation.detection import evaluate_detector
 
 @dataclass(frozen=True)
 class Task:
-    """make_loader(cfg, rank, size, start_step) -> batches; evaluate(cfg, model) -> metrics; metric: the one to rank by."""
+    """make_loader(cfg, rank, size, start_step) -> batches; evaluate(cfg, model) -> metrics.
+
+    metric: the one that ranks checkpoints; reported: those of the log.
+    """
 
     make_loader: Callable[[Config, int, int, int], Any]
     evaluate: Callable[[Config, nn.Cell], dict[str, float]]

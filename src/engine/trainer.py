@@ -181,8 +181,8 @@ class Run:
         last = self.checkpoints.newest_first()[:1] if self.experiment.is_main else []
         kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint had been written yet"
         raise UserError(
-            f"the loss is not finite at epoch {epoch}, step {step_of_epoch} (global step {bad}): training stops; {kept}. "
-            "A lower lr, a longer warmup_step or grad_clip may help"
+            f"the loss is not finite at epoch {epoch}, step {step_of_epoch} (global step {bad}): "
+            f"training stops; {kept}. A lower lr, a longer warmup_step or grad_clip may help"
         )
 
     def _save(self, done: int) -> None:

@@ -20,7 +20,9 @@ def evaluate(cfg: Config) -> dict[str, float]:
     if cfg.prediction_path and Path(cfg.prediction_path).exists():
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
     if not cfg.checkpoint_path:
-        raise UserError("checkpoint_path is empty: give --checkpoint_path FILE.ckpt, or --prediction_path of saved predictions")
+        raise UserError(
+            "checkpoint_path is empty: give --checkpoint_path FILE.ckpt, or --prediction_path of saved predictions"
+        )
     runtime.start(cfg)
     model = load_model(cfg, cfg.checkpoint_path)
     protocol["checkpoint"] = checkpoint_hash(cfg.checkpoint_path)

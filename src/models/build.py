@@ -60,9 +60,7 @@ def _hrnet(backbone) -> HRNet:
                 f"backbone.extra.{name}: num_branches {stage.num_branches}, num_blocks {list(stage.num_blocks)} and "
                 f"num_channels {list(stage.num_channels)} must name the same number of branches"
             )
-        stages.append(
-            StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels))
-        )
+        stages.append(StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels)))
     norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
     return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages)
 
@@ -149,8 +147,9 @@ def _mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
     head = cfg.mask_head
     _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
     mask_size = cfg.train_cfg.rcnn.mask_size
-    _require_equal("train_cfg.rcnn.mask_size", mask_size, "2 x mask_roi.roi_layer.out_size",
-                   2 * cfg.mask_roi.roi_layer.out_size)
+    _require_equal(
+        "train_cfg.rcnn.mask_size", mask_size, "2 x mask_roi.roi_layer.out_size", 2 * cfg.mask_roi.roi_layer.out_size
+    )
     return FCNMaskHead(
         head.in_channels,
         head.conv_out_channels,

@@ -1,9 +1,8 @@
 """Greedy non-maximum suppression within groups (levels or classes), with fixed output shapes."""
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
-from mindspore import get_context
 
 from src.ops.library import custom_op
 

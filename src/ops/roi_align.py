@@ -57,9 +57,7 @@ class _CustomRoIAlign(nn.Cell):
         super().__init__()
         numbers = [out_size, sampling_ratio, float(aligned), finest_scale, len(strides), *strides]
         self.settings = Tensor(np.array(numbers, np.float32))
-        self.placeholders = tuple(
-            Tensor(np.zeros((1, 1, 1, 1), np.float32)) for _ in range(MAX_LEVELS - len(strides))
-        )
+        self.placeholders = tuple(Tensor(np.zeros((1, 1, 1, 1), np.float32)) for _ in range(MAX_LEVELS - len(strides)))
 
         def pooled_shape(rois, settings, f0, f1, f2, f3, f4):
             return [rois[0], f0[1], out_size, out_size]

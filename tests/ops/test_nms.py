@@ -41,7 +41,8 @@ def test_kept_boxes_equal_onnxruntime(graph_mode, portable):
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("NonMaxSuppression", ["boxes", "scores", "count", "iou"], ["kept"])
     graph = onnx.helper.make_graph(
-        [node], "nms",
+        [node],
+        "nms",
         [value("boxes", 1, None), value("scores", 1, None), value("count", 7, None), value("iou", 1, None)],
         [value("kept", 7, None)],
     )

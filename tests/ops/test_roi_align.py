@@ -77,8 +77,14 @@ def test_level_choice_over_a_pyramid_equals_mmdetection(data_files, graph_mode):
 def test_output_equals_onnxruntime(single_level, graph_mode):
     rois = single_level["rois"]
     node = onnx.helper.make_node(
-        "RoiAlign", ["x", "rois", "batch"], ["y"], output_height=7, output_width=7, sampling_ratio=2,
-        spatial_scale=0.125, coordinate_transformation_mode="half_pixel",
+        "RoiAlign",
+        ["x", "rois", "batch"],
+        ["y"],
+        output_height=7,
+        output_width=7,
+        sampling_ratio=2,
+        spatial_scale=0.125,
+        coordinate_transformation_mode="half_pixel",
     )
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
@@ -95,8 +101,13 @@ def test_output_equals_onnxruntime(single_level, graph_mode):
 def test_rois_without_image_or_with_wild_corners_give_zeros_and_no_gradient(graph_mode):
     feature = np.random.RandomState(0).randn(2, 3, 8, 8).astype(np.float32)
     wild = [
-        [-1, 0, 0, 30, 30], [5, 0, 0, 30, 30], [0, np.nan, 0, 30, 30], [0, 0, -np.inf, 30, np.inf],
-        [1, 900, 900, 990, 990], [1, -900, -900, -800, -800], [0, 12, 12, 12, 12],
+        [-1, 0, 0, 30, 30],
+        [5, 0, 0, 30, 30],
+        [0, np.nan, 0, 30, 30],
+        [0, 0, -np.inf, 30, np.inf],
+        [1, 900, 900, 990, 990],
+        [1, -900, -900, -800, -800],
+        [0, 12, 12, 12, 12],
     ]
     rois = np.float32(wild)
     out, grads = run(RoIAlign(7, (8,), 56, 0), [feature], rois, np.ones((len(wild), 3, 7, 7), np.float32))

@@ -168,9 +168,7 @@ def _transition(before: Sequence[int], after: Sequence[int], norm: NormSettings)
 
 
 def _conv_bn_relu(in_channels: int, out_channels: int, stride: int, norm: NormSettings) -> nn.SequentialCell:
-    return nn.SequentialCell(
-        [conv2d(in_channels, out_channels, 3, stride), batch_norm(out_channels, norm), nn.ReLU()]
-    )
+    return nn.SequentialCell([conv2d(in_channels, out_channels, 3, stride), batch_norm(out_channels, norm), nn.ReLU()])
 
 
 def _apply_transition(transition: nn.CellList, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Anchors of all pyramid levels, in the order in which the RPN's outputs are flattened (MMDetection `AnchorGenerator`)."""
+"""Anchors of all pyramid levels, in the order of the RPN's flattened outputs (MMDetection `AnchorGenerator`)."""
 
 from collections.abc import Sequence
 

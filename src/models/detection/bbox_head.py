@@ -1,6 +1,6 @@
 """Second-stage box head: class scores and box deltas for every RoI, their losses and detections.
 
-MMDetection `ConvFCBBoxHead` (Shared2FCBBoxHead by default) and `multiclass_nms`. As there, the last class is background.
+MMDetection `ConvFCBBoxHead` (Shared2FCBBoxHead by default) and `multiclass_nms`; the last class is background.
 """
 
 from mindspore import Tensor, nn, ops

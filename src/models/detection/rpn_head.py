@@ -47,6 +47,7 @@ class RPNHead(nn.Cell):
         self.coder = coder
         self.assigner = assigner
         self.sampler = sampler
+        self.anchor_set = anchors
         self.level_sizes = anchors.level_sizes
         self.anchors = Tensor(anchors.boxes)
         self.anchor_cells = Tensor(anchors.cells)

@@ -12,9 +12,7 @@ def test_box_coder_equals_mmdetection(data_files, graph_mode, name):
     reference = np.load(data_files / "box_coder.npz")
     coder = DeltaBoxCoder((0, 0, 0, 0), CODERS[name])
     source, gts = Tensor(reference[f"{name}_source"]), Tensor(reference["gts"])
-    np.testing.assert_allclose(
-        coder.encode(source, gts).asnumpy(), reference[f"{name}_deltas"], rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(coder.encode(source, gts).asnumpy(), reference[f"{name}_deltas"], rtol=1e-5, atol=1e-6)
     decoded = coder.decode(gts, Tensor(reference[f"{name}_random_deltas"]))
     np.testing.assert_allclose(decoded.asnumpy(), reference[f"{name}_decoded"], rtol=1e-5, atol=1e-3)
     clipped = clip_boxes(decoded[None], Tensor(np.float32([[240, 300]])))[0]

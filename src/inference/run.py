@@ -1,0 +1,79 @@
+"""What infer.py does: one image or a folder of images through a checkpoint, the predictions written as JSON."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from src import runtime
+from src.config import Config
+from src.data.coco import CocoDataset
+from src.engine.experiment import start_logging
+from src.errors import UserError
+from src.evaluation.run import load_model
+from src.inference.predictor import Predictor, find_images
+from src.inference.results import ImagePrediction, to_json
+
+logger = logging.getLogger(__name__)
+
+
+def infer(cfg: Config) -> None:
+    """Write `cfg.pred_output` for `cfg.pred_input`; unreadable images are named. UserError for wrong input."""
+    start_logging()
+    paths = find_images(cfg.pred_input)
+    output = Path(cfg.pred_output)
+    if output.is_dir():
+        raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
+    runtime.start(cfg)
+    model = load_model(cfg, cfg.checkpoint_path)
+    category_ids = known_category_ids(cfg)
+    content, unreadable = {}, []
+    for path, prediction in Predictor(model, cfg).predict_files(paths):
+        if prediction is None:
+            unreadable.append(path)
+            continue
+        content[str(path)] = to_json(_above(prediction, cfg.infer_score_thr), cfg.coco_classes[1:], category_ids)
+    if unreadable:
+        logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
+    if not content:
+        raise UserError(f"{cfg.pred_input}: none of its {len(paths)} images can be read")
+    _write_json(content, output)
+    count = sum(len(entry["predictions"]) for entry in content.values())
+    logger.info("%d predictions on %d images written to %s", count, len(content), output)
+
+
+def known_category_ids(cfg: Config) -> list[int] | None:
+    """The data set's own id of each class where `cfg.val_dataset` is there to tell, otherwise None."""
+    if not cfg.val_dataset or not Path(cfg.val_dataset).is_dir():
+        return None
+    try:
+        return CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val").category_ids
+    except UserError as error:
+        logger.warning("category ids stay unknown: %s", error)
+        return None
+
+
+def _above(prediction: ImagePrediction, threshold: float) -> ImagePrediction:
+    keep = np.flatnonzero(prediction.scores >= threshold)
+    masks = [prediction.masks[i] for i in keep]
+    return ImagePrediction(
+        prediction.height,
+        prediction.width,
+        prediction.boxes[keep],
+        prediction.labels[keep],
+        prediction.scores[keep],
+        masks,
+    )
+
+
+def _write_json(content: dict, path: Path) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"pred_output {path} cannot be written: {error.strerror}") from None
