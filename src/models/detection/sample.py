@@ -54,7 +54,7 @@ class BalancedSampler(nn.Cell):
 
 
 def _first_by_key(candidate: Tensor, key: Tensor, limit: int, slots: int) -> tuple[Tensor, Tensor]:
-    """Indices (B, slots) of the candidates with the largest keys, and how many of them count (B, 1), at most `limit`."""
+    """Indices (B, slots) of the candidates with the largest keys, and how many count (B, 1), at most `limit`."""
     _, index = ops.topk(ops.where(candidate, key, ops.full_like(key, -1.0)), slots)
     found = candidate.astype(mstype.int32).sum(axis=1, keepdims=True)
     return index.astype(mstype.int32), ops.clamp(found, 0, limit)
