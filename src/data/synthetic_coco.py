@@ -11,7 +11,7 @@ from src.data import shapes
 
 CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11}  # gapped, like COCO's
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of the size
-MAX_OBJECTS = 5
+MAX_OBJECTS = 4
 MIN_VISIBLE = 0.4  # share of a shape that must be seen for it to be labelled
 EMPTY_SHARE, CROWD_SHARE = 0.05, 0.06
 CROWD_TRIES = 20  # places tried for a crowd before the image goes without
@@ -49,7 +49,7 @@ def draw_scene(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, list[
     drawn = []
     for _ in range(rng.randint(1, MAX_OBJECTS + 1)):
         shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
-        radius = rng.uniform(0.09, 0.26) * size
+        radius = rng.uniform(0.12, 0.28) * size
         centre = rng.uniform(0, width), rng.uniform(0, height)
         points = shapes.outline(shape, centre, radius, rng.uniform(0, 2 * np.pi))
         mask = shapes.fill(points, height, width)

@@ -127,6 +127,7 @@ class Run:
         with _StopSignals() as stop, bar:
             for batch in loader:
                 self.unread.append((done + 1, self.step(*batch)))
+                stop.listen()
                 done += 1
                 bar.update()
                 epoch, step_of_epoch = self._position(done)
@@ -217,16 +218,26 @@ class Run:
 
 
 class _StopSignals:
-    """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once."""
+    """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once.
+
+    MindSpore puts a handler of its own on SIGINT whenever it runs a graph, which sends SIGTERM to this process: hence
+    `listen` after every step, and a Ctrl-C that falls into a step arrives as SIGTERM.
+    """
 
     def __enter__(self) -> "_StopSignals":
         self.received = 0
-        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
         return self
 
     def __exit__(self, *_) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Put the handlers (back) in place."""
+        for number in self._previous:
+            signal.signal(number, self._note)
 
     def _note(self, number: int, _frame) -> None:
         if self.received:

@@ -1,0 +1,145 @@
+"""The real commands, as a user types them, on the smallest configuration: train, kill, resume, evaluate, infer, draw."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pycocotools import mask as coco_mask
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "configs/demo/mask_rcnn_hrnet_tiny.yaml"
+TRAIN_IMAGES, STEPS = 6, 8  # 3 batches an epoch
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, *map(str, arguments)]
+
+
+def run(*arguments: object, status: int = 0) -> str:
+    """Run a command in the repository's root; its output."""
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == status, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def losses(folder: Path) -> list[dict]:
+    with open(folder / "losses.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp("shapes") / "data"
+    run("-m", "src.data.synthetic", "coco", out, "--images", TRAIN_IMAGES, "--val-images", 3, "--size", 64, "--seed", 3)
+    return out
+
+
+def train_command(data: Path, outputs: Path, *more: object) -> list[str]:
+    settings = ("--train_dataset", data / "train", "--val_dataset", data / "validation", "--train_outputs", outputs)
+    limits = ("--epoch_size", 3, "--max_steps", STEPS, "--save_every", 2, "--filter_empty_gt", 0)
+    return command("train.py", "--config_path", CONFIG, *settings, *limits, *more)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """Folder of an uninterrupted run."""
+    outputs = tmp_path_factory.mktemp("whole")
+    subprocess.run(train_command(data, outputs), cwd=ROOT, check=True, capture_output=True, timeout=280)
+    return next(outputs.iterdir())
+
+
+def test_training_leaves_configuration_log_losses_curves_and_checkpoints(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "config.yaml", "train.log", "losses.csv", "losses.png", "ckpt", "best_ckpt",
+    }  # fmt: skip
+    assert len(losses(trained)) == STEPS
+    log = (trained / "train.log").read_text()
+    assert "Number of parameters: 400336" in log and "Result metrics for epoch 3: {'bbox_mAP': " in log
+    assert len(list((trained / "best_ckpt").iterdir())) >= 1
+
+
+def test_a_killed_run_resumes_to_the_same_losses(data, trained, tmp_path):
+    process = subprocess.Popen(train_command(data, tmp_path, "--run_eval", 0), cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("*/ckpt/epoch_0002_*.ckpt")):
+        assert process.poll() is None or list(tmp_path.glob("*/ckpt/epoch_0002_*.ckpt")), "ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = train_command(data, tmp_path, "--run_eval", 0, "--resume", 1)
+    subprocess.run(resumed, cwd=ROOT, check=True, capture_output=True, timeout=280)
+    folder = next(tmp_path.iterdir())
+    assert "Resumed from" in (folder / "train.log").read_text()
+    assert losses(folder) == losses(trained)
+
+
+def test_evaluation_prints_tables_with_their_protocol_and_saved_predictions_give_the_same(data, trained, tmp_path):
+    checkpoint = next((trained / "best_ckpt").iterdir())
+    saved = tmp_path / "predictions.json"
+    common = ("eval.py", "--config_path", CONFIG, "--val_dataset", data / "validation", "--prediction_path", saved)
+    first = run(*common, "--checkpoint_path", checkpoint, "--test_cfg.rcnn.score_thr", 0.0)
+    assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]" in first
+    assert "images 3" in first and "config " in first and "checkpoint " in first
+    assert json.loads(saved.read_text())
+    second = run(*common)
+    lines = [[x for x in text.splitlines() if x.startswith(("bbox_mAP:", "segm_mAP:"))] for text in (first, second)]
+    assert lines[0] == lines[1] and len(lines[0]) == 2
+
+
+def test_inference_writes_the_documented_json_and_drawing_makes_overlays(data, trained, tmp_path):
+    checkpoint = next((trained / "best_ckpt").iterdir())
+    out = tmp_path / "out.json"
+    images = data / "validation" / "data"
+    low = ("--infer_score_thr", 0, "--test_cfg.rcnn.score_thr", 0.0)
+    settings = ("--val_dataset", data / "validation", "--checkpoint_path", checkpoint, *low)
+    run("infer.py", "--config_path", CONFIG, *settings, "--pred_input", images, "--pred_output", out)
+    content = json.loads(out.read_text())
+    assert sorted(content) == sorted(str(path) for path in images.iterdir())
+    found = [(entry, item) for entry in content.values() for item in entry["predictions"]]
+    assert found
+    for entry, item in found:
+        assert set(item) == {"bbox", "class", "mask", "score"}
+        assert set(item["bbox"]) == {"x_min", "y_min", "width", "height"}
+        assert item["class"]["category_id"] in (2, 5, 7, 11)
+        assert item["mask"]["size"] == [entry["height"], entry["width"]]
+        assert coco_mask.decode(item["mask"]).shape == (entry["height"], entry["width"])
+    printed = run("draw_predictions.py", "--pred_file", out, "--out_dir", tmp_path / "overlays", "--score_thr", 0)
+    assert len(list((tmp_path / "overlays").iterdir())) == len(content), printed
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (("train.py", "--config_path", "nowhere.yaml"), "nowhere.yaml"),
+        (("train.py", "--config_path", CONFIG, "--lrr", "1"), "did you mean lr?"),
+        (("train.py", "--config_path", CONFIG, "--train_dataset", "no/such/folder"), "no/such/folder"),
+        (("eval.py", "--config_path", CONFIG), "checkpoint_path"),
+        (("eval.py", "--config_path", CONFIG, "--checkpoint_path", "x.ckpt", "--val_dataset", "y"), "y does not exist"),
+        (("infer.py", "--config_path", CONFIG, "--pred_input", "a.jpg"), "--checkpoint_path is missing"),
+        (("draw_predictions.py", "--pred_file", "none.json", "--out_dir", "d"), "none.json"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_status_2(arguments, message):
+    output = run(*arguments, status=2)
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], output
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py"])
+def test_help_lists_the_keys_without_a_device(script):
+    assert "--train_cfg.rcnn.sampler.num [512]" in run(script, "--help")
+
+
+def test_the_check_reports_every_part_and_a_forecast(data):
+    output = run("-m", "src.check", "--config_path", CONFIG, "--train_dataset", data / "train",
+                 "--val_dataset", data / "validation")  # fmt: skip
+    for title in ("environment", "configuration", "training data", "validation data", "weights", "anchors"):
+        assert f"== {title}" in output
+    assert "forecast: " in output and "losses loss_rpn_cls" in output

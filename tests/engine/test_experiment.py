@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from src.config import load_config
+from src.engine.experiment import open_experiment
+from src.errors import UserError
+
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+
+
+def open_run(tmp_path, *overrides):
+    return open_experiment(load_config(CONFIG, ["--train_outputs", str(tmp_path), "--brief", "b", *overrides]), True)
+
+
+def test_the_folder_is_named_by_date_system_and_brief_and_holds_the_resolved_configuration(tmp_path):
+    experiment = open_run(tmp_path, "--lr", "0.5")
+    assert experiment.folder.name[6:] == "_MaskRCNN_b" and experiment.folder.name[:6].isdigit()
+    assert load_config(str(experiment.folder / "config.yaml")).lr == 0.5
+
+
+def test_a_second_run_of_the_same_name_is_refused_and_writes_nothing(tmp_path):
+    folder = open_run(tmp_path).folder
+    before = (folder / "config.yaml").read_text()
+    with pytest.raises(UserError, match=r"--resume 1"):
+        open_run(tmp_path, "--lr", "0.5")
+    assert (folder / "config.yaml").read_text() == before
+
+
+def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configuration(tmp_path):
+    folder = open_run(tmp_path).folder
+    older = folder.with_name("200101_MaskRCNN_b")
+    folder.rename(older)
+    assert open_run(tmp_path, "--resume", "1", "--epoch_size", "9").folder == older
+    with pytest.raises(UserError, match=r"batch_size"):
+        open_run(tmp_path, "--resume", "1", "--batch_size", "3")
+
+
+def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
+    experiment = open_run(tmp_path)
+    experiment.write_losses([{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])
+    with open(experiment.loss_file, "a") as file:
+        file.write("1,4,4,0.1,")
+    experiment.cut_losses(2)
+    assert [row["global_step"] for row in experiment.read_losses()] == [1, 2]
+    assert experiment.loss_file.read_text().splitlines()[1] == "1,1,1,0.1,1.5"

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from src.engine.lr_schedule import learning_rates
+
+
+def test_warm_up_and_steps_give_the_originals_logged_rates():
+    rates = learning_rates("multistep", 0.14, 350 * 19700, 19700, [320, 340], 4000, 0.1)
+    logged = {100: 0.017150, 200: 0.020300, 300: 0.023450, 19300: 0.14}
+    for step, rate in logged.items():
+        assert rates[step - 1] == pytest.approx(rate, abs=5e-7)
+    assert rates[320 * 19700 - 1] == pytest.approx(0.14) and rates[320 * 19700] == pytest.approx(0.014)
+    assert rates[-1] == pytest.approx(0.0014)
+
+
+def test_cosine_falls_from_the_base_to_the_minimum():
+    rates = learning_rates("cosine", 1.0, 101, 10, minimum=0.2)
+    assert rates[0] == 1.0 and rates[-1] == pytest.approx(0.2, abs=1e-3)
+    np.testing.assert_allclose(rates[50], 0.6, atol=0.02)
+    assert (np.diff(rates) < 0).all()
+
+
+def test_without_warm_up_the_first_rate_is_the_base():
+    assert learning_rates("multistep", 0.5, 3, 1, [2], 0, 0.1).tolist() == pytest.approx([0.5, 0.5, 0.05])

@@ -1,0 +1,106 @@
+import csv
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.engine.checkpoint import read_checkpoint
+from src.engine.experiment import start_logging
+from src.errors import UserError
+from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
+
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+TOTAL = 2 * STEPS_PER_EPOCH
+OPTIONS = {
+    "sgd": ("--opt_type", "sgd"),
+    "adam": ("--opt_type", "adam", "--lr_type", "cosine"),
+    "accumulated momentum": ("--opt_type", "momentum", "--accumulate_step", "3", "--grad_clip", "0.5"),
+}
+
+
+def losses_of(folder) -> list[dict]:
+    with open(folder / "losses.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights_of(run) -> dict[str, np.ndarray]:
+    return {parameter.name: parameter.asnumpy() for parameter in run.step.get_parameters()}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(graph_mode, tmp_path, name):
+    whole = make_run(tmp_path / "whole", CONFIG, *OPTIONS[name])
+    whole.loop(batches(0, TOTAL), 0)
+
+    def interrupted():
+        for number, batch in enumerate(batches(0, TOTAL)):
+            if number == 6:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    first = make_run(tmp_path / "parts", CONFIG, *OPTIONS[name])
+    with pytest.raises(SystemExit) as stopped:
+        first.loop(interrupted(), 0)
+    assert stopped.value.code == 130
+    second = make_run(tmp_path / "parts", CONFIG, *OPTIONS[name])
+    done = second.resume()
+    assert done == 7
+    second.loop(batches(done, TOTAL), done)
+    assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
+    expected, resumed = weights_of(whole), weights_of(second)
+    for key in expected:
+        np.testing.assert_array_equal(resumed[key], expected[key], err_msg=key)
+
+
+def test_a_kill_between_checkpoints_loses_only_the_steps_after_the_last_one(graph_mode, tmp_path):
+    whole = make_run(tmp_path / "whole", CONFIG)
+    whole.loop(batches(0, TOTAL), 0)
+    killed = make_run(tmp_path / "parts", CONFIG)
+
+    def dying():
+        for number, batch in enumerate(batches(0, TOTAL)):
+            if number == 5:
+                raise MemoryError("killed")
+            yield batch
+
+    with pytest.raises(MemoryError):
+        killed.loop(dying(), 0)
+    (tmp_path / "parts" / "ckpt" / ".epoch_0001_step_0000005.99.ckpt").write_bytes(b"half")
+    second = make_run(tmp_path / "parts", CONFIG)
+    assert second.resume() == 4
+    second.loop(batches(4, TOTAL), 4)
+    assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
+    graph_mode, tmp_path
+):
+    run = make_run(tmp_path, CONFIG)
+    with pytest.raises(UserError, match=r"epoch 1, step 6 .*epoch_0001_step_0000004\.ckpt"):
+        run.loop(batches(0, TOTAL, bad=(5,)), 0)
+    assert [path.name for path in run.checkpoints.newest_first()] == ["epoch_0001_step_0000004.ckpt"]
+    assert all(np.isfinite(weight.asnumpy()).all() for weight in run.model.trainable_params())
+    assert all(np.isfinite(value).all() for value in read_checkpoint(run.checkpoints.newest_first()[0]).values())
+
+
+def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tmp_path, capsys):
+    start_logging(tmp_path / "train.log")
+    make_run(tmp_path, CONFIG, "--warmup_step", "0").loop(batches(0, TOTAL), 0)
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    rows = losses_of(tmp_path)
+    mean = (float(rows[0]["loss"]) + float(rows[1]["loss"])) / 2
+    stamp = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\] INFO: "
+    assert re.fullmatch(stamp + rf"epoch: 1, step: 2, loss: {mean:.6f},  lr: 0\.100000", lines[0])
+    assert any(re.fullmatch(stamp + r"Train epoch time: \d+\.\d{3} ms, per step time: \d+\.\d{3} ms", x) for x in lines)
+    assert len(rows) == TOTAL and list(rows[0]) == ["epoch", "step", "global_step", "lr", "loss", "loss_a", "loss_b"]
+    assert (tmp_path / "losses.png").stat().st_size > 1000
+
+
+def test_max_steps_ends_the_run_early_with_a_checkpoint(graph_mode, tmp_path):
+    run = make_run(tmp_path, CONFIG, "--max_steps", "3")
+    run.loop(batches(0, TOTAL), 0)
+    assert len(losses_of(tmp_path)) == 3
+    assert run.checkpoints.newest_first()[0].name == "epoch_0001_step_0000003.ckpt"

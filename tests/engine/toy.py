@@ -1,0 +1,55 @@
+"""A model and batches small enough to compile in a second."""
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from src.config import load_config
+from src.engine.experiment import Experiment
+from src.engine.tasks import Task
+from src.engine.trainer import Run, make_train_step
+
+STEPS_PER_EPOCH = 6
+
+
+class Toy(nn.Cell):
+    """Two losses of one linear layer with batch normalisation."""
+
+    loss_names = ("loss_a", "loss_b")
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def construct(self, x, target):
+        out = self.norm(self.dense(x))
+        return ((out - target) ** 2).mean(), 0.1 * (out**2).mean()
+
+
+def batches(first_step: int, count: int, bad: tuple[int, ...] = ()):
+    """Batches of global steps from `first_step` (0-based); a bad one holds a NaN."""
+    for step in range(first_step, count):
+        rng = np.random.RandomState(step)
+        x, target = rng.randn(5, 3).astype(np.float32), rng.randn(5, 4).astype(np.float32)
+        if step in bad:
+            x[0, 0] = np.nan
+        yield Tensor(x), Tensor(target)
+
+
+def fresh_model() -> Toy:
+    model = Toy()
+    for parameter in model.get_parameters():
+        value = np.random.RandomState(len(parameter.name)).rand(*parameter.shape)
+        parameter.set_data(Tensor(value.astype(np.float32)))
+    return model
+
+
+def make_run(folder, config_file: str, *overrides: str) -> Run:
+    """A `Run` in `folder` over 2 epochs of `STEPS_PER_EPOCH` steps."""
+    settings = ("--epoch_size", "2", "--log_every", "2", "--save_every", "4", "--lr", "0.1", "--run_eval", "0")
+    cfg = load_config(config_file, [*settings, *overrides])
+    model = fresh_model()
+    step, rates = make_train_step(cfg, model, STEPS_PER_EPOCH)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = Task(lambda *_: None, lambda *_: {}, "metric", ())
+    return Run(cfg, task, Experiment(folder, is_main=True), model, step, rates, STEPS_PER_EPOCH)
