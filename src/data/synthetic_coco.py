@@ -12,6 +12,7 @@ from src.data import shapes
 CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11}  # gapped, like COCO's
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of the size
 MAX_OBJECTS = 4
+MAX_TILT = 0.4  # radians from upright
 MIN_VISIBLE = 0.4  # share of a shape that must be seen for it to be labelled
 EMPTY_SHARE, CROWD_SHARE = 0.05, 0.06
 CROWD_TRIES = 20  # places tried for a crowd before the image goes without
@@ -51,7 +52,7 @@ def draw_scene(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, list[
         shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
         radius = rng.uniform(0.12, 0.28) * size
         centre = rng.uniform(0, width), rng.uniform(0, height)
-        points = shapes.outline(shape, centre, radius, rng.uniform(0, 2 * np.pi))
+        points = shapes.outline(shape, centre, radius, -np.pi / 2 + rng.uniform(-MAX_TILT, MAX_TILT))
         mask = shapes.fill(points, height, width)
         if mask.sum() < MIN_VISIBLE * np.pi * radius**2 * 0.35:
             continue  # almost wholly outside

@@ -1,13 +1,12 @@
 """Predictions on disk: COCO results JSON, with the protocol under which they were made in a small file beside it."""
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from src.data.coco import CocoDataset
 from src.errors import UserError
+from src.files import write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 
@@ -16,9 +15,9 @@ def save_predictions(path: str | Path, results: list[dict], protocol: dict | Non
     """Write COCO results JSON whole or not at all; `protocol` goes into a second file, see `load_protocol`."""
     path = Path(path)
     text = json.dumps(results)
-    _write(path, text)
+    write_text(path, text)
     if protocol is not None:
-        _write(_protocol_path(path), json.dumps(protocol | {"predictions": _hash(text.encode())}, indent=1))
+        write_text(_protocol_path(path), json.dumps(protocol | {"predictions": _hash(text.encode())}, indent=1))
 
 
 def load_predictions(path: str | Path, dataset: CocoDataset) -> list[dict]:
@@ -85,16 +84,3 @@ def _protocol_path(path: Path) -> Path:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file through a temporary one beside it, so that no reader and no kill ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -6,6 +6,7 @@ from src import runtime
 from src.config import Config, config_hash
 from src.data.coco import CocoDataset
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
+from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.detection import evaluate_detector
 
@@ -15,6 +16,7 @@ def evaluate(cfg: Config) -> dict[str, float]:
 
     Where `cfg.prediction_path` exists it is evaluated without running the network. UserError for wrong input.
     """
+    start_logging()
     dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
     protocol = {"config": config_hash(cfg)}
     if cfg.prediction_path and Path(cfg.prediction_path).exists():

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from src.data.coco import CocoDataset
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.run import load_model
+from src.files import write_text
 from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
 
@@ -39,7 +39,7 @@ def infer(cfg: Config) -> None:
         logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
     if not content:
         raise UserError(f"{cfg.pred_input}: none of its {len(paths)} images can be read")
-    _write_json(content, output)
+    write_text(output, json.dumps(content, indent=1))
     count = sum(len(entry["predictions"]) for entry in content.values())
     logger.info("%d predictions on %d images written to %s", count, len(content), output)
 
@@ -66,14 +66,3 @@ def _above(prediction: ImagePrediction, threshold: float) -> ImagePrediction:
         prediction.scores[keep],
         masks,
     )
-
-
-def _write_json(content: dict, path: Path) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"pred_output {path} cannot be written: {error.strerror}") from None

@@ -9,12 +9,6 @@
 
 #include "parallel.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE_VECTORS __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
-#else
-#define WIDE_VECTORS
-#endif
-
 namespace vision {
 
 constexpr int kBlock = 1024;

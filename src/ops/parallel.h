@@ -1,10 +1,18 @@
-// A parallel loop on plain threads: MindSpore's own pool is not reachable from a custom operator.
+// Parallelism on the CPU: a loop over plain threads (MindSpore's own pool is out of a custom operator's reach), and
+// functions compiled for several vector widths.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
+
+// One library for every x86-64 machine: the loader picks the widest version that the processor has.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE_VECTORS __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#else
+#define WIDE_VECTORS
+#endif
 
 namespace vision {
 

@@ -11,13 +11,6 @@
 #include "parallel.h"
 #include "roi_align.h"
 
-// One library for every x86-64 machine: the loader picks the widest version that the processor has.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE_VECTORS __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
-#else
-#define WIDE_VECTORS
-#endif
-
 namespace vision {
 
 // Weights of one bin along one axis: cells [first, first + count).

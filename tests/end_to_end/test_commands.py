@@ -1,4 +1,4 @@
-"""The real commands, as a user types them, on the smallest configuration: train, kill, resume, evaluate, infer, draw."""
+"""The real commands, as a user types them, on the smallest model: train, kill, resume, evaluate, infer, draw."""
 
 import csv
 import json

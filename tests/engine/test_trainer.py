@@ -75,9 +75,7 @@ def test_a_kill_between_checkpoints_loses_only_the_steps_after_the_last_one(grap
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_keeps_the_last_good_checkpoint(
-    graph_mode, tmp_path
-):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(graph_mode, tmp_path):
     run = make_run(tmp_path, CONFIG)
     with pytest.raises(UserError, match=r"epoch 1, step 6 .*epoch_0001_step_0000004\.ckpt"):
         run.loop(batches(0, TOTAL, bad=(5,)), 0)

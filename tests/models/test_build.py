@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.config import load_config
+from src.errors import UserError
+from src.models.build import build_model
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+
+
+@pytest.mark.parametrize("width,count", [(18, 30125956), (32, 49922992)])
+def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, width, count):
+    config = str(CONFIGS / f"mask_rcnn_hrnetv2p_w{width}_1x_coco.yaml")
+    model = build_model(load_config(config, ["--device_target", "CPU"]))
+    assert sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params()) == count
+
+
+@pytest.mark.parametrize(
+    "key,value,named",
+    [
+        ("neck.fpn.in_channels", "[4,8,16,33]", "neck.fpn.in_channels"),
+        ("rpn.in_channels", "16", "rpn.in_channels is 16, but neck.fpn.out_channels is 32"),
+        ("rpn.anchor_generator.strides", "[4,8]", "rpn.anchor_generator.strides"),
+        ("bbox_head.in_channels", "16", "bbox_head.in_channels"),
+        ("bbox_head.roi_feat_size", "8", "bbox_head.roi_feat_size is 8, but roi.roi_layer.out_size is 7"),
+        ("mask_head.in_channels", "16", "mask_head.in_channels"),
+        ("mask_roi.out_channels", "16", "mask_roi.out_channels"),
+        ("train_cfg.rcnn.mask_size", "14", "train_cfg.rcnn.mask_size"),
+        ("backbone.type", "resnet", "backbone.type"),
+        ("neck.type", "fpn", "neck.type"),
+    ],
+)
+def test_parts_that_do_not_fit_are_an_error_that_names_the_keys(graph_mode, key, value, named):
+    with pytest.raises(UserError) as error:
+        build_model(load_config(TINY, [f"--{key}", value]))
+    assert named in str(error.value)
+
+
+def test_frozen_stages_do_not_learn(graph_mode):
+    model = build_model(load_config(TINY, ["--backbone.frozen_stages", "1"]))
+    learning = {parameter.name for parameter in model.trainable_params()}
+    assert not any(name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1")) for name in learning)
+    assert any(name.startswith("backbone.stage2") for name in learning)
+    assert model.backbone.bn1.use_batch_statistics is False and model.backbone.stage2[0] is not None
