@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shell functions that the scripts share. Source it; it changes nothing by itself.
 
 # Root of the repository, whatever the working directory.
