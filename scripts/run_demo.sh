@@ -15,7 +15,7 @@ config=configs/demo/mask_rcnn_hrnet_shapes.yaml
 data="$out/data"
 work="$out/$(date +%H%M%S)"
 if [ ! -f "$data/validation/labels.json" ]; then
-    "$PYTHON" -m src.data.synthetic coco "$data" --images 400 --val-images 100 --size 128 --seed 1
+    "$PYTHON" -m src.data.synthetic coco "$data" --images 500 --val-images 100 --size 128 --seed 1
 fi
 "$PYTHON" train.py --config_path "$config" --train_dataset "$data/train" --val_dataset "$data/validation" \
     --train_outputs "$work" --brief demo
