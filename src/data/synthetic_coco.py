@@ -13,7 +13,8 @@ CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11}  # gapped, 
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of the size
 MAX_OBJECTS = 4
 MAX_TILT = 0.4  # radians from upright
-MIN_VISIBLE = 0.4  # share of a shape that must be seen for it to be labelled
+MIN_INSIDE = 0.6  # share of a shape that must lie inside the image for it to be drawn
+MIN_VISIBLE = 0.5  # share of a drawn shape that later ones leave to be seen
 EMPTY_SHARE, CROWD_SHARE = 0.05, 0.06
 CROWD_TRIES = 20  # places tried for a crowd before the image goes without
 
@@ -50,12 +51,13 @@ def draw_scene(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, list[
     drawn = []
     for _ in range(rng.randint(1, MAX_OBJECTS + 1)):
         shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
-        radius = rng.uniform(0.12, 0.28) * size
+        radius = rng.uniform(0.14, 0.3) * size
         centre = rng.uniform(0, width), rng.uniform(0, height)
         points = shapes.outline(shape, centre, radius, -np.pi / 2 + rng.uniform(-MAX_TILT, MAX_TILT))
         mask = shapes.fill(points, height, width)
-        if mask.sum() < MIN_VISIBLE * np.pi * radius**2 * 0.35:
-            continue  # almost wholly outside
+        hides = any((item["visible"] & (1 - mask)).sum() < MIN_VISIBLE * item["whole"].sum() for item in drawn)
+        if hides or mask.sum() < MIN_INSIDE * cv2.contourArea(points.astype(np.float32)):
+            continue
         shapes.paint(image, mask, shapes.contrasting_colour(image, rng), rng)
         for other in drawn:
             other["visible"] = other["visible"] & (1 - mask)
