@@ -15,7 +15,7 @@ def outline(shape: str, centre: tuple[float, float], radius: float, angle: float
     count = counts[shape]
     radii = np.full(count, radius)
     if shape == "star":
-        radii[1::2] *= 0.42
+        radii[1::2] *= 0.55
     angles = angle + np.arange(count) * (2 * math.pi / count)
     points = np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1)
     return np.round(points, 2)  # as written into the labels, so that mask and polygon are the same set of pixels
