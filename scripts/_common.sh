@@ -31,7 +31,7 @@ prepare_environment() {
         stamp="$VENV/.installed-$(basename "$requirement")-$wanted"
         if [ ! -f "$stamp" ]; then
             echo "installing $requirement"
-            "$PYTHON" -m pip install -q --disable-pip-version-check -r "$root/$requirement" \
+            "$PYTHON" -m pip install -qq --disable-pip-version-check -r "$root/$requirement" \
                 || fail "could not install $requirement into $VENV"
             touch "$stamp"
         fi

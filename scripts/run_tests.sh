@@ -7,6 +7,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 cd "$(repo_root)"
 prepare_environment requirements-dev.txt
 
-"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff check --no-cache .
 "$VENV/bin/shellcheck" -x scripts/*.sh .ci/run
 "$PYTHON" -m pytest "$@"

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import mindspore as ms
 import numpy as np
 import pytest
-from src.data.pipeline import EvalBatch
 
+from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.evaluation import detection as detection_module
 from src.evaluation.detection import evaluate_detector

@@ -7,8 +7,8 @@ import mindspore as ms
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
-from src.data.pipeline import EvalBatch
 
+from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.inference import predictor as predictor_module
 from src.inference.predictor import Predictor, find_images
