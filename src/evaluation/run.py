@@ -17,17 +17,15 @@ def evaluate(cfg: Config) -> dict[str, float]:
     Where `cfg.prediction_path` exists it is evaluated without running the network. UserError for wrong input.
     """
     start_logging()
+    has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
+    if not has_predictions and not cfg.checkpoint_path:
+        raise UserError("checkpoint_path is empty: give --checkpoint_path FILE.ckpt, or saved --prediction_path")
     dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
-    protocol = {"config": config_hash(cfg)}
-    if cfg.prediction_path and Path(cfg.prediction_path).exists():
-        return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
-    if not cfg.checkpoint_path:
-        raise UserError(
-            "checkpoint_path is empty: give --checkpoint_path FILE.ckpt, or --prediction_path of saved predictions"
-        )
+    if has_predictions:
+        return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
     runtime.start(cfg)
     model = load_model(cfg, cfg.checkpoint_path)
-    protocol["checkpoint"] = checkpoint_hash(cfg.checkpoint_path)
+    protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
     return evaluate_detector(cfg, model, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
 
 
