@@ -169,7 +169,8 @@ def test_the_third_document_restricts_values_and_overrides(write):
 
 
 def test_choices_for_a_key_that_does_not_exist_restrict_nothing(write):
-    load_config(write("---\n---\nbackbone_type: [resnet, resnext]\n"))
+    cfg = load_config(write("---\n---\nbackbone_type: [resnet, resnext]\n"))
+    assert cfg.backbone.type == "hrnet"
 
 
 def test_help_lists_keys_with_the_texts_of_the_second_document_and_leaves(write, capsys):
@@ -321,7 +322,7 @@ def test_missing_files_folders_and_binary_files_are_named(tmp_path):
     "arguments", [["--lr"], ["--lr", "--seed", "1"], ["lr=1"], ["-lr", "1"], ["--"], ["--lr_steps", "[1"]]
 )
 def test_malformed_arguments_are_refused(write, arguments):
-    refusal(write(), *arguments)
+    assert refusal(write(), *arguments)
 
 
 def test_saving_where_nothing_can_be_written_is_a_user_error(write, tmp_path):
