@@ -173,3 +173,10 @@ def test_images_without_objects_give_finite_losses_and_gradients(graph_mode, tra
     losses, gradients = LossesAndGradients(model)(image, image_shape, *empty, seed)
     assert all(np.isfinite(float(x)) for x in losses) and float(losses[4]) == 0 and float(losses[0]) > 0
     assert all(np.isfinite(g.asnumpy()).all() for g in gradients)
+
+
+def test_pynative_mode_gives_the_same_losses(pynative_mode, reference, train_inputs):
+    model = build("train")
+    model.set_train(True)
+    losses = [float(loss) for loss in model(*train_inputs)]
+    np.testing.assert_allclose(losses, reference["train_losses"], rtol=1e-4)
