@@ -32,6 +32,7 @@ class NormCfg:
     type: str = key("BN", "normalisation layer", choices=("BN",))
     momentum: float = key(0.1, "share of the new value in the running statistics (PyTorch's sense)", low=0, high=1)
     eps: float = key(1e-5, "added to the variance", low=0)
+    requires_grad: bool = key(True, "weight and bias of the normalisation learn")
 
 
 @dataclass
@@ -52,13 +53,24 @@ class HRNetExtra:
 
 
 @dataclass
+class SpineNetScaling:
+    endpoint_channels: int = key(0, "channels of every output; 0 takes the architecture's", low=0)
+    width: float = key(0.0, "factor on all block widths; 0 takes the architecture's", low=0)
+    alpha: float = key(0.0, "width of the resampling; 0 takes the architecture's", low=0)
+    repeats: int = key(0, "residual blocks in each block; 0 takes the architecture's", low=0)
+
+
+@dataclass
 class Backbone:
-    type: str = key("hrnet", "backbone network", choices=("hrnet", "resnet", "spinenet"))
-    arch: str = key("49", "SpineNet's architecture")
-    depth: int = key(50, "ResNet's number of layers", low=1)
+    type: str = key("hrnet", "backbone network: hrnet, resnet, spinenet, or one of your own in src/models/build.py")
+    arch: str = key("49", "SpineNet's architecture: 49S, 49, 96, 143, 190")
+    scaling: SpineNetScaling = section(SpineNetScaling)
+    depth: int = key(50, "ResNet's number of layers: 18, 34, 50, 101", low=1)
+    base_channels: int = key(64, "ResNet's width: channels of its first stage before the block's expansion", low=1)
+    style: str = key("pytorch", "ResNet's stride on the 3x3 or the first 1x1", choices=("pytorch", "caffe"))
     extra: HRNetExtra = section(HRNetExtra)
     norm_cfg: NormCfg = section(NormCfg)
-    norm_eval: bool = key(True, "normalise with the running statistics in training too")
+    norm_eval: bool = key(False, "normalise with the running statistics in training too")
     frozen_stages: int = key(
         -1, "stages that do not learn: -1 none, 0 the stem, k the stem and stages 1..k", low=-1, high=4
     )
@@ -129,16 +141,31 @@ class BBoxHeadCfg:
 
 @dataclass
 class MaskHeadCfg:
-    num_convs: int = key(4, "3x3 convolutions before the upsampling", low=1)
+    num_convs: int = key(4, "3x3 convolutions before the upsampling (mask_rcnn)", low=1)
     in_channels: int = key(256, "channels of the RoI features", low=1)
     conv_out_channels: int = key(256, "channels of the convolutions", low=1)
+    num_fcs: int = key(2, "linear layers of the coarse mask head (pointrend)", low=1)
+    fc_out_channels: int = key(1024, "width of the coarse mask head's linear layers (pointrend)", low=1)
     loss_mask: LossWeight = section(LossWeight)
     norm_cfg: NormCfg | None = field(default=None)
 
 
 @dataclass
+class PointHeadCfg:
+    in_channels: int = key(256, "channels of the pyramid", low=1)
+    num_fcs: int = key(3, "hidden layers", low=1)
+    fc_channels: int = key(256, "width of the hidden layers", low=1)
+    coarse_pred_each_layer: bool = key(True, "every layer sees the coarse prediction, not only the first")
+    loss_point: LossWeight = section(LossWeight)
+
+
+@dataclass
 class RoILayer:
-    type: str = key("RoIAlign", "RoI pooling", choices=("RoIAlign",))
+    type: str = key(
+        "RoIAlign",
+        "RoI pooling: RoIAlign, or SimpleRoIAlign (one point a cell of the finest level) for pointrend's mask_roi",
+        choices=("RoIAlign", "SimpleRoIAlign"),
+    )
     out_size: int = key(7, "cells a side", low=1)
     sampling_ratio: int = key(0, "samples a bin and axis; 0 adapts to the RoI (seed name: sample_num)", low=0)
     aligned: bool = key(True, "half-pixel shift")
@@ -193,6 +220,10 @@ class TrainRCNN:
     assigner: AssignerCfg = section(AssignerCfg)
     sampler: SamplerCfg = section(SamplerCfg)
     mask_size: int = key(28, "cells a side of the mask targets", low=1)
+    train_on_pred_boxes: bool = key(False, "the mask head trains on the box head's boxes instead of the proposals")
+    num_points: int = key(196, "points of a RoI that the point head trains on", low=1)
+    oversample_ratio: float = key(3.0, "candidates for each of them", low=1)
+    importance_sample_ratio: float = key(0.75, "share of them with the least certain coarse mask", low=0, high=1)
 
 
 @dataclass
@@ -208,6 +239,8 @@ class TestRCNN:
     iou_threshold: float = key(0.5, "NMS threshold within a class", low=0, high=1)
     max_per_img: int = key(100, "detections an image", low=1)
     mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
+    subdivision_steps: int = key(5, "doublings of a mask's resolution from the coarse one on (pointrend)", low=0)
+    subdivision_num_points: int = key(784, "points looked at anew at each doubling (pointrend)", low=1)
 
 
 @dataclass
@@ -219,12 +252,13 @@ class TestCfg:
 @dataclass
 class ModelKeys:
     task: str = key("detection", "what the network does", choices=("detection",))
-    detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn",))
+    detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn", "pointrend"))
     backbone: Backbone = section(Backbone)
     neck: Neck = section(Neck)
     rpn: RPN = section(RPN)
     bbox_head: BBoxHeadCfg = section(BBoxHeadCfg)
     mask_head: MaskHeadCfg = section(MaskHeadCfg)
+    point_head: PointHeadCfg = section(PointHeadCfg)
     roi: RoICfg = section(RoICfg)
     mask_roi: RoICfg = section(RoICfg)
     train_cfg: TrainCfg = section(TrainCfg)

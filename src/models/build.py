@@ -1,22 +1,29 @@
 """Where configuration keys meet constructor arguments: `build_model(config)` and plain dicts of constructors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
 
 from mindspore import nn
 
 from src.config import Config
 from src.errors import UserError
 from src.models.backbones.hrnet import HRNet, StageSettings
+from src.models.backbones.resnet import DEPTHS, ResNet
+from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
 from src.models.detection.anchors import AnchorSet
 from src.models.detection.assign import MaxIoUAssigner
 from src.models.detection.bbox_head import BBoxHead, DetectionSelector
 from src.models.detection.boxes import DeltaBoxCoder
 from src.models.detection.mask_head import FCNMaskHead
 from src.models.detection.mask_rcnn import MaskRCNN
+from src.models.detection.point_head import CoarseMaskHead, PointHead
+from src.models.detection.pointrend import PointRendMaskHead, PointSettings
 from src.models.detection.proposals import ProposalGenerator
 from src.models.detection.rpn_head import RPNHead
 from src.models.detection.sample import BalancedSampler
 from src.models.layers import NormSettings
+from src.models.necks.fpn import FPN, NoNeck
 from src.models.necks.hrfpn import HRFPN
 from src.ops.mask_crop import MaskCrop
 from src.ops.roi_align import RoIAlign
@@ -30,24 +37,46 @@ def build_model(cfg: Config) -> nn.Cell:
 
 
 def build_backbone(cfg: Config) -> nn.Cell:
-    """The backbone that `cfg.backbone.type` names. It has `out_channels` and `strides`, one entry a feature map."""
-    return _choose(BACKBONES, cfg.backbone.type, "backbone.type")(cfg.backbone)
+    """The backbone that `cfg.backbone.type` names.
+
+    It has `out_channels` and `strides`, one entry a feature map, `feature_shapes(image_size)` and `size_divisor`, of
+    which the image's sides must be multiples.
+    """
+    backbone = _choose(BACKBONES, cfg.backbone.type, "backbone.type")(cfg.backbone)
+    for key in ("img_width", "img_height"):
+        if getattr(cfg, key) % backbone.size_divisor:
+            raise UserError(
+                f"{key} is {getattr(cfg, key)}; backbone.type {cfg.backbone.type} needs a multiple of "
+                f"{backbone.size_divisor}"
+            )
+    return backbone
 
 
 def build_neck(cfg: Config, backbone: nn.Cell) -> nn.Cell:
     """The neck that `cfg.neck.type` (by default the backbone's usual one) names; its inputs must fit the backbone."""
-    name = cfg.neck.type or DEFAULT_NECKS[cfg.backbone.type]
+    name = cfg.neck.type or DEFAULT_NECKS.get(cfg.backbone.type, "fpn")
     build = _choose(NECKS, name, "neck.type")
     fpn = cfg.neck.fpn
     if tuple(fpn.in_channels) != tuple(backbone.out_channels):
         raise UserError(
-            f"neck.fpn.in_channels {list(fpn.in_channels)} does not fit the {cfg.backbone.type} backbone, "
-            f"whose outputs have {list(backbone.out_channels)} channels (backbone.extra)"
+            f"neck.fpn.in_channels {list(fpn.in_channels)} does not fit backbone.type {cfg.backbone.type}, "
+            f"whose outputs have {list(backbone.out_channels)} channels"
         )
     _require_equal("rpn.in_channels", cfg.rpn.in_channels, "neck.fpn.out_channels", fpn.out_channels)
-    strides = cfg.rpn.anchor_generator.strides
-    _require_equal("number of rpn.anchor_generator.strides", len(strides), "neck.fpn.num_outs", fpn.num_outs)
-    return build(fpn)
+    neck = build(fpn)
+    strides = tuple(cfg.rpn.anchor_generator.strides)
+    wanted = pyramid_strides(backbone, neck)
+    if strides != wanted:
+        raise UserError(
+            f"rpn.anchor_generator.strides {list(strides)} do not fit the pyramid of backbone.type "
+            f"{cfg.backbone.type} with neck.fpn.num_outs {fpn.num_outs}, whose strides are {list(wanted)}"
+        )
+    return neck
+
+
+def pyramid_strides(backbone: nn.Cell, neck: nn.Cell) -> tuple[int, ...]:
+    """Pixels a cell of each pyramid level."""
+    return tuple(backbone.strides[0] * 2**level for level in range(neck.num_outs))
 
 
 def _hrnet(backbone) -> HRNet:
@@ -65,11 +94,38 @@ def _hrnet(backbone) -> HRNet:
     return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages)
 
 
+def _resnet(backbone) -> ResNet:
+    if backbone.depth not in DEPTHS:
+        raise UserError(f"backbone.depth: there is no ResNet-{backbone.depth}; choose one of {sorted(DEPTHS)}")
+    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    return ResNet(backbone.depth, norm, backbone.frozen_stages, backbone.style, backbone.base_channels)
+
+
+def _spinenet(backbone) -> SpineNet:
+    scaling = _choose(ARCHITECTURES, backbone.arch, "backbone.arch")
+    changed = {item.name: value for item in fields(scaling) if (value := getattr(backbone.scaling, item.name))}
+    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    return SpineNet(replace(scaling, **changed), norm, backbone.frozen_stages)
+
+
 def _hrfpn(fpn) -> HRFPN:
     return HRFPN(fpn.in_channels, fpn.out_channels, fpn.num_outs)
 
 
-def _mask_rcnn(cfg: Config) -> MaskRCNN:
+def _fpn(fpn) -> FPN:
+    if fpn.num_outs < len(fpn.in_channels):
+        raise UserError(f"neck.fpn.num_outs is {fpn.num_outs}, less than the {len(fpn.in_channels)} maps it gets")
+    return FPN(fpn.in_channels, fpn.out_channels, fpn.num_outs)
+
+
+def _no_neck(fpn) -> NoNeck:
+    for channels in fpn.in_channels:
+        _require_equal("neck.fpn.out_channels", fpn.out_channels, "neck.type none: neck.fpn.in_channels", channels)
+    _require_equal("neck.fpn.num_outs", fpn.num_outs, "the number of neck.fpn.in_channels", len(fpn.in_channels))
+    return NoNeck(fpn.out_channels, fpn.num_outs)
+
+
+def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
     backbone = build_backbone(cfg)
     neck = build_neck(cfg, backbone)
     num_classes = cfg.num_classes - 1  # the configuration counts the background
@@ -87,7 +143,7 @@ def _mask_rcnn(cfg: Config) -> MaskRCNN:
         rcnn_assigner=_assigner(rcnn.assigner),
         rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
         add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
-        bbox_roi=_roi_align(cfg.roi, cfg.neck.fpn.out_channels, "roi"),
+        bbox_roi=_roi_align(cfg, "roi"),
         bbox_head=_bbox_head(cfg, coder, num_classes),
         selector=DetectionSelector(
             coder,
@@ -97,9 +153,8 @@ def _mask_rcnn(cfg: Config) -> MaskRCNN:
             max_per_img=test.max_per_img,
             class_agnostic=cfg.bbox_head.reg_class_agnostic,
         ),
-        mask_roi=_roi_align(cfg.mask_roi, cfg.neck.fpn.out_channels, "mask_roi"),
-        mask_head=_mask_head(cfg, num_classes),
-        mask_crop=MaskCrop(rcnn.mask_size),
+        mask_head=mask_head(cfg, num_classes),
+        train_on_pred_boxes=rcnn.train_on_pred_boxes,
     )
 
 
@@ -143,7 +198,7 @@ def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int) -> BBoxHead:
     )
 
 
-def _mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
+def _fcn_mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
     head = cfg.mask_head
     _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
     mask_size = cfg.train_cfg.rcnn.mask_size
@@ -151,6 +206,8 @@ def _mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
         "train_cfg.rcnn.mask_size", mask_size, "2 x mask_roi.roi_layer.out_size", 2 * cfg.mask_roi.roi_layer.out_size
     )
     return FCNMaskHead(
+        _roi_align(cfg, "mask_roi"),
+        MaskCrop(mask_size),
         head.in_channels,
         head.conv_out_channels,
         num_classes,
@@ -160,9 +217,62 @@ def _mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
     )
 
 
-def _roi_align(roi, channels: int, key: str) -> RoIAlign:
-    _require_equal(f"{key}.out_channels", roi.out_channels, "neck.fpn.out_channels", channels)
-    layer = roi.roi_layer
+def _pointrend_mask_head(cfg: Config, num_classes: int) -> PointRendMaskHead:
+    head, point_head, train, test = cfg.mask_head, cfg.point_head, cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
+    width, grid_size = cfg.neck.fpn.out_channels, cfg.mask_roi.roi_layer.out_size
+    stride = cfg.rpn.anchor_generator.strides[0]
+    _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", width)
+    _require_equal("point_head.in_channels", point_head.in_channels, "neck.fpn.out_channels", width)
+    _require_equal("mask_roi.out_channels", cfg.mask_roi.out_channels, "neck.fpn.out_channels", width)
+    _require_equal("mask_roi.roi_layer.type", cfg.mask_roi.roi_layer.type, "pointrend's", "SimpleRoIAlign")
+    _require_equal("mask_roi.featmap_strides", list(cfg.mask_roi.featmap_strides), "the finest level", [stride])
+    if head.norm_cfg is not None:
+        raise UserError("mask_head.norm_cfg is set, but pointrend's coarse mask head has no normalisation")
+    if head.conv_out_channels > head.in_channels:
+        raise UserError(
+            f"mask_head.conv_out_channels is {head.conv_out_channels}, more than mask_head.in_channels "
+            f"{head.in_channels}: pointrend's coarse mask head only reduces"
+        )
+    if grid_size % 2:
+        raise UserError(f"mask_roi.roi_layer.out_size is {grid_size}; pointrend needs an even number")
+    return PointRendMaskHead(
+        CoarseMaskHead(
+            head.in_channels,
+            grid_size,
+            head.conv_out_channels,
+            head.num_fcs,
+            head.fc_out_channels,
+            num_classes,
+            train.mask_size,
+        ),
+        PointHead(
+            point_head.in_channels,
+            point_head.num_fcs,
+            point_head.fc_channels,
+            num_classes,
+            point_head.coarse_pred_each_layer,
+        ),
+        MaskCrop(train.mask_size),
+        stride,
+        grid_size,
+        PointSettings(
+            train.num_points,
+            train.oversample_ratio,
+            train.importance_sample_ratio,
+            test.subdivision_steps,
+            test.subdivision_num_points,
+        ),
+        coarse_weight=head.loss_mask.loss_weight,
+        point_weight=point_head.loss_point.loss_weight,
+    )
+
+
+def _roi_align(cfg: Config, key: str) -> RoIAlign:
+    roi = getattr(cfg, key)
+    layer, finest = roi.roi_layer, cfg.rpn.anchor_generator.strides[: len(roi.featmap_strides)]
+    _require_equal(f"{key}.out_channels", roi.out_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    _require_equal(f"{key}.roi_layer.type", layer.type, "mask_rcnn's", "RoIAlign")
+    _require_equal(f"{key}.featmap_strides", list(roi.featmap_strides), "rpn.anchor_generator.strides", list(finest))
     return RoIAlign(layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned)
 
 
@@ -194,7 +304,7 @@ def _sampler(settings, stream: int) -> BalancedSampler:
 def _norm(settings, frozen: bool = False) -> NormSettings | None:
     if settings is None:
         return None
-    return NormSettings(momentum=settings.momentum, eps=settings.eps, frozen=frozen)
+    return NormSettings(settings.momentum, settings.eps, frozen, settings.requires_grad)
 
 
 def _choose(constructors: dict[str, Callable], name: str, key: str) -> Callable:
@@ -203,12 +313,15 @@ def _choose(constructors: dict[str, Callable], name: str, key: str) -> Callable:
     return constructors[name]
 
 
-def _require_equal(key: str, value: int, other_key: str, other: int) -> None:
+def _require_equal(key: str, value, other_key: str, other) -> None:
     if value != other:
         raise UserError(f"{key} is {value}, but {other_key} is {other}: they must be equal")
 
 
-DETECTORS = {"mask_rcnn": _mask_rcnn}
-BACKBONES = {"hrnet": _hrnet}
-NECKS = {"hrfpn": _hrfpn}
-DEFAULT_NECKS = {"hrnet": "hrfpn"}
+DETECTORS = {
+    "mask_rcnn": partial(_two_stage, mask_head=_fcn_mask_head),
+    "pointrend": partial(_two_stage, mask_head=_pointrend_mask_head),
+}
+BACKBONES = {"hrnet": _hrnet, "resnet": _resnet, "spinenet": _spinenet}
+NECKS = {"hrfpn": _hrfpn, "fpn": _fpn, "none": _no_neck}
+DEFAULT_NECKS = {"hrnet": "hrfpn", "spinenet": "none"}  # fpn for the others

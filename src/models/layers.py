@@ -17,11 +17,14 @@ class NormSettings:
     momentum: in PyTorch's sense (the share of the new value in the running mean).
     frozen: normalise with the running statistics in training too and leave them alone; weight and bias still learn
         (MMDetection's `norm_eval`).
+    learns: weight and bias get gradients (MMDetection's `requires_grad`); frozen and not learning is Detectron2's
+        `FrozenBN`.
     """
 
     momentum: float = 0.1
     eps: float = 1e-5
     frozen: bool = False
+    learns: bool = True
 
 
 def he_normal_fan_out() -> Initializer:
@@ -63,12 +66,15 @@ def conv2d(
 
 def batch_norm(channels: int, norm: NormSettings) -> nn.BatchNorm2d:
     """BatchNorm2d by `NormSettings`; MindSpore's momentum is the share of the old value."""
-    return nn.BatchNorm2d(
+    cell = nn.BatchNorm2d(
         channels,
         eps=norm.eps,
         momentum=1.0 - norm.momentum,
         use_batch_statistics=False if norm.frozen else None,
     )
+    cell.gamma.requires_grad = norm.learns
+    cell.beta.requires_grad = norm.learns
+    return cell
 
 
 class ConvNormAct(nn.Cell):
@@ -94,6 +100,29 @@ class ConvNormAct(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return self.activation(self.bn(self.conv(x)))
+
+
+class MaxPool(nn.Cell):
+    """PyTorch's `MaxPool2d(kernel_size, stride, padding=kernel_size // 2)` for inputs >= 0, as after a ReLU.
+
+    Zeros stand for minus infinity in the padding; MindSpore's own padded pooling does not export to ONNX.
+    """
+
+    def __init__(self, kernel_size: int, stride: int):
+        super().__init__()
+        border = kernel_size // 2
+        self.pad = nn.Pad(((0, 0), (0, 0), (border, border), (border, border)))
+        self.pool = nn.MaxPool2d(kernel_size, stride, pad_mode="valid")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.pool(self.pad(x))
+
+
+def stop_learning(*cells: nn.Cell) -> None:
+    """No parameter of these cells gets a gradient any more."""
+    for cell in cells:
+        for parameter in cell.get_parameters():
+            parameter.requires_grad = False
 
 
 def upsample_nearest(x: Tensor, factor: int) -> Tensor:

@@ -29,8 +29,12 @@ def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, wid
         ("mask_head.in_channels", "16", "mask_head.in_channels"),
         ("mask_roi.out_channels", "16", "mask_roi.out_channels"),
         ("train_cfg.rcnn.mask_size", "14", "train_cfg.rcnn.mask_size"),
-        ("backbone.type", "resnet", "backbone.type"),
-        ("neck.type", "fpn", "neck.type"),
+        ("backbone.type", "vgg", "backbone.type: 'vgg' is not known; choose one of hrnet, resnet, spinenet"),
+        ("backbone.type", "resnet", "does not fit backbone.type resnet, whose outputs have [256, 512, 1024, 2048]"),
+        ("neck.type", "none", "neck.fpn.in_channels"),
+        ("img_width", "80", "img_width is 80; backbone.type hrnet needs a multiple of 32"),
+        ("mask_roi.featmap_strides", "[8]", "mask_roi.featmap_strides is [8]"),
+        ("mask_roi.roi_layer.type", "SimpleRoIAlign", "mask_roi.roi_layer.type"),
     ],
 )
 def test_parts_that_do_not_fit_are_an_error_that_names_the_keys(graph_mode, key, value, named):

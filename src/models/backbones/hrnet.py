@@ -4,12 +4,12 @@ Module names follow the HRNet authors' and MMDetection's checkpoints, so that co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mindspore import Tensor, nn
 
 from src.models.backbones.residual import BLOCKS, residual_layer
-from src.models.layers import NormSettings, batch_norm, conv2d, upsample_nearest
+from src.models.layers import NormSettings, batch_norm, conv2d, stop_learning, upsample_nearest
 
 STEM_CHANNELS = 64
 
@@ -32,9 +32,11 @@ class StageSettings:
 class HRNet(nn.Cell):
     """(B, in_channels, H, W) -> four maps (B, widths[k], H / 2**(k + 2), W / 2**(k + 2)), finest first.
 
-    H and W must be multiples of 32. Fusion upsamples by nearest neighbour (classification and detection).
+    H and W must be multiples of `size_divisor`. Fusion upsamples by nearest neighbour (classification and detection).
     frozen_stages: -1 none, 0 the stem, k the stem and stages 1..k do not learn and keep their statistics.
     """
+
+    size_divisor = 32
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class HRNet(nn.Cell):
     ):
         super().__init__()
         norm = norm or NormSettings()
-        frozen = NormSettings(norm.momentum, norm.eps, frozen=True)
+        frozen = replace(norm, frozen=True)
         norms = [frozen if stage <= frozen_stages else norm for stage in range(len(stages) + 1)]
 
         self.conv1 = conv2d(in_channels, STEM_CHANNELS, 3, stride=2)
@@ -89,9 +91,7 @@ class HRNet(nn.Cell):
             (self.transition3, self.stage4),
         ]
         for part in parts[: frozen_stages + 1]:
-            for cell in part:
-                for parameter in cell.get_parameters():
-                    parameter.requires_grad = False
+            stop_learning(*part)
 
 
 class HRModule(nn.Cell):

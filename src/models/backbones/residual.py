@@ -1,4 +1,4 @@
-"""The two residual blocks of ResNet (He et al., 2016), 'pytorch style': the stride sits on the 3x3 convolution."""
+"""The two residual blocks of ResNet (He et al., 2016) and rows of them."""
 
 from mindspore import Tensor, nn
 
@@ -6,11 +6,14 @@ from src.models.layers import NormSettings, batch_norm, conv2d
 
 
 class BasicBlock(nn.Cell):
-    """Two 3x3 convolutions and a shortcut. (B, in, H, W) -> (B, channels, H / stride, W / stride)."""
+    """Two 3x3 convolutions and a shortcut. (B, in, H, W) -> (B, channels, H / stride, W / stride).
+
+    style: no difference here; both have the stride on the first convolution.
+    """
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings):
+    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings, style: str = "pytorch"):
         super().__init__()
         self.conv1 = conv2d(in_channels, channels, 3, stride)
         self.bn1 = batch_norm(channels, norm)
@@ -26,16 +29,20 @@ class BasicBlock(nn.Cell):
 
 
 class Bottleneck(nn.Cell):
-    """1x1, 3x3, 1x1 convolutions and a shortcut. (B, in, H, W) -> (B, 4 * channels, H / stride, W / stride)."""
+    """1x1, 3x3, 1x1 convolutions and a shortcut. (B, in, H, W) -> (B, 4 * channels, H / stride, W / stride).
+
+    style: 'pytorch' has the stride on the 3x3 convolution, 'caffe' on the first 1x1 (the MSRA and Detectron2 weights).
+    """
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings):
+    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings, style: str = "pytorch"):
         super().__init__()
         out_channels = channels * self.expansion
-        self.conv1 = conv2d(in_channels, channels, 1)
+        first, second = (stride, 1) if style == "caffe" else (1, stride)
+        self.conv1 = conv2d(in_channels, channels, 1, first)
         self.bn1 = batch_norm(channels, norm)
-        self.conv2 = conv2d(channels, channels, 3, stride)
+        self.conv2 = conv2d(channels, channels, 3, second)
         self.bn2 = batch_norm(channels, norm)
         self.conv3 = conv2d(channels, out_channels, 1)
         self.bn3 = batch_norm(out_channels, norm)
@@ -49,16 +56,23 @@ class Bottleneck(nn.Cell):
         return self.relu(out + self.downsample(x))
 
 
+STYLES = ("pytorch", "caffe")
 BLOCKS = {"BASIC": BasicBlock, "BOTTLENECK": Bottleneck}
 
 
 def residual_layer(
-    block: type[nn.Cell], in_channels: int, channels: int, num_blocks: int, stride: int, norm: NormSettings
+    block: type[nn.Cell],
+    in_channels: int,
+    channels: int,
+    num_blocks: int,
+    stride: int,
+    norm: NormSettings,
+    style: str = "pytorch",
 ) -> nn.SequentialCell:
     """`num_blocks` blocks in a row; the first one changes stride and width."""
     width = channels * block.expansion
-    first = block(in_channels, channels, stride, norm)
-    rest = [block(width, channels, 1, norm) for _ in range(num_blocks - 1)]
+    first = block(in_channels, channels, stride, norm, style)
+    rest = [block(width, channels, 1, norm, style) for _ in range(num_blocks - 1)]
     return nn.SequentialCell([first, *rest])
 
 

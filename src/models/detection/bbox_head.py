@@ -9,7 +9,8 @@ from mindspore.common.initializer import Normal
 
 from src.losses import smooth_l1
 from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
-from src.models.layers import ConvNormAct, NormSettings, xavier_uniform
+from src.models.detection.roi_conv import RoIConv
+from src.models.layers import NormSettings, xavier_uniform
 from src.ops.nms import Nms
 
 
@@ -39,9 +40,7 @@ class BBoxHead(nn.Cell):
     ):
         super().__init__()
         widths = [in_channels] + [conv_channels] * num_shared_convs
-        self.shared_convs = nn.SequentialCell(
-            [ConvNormAct(before, after, 3, norm=norm) for before, after in zip(widths, widths[1:])]
-        )
+        self.shared_convs = nn.CellList([RoIConv(before, after, norm) for before, after in zip(widths, widths[1:])])
         sizes = [widths[-1] * roi_size * roi_size] + [fc_channels] * num_shared_fcs
         self.shared_fcs = nn.CellList(
             [
@@ -53,7 +52,6 @@ class BBoxHead(nn.Cell):
         self.fc_cls = nn.Dense(sizes[-1], num_classes + 1, weight_init=Normal(0.01), bias_init="zeros")
         self.fc_reg = nn.Dense(sizes[-1], reg_outputs, weight_init=Normal(0.001), bias_init="zeros")
         self.relu = nn.ReLU()
-        self.has_convs = num_shared_convs > 0
         self.num_classes = num_classes
         self.coder = coder
         self.class_agnostic = class_agnostic
@@ -61,9 +59,11 @@ class BBoxHead(nn.Cell):
         self.box_weight = box_weight
         self.beta = beta
 
-    def construct(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, s, s) -> class logits (N, num_classes + 1), deltas (N, 4 * num_classes or 4)."""
-        x = self.shared_convs(roi_features) if self.has_convs else roi_features
+    def construct(self, roi_features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, s, s), valid (N,) bool -> class logits (N, num_classes + 1), deltas (N, 4 * num_classes or 4)."""
+        x = roi_features
+        for conv in self.shared_convs:
+            x = conv(x, valid)
         x = x.reshape(x.shape[0], -1)
         for layer in self.shared_fcs:
             x = self.relu(layer(x))
@@ -96,6 +96,11 @@ class BBoxHead(nn.Cell):
         own = self._own_class(deltas, ops.minimum(column, self.num_classes - 1))
         box_loss = smooth_l1(own, targets, self.beta) * is_positive[:, None].astype(mstype.float32)
         return cls_loss * self.cls_weight, box_loss.sum() / divisor * self.box_weight
+
+    def own_boxes(self, deltas: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+        """What RoIs (N, 4) become by the deltas of their labels (N,) int32 1..; no clipping. (N, 4)."""
+        column = ops.clamp(labels - 1, 0, self.num_classes - 1)
+        return self.coder.decode(boxes, self._own_class(deltas, column))
 
     def _own_class(self, deltas: Tensor, column: Tensor) -> Tensor:
         """(N, 4): the deltas of each RoI's own class."""

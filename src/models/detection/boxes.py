@@ -91,3 +91,11 @@ class DeltaBoxCoder(nn.Cell):
         half_w = rw * ops.exp(dw) * 0.5
         half_h = rh * ops.exp(dh) * 0.5
         return ops.stack([cx - half_w, cy - half_h, cx + half_w, cy + half_h], -1)
+
+
+def as_rois(boxes: Tensor, valid: Tensor) -> Tensor:
+    """(B, N, 4) boxes -> (B * N, 5) [batch index, x1, y1, x2, y2]; rows that are not valid get batch index -1."""
+    batch, count = valid.shape
+    image = ops.broadcast_to(ops.arange(0, batch).astype(boxes.dtype)[:, None], (batch, count))
+    image = ops.where(valid, image, ops.full_like(image, -1.0))
+    return ops.concat((image[:, :, None], boxes), 2).reshape(batch * count, 5)

@@ -5,24 +5,24 @@ from mindspore import dtype as mstype
 
 from src.models.detection.assign import MaxIoUAssigner
 from src.models.detection.bbox_head import BBoxHead, DetectionSelector
-from src.models.detection.boxes import take_rows
-from src.models.detection.mask_head import FCNMaskHead
+from src.models.detection.boxes import as_rois, take_rows
 from src.models.detection.proposals import ProposalGenerator
 from src.models.detection.rpn_head import RPNHead
 from src.models.detection.sample import BalancedSampler
-from src.ops.mask_crop import MaskCrop
 from src.ops.roi_align import RoIAlign
 
 
 class MaskRCNN(nn.Cell):
     """Two-stage instance segmentation.
 
+    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It has `loss_names`, gives its losses by
+        `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and masks of detections when called.
+    train_on_pred_boxes: the mask head trains on the boxes that the box head makes of the RoIs (Detectron2).
     In training mode `construct` takes `train_columns` and returns the weighted losses named in `loss_names`; in
     evaluation mode it takes (image, image_shape) and returns detections, see `detections`.
     """
 
     train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
-    loss_names = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", "loss_mask")
 
     def __init__(
         self,
@@ -37,9 +37,8 @@ class MaskRCNN(nn.Cell):
         bbox_roi: RoIAlign,
         bbox_head: BBoxHead,
         selector: DetectionSelector,
-        mask_roi: RoIAlign,
-        mask_head: FCNMaskHead,
-        mask_crop: MaskCrop,
+        mask_head: nn.Cell,
+        train_on_pred_boxes: bool = False,
     ):
         super().__init__()
         self.backbone = backbone
@@ -54,11 +53,10 @@ class MaskRCNN(nn.Cell):
         self.bbox_roi = bbox_roi
         self.bbox_head = bbox_head
         self.selector = selector
-        self.mask_roi = mask_roi
         self.mask_head = mask_head
-        self.mask_crop = mask_crop
+        self.train_on_pred_boxes = train_on_pred_boxes
         self.bbox_levels = len(bbox_roi.strides)
-        self.mask_levels = len(mask_roi.strides)
+        self.loss_names = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", *mask_head.loss_names)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if self.training:
@@ -75,7 +73,7 @@ class MaskRCNN(nn.Cell):
         gt_masks: Tensor,
         sample_seed: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The five losses of one batch; scalars in the order of `loss_names`.
+        """The losses of one batch; scalars in the order of `loss_names`.
 
         image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; gt_boxes (B, G, 4) xyxy pixels;
         gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, G, H, W / 8) uint8
@@ -106,10 +104,19 @@ class MaskRCNN(nn.Cell):
             is_sampled.reshape(-1),
         )
         count = min(self.rcnn_sampler.max_positive, boxes.shape[1])  # positives stand in the first slots
-        mask_loss = self._mask_loss(
-            pyramid, boxes[:, :count], gt_index[:, :count], labels[:, :count], is_positive[:, :count], gt_masks
+        if self.train_on_pred_boxes:
+            own = self.bbox_head.own_boxes(box_deltas, boxes.reshape(-1, 4), labels.reshape(-1))
+            boxes = ops.stop_gradient(own).reshape(boxes.shape)
+        mask_losses = self.mask_head.losses(
+            pyramid,
+            boxes[:, :count],
+            labels[:, :count] - 1,
+            is_positive[:, :count],
+            gt_index[:, :count],
+            gt_masks,
+            sample_seed,
         )
-        return (*rpn_losses, *bbox_losses, mask_loss)
+        return (*rpn_losses, *bbox_losses, *mask_losses)
 
     def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
         """Detections of (B, 3, H, W) images, best first; D slots an image.
@@ -123,12 +130,11 @@ class MaskRCNN(nn.Cell):
         proposals, _, proposal_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
         cls_logits, box_deltas = self._box_outputs(pyramid, proposals, proposal_valid)
         boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
-        mask_logits = self.mask_head(self.mask_roi(pyramid[: self.mask_levels], as_rois(boxes, valid)))
-        masks = ops.sigmoid(self.mask_head.own_class(mask_logits, labels.reshape(-1)))
-        return boxes, scores, labels, valid, masks.reshape(*labels.shape, *masks.shape[1:])
+        return boxes, scores, labels, valid, self.mask_head(pyramid, boxes, labels, valid)
 
     def _box_outputs(self, pyramid: tuple[Tensor, ...], boxes: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        return self.bbox_head(self.bbox_roi(pyramid[: self.bbox_levels], as_rois(boxes, valid)))
+        features = self.bbox_roi(pyramid[: self.bbox_levels], as_rois(boxes, valid))
+        return self.bbox_head(features, valid.reshape(-1))
 
     def _sample_rois(
         self,
@@ -150,25 +156,3 @@ class MaskRCNN(nn.Cell):
         assigned, boxes = ops.stop_gradient(assigned), ops.stop_gradient(boxes)
         index, is_positive, is_sampled = self.rcnn_sampler(assigned, sample_seed)
         return take_rows(boxes, index), ops.gather_elements(assigned, 1, index), is_positive, is_sampled
-
-    def _mask_loss(
-        self,
-        pyramid: tuple[Tensor, ...],
-        boxes: Tensor,
-        gt_index: Tensor,
-        labels: Tensor,
-        is_positive: Tensor,
-        gt_masks: Tensor,
-    ) -> Tensor:
-        rois = as_rois(boxes, is_positive)
-        logits = self.mask_head(self.mask_roi(pyramid[: self.mask_levels], rois))
-        targets = ops.stop_gradient(self.mask_crop(gt_masks, rois, gt_index.reshape(-1)))
-        return self.mask_head.loss(logits, labels.reshape(-1) - 1, targets, is_positive.reshape(-1))
-
-
-def as_rois(boxes: Tensor, valid: Tensor) -> Tensor:
-    """(B, N, 4) boxes -> (B * N, 5) [batch index, x1, y1, x2, y2]; rows that are not valid get batch index -1."""
-    batch, count = valid.shape
-    image = ops.broadcast_to(ops.arange(0, batch).astype(boxes.dtype)[:, None], (batch, count))
-    image = ops.where(valid, image, ops.full_like(image, -1.0))
-    return ops.concat((image[:, :, None], boxes), 2).reshape(batch * count, 5)

@@ -1,0 +1,108 @@
+"""PointRend's two heads: a coarse mask from a grid of points, and a classifier of single points.
+
+Detectron2 `ConvFCHead` (the coarse head, `CoarseMaskHead` in older versions) and `StandardPointHead`.
+"""
+
+from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import HeNormal, Normal
+
+from src.models.layers import caffe2_xavier, he_normal_fan_out
+
+
+class CoarseMaskHead(nn.Cell):
+    """A 2x2 convolution of stride 2 and fully connected layers: one coarse mask for every class.
+
+    in_size: cells a side of the RoI features, even; out_size: cells a side of the coarse mask.
+    conv_channels: at most in_channels; a 1x1 convolution comes first where it is less.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        in_size: int,
+        conv_channels: int,
+        num_fcs: int,
+        fc_channels: int,
+        num_classes: int,
+        out_size: int,
+    ):
+        super().__init__()
+        self.reduces_channels = in_channels > conv_channels
+        if self.reduces_channels:
+            self.reduce_channel_dim_conv = _conv(in_channels, conv_channels, 1)
+        self.reduce_spatial_dim_conv = _conv(conv_channels, conv_channels, 2)
+        sizes = [conv_channels * (in_size // 2) ** 2] + [fc_channels] * num_fcs
+        self.fcs = nn.CellList(
+            [
+                nn.Dense(before, after, weight_init=caffe2_xavier(before), bias_init="zeros")
+                for before, after in zip(sizes, sizes[1:])
+            ]
+        )
+        self.prediction = nn.Dense(
+            sizes[-1], num_classes * out_size * out_size, weight_init=Normal(0.001), bias_init="zeros"
+        )
+        self.relu = nn.ReLU()
+        self.num_classes = num_classes
+        self.out_size = out_size
+
+    def construct(self, roi_features: Tensor) -> Tensor:
+        """(N, C, s, s) -> coarse mask logits (N, num_classes, out_size, out_size)."""
+        x = roi_features
+        if self.reduces_channels:
+            x = self.relu(self.reduce_channel_dim_conv(x))
+        x = self.relu(self.reduce_spatial_dim_conv(x))
+        x = x.reshape(x.shape[0], -1)
+        for layer in self.fcs:
+            x = self.relu(layer(x))
+        return self.prediction(x).reshape(x.shape[0], self.num_classes, self.out_size, self.out_size)
+
+
+class PointHead(nn.Cell):
+    """A multi-layer perceptron shared by all points, on fine features and the coarse prediction.
+
+    coarse_pred_each_layer: the coarse prediction is an input of every layer instead of the first one alone.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_fcs: int,
+        fc_channels: int,
+        num_classes: int,
+        coarse_pred_each_layer: bool = True,
+    ):
+        super().__init__()
+        extra = num_classes if coarse_pred_each_layer else 0
+        inputs = [in_channels + num_classes] + [fc_channels + extra] * num_fcs
+        self.fcs = nn.CellList(
+            [
+                nn.Dense(width, fc_channels, weight_init=HeNormal(mode="fan_out", nonlinearity="relu"), bias_init=0)
+                for width in inputs[:-1]
+            ]
+        )
+        self.predictor = nn.Dense(inputs[-1], num_classes, weight_init=Normal(0.001), bias_init="zeros")
+        self.relu = nn.ReLU()
+        self.coarse_pred_each_layer = coarse_pred_each_layer
+
+    def construct(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """fine (N, P, in_channels), coarse (N, P, num_classes) -> logits (N, P, num_classes)."""
+        x = ops.concat((fine, coarse), -1)
+        for layer in self.fcs:
+            x = self.relu(layer(x))
+            if self.coarse_pred_each_layer:
+                x = ops.concat((x, coarse), -1)
+        return self.predictor(x)
+
+
+def _conv(in_channels: int, out_channels: int, size: int) -> nn.Conv2d:
+    """A convolution whose windows do not overlap."""
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        size,
+        stride=size,
+        pad_mode="valid",
+        has_bias=True,
+        weight_init=he_normal_fan_out(),
+        bias_init="zeros",
+    )

@@ -1,0 +1,73 @@
+"""Point arithmetic of PointRend (Detectron2 `point_features.py`). Points are (x, y) shares of their box or map."""
+
+import numpy as np
+from mindspore import Tensor, ops
+from mindspore import dtype as mstype
+from mindspore.ops import constexpr
+
+
+@constexpr
+def _grid(side: int) -> Tensor:
+    centres = (np.arange(side, dtype=np.float32) + 0.5) / side
+    y, x = np.meshgrid(centres, centres, indexing="ij")
+    return Tensor(np.stack([x, y], -1).reshape(1, side * side, 2))
+
+
+def regular_grid(rows: int, side: int) -> Tensor:
+    """(rows, side * side, 2): the cell centres of a side x side grid, row by row."""
+    return ops.broadcast_to(_grid(side), (rows, side * side, 2))
+
+
+def in_image(points: Tensor, boxes: Tensor) -> Tensor:
+    """(N, P, 2) shares of the boxes (N, 4) xyxy -> (N, P, 2) pixels of the image."""
+    return boxes[:, None, :2] + points * (boxes[:, None, 2:] - boxes[:, None, :2])
+
+
+def uncertain_of_grid(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` cells of (N, S, S) logits that are nearest to 0: indices (N, K) int32 and centres (N, K, 2)."""
+    rows, side, _ = logits.shape
+    _, index = ops.topk(-ops.abs(logits.reshape(rows, side * side)), min(count, side * side))
+    index = index.astype(mstype.int32)
+    x = (ops.floor_mod(index, side).astype(mstype.float32) + 0.5) / side
+    y = (ops.floor_div(index, side).astype(mstype.float32) + 0.5) / side
+    return index, ops.stack((x, y), -1)
+
+
+def most_uncertain(points: Tensor, logits: Tensor, count: int) -> Tensor:
+    """The `count` of the points (N, K, 2) whose logits (N, K) are nearest to 0: (N, count, 2)."""
+    _, index = ops.topk(-ops.abs(logits), count)
+    index = ops.broadcast_to(index.astype(mstype.int32)[:, :, None], (points.shape[0], count, 2))
+    return ops.gather_elements(points, 1, index)
+
+
+def packed_mask_values(packed_masks: Tensor, rows: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values of bit-packed masks at points; zeros outside (`sample_point_labels`).
+
+    packed_masks (R, H, W / 8) uint8 (numpy.packbits along rows), rows (N,) int32 number of each row's mask, points
+    (N, P, 2) in pixels of the mask -> (N, P) float32 in [0, 1].
+    """
+    _, height, row_bytes = packed_masks.shape
+    flat = packed_masks.reshape(-1)
+    position = points - 0.5
+    low = ops.floor(position)
+    fraction = position - low
+    total = None
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        x, y = low[:, :, 0] + dx, low[:, :, 1] + dy
+        inside_x = ops.logical_and(x >= 0, x < row_bytes * 8)
+        inside = ops.logical_and(inside_x, ops.logical_and(y >= 0, y < height))
+        column = ops.clamp(x, 0, row_bytes * 8 - 1).astype(mstype.int32)
+        line = rows[:, None] * height + ops.clamp(y, 0, height - 1).astype(mstype.int32)
+        byte = ops.gather(flat, line * row_bytes + ops.floor_div(column, 8), 0).astype(mstype.int32)
+        divisor = ops.gather(_bit_values(), ops.floor_mod(column, 8), 0)
+        bit = ops.floor_mod(ops.floor_div(byte, divisor), 2).astype(mstype.float32)
+        weight_x = fraction[:, :, 0] if dx else 1.0 - fraction[:, :, 0]
+        weight_y = fraction[:, :, 1] if dy else 1.0 - fraction[:, :, 1]
+        value = bit * inside.astype(mstype.float32) * weight_x * weight_y
+        total = value if total is None else total + value
+    return total
+
+
+@constexpr
+def _bit_values() -> Tensor:
+    return Tensor(np.array([128, 64, 32, 16, 8, 4, 2, 1], np.int32))

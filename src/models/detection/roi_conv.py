@@ -1,0 +1,58 @@
+"""Convolutions of the RoI heads: their batch normalisation must not see the unused RoI slots."""
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.models.layers import NormSettings, batch_norm, conv2d
+
+UNIT_EPS = 1e-5
+
+
+class RoIConv(nn.Cell):
+    """3x3 convolution, optional batch normalisation, ReLU, on RoI features of which some rows are unused.
+
+    The originals normalise over the RoIs that exist; with fixed shapes the unused rows are there too, so in training
+    mean and variance are taken over valid rows only (and the running statistics with them).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm: NormSettings | None = None):
+        super().__init__()
+        self.conv = conv2d(in_channels, out_channels, 3, bias=norm is None)
+        self.has_norm = norm is not None
+        if self.has_norm:
+            self.bn = batch_norm(out_channels, norm)
+            self.scale_and_shift = ops.BatchNorm(is_training=False, epsilon=UNIT_EPS)
+            self.zero = ops.zeros(out_channels, mstype.float32)
+            self.unit_variance = ops.full((out_channels,), 1.0 - UNIT_EPS, dtype=mstype.float32)
+            self.eps = norm.eps
+            self.momentum = norm.momentum
+            self.is_frozen = norm.frozen
+        self.relu = nn.ReLU()
+
+    def construct(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(N, in, h, w), valid (N,) bool -> (N, out, h, w)."""
+        x = self.conv(x)
+        if self.has_norm:
+            if self.training and not self.is_frozen:
+                x = self._normalise(x, valid)
+            else:
+                x = self.bn(x)
+        return self.relu(x)
+
+    def _normalise(self, x: Tensor, valid: Tensor) -> Tensor:
+        weight = valid.astype(x.dtype)[None]
+        count = ops.maximum(weight.sum(), 1.0) * (x.shape[2] * x.shape[3])
+        mean = ops.matmul(weight, x.sum(axis=(2, 3)))[0] / count
+        square = ops.matmul(weight, (x * x).sum(axis=(2, 3)))[0] / count
+        variance = ops.relu(square - mean * mean)
+        self._update_statistics(ops.stop_gradient(mean), ops.stop_gradient(variance), count, valid)
+        # y = x * scale + shift through the framework's fused kernel: plain broadcasting is several times slower on CPU
+        scale = self.bn.gamma / ops.sqrt(variance + self.eps)
+        shift = self.bn.beta - mean * scale
+        return self.scale_and_shift(x, scale, shift, self.zero, self.unit_variance)[0]
+
+    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor, valid: Tensor) -> None:
+        unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
+        share = valid.any().astype(mean.dtype) * self.momentum  # without a valid row the statistics stay
+        ops.assign_add(self.bn.moving_mean, (mean - self.bn.moving_mean) * share)
+        ops.assign_add(self.bn.moving_variance, (unbiased - self.bn.moving_variance) * share)

@@ -1,0 +1,68 @@
+"""Feature pyramid network (Lin et al., arXiv:1612.03144; MMDetection `FPN`)."""
+
+from collections.abc import Sequence
+
+from mindspore import Tensor, nn
+
+from src.models.layers import ConvNormAct, upsample_nearest, xavier_uniform
+
+
+class FPN(nn.Cell):
+    """Maps (B, in_channels[k], H / 2**k, W / 2**k) -> `num_outs` maps (B, out_channels, H / 2**k, W / 2**k).
+
+    1x1 convolutions to one width, added from coarse to fine (nearest upsampling), one 3x3 convolution a level. Levels
+    beyond the inputs take every second pixel of the level before (a 1x1 max pooling of stride 2); num_outs is at least
+    the number of inputs.
+    """
+
+    def __init__(self, in_channels: Sequence[int], out_channels: int, num_outs: int):
+        super().__init__()
+        self.lateral_convs = nn.CellList(
+            [
+                ConvNormAct(width, out_channels, 1, activation=False, weight_init=xavier_uniform(width, out_channels))
+                for width in in_channels
+            ]
+        )
+        init = xavier_uniform(out_channels * 9, out_channels * 9)
+        self.fpn_convs = nn.CellList(
+            [ConvNormAct(out_channels, out_channels, 3, activation=False, weight_init=init) for _ in in_channels]
+        )
+        self.num_inputs = len(in_channels)
+        self.num_outs = num_outs
+        self.out_channels = out_channels
+
+    def level_shapes(self, feature_shapes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """(h, w) of each output level for inputs of the given sizes."""
+        shapes = list(feature_shapes)
+        while len(shapes) < self.num_outs:
+            shapes.append(((shapes[-1][0] + 1) // 2, (shapes[-1][1] + 1) // 2))
+        return shapes
+
+    def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        merged = self.lateral_convs[self.num_inputs - 1](features[self.num_inputs - 1])
+        levels = (merged,)
+        for k in range(self.num_inputs - 2, -1, -1):
+            merged = self.lateral_convs[k](features[k]) + upsample_nearest(merged, 2)
+            levels = (merged, *levels)
+        outputs = ()
+        for k in range(self.num_inputs):
+            outputs += (self.fpn_convs[k](levels[k]),)
+        for _ in range(self.num_outs - self.num_inputs):
+            outputs += (outputs[-1][:, :, ::2, ::2],)
+        return outputs
+
+
+class NoNeck(nn.Cell):
+    """The backbone's own maps as the pyramid; they must have one width."""
+
+    def __init__(self, out_channels: int, num_outs: int):
+        super().__init__()
+        self.out_channels = out_channels
+        self.num_outs = num_outs
+
+    def level_shapes(self, feature_shapes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """(h, w) of each output level."""
+        return list(feature_shapes)
+
+    def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return features
