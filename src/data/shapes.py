@@ -6,16 +6,22 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 SHAPES = ("circle", "square", "triangle", "star")
+FINE_SHAPES = ("gear", "burst")  # boundaries too fine for a 28 x 28 mask
 MIN_CONTRAST = 90.0  # distance of a shape's colour from the background's mean colour
 
 
 def outline(shape: str, centre: tuple[float, float], radius: float, angle: float) -> np.ndarray:
     """(N, 2) float64 corner points (x, y) of a shape; angle in radians."""
-    counts = {"circle": 40, "square": 4, "triangle": 3, "star": 10}
+    counts = {"circle": 40, "square": 4, "triangle": 3, "star": 10, "gear": 48, "burst": 28}
     count = counts[shape]
     radii = np.full(count, radius)
     if shape == "star":
         radii[1::2] *= 0.55
+    elif shape == "gear":  # twelve teeth, each two corners out and two in
+        radii[2::4] *= 0.75
+        radii[3::4] *= 0.75
+    elif shape == "burst":  # fourteen spikes
+        radii[1::2] *= 0.6
     angles = angle + np.arange(count) * (2 * math.pi / count)
     points = np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1)
     return np.round(points, 2)  # as written into the labels, so that mask and polygon are the same set of pixels

@@ -7,16 +7,21 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from src.data.synthetic_coco import write_coco
+from src.data.synthetic_coco import write_coco, write_fine_coco
 from src.errors import UserError, entry_point
 
-LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {"coco": write_coco}
+LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {
+    "coco": write_coco,
+    "coco-fine": write_fine_coco,
+}
 
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m src.data.synthetic", description=__doc__)
-    parser.add_argument("layout", choices=sorted(LAYOUTS), help="layout of the data set")
+    parser.add_argument(
+        "layout", choices=sorted(LAYOUTS), help="layout of the data set; coco-fine draws shapes of fine boundaries"
+    )
     parser.add_argument("out", type=Path, help="folder to make; it must not hold anything yet")
     parser.add_argument("--images", type=int, default=200, help="training images (default 200)")
     parser.add_argument("--val-images", type=int, default=0, help="validation images (default a quarter, at least 8)")

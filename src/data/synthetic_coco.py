@@ -1,6 +1,7 @@
 """Synthetic detection data in COCO's layout: shapes that hide one another, touch the border, stand in crowds."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,8 @@ from pycocotools import mask as coco_mask
 
 from src.data import shapes
 
-CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11}  # gapped, like COCO's
+CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11, "gear": 13, "burst": 17}  # gapped, like COCO's
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of the size
-MAX_OBJECTS = 4
 MAX_TILT = 0.4  # radians from upright
 MIN_INSIDE = 0.6  # share of a shape that must lie inside the image for it to be drawn
 MIN_VISIBLE = 0.5  # share of a drawn shape that later ones leave to be seen
@@ -19,39 +19,61 @@ EMPTY_SHARE, CROWD_SHARE = 0.05, 0.06
 CROWD_TRIES = 20  # places tried for a crowd before the image goes without
 
 
-def write_coco(out: Path, train_images: int, val_images: int, size: int, seed: int) -> None:
+@dataclass(frozen=True)
+class Content:
+    """What a scene shows: which shapes, how large (radius in shares of the image's longer side), at most how many."""
+
+    shapes: tuple[str, ...]
+    radius: tuple[float, float]
+    most: int
+
+
+PLAIN = Content(shapes.SHAPES, (0.14, 0.3), 4)
+FINE = Content(shapes.FINE_SHAPES, (0.22, 0.4), 2)
+
+
+def write_coco(out: Path, train_images: int, val_images: int, size: int, seed: int, content: Content = PLAIN) -> None:
     """Write OUT/{train,validation}/{data/*.jpg,labels.json}."""
     for number, (subset, count) in enumerate((("train", train_images), ("validation", val_images))):
-        write_subset(out / subset, count, size, np.random.RandomState([seed, number]))
+        write_subset(out / subset, count, size, np.random.RandomState([seed, number]), content)
 
 
-def write_subset(folder: Path, count: int, size: int, rng: np.random.RandomState) -> None:
+def write_fine_coco(out: Path, train_images: int, val_images: int, size: int, seed: int) -> None:
+    """`write_coco` with few large shapes of fine boundaries."""
+    write_coco(out, train_images, val_images, size, seed, FINE)
+
+
+def write_subset(folder: Path, count: int, size: int, rng: np.random.RandomState, content: Content = PLAIN) -> None:
     """Write one subset of `count` images whose longer side has `size` pixels."""
     (folder / "data").mkdir(parents=True)
     images, annotations = [], []
     for image_id in range(1, count + 1):
-        image, objects = draw_scene(size, rng)
+        image, objects = draw_scene(size, rng, content)
         name = f"{image_id:012d}.jpg"
         cv2.imwrite(str(folder / "data" / name), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
         height, width = image.shape[:2]
         images.append({"id": image_id, "file_name": name, "height": height, "width": width, "license": 0})
         for item in objects:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **item})
-    categories = [{"id": id_, "name": name, "supercategory": "shape"} for name, id_ in CATEGORY_IDS.items()]
+    categories = [
+        {"id": id_, "name": name, "supercategory": "shape"}
+        for name, id_ in CATEGORY_IDS.items()
+        if name in content.shapes
+    ]
     labels = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
 
 
-def draw_scene(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, list[dict]]:
+def draw_scene(size: int, rng: np.random.RandomState, content: Content = PLAIN) -> tuple[np.ndarray, list[dict]]:
     """An image (h, w, 3) uint8 and its objects as COCO annotations without ids."""
     height, width = (int(round(size * share)) for share in ASPECTS[rng.randint(len(ASPECTS))])
     image = shapes.background(height, width, rng)
     if rng.rand() < EMPTY_SHARE:
         return image, []
     drawn = []
-    for _ in range(rng.randint(1, MAX_OBJECTS + 1)):
-        shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
-        radius = rng.uniform(0.14, 0.3) * size
+    for _ in range(rng.randint(1, content.most + 1)):
+        shape = content.shapes[rng.randint(len(content.shapes))]
+        radius = rng.uniform(*content.radius) * size
         centre = rng.uniform(0, width), rng.uniform(0, height)
         points = shapes.outline(shape, centre, radius, -np.pi / 2 + rng.uniform(-MAX_TILT, MAX_TILT))
         mask = shapes.fill(points, height, width)
@@ -62,12 +84,14 @@ def draw_scene(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, list[
         for other in drawn:
             other["visible"] = other["visible"] & (1 - mask)
         drawn.append({"shape": shape, "points": points, "whole": mask, "visible": mask})
-    crowd = _draw_crowd(image, drawn, size, rng) if rng.rand() < CROWD_SHARE else []
+    crowd = _draw_crowd(image, drawn, size, rng, content) if rng.rand() < CROWD_SHARE else []
     objects = [annotation for item in drawn if (annotation := _annotate(item, rng))]
     return image, objects + crowd
 
 
-def _draw_crowd(image: np.ndarray, drawn: list[dict], size: int, rng: np.random.RandomState) -> list[dict]:
+def _draw_crowd(
+    image: np.ndarray, drawn: list[dict], size: int, rng: np.random.RandomState, content: Content
+) -> list[dict]:
     """A patch of many tiny shapes of one class, labelled as one crowd region with uncompressed RLE."""
     height, width = image.shape[:2]
     side = int(0.3 * size)
@@ -79,7 +103,7 @@ def _draw_crowd(image: np.ndarray, drawn: list[dict], size: int, rng: np.random.
             break
     else:
         return []
-    shape = shapes.SHAPES[rng.randint(len(shapes.SHAPES))]
+    shape = content.shapes[rng.randint(len(content.shapes))]
     colour = shapes.contrasting_colour(image, rng)
     step = max(side // 5, 4)
     for y in range(top + step // 2, top + side, step):

@@ -22,7 +22,13 @@ logger = logging.getLogger(__name__)
 
 STATE_PREFIX = "state/"
 SHOWN = 4  # names an error lists
-CLASS_LAYERS = ("bbox_head.fc_cls.", "bbox_head.fc_reg.", "mask_head.conv_logits.")
+CLASS_LAYERS = (  # layers whose shape follows the number of classes; PointRend's point head takes the classes as inputs
+    "bbox_head.fc_cls.",
+    "bbox_head.fc_reg.",
+    "mask_head.conv_logits.",
+    "mask_head.coarse_head.prediction.",
+    "mask_head.point_head.",
+)
 
 
 def save_weights(model: nn.Cell, path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Every backbone under every detector: builds, learns from one batch, detects."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.config import load_config
+from src.engine.trainer import make_train_step
+from src.errors import UserError
+from src.models.build import BACKBONES, DETECTORS, build_model
+
+TINY = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+COMMON = ["--img_width", "128", "--img_height", "128", "--num_gts", "2", "--opt_type", "adam", "--warmup_step", "0"]
+SPINENET_LEVELS = ["--rpn.anchor_generator.strides", "[8,16,32,64,128]", "--roi.featmap_strides", "[8,16,32,64]"]
+BACKBONE_KEYS = {
+    "hrnet": [],
+    "resnet": ["--backbone.depth", "18", "--backbone.base_channels", "4", "--neck.fpn.in_channels", "[4,8,16,32]"],
+    "spinenet": [
+        "--backbone.scaling.width", "0.05", "--backbone.scaling.endpoint_channels", "32",
+        "--neck.fpn.in_channels", "[32,32,32,32,32]", *SPINENET_LEVELS,
+        "--bbox_head.num_shared_convs", "1", "--bbox_head.norm_cfg.eps", "0.001", "--rpn.loss_bbox.beta", "0.11",
+    ],
+}  # fmt: skip
+POINTREND = [
+    "--point_head.in_channels", "32", "--point_head.fc_channels", "16", "--mask_head.fc_out_channels", "32",
+    "--mask_roi.roi_layer.type", "SimpleRoIAlign", "--train_cfg.rcnn.mask_size", "7",
+    "--train_cfg.rcnn.train_on_pred_boxes", "1", "--test_cfg.rcnn.subdivision_steps", "3",
+]  # fmt: skip
+
+
+def overrides(backbone: str, detector: str) -> list[str]:
+    keys = [*COMMON, "--backbone.type", backbone, "--neck.type", "", "--detector", detector, *BACKBONE_KEYS[backbone]]
+    levels = "[8]" if backbone == "spinenet" else "[4]"
+    if detector == "pointrend":
+        return [*keys, *POINTREND, "--mask_roi.featmap_strides", levels]
+    return [*keys, "--mask_roi.featmap_strides", "[8,16,32,64]"] if backbone == "spinenet" else keys
+
+
+def batch():
+    """Two images with one and two rectangles."""
+    rng = np.random.RandomState(0)
+    boxes = np.float32([[[10, 20, 60, 90], [0, 0, 0, 0]], [[30, 8, 100, 70], [64, 64, 120, 126]]])
+    masks = np.zeros((2, 2, 128, 128), np.uint8)
+    for image in range(2):
+        for number, (x1, y1, x2, y2) in enumerate(boxes[image].astype(int)):
+            masks[image, number, y1:y2, x1:x2] = 1
+    arrays = (
+        rng.randn(2, 3, 128, 128).astype(np.float32), np.int32([[128, 128], [120, 128]]), boxes,
+        np.int32([[2, 0], [1, 3]]), np.array([[True, False], [True, True]]), np.packbits(masks, axis=-1),
+        np.int32([3, 4]),
+    )  # fmt: skip
+    return tuple(Tensor(array) for array in arrays)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
+    every_anchor = ["--train_cfg.rpn.sampler.num", "8192"]  # so that the coarsest levels learn too
+    cfg = load_config(TINY, [*overrides(backbone, detector), *every_anchor])
+    model = build_model(cfg)
+    step, _ = make_train_step(cfg, model, steps_per_epoch=2)
+    before = {parameter.name: parameter.asnumpy().copy() for parameter in model.trainable_params()}
+    inputs = batch()
+    step(*inputs)
+    losses = step(*inputs)  # SpineNet's residual branches get their first gradient in the second step
+    assert len(losses) == len(model.loss_names) == (6 if detector == "pointrend" else 5)
+    assert all(np.isfinite(float(loss)) and float(loss) > 0 for loss in losses)
+    assert int(step.bad_step.asnumpy()) == 0
+    still = [name for name, value in before.items() if np.array_equal(value, model.parameters_dict()[name].asnumpy())]
+    assert not still
+
+    model.set_train(False)
+    boxes, scores, labels, valid, masks = (x.asnumpy() for x in model(*inputs[:2]))
+    assert boxes.shape == (2, 8, 4) and scores.shape == labels.shape == valid.shape == (2, 8)
+    side = 56 if detector == "pointrend" else 28
+    assert masks.shape == (2, 8, side, side) and np.isfinite(masks).all() and masks.min() >= 0 and masks.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "backbone,detector,key,value,named",
+    [
+        ("spinenet", "mask_rcnn", "rpn.anchor_generator.strides", "[4,8,16,32,64]", "whose strides are [8, 16, 32, 64"),
+        ("spinenet", "mask_rcnn", "backbone.arch", "50", "backbone.arch: '50' is not known; choose one of 143, 190"),
+        ("spinenet", "mask_rcnn", "img_width", "192", "backbone.type spinenet needs a multiple of 128"),
+        ("hrnet", "mask_rcnn", "neck.type", "none", "neck.type none: neck.fpn.in_channels"),
+        ("resnet", "mask_rcnn", "backbone.depth", "77", "backbone.depth: there is no ResNet-77"),
+        ("resnet", "mask_rcnn", "neck.fpn.num_outs", "3", "neck.fpn.num_outs is 3"),
+        ("resnet", "pointrend", "point_head.in_channels", "16", "point_head.in_channels is 16, but neck.fpn.out"),
+        ("resnet", "pointrend", "mask_roi.featmap_strides", "[8]", "mask_roi.featmap_strides is [8]"),
+        ("resnet", "pointrend", "mask_roi.roi_layer.type", "RoIAlign", "mask_roi.roi_layer.type is RoIAlign"),
+        ("resnet", "pointrend", "mask_roi.roi_layer.out_size", "13", "mask_roi.roi_layer.out_size is 13"),
+        ("resnet", "pointrend", "mask_head.conv_out_channels", "64", "mask_head.conv_out_channels is 64"),
+        ("resnet", "pointrend", "mask_head.norm_cfg.eps", "0.001", "mask_head.norm_cfg is set"),
+    ],
+)
+def test_parts_that_do_not_fit_are_an_error_that_names_the_keys(graph_mode, backbone, detector, key, value, named):
+    with pytest.raises(UserError) as error:
+        build_model(load_config(TINY, [*overrides(backbone, detector), f"--{key}", value]))
+    assert named in str(error.value)
