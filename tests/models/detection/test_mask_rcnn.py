@@ -1,104 +1,45 @@
 """The whole detector against MMDetection 3.3 with the same weights: see tests/reference/README.md."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
-from src.config import load_config
-from src.models.build import build_model
-from tests.reference.recipe import IMAGE_SHAPES, make_images, make_parameter
+from tests.models.detection.mmdet_case import (
+    DATA_FILES,
+    LossesAndGradients,
+    assert_same_statistics,
+    assert_same_training,
+    build,
+    load_train_inputs,
+)
+from tests.reference.recipe import IMAGE_SHAPES, make_images
 
-CONFIG = Path(__file__).parents[3] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml"
-BASE = [
-    "--img_width", "160", "--img_height", "128", "--divider", "32", "--num_gts", "7",
-    "--num_classes", "4", "--coco_classes", "[background, a, b, c]",
-    "--backbone.norm_eval", "1",
-    "--train_cfg.rpn_proposal.nms_pre", "2000", "--train_cfg.rpn_proposal.max_per_img", "1000",
-    "--test_cfg.rpn.nms_pre", "1000", "--test_cfg.rpn.max_per_img", "1000", "--test_cfg.rcnn.max_per_img", "100",
-    "--train_cfg.rpn.sampler.num", "64", "--train_cfg.rpn.sampler.order", "in_order",
-    "--train_cfg.rcnn.sampler.num", "64", "--train_cfg.rcnn.sampler.order", "in_order",
-]  # fmt: skip
 CASES = {
     "train": [],
     "every": ["--train_cfg.rpn.sampler.num", "8192", "--train_cfg.rcnn.sampler.num", "1024"],
     "batchnorm": ["--backbone.norm_eval", "0"],
 }
-SUFFIXES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-
-
-def mmdet_name(name: str) -> str:
-    """MMDetection's name of one of our parameters."""
-    stem, _, kind = name.rpartition(".")
-    prefix = "roi_head." if name.startswith(("bbox_head.", "mask_head.")) else ""
-    return f"{prefix}{stem}.{SUFFIXES.get(kind, kind)}"
-
-
-def build(case: str):
-    model = build_model(load_config(str(CONFIG), BASE + CASES[case]))
-    for parameter in model.get_parameters():
-        parameter.set_data(Tensor(make_parameter(mmdet_name(parameter.name), tuple(parameter.shape))))
-    return model
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return dict(np.load(Path(__file__).parents[2] / "data_files" / "mmdet_mask_rcnn_hrnet.npz"))
+    return dict(np.load(DATA_FILES / "mmdet_mask_rcnn_hrnet.npz"))
 
 
 @pytest.fixture(scope="module")
-def train_inputs(reference):
-    count = reference["gt_count"]
-    valid = np.arange(7)[None] < count[:, None]
-    labels = np.where(valid, reference["gt_labels"] + 1, 0).astype(np.int32)
-    boxes = np.where(valid[..., None], reference["gt_boxes"], 0).astype(np.float32)
-    arrays = (
-        make_images(), np.int32(IMAGE_SHAPES), boxes, labels, valid, reference["gt_masks"].astype(np.uint8),
-        np.int32([0, 0]),
-    )  # fmt: skip
-    return tuple(Tensor(array) for array in arrays)
-
-
-class LossesAndGradients(nn.Cell):
-    def __init__(self, model):
-        super().__init__(auto_prefix=False)
-        self.model = model
-        self.weights = model.trainable_params()
-        self.gradient = ops.value_and_grad(self.forward, None, self.weights, has_aux=True)
-
-    def forward(self, *inputs):
-        losses = self.model(*inputs)
-        return losses[0] + losses[1] + losses[2] + losses[3] + losses[4], losses
-
-    def construct(self, *inputs):
-        (_, losses), gradients = self.gradient(*inputs)
-        return losses, gradients
+def train_inputs():
+    return load_train_inputs()
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_gradients_equal_mmdetection(graph_mode, reference, train_inputs, case):
-    model = build(case)
+    model = build(CASES[case])
     model.set_train(True)
     losses, gradients = LossesAndGradients(model)(*train_inputs)
-    batch_statistics = case == "batchnorm"
-    np.testing.assert_allclose([float(x) for x in losses], reference[f"{case}_losses"], rtol=1e-4)
-    ours = {mmdet_name(p.name): g.asnumpy() for p, g in zip(model.trainable_params(), gradients)}
-    names = [str(name) for name in reference["parameter_names"]]
-    assert set(names) == set(ours)
-    tolerance = 5e-3 if batch_statistics else 5e-4
-    for name, norm in zip(names, reference[f"{case}_grad_norms"]):
-        np.testing.assert_allclose(np.linalg.norm(ours[name]), norm, rtol=tolerance, atol=1e-5, err_msg=name)
-    for key, gradient in reference.items():
-        if key.startswith(f"{case}_grad/"):
-            name = key.split("/", 1)[1]
-            distance = np.linalg.norm(ours[name] - gradient) / max(np.linalg.norm(gradient), 1e-9)
-            assert distance < (2e-2 if batch_statistics else 5e-4), (name, distance)
-    if batch_statistics:
-        statistics = {mmdet_name(p.name): p.asnumpy() for p in model.get_parameters()}
-        for key, value in reference.items():
-            if key.startswith("batchnorm_after/"):
-                np.testing.assert_allclose(statistics[key.split("/", 1)[1]], value, rtol=1e-3, atol=1e-4, err_msg=key)
+    norms, whole = (5e-3, 2e-2) if case == "batchnorm" else (5e-4, 5e-4)
+    assert_same_training(model, losses, gradients, reference, case, norms, whole)
+    if case == "batchnorm":
+        assert_same_statistics(model, reference, "batchnorm_after/")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +48,7 @@ def outputs():
     import mindspore as ms
 
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
-    model = build("train")
+    model = build([])
     model.set_train(False)
 
     class Stages(nn.Cell):
@@ -166,7 +107,7 @@ def test_detections_and_their_masks_equal_mmdetection(reference, outputs):
 
 
 def test_images_without_objects_give_finite_losses_and_gradients(graph_mode, train_inputs):
-    model = build("train")
+    model = build([])
     model.set_train(True)
     image, image_shape, boxes, labels, valid, gt_masks, seed = train_inputs
     empty = [Tensor(np.zeros_like(x.asnumpy())) for x in (boxes, labels, valid, gt_masks)]
@@ -176,7 +117,7 @@ def test_images_without_objects_give_finite_losses_and_gradients(graph_mode, tra
 
 
 def test_pynative_mode_gives_the_same_losses(pynative_mode, reference, train_inputs):
-    model = build("train")
+    model = build([])
     model.set_train(True)
     losses = [float(loss) for loss in model(*train_inputs)]
     np.testing.assert_allclose(losses, reference["train_losses"], rtol=1e-4)
