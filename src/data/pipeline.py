@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from src.config import Config
 from src.data import masks as mask_codec
 from src.data import transforms as T
 from src.data.coco import CocoDataset, ImageRecord
+from src.data.images import read_bgr
 from src.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def build_train_loader(
 
 def read_image(record: ImageRecord) -> np.ndarray | None:
     """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no whole image or of another size."""
-    image = _decode_file(record.path)
+    image = read_bgr(record.path)
     if image is None or image.shape[:2] != (record.height, record.width):
         return None
     return image
@@ -191,23 +191,11 @@ def unreadable_reason(record: ImageRecord) -> str:
     """Why `read_image` gave None, for a log line."""
     if not record.path.is_file():
         return f"{record.path} is missing"
-    image = _decode_file(record.path)
+    image = read_bgr(record.path)
     if image is None:
         return f"{record.path} is no image, or cut off"
     found = f"{image.shape[1]} x {image.shape[0]}"
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
-
-
-def _decode_file(path: Path) -> np.ndarray | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    # OpenCV fills the missing part of a cut-off JPEG with grey.
-    # A whole one has an end marker after its last scan header.
-    if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
-        return None
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 @contextlib.contextmanager

@@ -11,16 +11,19 @@ from src.data.coco import CocoDataset
 from src.data.pipeline import build_train_loader
 from src.evaluation.detection import evaluate_detector
 
+Evaluator = Callable[[nn.Cell], dict[str, float]]
+
 
 @dataclass(frozen=True)
 class Task:
-    """make_loader(cfg, rank, size, start_step) -> batches; evaluate(cfg, model) -> metrics.
+    """make_loader(cfg, rank, size, start_step) -> batches; make_evaluator(cfg) -> evaluate(model) -> metrics.
 
+    Both makers look at the data first and raise UserError for what is wrong with it, before any training.
     metric: the one that ranks checkpoints; reported: those of the log.
     """
 
     make_loader: Callable[[Config, int, int, int], Any]
-    evaluate: Callable[[Config, nn.Cell], dict[str, float]]
+    make_evaluator: Callable[[Config], Evaluator]
     metric: str
     reported: tuple[str, ...]
 
@@ -30,9 +33,9 @@ def _detection_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any
     return build_train_loader(cfg, dataset, rank, size, start_step)
 
 
-def _evaluate_detection(cfg: Config, model: nn.Cell) -> dict[str, float]:
+def _detection_evaluator(cfg: Config) -> Evaluator:
     dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
-    return evaluate_detector(cfg, model, dataset, protocol={"checkpoint": "in training"})
+    return lambda model: evaluate_detector(cfg, model, dataset, protocol={"checkpoint": "in training"})
 
 
-TASKS = {"detection": Task(_detection_loader, _evaluate_detection, "bbox_mAP", ("bbox_mAP", "seg_mAP"))}
+TASKS = {"detection": Task(_detection_loader, _detection_evaluator, "bbox_mAP", ("bbox_mAP", "seg_mAP"))}

@@ -16,7 +16,7 @@ from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_we
 from src.engine.experiment import Experiment, open_experiment, start_logging
 from src.engine.lr_schedule import learning_rates
 from src.engine.optimizer import build_optimizer
-from src.engine.tasks import TASKS, Task
+from src.engine.tasks import TASKS, Evaluator, Task
 from src.engine.train_step import TrainStep
 from src.errors import UserError
 from src.models.build import build_model
@@ -34,6 +34,7 @@ def train(cfg: Config) -> Path:
     process = runtime.start(cfg)
     task = TASKS[cfg.task]
     loader = task.make_loader(cfg, process.rank, process.size, 0)
+    evaluate = task.make_evaluator(cfg) if cfg.run_eval and process.is_main else None
     experiment = open_experiment(cfg, process.is_main)
     logger.info("Creating network...")
     model = build_model(cfg)
@@ -42,7 +43,7 @@ def train(cfg: Config) -> Path:
     logger.info("Number of parameters: %d", count)
     logger.info("Device type: %s", process.device)
     step, rates = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
-    run = Run(cfg, task, experiment, model, step, rates, loader.steps_per_epoch)
+    run = Run(cfg, task, evaluate, experiment, model, step, rates, loader.steps_per_epoch)
     start = run.resume() if cfg.resume else 0
     if start:
         loader = task.make_loader(cfg, process.rank, process.size, start)
@@ -86,13 +87,14 @@ class Run:
         self,
         cfg: Config,
         task: Task,
+        evaluate: Evaluator | None,
         experiment: Experiment,
         model,
         step: TrainStep,
         rates: np.ndarray,
         steps_per_epoch: int,
     ):
-        self.cfg, self.task, self.experiment = cfg, task, experiment
+        self.cfg, self.task, self.evaluate, self.experiment = cfg, task, evaluate, experiment
         self.model, self.step, self.rates = model, step, rates
         self.steps_per_epoch = steps_per_epoch
         self.total = cfg.epoch_size * steps_per_epoch
@@ -196,7 +198,7 @@ class Run:
     def _end_epoch(self, epoch: int, steps: int, seconds: float, finished: bool) -> None:
         self.experiment.plot_losses()
         is_due = epoch % self.cfg.eval_every == 0 or finished
-        if self.cfg.run_eval and is_due and self.experiment.is_main:
+        if self.evaluate and is_due:
             self._evaluate(epoch)
         per_step = 1000 * seconds / max(steps, 1)
         logger.info("Train epoch time: %.3f ms, per step time: %.3f ms", 1000 * seconds, per_step)
@@ -205,7 +207,7 @@ class Run:
     def _evaluate(self, epoch: int) -> None:
         started = time.perf_counter()
         self.model.set_train(False)
-        metrics = self.task.evaluate(self.cfg, self.model)
+        metrics = self.evaluate(self.model)
         self.model.set_train(True)
         seconds = time.perf_counter() - started
         logger.info("Eval epoch time: %.3f ms", 1000 * seconds)

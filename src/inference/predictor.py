@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mindspore import Tensor
 
+from src.data.images import read_bgr
 from src.data.pipeline import EvalBatch
 from src.data.transforms import ImageSettings, prepare_image
 from src.errors import UserError
@@ -83,7 +83,7 @@ class Predictor:
         scale_factor, orig_shape = np.ones((size, 2), np.float32), image_shape.copy()
         readable = [False] * size
         for i, path in enumerate(paths):
-            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            pixels = read_bgr(path, upright=True)
             if pixels is None:
                 continue
             image[i], image_shape[i], scale_factor[i] = prepare_image(pixels, self.settings)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from src.data.images import read_bgr
 from src.errors import UserError
 
 MASK_OPACITY = 0.45
@@ -68,7 +69,7 @@ def draw_prediction_file(
     written, problems = [], []
     for image_path, name in zip(entries, overlay_names(list(entries))):
         entry = entries[image_path]
-        image = cv2.imread(image_path, cv2.IMREAD_COLOR)
+        image = read_bgr(image_path, upright=True)
         if image is None:
             problems.append(f"{image_path}: no readable image")
         elif image.shape[:2] != (entry["height"], entry["width"]):

@@ -64,6 +64,12 @@ def test_training_leaves_configuration_log_losses_curves_and_checkpoints(trained
     assert len(list((trained / "best_ckpt").iterdir())) >= 1
 
 
+def test_a_wrong_validation_folder_is_said_before_training_and_leaves_nothing(data, tmp_path):
+    _, *arguments = train_command(data, tmp_path / "out", "--val_dataset", data / "nowhere")
+    assert "nowhere does not exist" in run(*arguments, status=2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_killed_run_resumes_to_the_same_losses(data, trained, tmp_path):
     process = subprocess.Popen(train_command(data, tmp_path, "--run_eval", 0), cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 200

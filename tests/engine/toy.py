@@ -51,5 +51,5 @@ def make_run(folder, config_file: str, *overrides: str) -> Run:
     model = fresh_model()
     step, rates = make_train_step(cfg, model, STEPS_PER_EPOCH)
     folder.mkdir(parents=True, exist_ok=True)
-    task = Task(lambda *_: None, lambda *_: {}, "metric", ())
-    return Run(cfg, task, Experiment(folder, is_main=True), model, step, rates, STEPS_PER_EPOCH)
+    task = Task(lambda *_: None, lambda *_: None, "metric", ())
+    return Run(cfg, task, None, Experiment(folder, is_main=True), model, step, rates, STEPS_PER_EPOCH)
