@@ -1,0 +1,87 @@
+"""Point sampling: the compiled operator against MindSpore's and PyTorch's grid_sample, forward and backward.
+
+    python benchmarks/point_sample.py
+
+PointRend's own cases: fine features in training (128 RoIs of two images, 196 points each), in a subdivision step (100
+masks of one image, 784 points each), and coarse logits of 80 classes. MindSpore's gradient is left out of the first
+two: it is wrong there (its kernel fails to copy a map of this size and goes on).
+"""
+
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("GLOG_v", "3")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import mindspore as ms  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mindspore import Tensor, ops  # noqa: E402
+
+from src.ops.point_sample import PointSample  # noqa: E402
+
+CASES = {
+    "training, fine features": ((2, 256, 192, 320), (256, 196), False),
+    "subdivision, fine features": ((1, 256, 192, 320), (100, 784), False),
+    "training, coarse logits": ((128, 80, 7, 7), (128, 196), True),
+}
+REPEATS = 5
+
+
+def median_seconds(call) -> float:
+    call()
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def mindspore_times(portable: bool, maps: np.ndarray, points: np.ndarray, backward: bool) -> list[float]:
+    """Seconds of the forward pass and, if asked for, of forward and backward."""
+    sample = PointSample(portable=portable)
+    inputs = Tensor(maps), Tensor(points)
+
+    def energy(maps, points):
+        return (sample(maps, points) ** 2).sum()
+
+    gradient = ms.jit(ops.grad(energy, 0))
+    times = [median_seconds(lambda: sample(*inputs).asnumpy())]
+    return [*times, median_seconds(lambda: gradient(*inputs).asnumpy())] if backward else times
+
+
+def torch_times(maps: np.ndarray, points: np.ndarray) -> list[float]:
+    leaf = torch.tensor(maps, requires_grad=True)
+    grid = torch.tensor(points).reshape(maps.shape[0], -1, 1, 2) * 2 - 1
+
+    def forward():
+        return torch.nn.functional.grid_sample(leaf, grid, align_corners=False)
+
+    def backward():
+        leaf.grad = None
+        (forward() ** 2).sum().backward()
+
+    return [median_seconds(forward), median_seconds(backward)]
+
+
+def main() -> None:
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+    rng = np.random.RandomState(0)
+    for name, (shape, count, framework_gradient) in CASES.items():
+        maps, points = rng.randn(*shape).astype(np.float32), rng.rand(*count, 2).astype(np.float32)
+        ours = mindspore_times(False, maps, points, backward=True)
+        framework = mindspore_times(True, maps, points, backward=framework_gradient)
+        reference = torch_times(maps, points)
+        for k, passes in enumerate(("forward", "forward + backward")):
+            against = f"{framework[k] / ours[k]:.1f}x MindSpore, " if k < len(framework) else ""
+            print(
+                f"{name}, {passes}: {ours[k] * 1e3:.1f} ms, {against}{reference[k] / ours[k]:.1f}x PyTorch", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
