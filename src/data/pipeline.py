@@ -1,15 +1,11 @@
-"""Samples -> batches of fixed shape: `mindspore.dataset` in training, a plain iterable in evaluation."""
+"""COCO images -> samples of fixed shape for training, a plain iterable of batches for evaluation."""
 
-import contextlib
 import itertools
 import logging
-import os
-import re
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,13 +15,12 @@ from src.data import masks as mask_codec
 from src.data import transforms as T
 from src.data.coco import CocoDataset, ImageRecord
 from src.data.images import read_bgr
-from src.errors import UserError
+from src.data.loader import TrainLoader, make_train_loader
 
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
 CROWD_LABEL = -1
-MAX_READ_TRIES = 100  # neighbours tried in place of an unreadable image
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,10 @@ class Augmentation:
     expand: float
 
 
-class TrainSource:
-    """Random-access training batches of a whole run for `mindspore.dataset.GeneratorDataset`; item k is step k's batch.
+class CocoSamples:
+    """Training samples of a COCO data set, see `loader.Samples`; `indices` are the images that take part."""
 
-    Every sample is a pure function of (seed, epoch, image): a run that starts at a later step sees what an
-    uninterrupted run sees there. Each global batch is a slice of the epoch's permutation, cut into one part a rank.
-    """
+    columns = COLUMNS
 
     def __init__(
         self,
@@ -50,88 +43,23 @@ class TrainSource:
         settings: T.ImageSettings,
         augmentation: Augmentation,
         num_gts: int,
-        seed: int,
-        batch_size: int,
-        rank: int,
-        size: int,
-        steps_per_epoch: int,
-        first_step: int,
-        num_steps: int,
     ):
-        self.dataset, self.indices = dataset, indices
+        self.dataset, self.keys, self.name = dataset, indices, str(dataset.annotation_file)
         self.settings, self.augmentation, self.num_gts = settings, augmentation, num_gts
-        self.seed, self.batch_size, self.rank, self.size = seed, batch_size, rank, size
-        self.steps_per_epoch, self.first_step, self.num_steps = steps_per_epoch, first_step, num_steps
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
-        self._unreadable: set[str] = set()
 
-    def __len__(self) -> int:
-        return self.num_steps
+    def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
+        record = self.dataset.record(self.keys[entry])
+        image = read_image(record)
+        return None if image is None else (record, image)
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        """One batch in the order of `COLUMNS`."""
-        epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
-        start = (step_of_epoch * self.size + self.rank) * self.batch_size
-        entries = self._permutation(epoch)[start : start + self.batch_size]
-        return tuple(np.stack(column) for column in zip(*(self._sample(epoch, int(entry)) for entry in entries)))
+    def why_unreadable(self, entry: int) -> str:
+        return unreadable_reason(self.dataset.record(self.keys[entry]))
 
-    def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
-        record, image = self._read(entry)
-        rng = np.random.RandomState([self.seed % 2**32, epoch, self.indices[entry]])
-        return make_sample(record, image, self.settings, self.augmentation, self.num_gts, rng)
+    def make(self, item: tuple[ImageRecord, np.ndarray], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+        return make_sample(*item, self.settings, self.augmentation, self.num_gts, rng)
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
-        if known_epoch != epoch:
-            order = np.random.RandomState([self.seed % 2**32, epoch]).permutation(len(self.indices))
-            self._order = (epoch, order)
-        return order
-
-    def _read(self, entry: int) -> tuple[ImageRecord, np.ndarray]:
-        """The image, or the next readable one in the file's order; each unreadable file is reported once a worker."""
-        for offset in range(min(MAX_READ_TRIES, len(self.indices))):
-            record = self.dataset.record(self.indices[(entry + offset) % len(self.indices)])
-            image = read_image(record)
-            if image is not None:
-                return record, image
-            if record.path.name not in self._unreadable:
-                self._unreadable.add(record.path.name)
-                logger.warning("%s; the next image takes its place", unreadable_reason(record))
-        tries = min(MAX_READ_TRIES, len(self.indices))
-        raise UserError(f"{tries} images in a row cannot be read, the last one is {record.path}")
-
-
-@dataclass
-class TrainLoader:
-    """Batches of the remaining steps of a run: iterating yields tuples of tensors in the order of `columns`."""
-
-    source: TrainSource
-    num_workers: int
-    use_processes: bool
-    columns: tuple[str, ...] = COLUMNS
-    steps_per_epoch: int = field(init=False)
-
-    def __post_init__(self):
-        self.steps_per_epoch = self.source.steps_per_epoch
-
-    def __len__(self) -> int:
-        return self.source.num_steps
-
-    def __iter__(self) -> Iterator[tuple]:
-        import mindspore.dataset as ds
-
-        if not len(self.source):  # a finished run that is resumed; the framework refuses an empty source
-            return
-        with _user_errors_of_workers(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            batches = ds.GeneratorDataset(
-                self.source,
-                list(self.columns),
-                shuffle=False,
-                num_parallel_workers=self.num_workers,
-                python_multiprocessing=self.use_processes and self.num_workers > 1,
-            )
-            yield from batches.create_tuple_iterator(num_epochs=1)
+    def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+        return batch
 
 
 def build_train_loader(
@@ -142,12 +70,9 @@ def build_train_loader(
     Raises UserError if one global batch is larger than the data set.
     """
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
-    global_batch = cfg.batch_size * size
-    if global_batch > len(indices):
-        raise UserError(
-            f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {len(indices)} training images of "
-            f"{dataset.annotation_file}"
-        )
+    augmentation = Augmentation(cfg.flip_ratio, cfg.expand_ratio)
+    samples = CocoSamples(dataset, indices, T.ImageSettings.from_config(cfg), augmentation, cfg.num_gts)
+    loader = make_train_loader(cfg, samples, rank, size, start_step)
     crowded = dataset.images_above(cfg.num_gts)
     if crowded:
         logger.warning(
@@ -155,28 +80,7 @@ def build_train_loader(
             crowded,
             cfg.num_gts,
         )
-    steps_per_epoch = len(indices) // global_batch
-    left_out = len(indices) - steps_per_epoch * global_batch
-    if left_out:
-        logger.info("%d of %d images are left out of each epoch (another choice every time)", left_out, len(indices))
-    source = TrainSource(
-        dataset,
-        indices,
-        T.ImageSettings.from_config(cfg),
-        Augmentation(cfg.flip_ratio, cfg.expand_ratio),
-        cfg.num_gts,
-        cfg.seed,
-        cfg.batch_size,
-        rank,
-        size,
-        steps_per_epoch,
-        start_step,
-        max(cfg.epoch_size * steps_per_epoch - start_step, 0),
-    )
-    workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
-    if workers < cfg.num_parallel_workers:
-        logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
-    return TrainLoader(source, workers, cfg.python_multiprocessing)
+    return loader
 
 
 def read_image(record: ImageRecord) -> np.ndarray | None:
@@ -196,18 +100,6 @@ def unreadable_reason(record: ImageRecord) -> str:
         return f"{record.path} is no image, or cut off"
     found = f"{image.shape[1]} x {image.shape[0]}"
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
-
-
-@contextlib.contextmanager
-def _user_errors_of_workers() -> Iterator[None]:
-    """A UserError that a worker raised arrives inside the framework's long RuntimeError: raise it as itself."""
-    try:
-        yield
-    except RuntimeError as error:
-        found = re.findall(r"^(?:\w+\.)*UserError: (.+)$", str(error), re.MULTILINE)  # a worker's traceback ends so
-        if not found:
-            raise
-        raise UserError(found[-1]) from None
 
 
 def make_sample(

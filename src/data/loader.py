@@ -1,0 +1,175 @@
+"""Training batches of any task: which sample stands where in a run, read by `mindspore.dataset` workers."""
+
+import contextlib
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from src.config import Config
+from src.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+MAX_READ_TRIES = 100  # neighbours tried in place of an unreadable image
+
+
+class Samples(Protocol):
+    """What a data set gives a training run.
+
+    columns: names of a sample's arrays. keys: a number for each entry that stays its own in every run, from which its
+    randomness comes. name: the data set in messages.
+    """
+
+    columns: tuple[str, ...]
+    keys: list[int]
+    name: str
+
+    def read(self, entry: int) -> Any:
+        """The entry's file, decoded; None where it cannot be read."""
+
+    def why_unreadable(self, entry: int) -> str:
+        """One line with the file's path, for a log."""
+
+    def make(self, item: Any, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+        """One training sample from what `read` gave; all randomness from `rng`."""
+
+    def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+        """The batch as the network gets it, columns in order (mixup and the like happen here)."""
+
+
+class TrainSource:
+    """Random-access training batches of a whole run for `mindspore.dataset.GeneratorDataset`; item k is step k's batch.
+
+    Every sample is a pure function of (seed, epoch, key): a run that starts at a later step sees what an
+    uninterrupted run sees there. Each global batch is a slice of the epoch's permutation, cut into one part a rank.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        seed: int,
+        batch_size: int,
+        rank: int,
+        size: int,
+        steps_per_epoch: int,
+        first_step: int,
+        num_steps: int,
+    ):
+        self.samples = samples
+        self.seed, self.batch_size, self.rank, self.size = seed % 2**32, batch_size, rank, size
+        self.steps_per_epoch, self.first_step, self.num_steps = steps_per_epoch, first_step, num_steps
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
+        self._unreadable: set[str] = set()
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
+        """One batch in the order of the samples' columns."""
+        epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
+        start = (step_of_epoch * self.size + self.rank) * self.batch_size
+        entries = self._permutation(epoch)[start : start + self.batch_size]
+        batch = tuple(np.stack(column) for column in zip(*(self._sample(epoch, int(entry)) for entry in entries)))
+        return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
+
+    def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
+        rng = np.random.RandomState([self.seed, epoch, self.samples.keys[entry]])
+        return self.samples.make(self._read(entry), rng)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
+        if known_epoch != epoch:
+            order = np.random.RandomState([self.seed, epoch]).permutation(len(self.samples.keys))
+            self._order = (epoch, order)
+        return order
+
+    def _read(self, entry: int) -> Any:
+        """The entry, or the next readable one in the data set's order; an unreadable file is reported once a worker."""
+        count = len(self.samples.keys)
+        for offset in range(min(MAX_READ_TRIES, count)):
+            candidate = (entry + offset) % count
+            item = self.samples.read(candidate)
+            if item is not None:
+                return item
+            reason = self.samples.why_unreadable(candidate)
+            if reason not in self._unreadable:
+                self._unreadable.add(reason)
+                logger.warning("%s; the next image takes its place", reason)
+        raise UserError(f"{min(MAX_READ_TRIES, count)} images in a row cannot be read; the last one: {reason}")
+
+
+@dataclass
+class TrainLoader:
+    """Batches of the remaining steps of a run: iterating yields tuples of tensors in the order of `columns`."""
+
+    source: TrainSource
+    num_workers: int
+    use_processes: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.source.samples.columns
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.source.steps_per_epoch
+
+    def __len__(self) -> int:
+        return self.source.num_steps
+
+    def __iter__(self) -> Iterator[tuple]:
+        import mindspore.dataset as ds
+
+        if not len(self.source):  # a finished run that is resumed; the framework refuses an empty source
+            return
+        with _user_errors_of_workers(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            batches = ds.GeneratorDataset(
+                self.source,
+                list(self.columns),
+                shuffle=False,
+                num_parallel_workers=self.num_workers,
+                python_multiprocessing=self.use_processes and self.num_workers > 1,
+            )
+            yield from batches.create_tuple_iterator(num_epochs=1)
+
+
+def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 1, start_step: int = 0) -> TrainLoader:
+    """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
+
+    Raises UserError if one global batch is larger than the data set.
+    """
+    count, global_batch = len(samples.keys), cfg.batch_size * size
+    if global_batch > count:
+        raise UserError(
+            f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {count} training images of "
+            f"{samples.name}"
+        )
+    steps_per_epoch = count // global_batch
+    left_out = count - steps_per_epoch * global_batch
+    if left_out:
+        logger.info("%d of %d images are left out of each epoch (another choice every time)", left_out, count)
+    remaining = max(cfg.epoch_size * steps_per_epoch - start_step, 0)
+    source = TrainSource(samples, cfg.seed, cfg.batch_size, rank, size, steps_per_epoch, start_step, remaining)
+    workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
+    if workers < cfg.num_parallel_workers:
+        logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
+    return TrainLoader(source, workers, cfg.python_multiprocessing)
+
+
+@contextlib.contextmanager
+def _user_errors_of_workers() -> Iterator[None]:
+    """A UserError that a worker raised arrives inside the framework's long RuntimeError: raise it as itself."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.findall(r"^(?:\w+\.)*UserError: (.+)$", str(error), re.MULTILINE)  # a worker's traceback ends so
+        if not found:
+            raise
+        raise UserError(found[-1]) from None
