@@ -20,12 +20,27 @@ from src.config_run_schema import Config, DeviceKeys, PathKeys
 from src.config_schema import key_names, nested_kind
 from src.errors import UserError
 
-ALIASES = {"roi.roi_layer.sample_num": "sampling_ratio", "mask_roi.roi_layer.sample_num": "sampling_ratio"}
+# Names that the original folders used for the same keys.
+ALIASES = {
+    "roi.roi_layer.sample_num": "sampling_ratio",
+    "mask_roi.roi_layer.sample_num": "sampling_ratio",
+    "batchsize": "batch_size",
+    "total_epoch": "epoch_size",
+    "eval_interval": "eval_every",
+    "eval_data_path": "val_dataset",
+    "optimizer": "opt_type",
+    "opt_momentum": "momentum",
+    "wd": "weight_decay",
+    "eps": "opt_eps",
+    "lr_scheme": "lr_type",
+    "lr_end": "min_lr",
+    "label_smooth_factor": "label_smoothing",
+}
 
 # Where a run lives says nothing about what it computes: these keys stay out of the hash.
 LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
     "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
-    "train_dataset", "val_dataset", "log_every", "save_every", "analysis",
+    "train_dataset", "val_dataset", "log_every", "save_every", "analysis", "report_dir", "class_names",
 }  # fmt: skip
 
 
@@ -308,11 +323,28 @@ def _check_choices(cfg: Config, choices: dict, source: str) -> None:
 
 
 def _check_together(cfg: Config) -> None:
+    if cfg.input_size:
+        cfg.img_width = cfg.img_height = cfg.input_size
     for name in ("img_width", "img_height"):
         value = getattr(cfg, name)
         for divisor, why in ((cfg.divider, "divider"), (8, "masks are packed eight pixels a byte")):
             if value % divisor:
                 raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
+    if cfg.end_epoch and not cfg.begin_epoch < cfg.end_epoch <= cfg.epoch_size:
+        raise UserError(
+            f"end_epoch is {cfg.end_epoch}; it must lie above begin_epoch {cfg.begin_epoch} and at most at epoch_size "
+            f"{cfg.epoch_size}"
+        )
+    if cfg.begin_epoch >= cfg.epoch_size:
+        raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    _check_backbone(cfg)
+    if cfg.task == "detection":
+        _check_detection(cfg)
+    elif cfg.class_names and len(cfg.class_names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
+
+
+def _check_detection(cfg: Config) -> None:
     names = cfg.coco_classes
     if not names or names[0] != "background":
         raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
@@ -323,6 +355,16 @@ def _check_together(cfg: Config) -> None:
         raise UserError(f"coco_classes has an empty name: {names}")
     if len(names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
+    for stage in ("rpn", "rcnn"):
+        assigner = getattr(cfg.train_cfg, stage).assigner
+        if assigner.neg_iou_thr > assigner.pos_iou_thr:
+            raise UserError(
+                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
+                f"{assigner.pos_iou_thr}"
+            )
+
+
+def _check_backbone(cfg: Config) -> None:
     for number in range(1, 5):
         stage = getattr(cfg.backbone.extra, f"stage{number}")
         for name in ("num_blocks", "num_channels"):
@@ -331,10 +373,3 @@ def _check_together(cfg: Config) -> None:
                     f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
                     f"of the {stage.num_branches} branches (num_branches)"
                 )
-    for stage in ("rpn", "rcnn"):
-        assigner = getattr(cfg.train_cfg, stage).assigner
-        if assigner.neg_iou_thr > assigner.pos_iou_thr:
-            raise UserError(
-                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
-                f"{assigner.pos_iou_thr}"
-            )

@@ -9,25 +9,34 @@ NOT_BUILT = "this build has nothing behind it yet"
 
 @dataclass
 class OptimizerKeys:
-    opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam"))
+    opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
     lr: float = key(0.02, "base learning rate", low=1e-12)
-    min_lr: float = key(1e-7, "last learning rate of the cosine schedule", low=0)
+    min_lr: float = key(1e-7, "last learning rate of the cosine and linear schedules", low=0)
+    opt_eps: float = key(0.0, "added inside rmsprop's root; 0 takes 1e-10", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
     weight_decay: float = key(1e-4, "weight decay", low=0)
     norm_bias_decay: bool = key(True, "weight decay also on normalisation layers and biases")
     warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
+    warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
+    lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
     warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
-    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine"))
+    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine", "linear"))
     lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
     grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1)
     loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6)
+    label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
+    ema_decay: float = key(
+        0.0, "evaluate and keep a moving average of the weights with this decay; 0 is off", low=0, high=1
+    )
 
 
 @dataclass
 class RunKeys:
     seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0)
-    epoch_size: int = key(12, "epochs", low=1)
+    epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1)
+    begin_epoch: int = key(0, "start after this many epochs of the schedule, with the weights of pre_trained", low=0)
+    end_epoch: int = key(0, "stop after this epoch; 0 runs to the end of the schedule", low=0)
     max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0)
     batch_size: int = key(2, "training images a step and device", low=1)
     test_batch_size: int = key(1, "images a step in evaluation", low=1)
@@ -45,6 +54,7 @@ class RunKeys:
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
     enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
 
@@ -64,6 +74,7 @@ class PathKeys:
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     pred_input: str = key("", "image or folder of images to run on")
     pred_output: str = key("", "JSON file for the predictions")
+    fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
     enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
     data_url: str = key("", "ModelArts: where the data lies")
@@ -82,8 +93,9 @@ class DataKeys:
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
     filter_empty_gt: bool = key(True, "leave images without objects out of training")
+    class_names: list[str] = key([], "class names of a classifier; empty takes the folder names of the data")
     coco_classes: list[str] = key(["background"], "'background', then the class names of the label file")
-    num_classes: int = key(81, "classes with the background", low=2)
+    num_classes: int = key(81, "classes; detection counts the background too", low=2)
     num_gts: int = key(100, "most objects of a training image", low=1)
     num_parallel_workers: int = key(1, "workers that read and prepare images", low=1)
     python_multiprocessing: bool = key(False, "workers are processes instead of threads")
@@ -91,6 +103,7 @@ class DataKeys:
 
 @dataclass
 class ImageKeys:
+    input_size: int = key(0, "width and height at once; 0 leaves them to img_width and img_height", low=0)
     img_width: int = key(1024, "width of the network's input in pixels", low=8)
     img_height: int = key(1024, "height of the network's input in pixels", low=8)
     divider: int = key(32, "img_width and img_height must be multiples of this", low=1)
@@ -100,6 +113,22 @@ class ImageKeys:
     img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
     img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
+    eval_resize: int = key(256, "classification: short side before the central crop in evaluation", low=8)
+    crop_scale: list[float] = key(
+        [0.08, 1.0], "classification: share of the image that a training crop covers", length=2, low=1e-3, high=1
+    )
+    crop_ratio: list[float] = key(
+        [0.75, 1.333333333], "classification: width / height of a training crop", length=2, low=1e-3
+    )
+    color_jitter: float = key(
+        0.0, "classification: strength of brightness, contrast and saturation changes", low=0, high=1
+    )
+    rand_augment: int = key(0, "classification: RandAugment operations an image; 0 is off", low=0)
+    rand_augment_magnitude: int = key(9, "classification: RandAugment's magnitude, of 30", low=0, high=30)
+    mixup: float = key(0.0, "classification: alpha of mixup; 0 is off", low=0)
+    cutmix: float = key(
+        0.0, "classification: alpha of CutMix; 0 is off, with mixup too each batch takes one of them", low=0
+    )
     keep_ratio: bool = key(True, "resize without distortion and pad")
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)

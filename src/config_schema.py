@@ -250,8 +250,18 @@ class TestCfg:
 
 
 @dataclass
+class ClsHead:
+    head_channels: list[int] = key(
+        [32, 64, 128, 256], "widths of HRNet's increase modules before their expansion", low=1
+    )
+    final_channels: int = key(2048, "features before the classifier", low=1)
+    conv_init: str = key("HeNormal", "initial convolution weights", choices=("HeNormal", "TruncatedNormal"))
+
+
+@dataclass
 class ModelKeys:
-    task: str = key("detection", "what the network does", choices=("detection",))
+    task: str = key("detection", "what the network does", choices=("detection", "classification"))
+    cls_head: ClsHead = section(ClsHead)
     detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn", "pointrend"))
     backbone: Backbone = section(Backbone)
     neck: Neck = section(Neck)

@@ -207,7 +207,7 @@ def test_the_command_line_needs_a_configuration_and_the_required_keys(write):
 @pytest.mark.parametrize(
     ("text", "wrong", "nearest"),
     [
-        ("batchsize: 2\n", "batchsize", "batch_size"),
+        ("batch_sizes: 2\n", "batch_sizes", "batch_size"),
         ("train_cfg: {rcnn: {samplr: {num: 2}}}\n", "train_cfg.rcnn.samplr", "train_cfg.rcnn.sampler"),
         ("train_cfg: {rcnn: {sampler: {nums: 2}}}\n", "train_cfg.rcnn.sampler.nums", "train_cfg.rcnn.sampler.num"),
     ],

@@ -6,12 +6,21 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 SHAPES = ("circle", "square", "triangle", "star")
+FREE_FORMS = {  # corners in a unit circle, x to the right and y downwards
+    "cross": ((-1, -0.3), (-0.3, -0.3), (-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3), (0.3, 1),
+              (-0.3, 1), (-0.3, 0.3), (-1, 0.3)),
+    "arrow": ((1, 0), (0.2, 0.7), (0.2, 0.25), (-1, 0.25), (-1, -0.25), (0.2, -0.25), (0.2, -0.7)),
+}  # fmt: skip
 FINE_SHAPES = ("gear", "burst")  # boundaries too fine for a 28 x 28 mask
 MIN_CONTRAST = 90.0  # distance of a shape's colour from the background's mean colour
 
 
 def outline(shape: str, centre: tuple[float, float], radius: float, angle: float) -> np.ndarray:
     """(N, 2) float64 corner points (x, y) of a shape; angle in radians."""
+    if shape in FREE_FORMS:
+        corners = np.array(FREE_FORMS[shape], np.float64) * radius
+        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        return np.round(corners @ turn + centre, 2)
     counts = {"circle": 40, "square": 4, "triangle": 3, "star": 10, "gear": 48, "burst": 28}
     count = counts[shape]
     radii = np.full(count, radius)

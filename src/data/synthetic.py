@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.data.synthetic_coco import write_coco, write_fine_coco
+from src.data.synthetic_imagenet import write_imagenet
 from src.errors import UserError, entry_point
 
 LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {
     "coco": write_coco,
     "coco-fine": write_fine_coco,
+    "imagenet": write_imagenet,
 }
 
 

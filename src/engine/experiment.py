@@ -13,13 +13,13 @@ from src.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_NAMES = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend"}
+SYSTEM_NAMES = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls"}
 FREE_TO_CHANGE = {
     "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
     "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "checkpoint_path",
     "prediction_path", "pred_input", "pred_output", "num_parallel_workers", "python_multiprocessing", "test_batch_size",
     "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis",
-    "infer_score_thr", "test_cfg",
+    "infer_score_thr", "test_cfg", "report_dir", "end_epoch",
 }  # fmt: skip
 
 
@@ -99,7 +99,8 @@ def open_experiment(cfg: Config, is_main: bool) -> Experiment:
     configuration where that matters.
     """
     outputs = Path(cfg.train_outputs)
-    name = f"{SYSTEM_NAMES.get(cfg.detector, cfg.detector)}_{cfg.brief}"
+    system = cfg.detector if cfg.task == "detection" else cfg.task
+    name = f"{SYSTEM_NAMES.get(system, system)}_{cfg.brief}"
     folder = outputs / f"{datetime.date.today():%y%m%d}_{name}"
     if cfg.resume:
         older = sorted(path for path in outputs.glob(f"*_{name}") if path.is_dir() and path.name[6:] == f"_{name}")

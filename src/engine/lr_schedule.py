@@ -18,7 +18,8 @@ def learning_rates(
 ) -> np.ndarray:
     """(num_steps,) float32.
 
-    kind: 'multistep' (a tenth after each of the epochs `lr_steps`) or 'cosine' (from `base` to `minimum`).
+    kind: 'multistep' (a tenth after each of the epochs `lr_steps`), 'cosine' (from `base` to `minimum` over the whole
+        run) or 'linear' (from `base` at the end of the warm-up to `minimum`).
     Warm-up multiplies by a factor that rises linearly from `warmup_ratio`; the seeds' logs fix its phase: step n
     (counted from 1) has the factor warmup_ratio + (1 - warmup_ratio) * n / warmup_steps.
     """
@@ -27,6 +28,9 @@ def learning_rates(
         if kind == "multistep":
             passed = sum(step >= epoch * steps_per_epoch for epoch in lr_steps)
             rate = base * 0.1**passed
+        elif kind == "linear":
+            decaying = max(num_steps - warmup_steps, 1)
+            rate = base - (base - minimum) * max(step - warmup_steps, 0) / decaying
         else:
             rate = minimum + 0.5 * (base - minimum) * (1 + math.cos(math.pi * step / max(num_steps, 1)))
         if step + 1 < warmup_steps:

@@ -11,12 +11,13 @@ def build_optimizer(
     momentum: float,
     weight_decay: float,
     decay_norm_and_bias: bool = True,
+    eps: float = 0.0,
 ) -> nn.Optimizer:
-    """'sgd', 'momentum' or 'adam' over the model's trainable parameters, one learning rate a step.
+    """'sgd', 'momentum', 'adam' or 'rmsprop' over the model's trainable parameters, one learning rate a step.
 
     decay_norm_and_bias: False keeps weight decay off normalisation weights and biases.
     SGD and momentum follow v = m v + g, w = w - lr v with weight decay inside g, as PyTorch's SGD does; Adam has its
-    decay inside g too, as PyTorch's Adam.
+    decay inside g too, as PyTorch's Adam. RMSProp is TensorFlow's (`eps` inside the root, momentum after the division).
     """
     parameters = list(model.trainable_params())
     groups = parameters
@@ -28,6 +29,9 @@ def build_optimizer(
     rates = [float(rate) for rate in rates]
     if kind == "adam":
         return nn.Adam(groups, rates, weight_decay=weight_decay)
+    if kind == "rmsprop":
+        epsilon = eps or 1e-10
+        return nn.RMSProp(groups, rates, momentum=momentum, epsilon=epsilon, weight_decay=weight_decay)
     build = {"sgd": nn.SGD, "momentum": nn.Momentum}[kind]
     return build(groups, rates, momentum=momentum, weight_decay=weight_decay)
 

@@ -8,7 +8,9 @@ from mindspore import nn
 
 from src.config import Config
 from src.data.coco import CocoDataset
+from src.data.imagenet import build_folder_loader, open_image_folder
 from src.data.pipeline import build_train_loader
+from src.evaluation.classification import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -20,12 +22,15 @@ class Task:
 
     Both makers look at the data first and raise UserError for what is wrong with it, before any training.
     metric: the one that ranks checkpoints; reported: those of the log.
+    epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
+        (milliseconds), loss (mean), lr (last).
     """
 
     make_loader: Callable[[Config, int, int, int], Any]
     make_evaluator: Callable[[Config], Evaluator]
     metric: str
     reported: tuple[str, ...]
+    epoch_line: str = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
 
 
 def _detection_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
@@ -38,4 +43,25 @@ def _detection_evaluator(cfg: Config) -> Evaluator:
     return lambda model: evaluate_detector(cfg, model, dataset, protocol={"checkpoint": "in training"})
 
 
-TASKS = {"detection": Task(_detection_loader, _detection_evaluator, "bbox_mAP", ("bbox_mAP", "seg_mAP"))}
+def _classification_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
+    dataset = open_image_folder(cfg, cfg.train_dataset)
+    cfg.class_names = dataset.classes  # the run's config.yaml tells the names from now on
+    return build_folder_loader(cfg, dataset, rank, size, start_step)
+
+
+def _classification_evaluator(cfg: Config) -> Evaluator:
+    dataset = open_image_folder(cfg, cfg.val_dataset)
+    return lambda model: evaluate_classifier(cfg, model, dataset)
+
+
+TASKS = {
+    "detection": Task(_detection_loader, _detection_evaluator, "bbox_mAP", ("bbox_mAP", "seg_mAP")),
+    "classification": Task(
+        _classification_loader,
+        _classification_evaluator,
+        "Top_1_Acc",
+        ("Loss", "Top_1_Acc", "Top_5_Acc"),
+        "epoch: [{epoch:2d}/{epochs}], epoch time: {milliseconds:.3f}, steps: {steps}, per step time: {per_step:.3f}, "
+        "avg loss: {loss:.3f}, lr:[{lr:.3f}]",
+    ),
+}

@@ -1,13 +1,17 @@
 """One training step as one compiled graph: forward, backward, guard, accumulation, clipping, update."""
 
+import contextlib
+from collections.abc import Iterator
+
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.ops import functional as F
 
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
 _clear = ops.MultitypeFuncGraph("clear")
+_blend = ops.MultitypeFuncGraph("blend")
 
 
 @_divide.register("Number", "Tensor")
@@ -25,6 +29,11 @@ def _clear_parameter(parameter):
     return ops.assign(parameter, ops.zeros_like(parameter))
 
 
+@_blend.register("Tensor", "Tensor", "Tensor")
+def _blend_parameters(share, average, value):
+    return ops.assign_add(average, (value - average) * share)
+
+
 class TrainStep(nn.Cell):
     """Calls `model(*inputs)` in training mode, which returns a tuple of losses, and minimises their sum.
 
@@ -32,6 +41,8 @@ class TrainStep(nn.Cell):
     grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
     accumulate: batches whose mean gradient makes one update.
     size: ranks; gradients are averaged over them.
+    ema_decay: keeps a moving average of all weights and statistics, see `averaged`; 0 keeps none. Update n (from 0)
+        decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
 
     A batch whose loss or gradients are not finite changes nothing; `bad_step` keeps the number of the first one (from
     1), or 0. The host looks at it when it logs, so that no step waits for the host.
@@ -45,6 +56,7 @@ class TrainStep(nn.Cell):
         grad_clip: float = 0.0,
         accumulate: int = 1,
         size: int = 1,
+        ema_decay: float = 0.0,
     ):
         super().__init__(auto_prefix=False)
         self.model = model
@@ -56,6 +68,12 @@ class TrainStep(nn.Cell):
         self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
         self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
         self.pending = self.weights.clone(prefix="pending", init="zeros") if accumulate > 1 else ()
+        self.ema_decay = ema_decay
+        self.tracked, self.ema = (), ()
+        if ema_decay > 0:
+            self.tracked = ParameterTuple(model.get_parameters())
+            self.ema = self.tracked.clone(prefix="ema", init="same")
+            self.updates = Parameter(Tensor(0, mstype.int32), name="updates", requires_grad=False)
         self.is_distributed = size > 1
         if self.is_distributed:
             self.reducer = nn.DistributedGradReducer(self.weights, mean=True, degree=size)
@@ -80,6 +98,23 @@ class TrainStep(nn.Cell):
             ops.assign(self.bad_step, step)
         return losses
 
+    def start_at(self, done: int) -> None:
+        """Go on as if `done` batches had been seen: position in the schedule and step number."""
+        self.step.set_data(Tensor(done, mstype.int32))
+        self.optimizer.global_step.set_data(Tensor([done // self.accumulate], self.optimizer.global_step.dtype))
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While active, the model holds the moving average (nothing changes where none is kept)."""
+        own = [parameter.asnumpy().copy() for parameter in self.tracked]
+        for parameter, average in zip(self.tracked, self.ema):
+            parameter.set_data(Tensor(average.asnumpy()))
+        try:
+            yield
+        finally:
+            for parameter, value in zip(self.tracked, own):
+                parameter.set_data(Tensor(value))
+
     def _forward(self, *inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         losses = self.model(*inputs)
         total = losses[0]
@@ -100,4 +135,9 @@ class TrainStep(nn.Cell):
         if self.grad_clip > 0:
             gradients = ops.clip_by_global_norm(gradients, self.grad_clip)
         self.optimizer(gradients)
+        if self.ema_decay > 0:
+            count = self.updates.astype(mstype.float32)
+            decay = ops.minimum((1 + count) / (10 + count), self.ema_decay)
+            self.map(F.partial(_blend, 1 - decay), self.ema, self.tracked)
+            ops.assign_add(self.updates, 1)
         return True

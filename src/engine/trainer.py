@@ -45,6 +45,9 @@ def train(cfg: Config) -> Path:
     step, rates = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
     run = Run(cfg, task, evaluate, experiment, model, step, rates, loader.steps_per_epoch)
     start = run.resume() if cfg.resume else 0
+    if not start and cfg.begin_epoch:
+        start = cfg.begin_epoch * loader.steps_per_epoch
+        step.start_at(start)
     if start:
         loader = task.make_loader(cfg, process.rank, process.size, start)
     run.loop(loader, start)
@@ -64,18 +67,23 @@ def load_start_weights(cfg: Config, model) -> None:
 def make_train_step(cfg: Config, model, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, np.ndarray]:
     """The compiled step and the learning rate of each of its updates (one every `accumulate_step` batches)."""
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    warmup = cfg.warmup_step
+    if cfg.warmup_epochs:
+        warmup = round(cfg.warmup_epochs * steps_per_epoch / cfg.accumulate_step)
     rates = learning_rates(
         cfg.lr_type,
         cfg.lr,
         max(updates, 1),
         steps_per_epoch / cfg.accumulate_step,
         cfg.lr_steps,
-        cfg.warmup_step,
-        cfg.warmup_ratio,
+        warmup,
+        cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
         cfg.min_lr,
     )
-    optimizer = build_optimizer(model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay)
-    step = TrainStep(model, optimizer, cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, size)
+    optimizer = build_optimizer(
+        model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps
+    )
+    step = TrainStep(model, optimizer, cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, size, cfg.ema_decay)
     step.set_train(True)
     return step, rates
 
@@ -98,7 +106,8 @@ class Run:
         self.model, self.step, self.rates = model, step, rates
         self.steps_per_epoch = steps_per_epoch
         self.total = cfg.epoch_size * steps_per_epoch
-        self.last = min(self.total, cfg.max_steps) if cfg.max_steps else self.total
+        ends = (self.total, cfg.max_steps, cfg.end_epoch * steps_per_epoch)
+        self.last = min(end for end in ends if end)
         if experiment.is_main:
             self.checkpoints = CheckpointFolder(experiment.folder / "ckpt", cfg.keep_checkpoint_max)
             self.best = BestFolder(experiment.folder / "best_ckpt", cfg.keep_best_checkpoints_max)
@@ -200,23 +209,35 @@ class Run:
         is_due = epoch % self.cfg.eval_every == 0 or finished
         if self.evaluate and is_due:
             self._evaluate(epoch)
-        per_step = 1000 * seconds / max(steps, 1)
-        logger.info("Train epoch time: %.3f ms, per step time: %.3f ms", 1000 * seconds, per_step)
+        line = self.task.epoch_line.format(
+            epoch=epoch,
+            epochs=self.cfg.end_epoch or self.cfg.epoch_size,
+            steps=steps,
+            milliseconds=1000 * seconds,
+            per_step=1000 * seconds / max(steps, 1),
+            loss=self._mean_epoch_loss(),
+            lr=self._rate((epoch - 1) * self.steps_per_epoch + steps),
+        )
+        logger.info(line)
         self.epoch_losses = []
 
     def _evaluate(self, epoch: int) -> None:
         started = time.perf_counter()
         self.model.set_train(False)
-        metrics = self.evaluate(self.model)
+        with self.step.averaged():
+            metrics = self.evaluate(self.model)
+            path = self.best.save(self.model, self.task.metric, metrics[self.task.metric], epoch)
         self.model.set_train(True)
         seconds = time.perf_counter() - started
         logger.info("Eval epoch time: %.3f ms", 1000 * seconds)
         reported = {name: metrics[name] for name in self.task.reported}
-        reported["loss"] = sum(self.epoch_losses) / max(len(self.epoch_losses), 1)
+        reported["loss"] = self._mean_epoch_loss()
         logger.info("Result metrics for epoch %d: %s", epoch, dict(sorted(reported.items())))
-        path = self.best.save(self.model, self.task.metric, metrics[self.task.metric], epoch)
         if path:
             logger.info("Best checkpoint so far: %s", path)
+
+    def _mean_epoch_loss(self) -> float:
+        return sum(self.epoch_losses) / max(len(self.epoch_losses), 1)
 
 
 class _StopSignals:

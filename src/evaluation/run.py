@@ -5,21 +5,41 @@ from pathlib import Path
 from src import runtime
 from src.config import Config, config_hash
 from src.data.coco import CocoDataset
+from src.data.imagenet import open_image_folder
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
+from src.evaluation.classification import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
+from src.models.build import build_model
+from src.models.fold import fold_batchnorm
+
+GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 
 
 def evaluate(cfg: Config) -> dict[str, float]:
     """Metrics of `cfg.checkpoint_path` on `cfg.val_dataset`; printed as well.
 
-    Where `cfg.prediction_path` exists it is evaluated without running the network. UserError for wrong input.
+    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. UserError for wrong input.
     """
     start_logging()
+    if cfg.task == "classification":
+        return _evaluate_classifier(cfg)
+    return _evaluate_detector(cfg)
+
+
+def _evaluate_classifier(cfg: Config) -> dict[str, float]:
+    if not cfg.checkpoint_path:
+        raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
+    dataset = open_image_folder(cfg, cfg.val_dataset)
+    runtime.start(cfg)
+    return evaluate_classifier(cfg, load_model(cfg, cfg.checkpoint_path), dataset)
+
+
+def _evaluate_detector(cfg: Config) -> dict[str, float]:
     has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
     if not has_predictions and not cfg.checkpoint_path:
-        raise UserError("checkpoint_path is empty: give --checkpoint_path FILE.ckpt, or saved --prediction_path")
+        raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
     dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
@@ -31,9 +51,9 @@ def evaluate(cfg: Config) -> dict[str, float]:
 
 def load_model(cfg: Config, checkpoint_path: str):
     """The configuration's network in evaluation mode with the weights of `checkpoint_path`, every one of them."""
-    from src.models.build import build_model
-
     model = build_model(cfg)
     load_model_weights(model, checkpoint_path)
+    if cfg.fold_batchnorm:
+        fold_batchnorm(model)
     model.set_train(False)
     return model

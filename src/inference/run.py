@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.run import load_model
 from src.files import write_text
+from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
 
@@ -28,13 +30,13 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
     runtime.start(cfg)
     model = load_model(cfg, cfg.checkpoint_path)
-    category_ids = known_category_ids(cfg)
+    entries = _classified(cfg, model, paths) if cfg.task == "classification" else _detected(cfg, model, paths)
     content, unreadable = {}, []
-    for path, prediction in Predictor(model, cfg).predict_files(paths):
-        if prediction is None:
+    for path, entry in entries:
+        if entry is None:
             unreadable.append(path)
-            continue
-        content[str(path)] = to_json(_above(prediction, cfg.infer_score_thr), cfg.coco_classes[1:], category_ids)
+        else:
+            content[str(path)] = entry
     if unreadable:
         logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
     if not content:
@@ -42,6 +44,20 @@ def infer(cfg: Config) -> None:
     write_text(output, json.dumps(content, indent=1))
     count = sum(len(entry["predictions"]) for entry in content.values())
     logger.info("%d predictions on %d images written to %s", count, len(content), output)
+
+
+def _detected(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[str | Path, dict | None]]:
+    category_ids = known_category_ids(cfg)
+    for path, prediction in Predictor(model, cfg).predict_files(paths):
+        if prediction is None:
+            yield path, None
+        else:
+            yield path, to_json(_above(prediction, cfg.infer_score_thr), cfg.coco_classes[1:], category_ids)
+
+
+def _classified(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[Path, dict | None]]:
+    for path, predictions in classify_files(cfg, model, paths):
+        yield path, None if predictions is None else {"predictions": predictions}
 
 
 def known_category_ids(cfg: Config) -> list[int] | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 
+import numpy as np
 from mindspore import nn
 
 from src.config import Config
@@ -11,6 +12,7 @@ from src.errors import UserError
 from src.models.backbones.hrnet import HRNet, StageSettings
 from src.models.backbones.resnet import DEPTHS, ResNet
 from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
+from src.models.classification import HRNetClassifier, truncated_normal_convolutions
 from src.models.detection.anchors import AnchorSet
 from src.models.detection.assign import MaxIoUAssigner
 from src.models.detection.bbox_head import BBoxHead, DetectionSelector
@@ -33,6 +35,8 @@ RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
 
 def build_model(cfg: Config) -> nn.Cell:
     """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
+    if cfg.task == "classification":
+        return _classifier(cfg)
     return _choose(DETECTORS, cfg.detector, "detector")(cfg)
 
 
@@ -123,6 +127,23 @@ def _no_neck(fpn) -> NoNeck:
         _require_equal("neck.fpn.out_channels", fpn.out_channels, "neck.type none: neck.fpn.in_channels", channels)
     _require_equal("neck.fpn.num_outs", fpn.num_outs, "the number of neck.fpn.in_channels", len(fpn.in_channels))
     return NoNeck(fpn.out_channels, fpn.num_outs)
+
+
+def _classifier(cfg: Config) -> HRNetClassifier:
+    backbone = build_backbone(cfg)
+    head = cfg.cls_head
+    if len(head.head_channels) != len(backbone.out_channels):
+        raise UserError(
+            f"cls_head.head_channels {list(head.head_channels)} must name one width for each of the "
+            f"{len(backbone.out_channels)} outputs of backbone.type {cfg.backbone.type}"
+        )
+    norm = _norm(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    model = HRNetClassifier(
+        backbone, cfg.num_classes, head.head_channels, head.final_channels, norm, cfg.label_smoothing
+    )
+    if head.conv_init == "TruncatedNormal":
+        truncated_normal_convolutions(model, np.random.RandomState(cfg.seed % 2**32))
+    return model
 
 
 def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:

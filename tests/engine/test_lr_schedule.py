@@ -22,3 +22,10 @@ def test_cosine_falls_from_the_base_to_the_minimum():
 
 def test_without_warm_up_the_first_rate_is_the_base():
     assert learning_rates("multistep", 0.5, 3, 1, [2], 0, 0.1).tolist() == pytest.approx([0.5, 0.5, 0.05])
+
+
+def test_linear_rises_to_the_base_and_falls_to_the_minimum():
+    rates = learning_rates("linear", 0.01, 120 * 10, 10, warmup_steps=20, warmup_ratio=0.01, minimum=0.00001)
+    assert rates[9] == pytest.approx(0.00505, abs=1e-5)  # 0.005 in the original's log after the first of two epochs
+    assert rates[19:21].tolist() == pytest.approx([0.01, 0.01])
+    assert rates[610] == pytest.approx(0.005, abs=1e-4) and rates[-1] == pytest.approx(0.00002, abs=1e-5)

@@ -81,3 +81,52 @@ def test_losses_are_reported_without_the_loss_scale(graph_mode):
     (loss,) = step(*(Tensor(x) for x in batches[0]))
     x, target = batches[0]
     np.testing.assert_allclose(float(loss.asnumpy()), ((x @ weight.T - target) ** 2).mean(), rtol=1e-5)
+
+
+def test_rmsprop_follows_its_definition_with_epsilon_inside_the_root(graph_mode):
+    weight, batches = data()
+    model = Linear(weight)
+    step = TrainStep(model, build_optimizer(model, "rmsprop", np.full(6, 0.01), 0.9, 0.1, True, eps=0.001))
+    expected = {"weight": weight.astype(np.float64), "bias": np.zeros(2)}
+    state = {name: (np.ones_like(value), np.zeros_like(value)) for name, value in expected.items()}
+    for x, target in batches:
+        step(Tensor(x), Tensor(target))
+        difference = (x @ expected["weight"].T + expected["bias"] - target) * 2 / target.size
+        gradients = {"weight": difference.T @ x, "bias": difference.sum(0)}
+        for name, value in expected.items():
+            gradient = gradients[name] + 0.1 * value
+            square, moment = state[name]
+            square = 0.9 * square + 0.1 * gradient**2
+            moment = 0.9 * moment + 0.01 * gradient / np.sqrt(square + 0.001)
+            state[name], expected[name] = (square, moment), value - moment
+    np.testing.assert_allclose(model.dense.weight.asnumpy(), expected["weight"], rtol=1e-4)
+    np.testing.assert_allclose(model.dense.bias.asnumpy(), expected["bias"], rtol=1e-4)
+
+
+def test_the_moving_average_is_kept_and_lent_to_the_model_for_evaluation(graph_mode):
+    weight, batches = data()
+    model = Linear(weight)
+    step = TrainStep(model, build_optimizer(model, "sgd", np.full(6, 0.1), 0.9, 0.0), ema_decay=0.2)
+    average = weight.astype(np.float64)
+    for number, (x, target) in enumerate(batches):
+        step(Tensor(x), Tensor(target))
+        decay = min(0.2, (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * model.dense.weight.asnumpy()
+    own = model.dense.weight.asnumpy().copy()
+    with step.averaged():
+        np.testing.assert_allclose(model.dense.weight.asnumpy(), average, rtol=1e-4)
+        assert np.abs(model.dense.weight.asnumpy() - own).max() > 1e-4
+    np.testing.assert_array_equal(model.dense.weight.asnumpy(), own)
+
+
+def test_a_run_can_start_late_in_its_schedule(graph_mode):
+    weight, batches = data()
+    model = Linear(weight)
+    rates = np.float32([9, 9, 9, 0.1, 9, 9])
+    step = TrainStep(model, build_optimizer(model, "sgd", rates, 0.0, 0.0))
+    step.start_at(3)
+    x, target = batches[0]
+    step(Tensor(x), Tensor(target))
+    gradient = ((x @ weight.T - target) * 2 / target.size).T @ x
+    np.testing.assert_allclose(model.dense.weight.asnumpy(), weight - 0.1 * gradient, rtol=1e-4)
+    assert int(step.step.asnumpy()) == 4

@@ -1,0 +1,47 @@
+"""infer.py for classifiers: the five likeliest classes of every image as JSON."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from mindspore import Tensor
+
+from src.config import Config
+from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
+from src.evaluation.classification import TOP
+
+UNKNOWN = "unknown"
+
+
+def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[Path, list[dict] | None]]:
+    """(path, predictions best first) of every image; None where it cannot be read.
+
+    A prediction has `label` (0-based), `name` ('unknown' where neither configuration nor data tell) and `score`.
+    """
+    names = known_class_names(cfg)
+    items = [(str(path), 0) for path in paths]
+    batches = evaluation_batches(
+        items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers, upright=True
+    )
+    for image, group, readable in batches:
+        logits = model(Tensor(image)).asnumpy().astype(np.float64)
+        scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+        for row, (path, _), is_readable in zip(scores, group, readable):
+            yield Path(path), _best(row, names) if is_readable else None
+
+
+def known_class_names(cfg: Config) -> list[str]:
+    """`cfg.class_names`, else the folder names of the validation or training data where they are there, else []."""
+    if cfg.class_names:
+        return cfg.class_names
+    for folder in (cfg.val_dataset, cfg.train_dataset):
+        if folder and Path(folder).is_dir():
+            names = ImageFolder(folder).classes
+            if len(names) == cfg.num_classes:
+                return names
+    return []
+
+
+def _best(scores: np.ndarray, names: list[str]) -> list[dict]:
+    order = np.argsort(-scores, kind="stable")[:TOP]
+    return [{"label": int(k), "name": names[k] if names else UNKNOWN, "score": float(scores[k])} for k in order]

@@ -1,0 +1,69 @@
+"""Batch normalisation folded into the convolutions before it, for inference and export."""
+
+import numpy as np
+from mindspore import Tensor, nn
+
+
+def fold_batchnorm(model: nn.Cell) -> int:
+    """Fold every BatchNorm2d that directly follows a convolution into it, in place; how many were folded.
+
+    The outputs of inference stay the same up to rounding. The model must not be trained or loaded from a checkpoint
+    afterwards: its normalisations are gone and its convolutions have a bias. Pairs are found by the names that all
+    networks here share: `conv` and `bn`, `conv1` and `bn1`, ..., and neighbours in a SequentialCell.
+    """
+    count = 0
+    for _, parent in list(model.cells_and_names()):
+        children = parent.name_cells()
+        for conv_name, norm_name in _pairs(parent, children):
+            conv, norm = children[conv_name], children[norm_name]
+            folded = _folded(conv, norm)
+            _replace(parent, conv_name, folded)
+            folded.weight.name = conv.weight.name
+            folded.bias.name = conv.weight.name.removesuffix("weight") + "bias"
+            _replace(parent, norm_name, nn.Identity())
+            count += 1
+    return count
+
+
+def _pairs(parent: nn.Cell, children: dict[str, nn.Cell]) -> list[tuple[str, str]]:
+    names = list(children)
+    if isinstance(parent, nn.SequentialCell):
+        candidates = list(zip(names, names[1:]))
+    else:
+        candidates = [(name, name.replace("conv", "bn", 1)) for name in names if name.startswith("conv")]
+    return [
+        (conv, norm)
+        for conv, norm in candidates
+        if isinstance(children[conv], nn.Conv2d) and isinstance(children.get(norm), nn.BatchNorm2d)
+    ]
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """One convolution with bias that does what both did with the running statistics."""
+    gamma, beta, mean, variance = (
+        parameter.asnumpy().astype(np.float64)
+        for parameter in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = gamma / np.sqrt(variance + norm.eps)
+    bias = conv.bias.asnumpy().astype(np.float64) if conv.has_bias else 0.0
+    weight = conv.weight.asnumpy().astype(np.float64) * scale[:, None, None, None]
+    return nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        stride=conv.stride,
+        pad_mode=conv.pad_mode,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        group=conv.group,
+        has_bias=True,
+        weight_init=Tensor(weight.astype(np.float32)),
+        bias_init=Tensor((beta + (bias - mean) * scale).astype(np.float32)),
+    )
+
+
+def _replace(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
+    if isinstance(parent, nn.SequentialCell):
+        parent[int(name)] = cell
+    else:
+        setattr(parent, name, cell)

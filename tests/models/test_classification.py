@@ -1,0 +1,101 @@
+"""HRNet classification against timm and PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mindspore import Tensor, ops
+
+from src.config import load_config
+from src.errors import UserError
+from src.losses import cross_entropy
+from src.models.build import build_model
+from src.models.classification import truncated_normal_convolutions
+from tests.models.timm_models import import_timm
+from tests.models.torch_originals import give_random_weights
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+W18 = str(CONFIGS / "hrnet_w18_cls.yaml")
+DEMO = str(CONFIGS / "demo" / "hrnet_cls_shapes.yaml")
+
+
+def bare(name: str) -> str:
+    return name.removeprefix("backbone.")
+
+
+@pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_w18_small"])
+def test_logits_equal_timms(graph_mode, name):
+    small = (
+        "--backbone.extra.stage1.num_blocks", "[1]", "--backbone.extra.stage1.num_channels", "[32]",
+        "--backbone.extra.stage2.num_blocks", "[2,2]", "--backbone.extra.stage2.num_channels", "[16,32]",
+        "--backbone.extra.stage3.num_modules", "1", "--backbone.extra.stage3.num_blocks", "[2,2,2]",
+        "--backbone.extra.stage3.num_channels", "[16,32,64]",
+        "--backbone.extra.stage4.num_modules", "1", "--backbone.extra.stage4.num_blocks", "[2,2,2,2]",
+        "--backbone.extra.stage4.num_channels", "[16,32,64,128]",
+    )  # fmt: skip
+    cpu = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
+    ours = build_model(load_config(W18, [*cpu, *(small if name.endswith("small") else ())]))
+    theirs = import_timm().create_model(name).eval()
+    give_random_weights(ours, theirs, bare)
+    ours.set_train(False)
+    image = np.random.RandomState(1).randn(2, 3, 64, 96).astype(np.float32)
+    with torch.no_grad():
+        expected = theirs(torch.tensor(image)).numpy()
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(ours(Tensor(image)).asnumpy(), expected, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(
+    "width,count", [(18, 21299004), (32, 41232680), (48, 77469864), (30, 37712220), (64, 128059944)]
+)
+def test_full_size_networks_have_the_authors_number_of_parameters(graph_mode, width, count):
+    keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
+    for stage, branches in ((2, 2), (3, 3), (4, 4)):
+        widths = [width * 2**k for k in range(branches)]
+        keys += [f"--backbone.extra.stage{stage}.num_channels", str(widths)]
+    model = build_model(load_config(W18, keys))
+    assert sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params()) == count
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_and_its_gradient_equal_torch(graph_mode, smoothing):
+    rng = np.random.RandomState(0)
+    logits, labels = rng.randn(5, 7).astype(np.float32), np.int32([0, 6, 3, 3, 1])
+
+    def mean_loss(logits, labels):
+        return cross_entropy(logits, labels, smoothing).mean()
+
+    value, gradient = ops.value_and_grad(mean_loss, 0)(Tensor(logits), Tensor(labels))
+    leaf = torch.tensor(logits, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(leaf, torch.tensor(labels).long(), label_smoothing=smoothing)
+    loss.backward()
+    np.testing.assert_allclose(float(value), loss.item(), rtol=1e-6)
+    np.testing.assert_allclose(gradient.asnumpy(), leaf.grad.numpy(), atol=1e-6)
+
+
+def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(graph_mode):
+    model = build_model(load_config(DEMO))
+    model.set_train(False)
+    image = Tensor(np.random.RandomState(0).randn(3, 3, 64, 64).astype(np.float32))
+    labels, others, share = np.int32([0, 1, 2]), np.int32([2, 1, 7]), np.float32([0.3, 0.5, 1.0])
+    logits = torch.tensor(model.logits(image).asnumpy())
+    parts = [torch.nn.functional.cross_entropy(logits, torch.tensor(y).long(), reduction="none", label_smoothing=0.1)
+             for y in (labels, others)]  # fmt: skip
+    expected = (parts[0] * torch.tensor(share) + parts[1] * (1 - torch.tensor(share))).mean().item()
+    (loss,) = model.losses(image, Tensor(labels), Tensor(others), Tensor(share))
+    np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
+
+
+def test_truncated_normal_weights_have_the_right_spread_and_no_tails(graph_mode):
+    model = build_model(load_config(DEMO, ["--cls_head.conv_init", "HeNormal"]))
+    truncated_normal_convolutions(model, np.random.RandomState(0))
+    weight = model.final_layer[0].weight.asnumpy()
+    spread = np.sqrt(1 / weight[0].size)
+    np.testing.assert_allclose(weight.std(), spread, rtol=0.05)
+    assert np.abs(weight).max() <= 2 * spread / 0.8796 + 1e-6
+
+
+def test_head_widths_that_do_not_fit_the_backbone_are_named(graph_mode):
+    with pytest.raises(UserError, match="cls_head.head_channels"):
+        build_model(load_config(DEMO, ["--cls_head.head_channels", "[8,16]"]))
