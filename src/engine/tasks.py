@@ -10,7 +10,7 @@ from src.config import Config
 from src.data.coco import CocoDataset
 from src.data.imagenet import build_folder_loader, open_image_folder
 from src.data.pipeline import build_train_loader
-from src.evaluation.classification import evaluate_classifier
+from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]

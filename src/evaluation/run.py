@@ -9,7 +9,7 @@ from src.data.imagenet import open_image_folder
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.classification import evaluate_classifier
+from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm

@@ -8,7 +8,7 @@ from mindspore import Tensor
 
 from src.config import Config
 from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
-from src.evaluation.classification import TOP
+from src.evaluation.classification_eval import TOP
 
 UNKNOWN = "unknown"
 

@@ -1,0 +1,60 @@
+"""HRNet classification, inference on the CPU: folded and unfolded batch normalisation against timm's PyTorch network.
+
+    python benchmarks/hrnet_inference.py [WIDTH ...]      (default 18 48)
+
+One image of 224x224, fresh weights. Prints seconds per image and the ratio to PyTorch in the same run.
+"""
+
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("GLOG_v", "3")
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import mindspore as ms  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mindspore import Tensor  # noqa: E402
+
+from src.config import load_config  # noqa: E402
+from src.models.build import build_model  # noqa: E402
+from src.models.fold import fold_batchnorm  # noqa: E402
+from tests.models.timm_models import import_timm  # noqa: E402
+
+REPEATS = 7
+
+
+def median_seconds(call) -> float:
+    call()
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def main() -> None:
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+    image = np.random.RandomState(0).randn(1, 3, 224, 224).astype(np.float32)
+    for width in sys.argv[1:] or ("18", "48"):
+        times = {}
+        for name in ("unfolded", "folded"):
+            model = build_model(load_config(f"{ROOT}/configs/hrnet_w{width}_cls.yaml", ["--device_target", "CPU"]))
+            if name == "folded":
+                fold_batchnorm(model)
+            model.set_train(False)
+            times[name] = median_seconds(lambda: model(Tensor(image)).asnumpy())  # noqa: B023 (called at once)
+        network = import_timm().create_model(f"hrnet_w{width}").eval()
+        with torch.no_grad():
+            reference = median_seconds(lambda: network(torch.tensor(image)))  # noqa: B023
+        for name, seconds in times.items():
+            print(f"W{width} {name}: {seconds:.3f} s per image, {reference / seconds:.2f}x PyTorch ({reference:.3f} s)")
+
+
+if __name__ == "__main__":
+    main()

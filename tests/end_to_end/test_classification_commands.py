@@ -1,0 +1,73 @@
+"""The real commands on the smallest classifier: train, resume, start late, evaluate, infer."""
+
+import json
+import re
+
+import pytest
+
+from tests.end_to_end.test_commands import run
+
+CONFIG = "configs/demo/hrnet_cls_shapes.yaml"
+SMALL = (
+    "--input_size", 32, "--eval_resize", 32, "--batch_size", 4, "--test_batch_size", 6, "--epoch_size", 2,
+    "--log_every", 1, "--eval_every", 2, "--ema_decay", 0.9, "--cls_head.final_channels", 16,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp("inet") / "data"
+    run("-m", "src.data.synthetic", "imagenet", out, "--images", 8, "--val-images", 8, "--size", 40)
+    return out
+
+
+def train(data, outputs, *more, status=0) -> str:
+    folders = ("--train_dataset", data / "train", "--val_dataset", data / "val", "--train_outputs", outputs)
+    return run("train.py", "--config_path", CONFIG, *folders, *SMALL, *more, status=status)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("run")
+    return train(data, outputs), next(outputs.iterdir())
+
+
+def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_top_1(trained):
+    printed, folder = trained
+    times = r"epoch time: \d+\.\d+, steps: 2, per step time: \d+\.\d+"
+    assert re.search(rf"epoch: \[ 1/2\], {times}, avg loss: \d\.\d{{3}}, lr:\[0\.\d{{3}}\]", printed)
+    assert "Result metrics for epoch 2: {'Loss': " in printed
+    assert folder.name.endswith("_HRNetCls_cls_demo")
+    assert [path.name for path in (folder / "best_ckpt").iterdir()][0].startswith("Top_1_Acc_")
+
+
+def test_evaluation_and_inference_know_the_class_names_from_the_runs_configuration(data, trained, tmp_path):
+    config, checkpoint = trained[1] / "config.yaml", next((trained[1] / "best_ckpt").iterdir())
+    common = ("--config_path", config, "--checkpoint_path", checkpoint)
+    printed = run("eval.py", *common, "--val_dataset", data / "val", "--report_dir", tmp_path / "report")
+    assert re.search(r"\{'Loss': \d+\.\d+, 'Top_1_Acc': \d\.\d+, 'Top_5_Acc': \d\.\d+\}", printed)
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "confusion_matrix.csv", "confusion_matrix.png", "per_class_accuracy.csv", "per_class_accuracy.png",
+    }  # fmt: skip
+    unfolded = run("eval.py", *common, "--val_dataset", data / "val", "--fold_batchnorm", 0)
+    losses = [float(re.search(r"'Loss': (\d+\.\d+)", text).group(1)) for text in (printed, unfolded)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    elsewhere = ("--val_dataset", "", "--train_dataset", "")
+    image = next((data / "val" / "star").iterdir())
+    run("infer.py", *common, *elsewhere, "--pred_input", image, "--pred_output", tmp_path / "out.json")
+    (entry,) = json.loads((tmp_path / "out.json").read_text()).values()
+    assert len(entry["predictions"]) == 5 and {p["name"] for p in entry["predictions"]} <= {
+        "arrow", "burst", "circle", "cross", "gear", "square", "star", "triangle",
+    }  # fmt: skip
+
+
+def test_a_run_can_be_continued_from_a_given_epoch_and_end_at_one(data, trained, tmp_path):
+    checkpoint = next((trained[1] / "best_ckpt").iterdir())
+    keys = ("--begin_epoch", 1, "--end_epoch", 2, "--epoch_size", 3, "--pre_trained", checkpoint, "--run_eval", 0)
+    printed = train(data, tmp_path, *keys)
+    assert "epoch: [ 2/2]" in printed and "epoch: [ 1/2]" not in printed and "epoch: [ 3/" not in printed
+
+
+def test_wrong_classes_are_said_before_training(data, tmp_path):
+    assert "num_classes is 9" in train(data, tmp_path / "out", "--num_classes", 9, status=2)
+    assert not (tmp_path / "out").exists()
