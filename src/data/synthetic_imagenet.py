@@ -1,4 +1,4 @@
-"""Synthetic classification data in ImageNet's layout: the class is the shape; colour, place, size and tilt are not."""
+"""Synthetic classification data in ImageNet's layout: the class is the shape, not colour, place, size or tilt."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from src.data import shapes
 
 CLASSES = ("arrow", "burst", "circle", "cross", "gear", "square", "star", "triangle")
 RADIUS = (0.26, 0.42)  # in shares of the image's size
+MAX_TILT = 0.5  # radians from upright
 
 
 def write_imagenet(out: Path, train_images: int, val_images: int, size: int, seed: int) -> None:
@@ -23,10 +24,10 @@ def write_imagenet(out: Path, train_images: int, val_images: int, size: int, see
 
 
 def draw(shape: str, size: int, rng: np.random.RandomState) -> np.ndarray:
-    """(size, size, 3) uint8: one shape at any angle on a two-coloured background."""
+    """(size, size, 3) uint8: one slightly tilted shape on a two-coloured background."""
     image = shapes.background(size, size, rng)
     radius = rng.uniform(*RADIUS) * size
     centre = rng.uniform(radius, size - radius, 2)
-    points = shapes.outline(shape, tuple(centre), radius, rng.uniform(0, 2 * np.pi))
+    points = shapes.outline(shape, tuple(centre), radius, -np.pi / 2 + rng.uniform(-MAX_TILT, MAX_TILT))
     shapes.paint(image, shapes.fill(points, size, size), shapes.contrasting_colour(image, rng), rng)
     return image

@@ -24,26 +24,60 @@ def bare(name: str) -> str:
     return name.removeprefix("backbone.")
 
 
+SMALL = (
+    "--backbone.extra.stage1.num_blocks", "[1]", "--backbone.extra.stage1.num_channels", "[32]",
+    "--backbone.extra.stage2.num_blocks", "[2,2]", "--backbone.extra.stage2.num_channels", "[16,32]",
+    "--backbone.extra.stage3.num_modules", "1", "--backbone.extra.stage3.num_blocks", "[2,2,2]",
+    "--backbone.extra.stage3.num_channels", "[16,32,64]",
+    "--backbone.extra.stage4.num_modules", "1", "--backbone.extra.stage4.num_blocks", "[2,2,2,2]",
+    "--backbone.extra.stage4.num_channels", "[16,32,64,128]",
+)  # fmt: skip
+
+
+def both(name: str):
+    """Our network and timm's with the same random weights."""
+    cpu = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
+    ours = build_model(load_config(W18, [*cpu, *(SMALL if name.endswith("small") else ())]))
+    theirs = import_timm().create_model(name)
+    with torch.no_grad():
+        give_random_weights(ours, theirs, bare)
+    return ours, theirs
+
+
 @pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_w18_small"])
 def test_logits_equal_timms(graph_mode, name):
-    small = (
-        "--backbone.extra.stage1.num_blocks", "[1]", "--backbone.extra.stage1.num_channels", "[32]",
-        "--backbone.extra.stage2.num_blocks", "[2,2]", "--backbone.extra.stage2.num_channels", "[16,32]",
-        "--backbone.extra.stage3.num_modules", "1", "--backbone.extra.stage3.num_blocks", "[2,2,2]",
-        "--backbone.extra.stage3.num_channels", "[16,32,64]",
-        "--backbone.extra.stage4.num_modules", "1", "--backbone.extra.stage4.num_blocks", "[2,2,2,2]",
-        "--backbone.extra.stage4.num_channels", "[16,32,64,128]",
-    )  # fmt: skip
-    cpu = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
-    ours = build_model(load_config(W18, [*cpu, *(small if name.endswith("small") else ())]))
-    theirs = import_timm().create_model(name).eval()
-    give_random_weights(ours, theirs, bare)
+    ours, theirs = both(name)
     ours.set_train(False)
     image = np.random.RandomState(1).randn(2, 3, 64, 96).astype(np.float32)
     with torch.no_grad():
-        expected = theirs(torch.tensor(image)).numpy()
+        expected = theirs.eval()(torch.tensor(image)).numpy()
     scale = np.abs(expected).max()
     np.testing.assert_allclose(ours(Tensor(image)).asnumpy(), expected, atol=1e-4 * scale)
+
+
+def test_loss_and_gradients_of_training_equal_timms(graph_mode):
+    ours, theirs = both("hrnet_w18_small")
+    ours.set_train(True)
+    image = np.random.RandomState(1).randn(4, 3, 96, 96).astype(np.float32)
+    labels = np.int32([3, 999, 0, 41])
+    inputs = [Tensor(x) for x in (image, labels, labels, np.ones(4, np.float32))]
+
+    def loss(*batch):
+        return ours(*batch)[0]
+
+    value, gradients = ops.value_and_grad(loss, None, ours.trainable_params())(*inputs)
+    logits = theirs.train()(torch.tensor(image))
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(labels).long(), label_smoothing=0.1)
+    expected.backward()
+    np.testing.assert_allclose(float(value), expected.item(), rtol=1e-4)
+    reference = dict(theirs.named_parameters())
+    kinds = {"gamma": "weight", "beta": "bias"}
+    for parameter, gradient in zip(ours.trainable_params(), gradients):
+        stem, _, kind = bare(parameter.name).rpartition(".")
+        value = reference[f"{stem}.{kinds.get(kind, kind)}"].grad.numpy()
+        if np.linalg.norm(value) > 1e-4:  # a bias before a normalisation gets rounding noise alone
+            distance = np.linalg.norm(gradient.asnumpy() - value) / np.linalg.norm(value)
+            assert distance < 2e-2, (parameter.name, distance)
 
 
 @pytest.mark.parametrize(
