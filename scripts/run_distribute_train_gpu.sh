@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Train on several GPUs.
+# Usage: bash scripts/run_distribute_train_gpu.sh CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
+#        HOSTFILE=FILE spreads over several machines; LAUNCHER=msrun uses MindSpore's own launcher.
+set -euo pipefail
+# shellcheck source=scripts/_launch.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+distribute_train gpu "$@"

@@ -1,0 +1,141 @@
+"""The bash launchers with stand-ins for Python, mpirun, msrun and nvidia-smi that print what they were given."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+LAUNCHERS = sorted(path.name for path in SCRIPTS.glob("run_*_*.sh") if path.name not in ("run_demo.sh", "run_tests.sh"))
+
+
+@pytest.fixture()
+def place(tmp_path):
+    """A working directory with a space in its name that holds everything a launcher asks for."""
+    folder = tmp_path / "my data"
+    for name in ("train", "val", "bin"):
+        (folder / name).mkdir(parents=True)
+    for name in ("config.yaml", "model.ckpt", "hosts"):
+        (folder / name).touch()
+    stand_in(folder, "python", 'printf "%s\\n" "$@"; pwd; exit "${STATUS:-0}"')
+    return folder
+
+
+def stand_in(place: Path, name: str, text: str) -> None:
+    path = place / "bin" / name
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def run(place: Path, script: str, *arguments: str, **environment: str):
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    settings = {**inherited, "PYTHON": str(place / "bin" / "python"), **environment}
+    settings["PATH"] = f"{place / 'bin'}:{settings['PATH']}"
+    command = ["bash", str(SCRIPTS / script), *arguments]
+    return subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=60)
+
+
+def value(output: str, key: str) -> str:
+    words = output.splitlines()
+    return words[words.index(f"--{key}") + 1]
+
+
+TRAIN = ("config.yaml", "train", "val", "out", "first")
+
+
+@pytest.mark.parametrize("script", LAUNCHERS)
+def test_wrong_numbers_of_arguments_show_the_usage_line(place, script):
+    for arguments in ((), ("a",) * 9):
+        done = run(place, script, *arguments)
+        assert done.returncode == 1 and done.stderr.startswith(f"usage: bash scripts/{script} CONFIG_PATH")
+        assert not done.stdout
+
+
+def test_relative_paths_with_spaces_become_absolute_and_the_job_runs_in_the_repository(place):
+    done = run(place, "run_standalone_train_cpu.sh", *TRAIN)
+    assert done.returncode == 0, done.stderr
+    assert value(done.stdout, "config_path") == str(place / "config.yaml")
+    assert value(done.stdout, "train_dataset") == str(place / "train")
+    assert value(done.stdout, "train_outputs") == str(place / "out") and value(done.stdout, "brief") == "first"
+    assert value(done.stdout, "device_target") == "CPU" and "--pre_trained" not in done.stdout
+    assert done.stdout.splitlines()[-1] == str(SCRIPTS.parent)
+    (log,) = (place / "out" / "launch_logs").glob("*/standalone.log")
+    assert log.read_text() == done.stdout
+
+
+def test_the_optional_checkpoint_is_passed_on(place):
+    done = run(place, "run_standalone_train_cpu.sh", *TRAIN, "model.ckpt")
+    assert value(done.stdout, "pre_trained") == str(place / "model.ckpt")
+
+
+@pytest.mark.parametrize("number,kind", [(0, "no file"), (1, "no folder"), (2, "no folder")])
+def test_a_missing_input_is_named_and_nothing_runs(place, number, kind):
+    arguments = [*TRAIN]
+    arguments[number] = "nowhere"
+    done = run(place, "run_standalone_train_cpu.sh", *arguments)
+    assert done.returncode == 1 and done.stderr == f"error: {place / 'nowhere'} is {kind}\n" and not done.stdout
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "script,arguments",
+    [
+        ("run_standalone_train_cpu.sh", TRAIN),
+        ("run_eval_cpu.sh", ("config.yaml", "val", "model.ckpt", "predictions.json")),
+        ("run_infer_cpu.sh", ("config.yaml", "model.ckpt", "val", "out.json")),
+    ],
+)
+def test_the_jobs_exit_status_is_passed_on(place, script, arguments):
+    assert run(place, script, *arguments, STATUS="3").returncode == 3
+    assert run(place, script, *arguments).returncode == 0
+
+
+def test_evaluation_and_inference_name_their_files(place):
+    done = run(place, "run_eval_cpu.sh", "config.yaml", "val", "model.ckpt", "predictions.json")
+    assert value(done.stdout, "prediction_path") == str(place / "predictions.json")
+    done = run(place, "run_infer_cpu.sh", "config.yaml", "model.ckpt", "val", "out.json")
+    assert done.stdout.splitlines()[0] == "infer.py" and value(done.stdout, "pred_output") == str(place / "out.json")
+
+
+@pytest.mark.parametrize("device,missing", [("gpu", "GPU"), ("ascend", "Ascend NPU")])
+def test_a_machine_without_the_device_is_told_the_script_for_the_cpu(place, device, missing):
+    stand_in(place, "nvidia-smi", "exit 9")
+    done = run(place, f"run_standalone_train_{device}.sh", *TRAIN)
+    assert done.returncode == 1 and f"no {missing} found" in done.stderr
+    assert "'bash scripts/run_standalone_train_cpu.sh' takes the same arguments" in done.stderr
+
+
+def test_the_device_comes_from_the_environment(place):
+    stand_in(place, "nvidia-smi", "exit 0")
+    done = run(place, "run_standalone_train_gpu.sh", *TRAIN, DEVICE_ID="5")
+    assert value(done.stdout, "device_id") == "5" and value(done.stdout, "device_target") == "GPU"
+
+
+DISTRIBUTED = ("config.yaml", "2", *TRAIN[1:])
+
+
+def test_several_processes_go_through_mpirun_with_a_log_for_each(place):
+    stand_in(place, "mpirun", 'printf "%s\\n" mpirun "$@"; exit "${STATUS:-0}"')
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="hosts", STATUS="4")
+    words = done.stdout.splitlines()
+    assert done.returncode == 4 and words[:3] == ["mpirun", "-n", "2"]
+    assert words[words.index("--hostfile") + 1] == str(place / "hosts")
+    logs = Path(words[words.index("--output-filename") + 1])
+    assert logs.parent == place / "out" / "launch_logs" and logs.is_dir()
+    assert value(done.stdout, "run_distribute") == "1" and value(done.stdout, "device_num") == "2"
+    stand_in(place, "nvidia-smi", "exit 0")
+    done = run(place, "run_distributed_training_gpu.sh", *DISTRIBUTED[:-1], "model.ckpt")
+    assert value(done.stdout, "brief") == "distributed" and value(done.stdout, "pre_trained").endswith("model.ckpt")
+
+
+def test_mindspores_own_launcher_can_be_chosen(place):
+    stand_in(place, "msrun", 'printf "%s\\n" msrun "$@"')
+    words = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, LAUNCHER="msrun").stdout.splitlines()
+    assert words[:3] == ["msrun", "--worker_num=2", "--local_worker_num=2"] and "--join=True" in words
+
+
+def test_a_number_of_devices_that_is_none_is_said(place):
+    done = run(place, "run_distribute_train_cpu.sh", "config.yaml", "two", *TRAIN[1:])
+    assert done.returncode == 1 and "DEVICE_NUM must be a number from 1 on, not 'two'" in done.stderr
