@@ -35,6 +35,8 @@ find_python() {
     if [ -z "${PYTHON:-}" ]; then
         PYTHON="${VENV:-$root/.venv}/bin/python"
         [ -x "$PYTHON" ] || PYTHON="$(command -v python3)" || fail "no python3 found"
+        "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("mindspore") is None)' \
+            || fail "$PYTHON has no MindSpore: name another Python by PYTHON or VENV, or install requirements.txt"
     fi
     export GLOG_v="${GLOG_v:-3}"
 }

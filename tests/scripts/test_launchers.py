@@ -113,6 +113,12 @@ def test_the_device_comes_from_the_environment(place):
     assert value(done.stdout, "device_id") == "5" and value(done.stdout, "device_target") == "GPU"
 
 
+def test_a_python_without_mindspore_is_said(place):
+    stand_in(place, "python3", "exit 1")
+    done = run(place, "run_standalone_train_cpu.sh", *TRAIN, PYTHON="", VENV=str(place / "none"))
+    assert done.returncode == 1 and "python3 has no MindSpore: name another Python by PYTHON or VENV" in done.stderr
+
+
 DISTRIBUTED = ("config.yaml", "2", *TRAIN[1:])
 
 
