@@ -86,6 +86,9 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder) -> Classification
 
 def write_report(folder: Path, result: ClassificationResult, names: list[str]) -> None:
     """confusion_matrix.csv, per_class_accuracy.csv and pictures of both in `folder`."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "confusion_matrix.csv", _csv([["true \\ predicted", *names]], names, result.confusion))

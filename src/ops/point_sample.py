@@ -10,7 +10,7 @@ class PointSample(nn.Cell):
     """`grid_sample` with align_corners False and zeros outside, in shares of the map's width and height.
 
     portable: use MindSpore's own operator (always so on devices other than the CPU, where ours is some ten times
-        faster and where the framework's gradient is wrong for large maps).
+        faster and where the framework's gradient is wrong for all but small maps).
     """
 
     def __init__(self, portable: bool = False):
