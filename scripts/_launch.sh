@@ -13,13 +13,14 @@ usage() {
 
 # absolute PATH: the path from the root directory; it need not exist.
 absolute() {
+    [ -n "$1" ] || fail "a path among the arguments is empty"
     realpath -m -- "$1"
 }
 
 # existing KIND PATH: the absolute path of an existing file or folder (KIND is "file" or "folder").
 existing() {
     local path
-    path="$(absolute "$2")"
+    path="$(absolute "$2")" || exit
     if [ "$1" = file ]; then
         [ -f "$path" ] || fail "$path is no file"
     else
@@ -38,6 +39,8 @@ find_python() {
         "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("mindspore") is None)' \
             || fail "$PYTHON has no MindSpore: name another Python by PYTHON or VENV, or install requirements.txt"
     fi
+    # Links stay as they are: a virtual environment's python is a link, and its target knows no environment.
+    case "$PYTHON" in */*) PYTHON="$(realpath -ms -- "$PYTHON")" ;; esac
     export GLOG_v="${GLOG_v:-3}"
 }
 
@@ -46,14 +49,18 @@ need_device() {
     local script other
     script="$(basename "$0")"
     other="scripts/${script/_$1/_cpu}"
+    local same="'bash $other' takes the same arguments"
+    if [ "$script" = run_distributed_training_gpu.sh ]; then
+        same="'bash scripts/run_distribute_train_cpu.sh' takes the same arguments and BRIEF after TRAIN_OUT"
+    fi
     case "$1" in
         gpu)
             { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; } \
-                || fail "no GPU found on this machine (nvidia-smi -L); 'bash $other' takes the same arguments"
+                || fail "no GPU found on this machine (nvidia-smi -L); $same"
             ;;
         ascend)
             compgen -G "/dev/davinci[0-9]*" >/dev/null \
-                || fail "no Ascend NPU found on this machine (/dev/davinci*); 'bash $other' takes the same arguments"
+                || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
             ;;
     esac
 }
@@ -92,7 +99,8 @@ standalone_train() {
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
-    "$PYTHON" "${ARGUMENTS[@]}" 2>&1 | tee "$LOGS/standalone.log"
+    # -i: Ctrl-C reaches tee too, and the job still has to say that it wrote its checkpoint.
+    "$PYTHON" "${ARGUMENTS[@]}" 2>&1 | tee -i "$LOGS/standalone.log"
 }
 
 # distribute_train DEVICE CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
@@ -101,29 +109,55 @@ standalone_train() {
 # One log a rank under TRAIN_OUT/launch_logs.
 distribute_train() {
     [ "$#" -ge 7 ] && [ "$#" -le 8 ] || usage "CONFIG_PATH DEVICE_NUM $TRAIN_USAGE"
-    local device="$1" config="$2" count="$3" command
+    local device="$1" config="$2" count="$3"
     shift 3
     [[ "$count" =~ ^[1-9][0-9]*$ ]] || fail "DEVICE_NUM must be a number from 1 on, not '$count'"
     train_arguments "$device" "$config" "$@"
     need_device "$device"
     find_python
     ARGUMENTS+=(--run_distribute 1 --device_num "$count")
-    mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
-    if [ "${LAUNCHER:-mpirun}" = msrun ]; then
-        command -v msrun >/dev/null || fail "msrun not found; it comes with MindSpore: put its environment's bin on PATH"
-        command=(msrun "--worker_num=$count" "--local_worker_num=$count" "--master_port=${MASTER_PORT:-8118}"
-            "--log_dir=$LOGS" --join=True)
-        cd "$(repo_root)" || exit
-        "${command[@]}" "${ARGUMENTS[@]}"
-        return
+    if [ -n "${RANK_TABLE_FILE:-}" ]; then
+        RANK_TABLE_FILE="$(existing file "$RANK_TABLE_FILE")"
+        export RANK_TABLE_FILE
     fi
-    command -v mpirun >/dev/null || fail "mpirun not found: install Open MPI (on Debian: apt-get install openmpi-bin)"
-    command=(mpirun -n "$count" --output-filename "$LOGS")
-    [ -z "${HOSTFILE:-}" ] || command+=(--hostfile "$(existing file "$HOSTFILE")")
-    [ "$(id -u)" -ne 0 ] || command+=(--allow-run-as-root)
-    [ "$device" != cpu ] || command+=(--oversubscribe)
+    case "${LAUNCHER:-mpirun}" in
+        mpirun) mpirun_command "$device" "$count" ;;
+        msrun) msrun_command "$count" ;;
+        *) fail "LAUNCHER must be mpirun or msrun, not '$LAUNCHER'" ;;
+    esac
+    mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
-    "${command[@]}" "$PYTHON" "${ARGUMENTS[@]}"
+    "${COMMAND[@]}" "${ARGUMENTS[@]}"
+}
+
+# mpirun_command DEVICE DEVICE_NUM: sets COMMAND.
+mpirun_command() {
+    local hosts name
+    command -v mpirun >/dev/null || fail "mpirun not found: install Open MPI (on Debian: apt-get install openmpi-bin)"
+    # MPICH's mpirun has other options, and its ranks would not find each other.
+    [[ "$(mpirun --version 2>&1)" =~ "Open MPI"|OpenRTE ]] || fail "$(command -v mpirun) is not Open MPI's"
+    COMMAND=(mpirun -n "$2" --output-filename "$LOGS")
+    if [ -n "${HOSTFILE:-}" ]; then
+        hosts="$(existing file "$HOSTFILE")"
+        COMMAND+=(--hostfile "$hosts")
+        # Open MPI gives the other machines only the variables that it is told.
+        for name in GLOG_v RANK_TABLE_FILE; do
+            [ -z "${!name:-}" ] || COMMAND+=(-x "$name")
+        done
+    fi
+    [ "$(id -u)" -ne 0 ] || COMMAND+=(--allow-run-as-root)
+    [ "$1" != cpu ] || COMMAND+=(--oversubscribe)
+    COMMAND+=("$PYTHON")
+}
+
+# msrun_command DEVICE_NUM: sets COMMAND.
+msrun_command() {
+    [ -z "${HOSTFILE:-}" ] || fail "HOSTFILE is for mpirun; LAUNCHER=msrun starts on this machine alone"
+    # msrun starts the first "python" on PATH, whatever Python runs msrun itself.
+    case "$PYTHON" in */*) export PATH="${PYTHON%/*}:$PATH" ;; esac
+    command -v msrun >/dev/null || fail "msrun not found; it comes with MindSpore: put its environment's bin on PATH"
+    COMMAND=(msrun "--worker_num=$1" "--local_worker_num=$1" "--master_port=${MASTER_PORT:-8118}" "--log_dir=$LOGS"
+        --join=True)
 }
 
 # evaluate DEVICE CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH]

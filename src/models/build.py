@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from mindspore import nn
@@ -56,31 +57,26 @@ def build_backbone(cfg: Config) -> nn.Cell:
     return backbone
 
 
-def build_neck(cfg: Config, backbone: nn.Cell) -> nn.Cell:
-    """The neck that `cfg.neck.type` (by default the backbone's usual one) names; its inputs must fit the backbone."""
+class Width(NamedTuple):
+    """Channels of the pyramid, and the key that sets them (for messages)."""
+
+    channels: int
+    key: str
+
+
+def build_neck(cfg: Config, backbone: nn.Cell) -> tuple[nn.Cell, Width]:
+    """The neck that `cfg.neck.type` (by default the backbone's usual one) names, and the width of its pyramid."""
     name = cfg.neck.type or DEFAULT_NECKS.get(cfg.backbone.type, "fpn")
-    build = _choose(NECKS, name, "neck.type")
-    fpn = cfg.neck.fpn
-    if tuple(fpn.in_channels) != tuple(backbone.out_channels):
-        raise UserError(
-            f"neck.fpn.in_channels {list(fpn.in_channels)} does not fit backbone.type {cfg.backbone.type}, "
-            f"whose outputs have {list(backbone.out_channels)} channels"
-        )
-    _require_equal("rpn.in_channels", cfg.rpn.in_channels, "neck.fpn.out_channels", fpn.out_channels)
-    neck = build(fpn)
+    neck = _choose(NECKS, name, "neck.type")(cfg, backbone)
+    key = "neck.fpn.out_channels" if name != "none" else f"the width of backbone.type {cfg.backbone.type}"
     strides = tuple(cfg.rpn.anchor_generator.strides)
-    wanted = pyramid_strides(backbone, neck)
+    wanted = tuple(backbone.strides[0] * 2**level for level in range(neck.num_outs))
     if strides != wanted:
         raise UserError(
             f"rpn.anchor_generator.strides {list(strides)} do not fit the pyramid of backbone.type "
-            f"{cfg.backbone.type} with neck.fpn.num_outs {fpn.num_outs}, whose strides are {list(wanted)}"
+            f"{cfg.backbone.type} with {neck.num_outs} levels, whose strides are {list(wanted)}"
         )
-    return neck
-
-
-def pyramid_strides(backbone: nn.Cell, neck: nn.Cell) -> tuple[int, ...]:
-    """Pixels a cell of each pyramid level."""
-    return tuple(backbone.strides[0] * 2**level for level in range(neck.num_outs))
+    return neck, Width(neck.out_channels, key)
 
 
 def _hrnet(backbone) -> HRNet:
@@ -112,21 +108,38 @@ def _spinenet(backbone) -> SpineNet:
     return SpineNet(replace(scaling, **changed), norm, backbone.frozen_stages)
 
 
-def _hrfpn(fpn) -> HRFPN:
-    return HRFPN(fpn.in_channels, fpn.out_channels, fpn.num_outs)
+def _fpn_sizes(cfg: Config, backbone: nn.Cell) -> tuple[list[int], int, int]:
+    """in_channels, out_channels, num_outs of a neck that takes the backbone's maps."""
+    fpn = cfg.neck.fpn
+    if tuple(fpn.in_channels) != tuple(backbone.out_channels):
+        raise UserError(
+            f"neck.fpn.in_channels {list(fpn.in_channels)} does not fit backbone.type {cfg.backbone.type}, "
+            f"whose outputs have {list(backbone.out_channels)} channels"
+        )
+    return fpn.in_channels, fpn.out_channels, fpn.num_outs
 
 
-def _fpn(fpn) -> FPN:
-    if fpn.num_outs < len(fpn.in_channels):
-        raise UserError(f"neck.fpn.num_outs is {fpn.num_outs}, less than the {len(fpn.in_channels)} maps it gets")
-    return FPN(fpn.in_channels, fpn.out_channels, fpn.num_outs)
+def _hrfpn(cfg: Config, backbone: nn.Cell) -> HRFPN:
+    return HRFPN(*_fpn_sizes(cfg, backbone))
 
 
-def _no_neck(fpn) -> NoNeck:
-    for channels in fpn.in_channels:
-        _require_equal("neck.fpn.out_channels", fpn.out_channels, "neck.type none: neck.fpn.in_channels", channels)
-    _require_equal("neck.fpn.num_outs", fpn.num_outs, "the number of neck.fpn.in_channels", len(fpn.in_channels))
-    return NoNeck(fpn.out_channels, fpn.num_outs)
+def _fpn(cfg: Config, backbone: nn.Cell) -> FPN:
+    sizes = _fpn_sizes(cfg, backbone)
+    if cfg.neck.fpn.num_outs < len(backbone.out_channels):
+        raise UserError(
+            f"neck.fpn.num_outs is {cfg.neck.fpn.num_outs}, less than the {len(backbone.out_channels)} maps it gets"
+        )
+    return FPN(*sizes)
+
+
+def _no_neck(cfg: Config, backbone: nn.Cell) -> NoNeck:
+    """neck.fpn is not looked at."""
+    if len(set(backbone.out_channels)) != 1:
+        raise UserError(
+            f"neck.type none needs maps of one width; those of backbone.type {cfg.backbone.type} have "
+            f"{list(backbone.out_channels)} channels"
+        )
+    return NoNeck(backbone.out_channels[0], len(backbone.out_channels))
 
 
 def _classifier(cfg: Config) -> HRNetClassifier:
@@ -148,11 +161,11 @@ def _classifier(cfg: Config) -> HRNetClassifier:
 
 def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
     backbone = build_backbone(cfg)
-    neck = build_neck(cfg, backbone)
+    neck, width = build_neck(cfg, backbone)
     num_classes = cfg.num_classes - 1  # the configuration counts the background
     coder = DeltaBoxCoder(cfg.bbox_head.bbox_coder.target_means, cfg.bbox_head.bbox_coder.target_stds)
     level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
-    rpn_head = _rpn_head(cfg, level_shapes)
+    rpn_head = _rpn_head(cfg, level_shapes, width)
     rcnn = cfg.train_cfg.rcnn
     test = cfg.test_cfg.rcnn
     return MaskRCNN(
@@ -164,8 +177,8 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
         rcnn_assigner=_assigner(rcnn.assigner),
         rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
         add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
-        bbox_roi=_roi_align(cfg, "roi"),
-        bbox_head=_bbox_head(cfg, coder, num_classes),
+        bbox_roi=_roi_align(cfg, "roi", width),
+        bbox_head=_bbox_head(cfg, coder, num_classes, width),
         selector=DetectionSelector(
             coder,
             num_classes,
@@ -174,13 +187,14 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
             max_per_img=test.max_per_img,
             class_agnostic=cfg.bbox_head.reg_class_agnostic,
         ),
-        mask_head=mask_head(cfg, num_classes),
+        mask_head=mask_head(cfg, num_classes, width),
         train_on_pred_boxes=rcnn.train_on_pred_boxes,
     )
 
 
-def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]]) -> RPNHead:
+def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width) -> RPNHead:
     rpn, train = cfg.rpn, cfg.train_cfg.rpn
+    _require_equal("rpn.in_channels", rpn.in_channels, width.key, width.channels)
     generator = rpn.anchor_generator
     anchors = AnchorSet(level_shapes, generator.strides, generator.scales, generator.ratios)
     return RPNHead(
@@ -198,9 +212,9 @@ def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]]) -> RPNHead:
     )
 
 
-def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int) -> BBoxHead:
+def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int, width: Width) -> BBoxHead:
     head = cfg.bbox_head
-    _require_equal("bbox_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    _require_equal("bbox_head.in_channels", head.in_channels, width.key, width.channels)
     _require_equal("bbox_head.roi_feat_size", head.roi_feat_size, "roi.roi_layer.out_size", cfg.roi.roi_layer.out_size)
     return BBoxHead(
         head.in_channels,
@@ -219,15 +233,15 @@ def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int) -> BBoxHead:
     )
 
 
-def _fcn_mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
+def _fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
     head = cfg.mask_head
-    _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    _require_equal("mask_head.in_channels", head.in_channels, width.key, width.channels)
     mask_size = cfg.train_cfg.rcnn.mask_size
     _require_equal(
         "train_cfg.rcnn.mask_size", mask_size, "2 x mask_roi.roi_layer.out_size", 2 * cfg.mask_roi.roi_layer.out_size
     )
     return FCNMaskHead(
-        _roi_align(cfg, "mask_roi"),
+        _roi_align(cfg, "mask_roi", width),
         MaskCrop(mask_size),
         head.in_channels,
         head.conv_out_channels,
@@ -238,13 +252,13 @@ def _fcn_mask_head(cfg: Config, num_classes: int) -> FCNMaskHead:
     )
 
 
-def _pointrend_mask_head(cfg: Config, num_classes: int) -> PointRendMaskHead:
+def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRendMaskHead:
     head, point_head, train, test = cfg.mask_head, cfg.point_head, cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
-    width, grid_size = cfg.neck.fpn.out_channels, cfg.mask_roi.roi_layer.out_size
+    grid_size = cfg.mask_roi.roi_layer.out_size
     stride = cfg.rpn.anchor_generator.strides[0]
-    _require_equal("mask_head.in_channels", head.in_channels, "neck.fpn.out_channels", width)
-    _require_equal("point_head.in_channels", point_head.in_channels, "neck.fpn.out_channels", width)
-    _require_equal("mask_roi.out_channels", cfg.mask_roi.out_channels, "neck.fpn.out_channels", width)
+    _require_equal("mask_head.in_channels", head.in_channels, width.key, width.channels)
+    _require_equal("point_head.in_channels", point_head.in_channels, width.key, width.channels)
+    _require_equal("mask_roi.out_channels", cfg.mask_roi.out_channels, width.key, width.channels)
     _require_equal("mask_roi.roi_layer.type", cfg.mask_roi.roi_layer.type, "pointrend's", "SimpleRoIAlign")
     _require_equal("mask_roi.featmap_strides", list(cfg.mask_roi.featmap_strides), "the finest level", [stride])
     if head.norm_cfg is not None:
@@ -288,10 +302,10 @@ def _pointrend_mask_head(cfg: Config, num_classes: int) -> PointRendMaskHead:
     )
 
 
-def _roi_align(cfg: Config, key: str) -> RoIAlign:
+def _roi_align(cfg: Config, key: str, width: Width) -> RoIAlign:
     roi = getattr(cfg, key)
     layer, finest = roi.roi_layer, cfg.rpn.anchor_generator.strides[: len(roi.featmap_strides)]
-    _require_equal(f"{key}.out_channels", roi.out_channels, "neck.fpn.out_channels", cfg.neck.fpn.out_channels)
+    _require_equal(f"{key}.out_channels", roi.out_channels, width.key, width.channels)
     _require_equal(f"{key}.roi_layer.type", layer.type, "mask_rcnn's", "RoIAlign")
     _require_equal(f"{key}.featmap_strides", list(roi.featmap_strides), "rpn.anchor_generator.strides", list(finest))
     return RoIAlign(layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned)

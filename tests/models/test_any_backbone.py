@@ -19,7 +19,7 @@ BACKBONE_KEYS = {
     "resnet": ["--backbone.depth", "18", "--backbone.base_channels", "4", "--neck.fpn.in_channels", "[4,8,16,32]"],
     "spinenet": [
         "--backbone.scaling.width", "0.05", "--backbone.scaling.endpoint_channels", "32",
-        "--neck.fpn.in_channels", "[32,32,32,32,32]", *SPINENET_LEVELS,
+        *SPINENET_LEVELS,
         "--bbox_head.num_shared_convs", "1", "--bbox_head.norm_cfg.eps", "0.001", "--rpn.loss_bbox.beta", "0.11",
     ],
 }  # fmt: skip
@@ -84,7 +84,14 @@ def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
         ("spinenet", "mask_rcnn", "rpn.anchor_generator.strides", "[4,8,16,32,64]", "whose strides are [8, 16, 32, 64"),
         ("spinenet", "mask_rcnn", "backbone.arch", "50", "backbone.arch: '50' is not known; choose one of 143, 190"),
         ("spinenet", "mask_rcnn", "img_width", "192", "backbone.type spinenet needs a multiple of 128"),
-        ("hrnet", "mask_rcnn", "neck.type", "none", "neck.type none: neck.fpn.in_channels"),
+        (
+            "hrnet",
+            "mask_rcnn",
+            "neck.type",
+            "none",
+            "neck.type none needs maps of one width; those of backbone.type hrnet",
+        ),
+        ("spinenet", "mask_rcnn", "rpn.in_channels", "16", "is 16, but the width of backbone.type spinenet is 32"),
         ("resnet", "mask_rcnn", "backbone.depth", "77", "backbone.depth: there is no ResNet-77"),
         ("resnet", "mask_rcnn", "neck.fpn.num_outs", "3", "neck.fpn.num_outs is 3"),
         ("resnet", "pointrend", "point_head.in_channels", "16", "point_head.in_channels is 16, but neck.fpn.out"),

@@ -1,6 +1,8 @@
 """The bash launchers with stand-ins for Python, mpirun, msrun and nvidia-smi that print what they were given."""
 
 import os
+import shutil
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -120,10 +122,12 @@ def test_a_python_without_mindspore_is_said(place):
 
 
 DISTRIBUTED = ("config.yaml", "2", *TRAIN[1:])
+MPIRUN = """[ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit; }
+printf "%s\\n" mpirun "$@"; echo "RANK_TABLE_FILE=${RANK_TABLE_FILE:-}"; exit "${STATUS:-0}\""""
 
 
 def test_several_processes_go_through_mpirun_with_a_log_for_each(place):
-    stand_in(place, "mpirun", 'printf "%s\\n" mpirun "$@"; exit "${STATUS:-0}"')
+    stand_in(place, "mpirun", MPIRUN)
     done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="hosts", STATUS="4")
     words = done.stdout.splitlines()
     assert done.returncode == 4 and words[:3] == ["mpirun", "-n", "2"]
@@ -145,3 +149,100 @@ def test_mindspores_own_launcher_can_be_chosen(place):
 def test_a_number_of_devices_that_is_none_is_said(place):
     done = run(place, "run_distribute_train_cpu.sh", "config.yaml", "two", *TRAIN[1:])
     assert done.returncode == 1 and "DEVICE_NUM must be a number from 1 on, not 'two'" in done.stderr
+
+
+def test_absolute_paths_are_taken_as_they_are(place):
+    arguments = [str(place / name) for name in TRAIN[:4]]
+    done = run(place, "run_standalone_train_cpu.sh", *arguments, "first")
+    assert done.returncode == 0 and value(done.stdout, "val_dataset") == str(place / "val")
+
+
+def test_a_python_named_by_a_relative_path_is_found(place):
+    done = run(place, "run_eval_cpu.sh", "config.yaml", "val", "model.ckpt", PYTHON="bin/python")
+    assert done.returncode == 0, done.stderr
+    done = run(place, "run_eval_cpu.sh", "config.yaml", "val", "model.ckpt", PYTHON="", VENV=".")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", [name for name in LAUNCHERS if name.endswith("_gpu.sh")])
+def test_the_script_for_the_cpu_that_is_named_exists(place, script):
+    stand_in(place, "nvidia-smi", "exit 9")
+    arguments = {
+        "run_eval_gpu.sh": ("config.yaml", "val", "model.ckpt"),
+        "run_infer_gpu.sh": ("config.yaml", "model.ckpt", "val", "out.json"),
+        "run_standalone_train_gpu.sh": TRAIN,
+        "run_distribute_train_gpu.sh": DISTRIBUTED,
+        "run_distributed_training_gpu.sh": DISTRIBUTED[:-1],
+    }[script]
+    done = run(place, script, *arguments)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert (SCRIPTS / done.stderr.split("'bash scripts/")[1].split("'")[0]).is_file()
+
+
+def test_the_last_words_after_ctrl_c_are_shown_and_logged(place):
+    stand_in(place, "python", "trap 'echo saved; exit 7' INT; echo on; while :; do sleep 0.05; done")
+    command = ["bash", str(SCRIPTS / "run_standalone_train_cpu.sh"), *TRAIN]
+    settings = {**os.environ, "PYTHON": str(place / "bin" / "python")}
+    job = subprocess.Popen(
+        command,
+        cwd=place,
+        env=settings,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests that run in the background ignore SIGINT, and their children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert job.stdout.readline() == "on\n"
+    os.killpg(job.pid, signal.SIGINT)
+    output, _ = job.communicate(timeout=30)
+    assert output == "saved\n"
+    (log,) = (place / "out" / "launch_logs").glob("*/standalone.log")
+    assert log.read_text() == "on\nsaved\n"
+
+
+def test_a_missing_or_foreign_mpirun_is_one_line_and_leaves_no_folder(place):
+    stand_in(place, "mpirun", "echo HYDRA build details:")
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED)
+    assert done.returncode == 1 and done.stderr == f"error: {place / 'bin' / 'mpirun'} is not Open MPI's\n"
+    (place / "bin" / "mpirun").unlink()
+    for tool in ("bash", "basename", "date", "dirname", "id", "mkdir", "realpath"):
+        (place / "bin" / tool).symlink_to(shutil.which(tool))
+    settings = {"PATH": str(place / "bin"), "PYTHON": str(place / "bin" / "python")}
+    command = ["bash", str(SCRIPTS / "run_distribute_train_cpu.sh"), *DISTRIBUTED]
+    done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("error: mpirun not found")
+    assert not (place / "out").exists()
+
+
+def test_a_missing_hostfile_and_an_unknown_launcher_are_named(place):
+    stand_in(place, "mpirun", MPIRUN)
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="nowhere")
+    assert done.returncode == 1 and done.stderr == f"error: {place / 'nowhere'} is no file\n"
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, LAUNCHER="srun")
+    assert done.returncode == 1 and "not 'srun'" in done.stderr
+    assert not (place / "out").exists()
+
+
+def test_the_rank_table_reaches_the_ranks_on_every_machine(place):
+    stand_in(place, "mpirun", MPIRUN)
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, RANK_TABLE_FILE="hosts", HOSTFILE="hosts")
+    words = done.stdout.splitlines()
+    assert f"RANK_TABLE_FILE={place / 'hosts'}" in words
+    assert words[words.index("RANK_TABLE_FILE") - 1] == "-x"
+
+
+def test_msrun_starts_the_python_that_was_named(place):
+    environment = place / "environment" / "bin"
+    environment.mkdir(parents=True)
+    shutil.copy(place / "bin" / "python", environment / "python")
+    stand_in(place, "msrun", 'command -v python; exit "${STATUS:-0}"')
+    done = run(
+        place,
+        "run_distribute_train_cpu.sh",
+        *DISTRIBUTED,
+        LAUNCHER="msrun",
+        PYTHON=str(environment / "python"),
+        STATUS="5",
+    )
+    assert done.returncode == 5 and done.stdout == f"{environment / 'python'}\n"
