@@ -19,6 +19,7 @@ import numpy as np
 from src import runtime
 from src.config import Config, config_hash, parse_cli
 from src.data.coco import CocoDataset
+from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
 from src.data.pipeline import unreadable_reason
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
@@ -26,7 +27,7 @@ from src.engine.tasks import TASKS
 from src.engine.trainer import load_start_weights, make_train_step
 from src.errors import entry_point
 from src.models.build import build_model
-from src.models.detection.anchors import AnchorSet, level_anchors
+from src.models.detection.anchors import level_anchors
 from src.ops.library import device_has_custom_ops, library_path
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
@@ -49,14 +50,28 @@ def sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
     """(title, lines) of every part of the check; the lines are worked out as they are taken."""
     yield "environment", environment(cfg)
     yield "configuration", configuration(cfg)
+    yield from _coco_sections(cfg) if cfg.task == "detection" else _folder_sections(cfg)
+    yield from _model_sections(cfg)
+
+
+def _coco_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
     train = CocoDataset(cfg.train_dataset, cfg.coco_classes[1:], split_hint="train")
     yield "training data", data_set(cfg, train, is_train=True)
     if cfg.val_dataset:
         val = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
         yield "validation data", data_set(cfg, val, is_train=False)
+    yield "anchors", anchors(cfg, train)
+
+
+def _folder_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
+    yield "training data", image_folder(open_image_folder(cfg, cfg.train_dataset))
+    if cfg.val_dataset:
+        yield "validation data", image_folder(open_image_folder(cfg, cfg.val_dataset))
+
+
+def _model_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
     model = build_model(cfg)
     yield "weights", weights(cfg, model)
-    yield "anchors", anchors(cfg, model, train)
     yield "training step", training_step(cfg, model)
 
 
@@ -75,10 +90,13 @@ def environment(cfg: Config) -> Iterator[str]:
 
 def configuration(cfg: Config) -> Iterator[str]:
     """What will be trained, in one look."""
-    yield f"{cfg.detector} on {cfg.backbone.type}, {cfg.num_classes - 1} classes, config {config_hash(cfg)}"
+    if cfg.task == "detection":
+        yield f"{cfg.detector} on {cfg.backbone.type}, {cfg.num_classes - 1} classes, config {config_hash(cfg)}"
+    else:
+        yield f"{cfg.task} with {cfg.backbone.type}, {cfg.num_classes} classes, config {config_hash(cfg)}"
     images = cfg.batch_size * cfg.device_num * cfg.accumulate_step
     yield f"images {cfg.img_width}x{cfg.img_height}, {images} of them make one optimizer step"
-    if cfg.opt_type != "adam":
+    if cfg.task == "detection" and cfg.opt_type != "adam":
         usual = 0.02 * images / 16
         yield f"{cfg.opt_type}, lr {cfg.lr} (0.02 is usual for 16 images a step, {usual:.5f} for {images})"
     else:
@@ -112,6 +130,20 @@ def data_set(cfg: Config, dataset: CocoDataset, is_train: bool) -> Iterator[str]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
+def image_folder(dataset: ImageFolder) -> Iterator[str]:
+    """Counts, class balance, unreadable files."""
+    counts = Counter(dataset.classes[label] for _, label in dataset.images)
+    ranked = counts.most_common()
+    yield f"{dataset.folder}: {len(dataset)} images in {len(dataset.classes)} classes: {_shorten(dataset.classes)}"
+    yield f"most images: {ranked[0][0]} ({ranked[0][1]}), least: {ranked[-1][0]} ({ranked[-1][1]})"
+    empty = [name for name in dataset.classes if not counts[name]]
+    if empty:
+        yield f"WARNING: {len(empty)} classes have no image: {_shorten(empty)}"
+    looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
+    bad = [path for path, _ in looked_at if read_rgb(path) is None]
+    yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
+
+
 def weights(cfg: Config, model) -> Iterator[str]:
     """Parameters, and whether the named checkpoints fit."""
     count = sum(int(np.prod(parameter.shape)) for parameter in model.get_parameters())
@@ -135,11 +167,9 @@ def weights(cfg: Config, model) -> Iterator[str]:
             yield "WARNING: backbone.norm_eval keeps the fresh normalisation statistics; from scratch it should be 0"
 
 
-def anchors(cfg: Config, model, dataset: CocoDataset) -> Iterator[str]:
+def anchors(cfg: Config, dataset: CocoDataset) -> Iterator[str]:
     """How many objects some anchor overlaps well, at the training size."""
     generator = cfg.rpn.anchor_generator
-    anchor_set: AnchorSet = model.anchor_set
-    yield f"{len(anchor_set.boxes):,} anchors on {len(anchor_set.level_sizes)} levels"
     sides, shapes = [], level_anchors((1, 1), 1, generator.scales, generator.ratios)
     for i in range(len(dataset)):
         record = dataset.record(i)

@@ -43,8 +43,10 @@ def summarize(cfg: Config) -> list[Part]:
     model.set_train(False)
     counter = _Counter(model)
     height, width = cfg.img_height, cfg.img_width
-    image = Tensor(np.zeros((1, 3, height, width), np.float32))
-    model(image, Tensor(np.array([[height, width]], np.int32)))
+    inputs = [Tensor(np.zeros((1, 3, height, width), np.float32))]
+    if cfg.task == "detection":
+        inputs.append(Tensor(np.array([[height, width]], np.int32)))
+    model(*inputs)
     return [
         Part(
             name,
@@ -60,13 +62,14 @@ def summarize(cfg: Config) -> list[Part]:
 
 def table(cfg: Config, parts: list[Part]) -> Iterator[str]:
     """The summary as text, a line each."""
-    yield f"{cfg.detector} on {cfg.backbone.type}, one image of {cfg.img_width}x{cfg.img_height}"
-    yield f"{'part':<12} {'parameters':>12} {'learning':>12} {'GMACs':>9}  output"
+    system = cfg.detector if cfg.task == "detection" else cfg.task
+    yield f"{system} on {cfg.backbone.type}, one image of {cfg.img_width}x{cfg.img_height}"
+    yield f"{'part':<16} {'parameters':>12} {'learning':>12} {'GMACs':>9}  output"
     for part in parts:
         shapes = " ".join("x".join(map(str, shape)) for shape in part.shapes)
-        yield f"{part.name:<12} {part.parameters:>12,} {part.learning:>12,} {part.macs / 1e9:>9.3f}  {shapes}"
+        yield f"{part.name:<16} {part.parameters:>12,} {part.learning:>12,} {part.macs / 1e9:>9.3f}  {shapes}"
     sums = [sum(getattr(part, name) for part in parts) for name in ("parameters", "learning", "macs")]
-    yield f"{'total':<12} {sums[0]:>12,} {sums[1]:>12,} {sums[2] / 1e9:>9.3f}"
+    yield f"{'total':<16} {sums[0]:>12,} {sums[1]:>12,} {sums[2] / 1e9:>9.3f}"
 
 
 class _Counter:

@@ -71,3 +71,10 @@ def test_a_run_can_be_continued_from_a_given_epoch_and_end_at_one(data, trained,
 def test_wrong_classes_are_said_before_training(data, tmp_path):
     assert "num_classes is 9" in train(data, tmp_path / "out", "--num_classes", 9, status=2)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_check_reports_the_folders_and_a_forecast(data):
+    folders = ("--train_dataset", data / "train", "--val_dataset", data / "val")
+    printed = run("-m", "src.check", "--config_path", CONFIG, *folders, *SMALL)
+    for line in ("8 images in 8 classes", "image files opened, 0 unreadable", "losses loss_cls", "forecast: 4 steps"):
+        assert line in printed

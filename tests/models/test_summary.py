@@ -27,3 +27,11 @@ def test_parameters_macs_and_shapes_equal_a_count_by_hand(parts):
     assert by_name["neck"].shapes[0] == (1, 32, 16, 16)
     lines = list(table(cfg, list(by_name.values())))
     assert lines[-1].startswith("total") and f"{sum(p.parameters for p in by_name.values()):,}" in lines[-1]
+
+
+def test_a_classifiers_parts_are_counted_too(pynative_mode):
+    cfg = load_config(str(DEMO / "hrnet_cls_shapes.yaml"))
+    by_name = {part.name: part for part in summarize(cfg)}
+    assert by_name["classifier"].parameters == 256 * 8 + 8 and by_name["classifier"].macs == 256 * 8
+    assert by_name["backbone"].shapes[0] == (1, 16, 16, 16)
+    assert next(iter(table(cfg, list(by_name.values())))) == "classification on hrnet, one image of 64x64"

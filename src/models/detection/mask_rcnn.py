@@ -44,7 +44,6 @@ class MaskRCNN(nn.Cell):
         self.backbone = backbone
         self.neck = neck
         self.rpn_head = rpn_head
-        self.anchor_set = rpn_head.anchor_set
         self.train_proposals = train_proposals
         self.test_proposals = test_proposals
         self.rcnn_assigner = rcnn_assigner
