@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, set_seed
 
 from src.config import load_config
 from src.engine.trainer import make_train_step
@@ -28,6 +28,10 @@ POINTREND = [
     "--mask_roi.roi_layer.type", "SimpleRoIAlign", "--train_cfg.rcnn.mask_size", "7",
     "--train_cfg.rcnn.train_on_pred_boxes", "1", "--test_cfg.rcnn.subdivision_steps", "3",
 ]  # fmt: skip
+
+
+# SpineNet's block of stride 128 sees one pixel an image here: two values a channel, of which normalisation leaves a sign.
+SINGLE_PIXEL = "backbone.scale_permuted_blocks.13."
 
 
 def overrides(backbone: str, detector: str) -> list[str]:
@@ -57,6 +61,7 @@ def batch():
 @pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
+    set_seed(0)
     every_anchor = ["--train_cfg.rpn.sampler.num", "8192"]  # so that the coarsest levels learn too
     cfg = load_config(TINY, [*overrides(backbone, detector), *every_anchor])
     model = build_model(cfg)
@@ -68,8 +73,9 @@ def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
     assert len(losses) == len(model.loss_names) == (6 if detector == "pointrend" else 5)
     assert all(np.isfinite(float(loss)) and float(loss) > 0 for loss in losses)
     assert int(step.bad_step.asnumpy()) == 0
-    still = [name for name, value in before.items() if np.array_equal(value, model.parameters_dict()[name].asnumpy())]
-    assert not still
+    after = model.parameters_dict()
+    still = [name for name, value in before.items() if np.array_equal(value, after[name].asnumpy())]
+    assert not [name for name in still if not name.startswith(SINGLE_PIXEL)]
 
     model.set_train(False)
     boxes, scores, labels, valid, masks = (x.asnumpy() for x in model(*inputs[:2]))

@@ -109,7 +109,7 @@ def test_cross_entropy_and_its_gradient_equal_torch(graph_mode, smoothing):
 
 
 def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(graph_mode):
-    model = build_model(load_config(DEMO))
+    model = build_model(load_config(DEMO, ["--label_smoothing", "0.1"]))
     model.set_train(False)
     image = Tensor(np.random.RandomState(0).randn(3, 3, 64, 64).astype(np.float32))
     labels, others, share = np.int32([0, 1, 2]), np.int32([2, 1, 7]), np.float32([0.3, 0.5, 1.0])
