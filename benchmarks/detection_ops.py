@@ -6,9 +6,7 @@ Sizes of a 1024 x 1024 image: 8768 RPN candidates, 80 classes x 1000 RoIs, 261,8
 """
 
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -18,6 +16,7 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
+from benchmarks.timing import median_ms  # noqa: E402
 from src.models.detection.anchors import AnchorSet  # noqa: E402
 from src.models.detection.assign import MaxIoUAssigner  # noqa: E402
 from src.ops.nms import Nms  # noqa: E402
@@ -30,14 +29,8 @@ def random_boxes(count: int, rng: np.random.RandomState) -> np.ndarray:
     return np.concatenate([corner, np.minimum(corner + side, 1024)], 1).astype(np.float32)
 
 
-def median_ms(cell, inputs) -> float:
-    cell(*inputs)[0].asnumpy()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        cell(*inputs)[0].asnumpy()
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times)
+def cell_ms(cell, inputs) -> float:
+    return median_ms(lambda: cell(*inputs)[0].asnumpy(), REPEATS)
 
 
 def report(name: str, ours: float, theirs: float) -> None:
@@ -54,14 +47,14 @@ def main() -> None:
         arrays = random_boxes(count, rng), rng.rand(count), rng.randint(0, groups, count), rng.rand(count) < share
         kinds = np.float32, np.float32, np.int32, bool
         inputs = [Tensor(array.astype(kind)) for array, kind in zip(arrays, kinds)]
-        report(name, *(median_ms(Nms(0.6, slots, portable=portable), inputs) for portable in (False, True)))
+        report(name, *(cell_ms(Nms(0.6, slots, portable=portable), inputs) for portable in (False, True)))
 
     sizes = [(1024 // s, 1024 // s) for s in (4, 8, 16, 32, 64)]
     anchors = AnchorSet(sizes, (4, 8, 16, 32, 64), [8], [0.5, 1.0, 2.0]).boxes
     flags = np.ones((1, len(anchors)), bool), np.ones((1, 100), bool), np.zeros((1, 100), bool)
     inputs = [anchors[None], flags[0], random_boxes(100, rng)[None], flags[1], flags[2]]
     inputs = [Tensor(array) for array in inputs]
-    times = [median_ms(MaxIoUAssigner(0.7, 0.3, 0.3, portable=portable), inputs) for portable in (False, True)]
+    times = [cell_ms(MaxIoUAssigner(0.7, 0.3, 0.3, portable=portable), inputs) for portable in (False, True)]
     report(f"assignment, {len(anchors)} anchors x 100 objects", *times)
 
 

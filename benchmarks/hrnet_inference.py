@@ -6,9 +6,7 @@ One image of 224x224, fresh weights. Prints seconds per image and the ratio to P
 """
 
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -20,22 +18,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
+from benchmarks.timing import median_ms  # noqa: E402
 from src.config import load_config  # noqa: E402
 from src.models.build import build_model  # noqa: E402
 from src.models.fold import fold_batchnorm  # noqa: E402
 from tests.models.timm_models import import_timm  # noqa: E402
-
-REPEATS = 7
-
-
-def median_seconds(call) -> float:
-    call()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def main() -> None:
@@ -48,12 +35,13 @@ def main() -> None:
             if name == "folded":
                 fold_batchnorm(model)
             model.set_train(False)
-            times[name] = median_seconds(lambda: model(Tensor(image)).asnumpy())  # noqa: B023 (called at once)
+            times[name] = median_ms(lambda: model(Tensor(image)).asnumpy())  # noqa: B023 (called at once)
         network = import_timm().create_model(f"hrnet_w{width}").eval()
         with torch.no_grad():
-            reference = median_seconds(lambda: network(torch.tensor(image)))  # noqa: B023
-        for name, seconds in times.items():
-            print(f"W{width} {name}: {seconds:.3f} s per image, {reference / seconds:.2f}x PyTorch ({reference:.3f} s)")
+            reference = median_ms(lambda: network(torch.tensor(image)))  # noqa: B023
+        for name, own in times.items():
+            ratio = f"{reference / own:.2f}x PyTorch ({reference / 1e3:.3f} s)"
+            print(f"W{width} {name}: {own / 1e3:.3f} s per image, {ratio}")
 
 
 if __name__ == "__main__":

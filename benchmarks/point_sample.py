@@ -8,9 +8,7 @@ these sizes (its kernel logs that it failed to copy, and goes on).
 """
 
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -21,6 +19,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor, ops  # noqa: E402
 
+from benchmarks.timing import median_ms  # noqa: E402
 from src.ops.point_sample import PointSample  # noqa: E402
 
 CASES = {
@@ -28,21 +27,10 @@ CASES = {
     "subdivision, fine features": ((1, 256, 192, 320), (100, 784)),
     "training, coarse logits": ((128, 80, 7, 7), (128, 196)),
 }
-REPEATS = 5
-
-
-def median_seconds(call) -> float:
-    call()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def mindspore_times(portable: bool, maps: np.ndarray, points: np.ndarray) -> list[float]:
-    """Seconds of the forward pass and, for ours, of forward and backward."""
+    """Milliseconds of the forward pass and, for ours, of forward and backward."""
     sample = PointSample(portable=portable)
     inputs = Tensor(maps), Tensor(points)
 
@@ -50,8 +38,8 @@ def mindspore_times(portable: bool, maps: np.ndarray, points: np.ndarray) -> lis
         return (sample(maps, points) ** 2).sum()
 
     gradient = ms.jit(ops.grad(energy, 0))
-    times = [median_seconds(lambda: sample(*inputs).asnumpy())]
-    return times if portable else [*times, median_seconds(lambda: gradient(*inputs).asnumpy())]
+    times = [median_ms(lambda: sample(*inputs).asnumpy())]
+    return times if portable else [*times, median_ms(lambda: gradient(*inputs).asnumpy())]
 
 
 def torch_times(maps: np.ndarray, points: np.ndarray) -> list[float]:
@@ -65,7 +53,7 @@ def torch_times(maps: np.ndarray, points: np.ndarray) -> list[float]:
         leaf.grad = None
         (forward() ** 2).sum().backward()
 
-    return [median_seconds(forward), median_seconds(backward)]
+    return [median_ms(forward), median_ms(backward)]
 
 
 def main() -> None:
@@ -78,9 +66,7 @@ def main() -> None:
         reference = torch_times(maps, points)
         for k, passes in enumerate(("forward", "forward + backward")):
             against = f"{framework[k] / ours[k]:.1f}x MindSpore, " if k < len(framework) else ""
-            print(
-                f"{name}, {passes}: {ours[k] * 1e3:.1f} ms, {against}{reference[k] / ours[k]:.1f}x PyTorch", flush=True
-            )
+            print(f"{name}, {passes}: {ours[k]:.1f} ms, {against}{reference[k] / ours[k]:.1f}x PyTorch", flush=True)
 
 
 if __name__ == "__main__":

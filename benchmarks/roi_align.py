@@ -8,9 +8,7 @@ taken by grid_sample, level by level, and averaged (fixed sampling ratio 2 every
 """
 
 import os
-import statistics
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -20,9 +18,10 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore import Tensor, nn, ops  # noqa: E402
 
+from benchmarks.timing import median_ms  # noqa: E402
 from src.ops.roi_align import RoIAlign  # noqa: E402
 
-STRIDES, CHANNELS, IMAGE, REPEATS = (4, 8, 16, 32), 256, 1024, 5
+STRIDES, CHANNELS, IMAGE = (4, 8, 16, 32), 256, 1024
 
 
 class Gradient(nn.Cell):
@@ -55,16 +54,6 @@ def make_rois(count: int, rng: np.random.RandomState) -> np.ndarray:
     side = np.exp(rng.uniform(np.log(16), np.log(600), (count, 2)))
     corner = rng.rand(count, 2) * np.maximum(IMAGE - side, 1)
     return np.concatenate([np.zeros((count, 1)), corner, np.minimum(corner + side, IMAGE)], 1).astype(np.float32)
-
-
-def median_ms(function) -> float:
-    function()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function()
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times)
 
 
 def mindspore_ms(pool, features, rois) -> tuple[float, float]:

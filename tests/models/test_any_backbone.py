@@ -30,7 +30,7 @@ POINTREND = [
 ]  # fmt: skip
 
 
-# SpineNet's block of stride 128 sees one pixel an image here: two values a channel, of which normalisation leaves a sign.
+# SpineNet's block of stride 128 sees one pixel an image here: normalisation leaves but the sign of two values.
 SINGLE_PIXEL = "backbone.scale_permuted_blocks.13."
 
 
