@@ -17,7 +17,7 @@ from src.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPEG", ".JPG", ".PNG")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 COLUMNS = ("image", "label", "other_label", "share")
 
 
@@ -47,7 +47,7 @@ class ImageFolder:
             (str(path), label)
             for label, name in enumerate(self.classes)
             for path in sorted((self.folder / name).iterdir())
-            if path.suffix in SUFFIXES
+            if path.suffix.lower() in SUFFIXES
         ]
         if not self.images:
             raise UserError(f"{folder} has no images in its {len(self.classes)} class folders")
