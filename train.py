@@ -7,7 +7,7 @@ from src.runtime import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("train_dataset",))
+    cfg = parse_cli(__doc__, required=("train_dataset|mindrecord_dir",))
     quiet_logs()
     from src.engine.trainer import train
 

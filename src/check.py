@@ -18,7 +18,7 @@ import numpy as np
 
 from src import runtime
 from src.config import Config, config_hash, parse_cli
-from src.data.coco import CocoDataset
+from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
 from src.data.pipeline import unreadable_reason
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
@@ -36,7 +36,7 @@ TIMED_STEPS = 5
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset",))
+    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger("src").setLevel(logging.WARNING)
     runtime.start(cfg)
@@ -55,10 +55,10 @@ def sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def _coco_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
-    train = CocoDataset(cfg.train_dataset, cfg.coco_classes[1:], split_hint="train")
+    train = open_coco(cfg, "train")
     yield "training data", data_set(cfg, train, is_train=True)
-    if cfg.val_dataset:
-        val = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    if coco_folder(cfg, "val"):
+        val = open_coco(cfg, "val")
         yield "validation data", data_set(cfg, val, is_train=False)
     yield "anchors", anchors(cfg, train)
 

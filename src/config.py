@@ -40,7 +40,8 @@ ALIASES = {
 # Where a run lives says nothing about what it computes: these keys stay out of the hash.
 LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
     "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
-    "train_dataset", "val_dataset", "log_every", "save_every", "analysis", "report_dir", "class_names",
+    "train_dataset", "val_dataset", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
+    "log_every", "save_every", "analysis", "report_dir", "class_names",
 }  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
 def parse_cli(description: str, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
     """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
 
-    required: keys that must not be empty.
+    required: keys that must not be empty; "a|b" is content with either.
     """
     parser = argparse.ArgumentParser(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
@@ -75,8 +76,8 @@ def parse_cli(description: str, argv: Sequence[str] | None = None, required: Seq
         raise UserError("--config_path FILE.yaml is missing; see --help")
     cfg = load_config(known.config_path, overrides)
     for name in required:
-        if not getattr(cfg, name):
-            raise UserError(f"--{name} is missing; see --help")
+        if not any(getattr(cfg, alternative) for alternative in name.split("|")):
+            raise UserError(f"--{name.replace('|', ' or --')} is missing; see --help")
     return cfg
 
 
@@ -287,7 +288,8 @@ def _override(cfg: Config, dotted: str, text: str) -> None:
 def _help_text(description: str, config_path: str, required: Sequence[str]) -> str:
     helps = _read_file(Path(config_path), ())[1] if config_path else {}
     lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
-    lines += [f"required: {', '.join('--' + name for name in required)}"] if required else []
+    names = ["--" + name.replace("|", " or --") for name in required]
+    lines += [f"required: {', '.join(names)}"] if required else []
     lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
     lines += _help_lines(Config, "", helps)
     return "\n".join(lines)
@@ -340,7 +342,11 @@ def _check_together(cfg: Config) -> None:
     _check_backbone(cfg)
     if cfg.task == "detection":
         _check_detection(cfg)
-    elif cfg.class_names and len(cfg.class_names) != cfg.num_classes:
+        return
+    for name in ("train_data_type", "val_data_type"):
+        if getattr(cfg, name) != "coco":
+            raise UserError(f"{name} is {getattr(cfg, name)!r}, which holds detection data; task is {cfg.task!r}")
+    if cfg.class_names and len(cfg.class_names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
 
 

@@ -88,8 +88,12 @@ class PathKeys:
 class DataKeys:
     train_dataset: str = key("", "folder of the training images")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data", choices=("coco",), why_only=NOT_BUILT)
-    val_data_type: str = key("coco", "format of the validation data", choices=("coco",), why_only=NOT_BUILT)
+    train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
+    val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
+    mindrecord_dir: str = key(
+        "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
+    )
+    mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
     filter_empty_gt: bool = key(True, "leave images without objects out of training")
