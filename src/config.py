@@ -41,7 +41,7 @@ ALIASES = {
 LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
     "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
     "train_dataset", "val_dataset", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
-    "log_every", "save_every", "analysis", "report_dir", "class_names",
+    "log_every", "save_every", "analysis", "report_dir", "class_names", "mlflow", "mlflow_uri", "mlflow_experiment",
 }  # fmt: skip
 
 

@@ -54,6 +54,11 @@ class RunKeys:
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
     enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    mlflow: bool = key(False, "log parameters, losses, metrics and files to MLflow as well")
+    mlflow_uri: str = key(
+        "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"
+    )
+    mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 

@@ -36,6 +36,12 @@ def quiet_logs() -> None:
     os.environ.setdefault("GLOG_v", "3")
 
 
+def set_defaults(values: dict[str, str]) -> None:
+    """Set environment variables of optional packages that the user has not set."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
 def start(cfg: Config) -> Runtime:
     """Set device, mode and seeds by the configuration; join the other ranks. UserError if the device is not there."""
     quiet_logs()

@@ -249,7 +249,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Keep another conversion out of `folder`, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
     with os.fdopen(lock):

@@ -118,8 +118,9 @@ def test_a_stopped_conversion_is_no_data_set_and_goes_on_with_what_is_not_whole(
 
 
 def test_a_flipped_byte_is_found_by_the_verification_and_the_image_counts_as_unreadable(
-    record, make_config, caplog, capsys
+    record, make_config, caplog, capsys, monkeypatch
 ):
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
     shard = record / "shard-2-of-3.mindrecord"
     content = bytearray(shard.read_bytes())
     content[content.index(b"IEND") - 40] ^= 1

@@ -56,7 +56,7 @@ def trained(data, tmp_path_factory):
 
 def test_training_leaves_configuration_log_losses_curves_and_checkpoints(trained):
     assert {path.name for path in trained.iterdir()} == {
-        "config.yaml", "train.log", "losses.csv", "losses.png", "ckpt", "best_ckpt",
+        "config.yaml", "train.log", "losses.csv", "losses.png", "metrics.csv", "metrics.png", "ckpt", "best_ckpt",
     }  # fmt: skip
     assert len(losses(trained)) == STEPS
     log = (trained / "train.log").read_text()

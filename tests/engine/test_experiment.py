@@ -39,8 +39,8 @@ def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configur
 def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
     experiment = open_run(tmp_path)
     experiment.write_losses([{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])
-    with open(experiment.loss_file, "a") as file:
+    with open(experiment.losses.path, "a") as file:
         file.write("1,4,4,0.1,")
-    experiment.cut_losses(2)
-    assert [row["global_step"] for row in experiment.read_losses()] == [1, 2]
-    assert experiment.loss_file.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
+    experiment.cut_curves(2)
+    assert [row["global_step"] for row in experiment.losses.read()] == [1, 2]
+    assert experiment.losses.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
