@@ -28,6 +28,7 @@ ALIASES = {
     "total_epoch": "epoch_size",
     "eval_interval": "eval_every",
     "eval_data_path": "val_dataset",
+    "modelarts": "enable_modelarts",
     "optimizer": "opt_type",
     "opt_momentum": "momentum",
     "wd": "weight_decay",
@@ -77,7 +78,7 @@ def parse_cli(description: str, argv: Sequence[str] | None = None, required: Seq
     cfg = load_config(known.config_path, overrides)
     for name in required:
         if not any(getattr(cfg, alternative) for alternative in name.split("|")):
-            raise UserError(f"--{name.replace('|', ' or --')} is missing; see --help")
+            raise UserError(f"--{name.split('|')[0]} is missing; see --help")
     return cfg
 
 

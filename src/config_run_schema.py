@@ -81,11 +81,13 @@ class PathKeys:
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
-    enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
-    data_url: str = key("", "ModelArts: where the data lies")
-    train_url: str = key("", "ModelArts: where the outputs go")
-    data_path: str = key("/cache/data", "ModelArts: local folder of the data")
-    output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
+    enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
+    data_url: str = key("", "ModelArts: folder of the data in object storage")
+    eval_data_url: str = key("", "ModelArts: folder of the validation data, where it is another one")
+    checkpoint_url: str = key("", "ModelArts: checkpoint to start from or to evaluate, or a folder of such")
+    train_url: str = key("", "ModelArts: folder in object storage where the results go")
+    data_path: str = key("/cache/data", "ModelArts: local folder of the data; relative paths of data lie in it")
+    output_path: str = key("/cache/train", "ModelArts: local folder of the results")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
 
 

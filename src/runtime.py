@@ -42,6 +42,12 @@ def set_defaults(values: dict[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
+def launched_rank() -> int:
+    """This process's rank by its launcher's word (mpirun, msrun, a rank table), before the ranks are joined."""
+    words = (os.environ.get(name) for name in ("OMPI_COMM_WORLD_RANK", "MS_NODE_ID", "RANK_ID"))
+    return int(next(filter(None, words), 0))
+
+
 def start(cfg: Config) -> Runtime:
     """Set device, mode and seeds by the configuration; join the other ranks. UserError if the device is not there."""
     quiet_logs()

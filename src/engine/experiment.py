@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.config import Config, load_config, save_config, to_dict
+from src.config_run_schema import PathKeys
 from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
 from src.errors import UserError
 
@@ -16,12 +17,11 @@ logger = logging.getLogger(__name__)
 SYSTEM_NAMES = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls"}
 FREE_TO_CHANGE = {
     "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
-    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "checkpoint_path",
-    "prediction_path", "pred_input", "pred_output", "num_parallel_workers", "python_multiprocessing", "test_batch_size",
-    "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards", "val_dataset", "device_id", "rank_id",
-    "device_target", "mode", "enable_graph_kernel", "analysis", "infer_score_thr", "test_cfg", "report_dir",
+    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "num_parallel_workers",
+    "python_multiprocessing", "test_batch_size", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
+    "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis", "infer_score_thr", "test_cfg", "report_dir",
     "end_epoch", "mlflow", "mlflow_uri", "mlflow_experiment",
-}  # fmt: skip
+} | {field.name for field in dataclasses.fields(PathKeys)}  # fmt: skip
 
 
 class Experiment:
