@@ -97,8 +97,9 @@ def test_a_run_from_mindrecord_in_the_cloud_told_to_mlflow_is_the_same_run(data,
     convert = ("-m", "src.data.mindrecord", "--config_path", CONFIG, *sources, "--mindrecord_dir", bucket / "record")
     assert "validation: 3 images in 1 shards verified" in run(*convert, "--mindrecord_shards", 1)
     _, *arguments = train_command(
-        data, "elsewhere", "--train_data_type", "mindrecord", "--val_data_type", "mindrecord", "--mindrecord_dir", "record",
-        "--enable_modelarts", 1, "--data_url", "obs://bucket", "--train_url", "obs://results", "--mlflow", 1,
+        data, "elsewhere", "--train_data_type", "mindrecord", "--val_data_type", "mindrecord",
+        "--mindrecord_dir", "record", "--mlflow", 1, "--enable_modelarts", 1,
+        "--data_url", "obs://bucket", "--train_url", "obs://results",
         "--data_path", tmp_path / "cache" / "data", "--output_path", tmp_path / "cache" / "outputs",
     )  # fmt: skip
     stand_in = {"OBS_ROOT": str(tmp_path / "obs"), "PYTHONPATH": str(ROOT / "tests" / "integrations" / "stand_in")}
