@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from src.config_schema import ModelKeys, key
 
-NOT_BUILT = "this build has nothing behind it yet"
-
 
 @dataclass
 class OptimizerKeys:
@@ -53,7 +51,7 @@ class RunKeys:
     brief: str = key("run", "short name of the experiment")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
-    enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")
     mlflow: bool = key(False, "log parameters, losses, metrics and files to MLflow as well")
     mlflow_uri: str = key(
         "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"

@@ -17,6 +17,7 @@ from src.engine.experiment import Experiment, open_experiment, start_logging
 from src.engine.lr_schedule import learning_rates
 from src.engine.observers import Observer, observing
 from src.engine.optimizer import build_optimizer
+from src.engine.profiling import profiled
 from src.engine.tasks import TASKS, Evaluator, Task
 from src.engine.train_step import TrainStep
 from src.errors import UserError
@@ -51,6 +52,8 @@ def train(cfg: Config) -> Path:
         step.start_at(start)
     if start:
         loader = task.make_loader(cfg, process.rank, process.size, start)
+    if cfg.enable_profiling and process.is_main:
+        loader = profiled(cfg, loader, experiment.folder / "profile")
     with observing(cfg, experiment) as run.observers:
         run.loop(loader, start)
     return experiment.folder
