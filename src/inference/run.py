@@ -12,7 +12,7 @@ from src.config import Config
 from src.data.coco import CocoDataset
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.run import load_model
+from src.evaluation.run import load_backend
 from src.files import write_text
 from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
@@ -29,7 +29,7 @@ def infer(cfg: Config) -> None:
     if output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
     runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    model = load_backend(cfg)
     entries = _classified(cfg, model, paths) if cfg.task == "classification" else _detected(cfg, model, paths)
     content, unreadable = {}, []
     for path, entry in entries:
