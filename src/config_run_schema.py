@@ -56,6 +56,7 @@ class RunKeys:
     resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
+    portable: bool = key(False, "MindSpore's own operators in place of this project's compiled ones")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
     enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
@@ -75,7 +76,10 @@ class DeviceKeys:
 
 @dataclass
 class PathKeys:
-    checkpoint_path: str = key("", "checkpoint to evaluate or to run")
+    checkpoint_path: str = key("", "checkpoint to evaluate, run or export; the exported file with another backend")
+    backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
+    file_name: str = key("", "exported file; its format's suffix is added where it is missing")
+    file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     pred_input: str = key("", "image or folder of images to run on")
     pred_output: str = key("", "JSON file for the predictions")

@@ -13,6 +13,7 @@ from src.errors import UserError
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
 from src.evaluation.segmentation_eval import evaluate_segmenter
+from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
 
@@ -34,7 +35,7 @@ def evaluate(cfg: Config) -> dict[str, float]:
     else:
         dataset, evaluator = open_segmentation(cfg, cfg.val_dataset, "val"), evaluate_segmenter
     runtime.start(cfg)
-    return evaluator(cfg, load_model(cfg, cfg.checkpoint_path), dataset)
+    return evaluator(cfg, load_backend(cfg), dataset)
 
 
 def _evaluate_detector(cfg: Config) -> dict[str, float]:
@@ -45,9 +46,24 @@ def _evaluate_detector(cfg: Config) -> dict[str, float]:
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
     runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    model = load_backend(cfg)
     protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
     return evaluate_detector(cfg, model, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
+
+
+def load_backend(cfg: Config):
+    """What `cfg.backend` runs: the network with the checkpoint's weights, or the exported file in its place.
+
+    Either is called by `run_model`. UserError for a file of another kind, or one that does not fit the configuration.
+    """
+    if cfg.backend != "mindspore":
+        model = open_model(cfg.checkpoint_path, cfg.backend)
+        require_fit(model, cfg)
+        return model
+    for backend, suffix in SUFFIXES.items():
+        if cfg.checkpoint_path.lower().endswith(suffix):
+            raise UserError(f"{cfg.checkpoint_path} is an exported file: run it with --backend {backend}")
+    return load_model(cfg, cfg.checkpoint_path)
 
 
 def load_model(cfg: Config, checkpoint_path: str):

@@ -11,11 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from mindspore import Tensor
 
 from src.config import Config
 from src.data.segmentation import SegmentationDataset
-from src.inference.segment import Network, Scores, SegmentationSettings, Segmenter
+from src.inference.segment import Scores, make_segmenter
 
 WAITING = 4  # images whose scores wait to be counted
 MANY_SIZES = 8  # image sizes, each of which compiles the network, from which on a hint is given
@@ -78,7 +77,7 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int
 def evaluate_segmenter(cfg: Config, model, dataset: SegmentationDataset) -> dict[str, float]:
     """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed in the original's form."""
     started = time.perf_counter()
-    result = segment_dataset(cfg, lambda batch: model(Tensor(batch)).asnumpy(), dataset)
+    result = segment_dataset(cfg, model, dataset)
     seconds = time.perf_counter() - started
     print(f"Protocol: {protocol(cfg)}")
     print(
@@ -90,13 +89,11 @@ def evaluate_segmenter(cfg: Config, model, dataset: SegmentationDataset) -> dict
 
 
 def segment_dataset(
-    cfg: Config, network: Network, dataset: SegmentationDataset, indices: Sequence[int] | None = None
+    cfg: Config, model, dataset: SegmentationDataset, indices: Sequence[int] | None = None
 ) -> SegmentationResult:
     """Run the network over the entries `indices` (all of them by default), at each label's own resolution."""
     labels = dataset.labels
-    segmenter = Segmenter(
-        network, SegmentationSettings.from_config(cfg, labels.mirrored_order()), cfg.test_batch_size
-    )
+    segmenter = make_segmenter(cfg, model, labels)
     result = SegmentationResult.empty(len(labels.names))
     sizes: set[tuple[int, ...]] = set()
     waiting: deque[Future] = deque()

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
 
 from src import runtime
 from src.config import Config
 from src.data.coco import CocoDataset
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.run import load_model
+from src.evaluation.run import load_backend
 from src.files import write_text
 from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
@@ -36,7 +35,7 @@ def infer(cfg: Config) -> None:
     if cfg.task != "segmentation" and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
     runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    model = load_backend(cfg)
     if cfg.task == "segmentation":
         _write_pictures(cfg, model, paths, output)
     else:
@@ -58,7 +57,7 @@ def _write_json(cfg: Config, model, paths: list[Path], output: Path) -> None:
 
 
 def _write_pictures(cfg: Config, model, paths: list[Path], output: Path) -> None:
-    written, unreadable = segment_files(cfg, lambda batch: model(Tensor(batch)).asnumpy(), paths, output)
+    written, unreadable = segment_files(cfg, model, paths, output)
     _report_unreadable(cfg, unreadable, len(paths))
     for path, pictures in written.items():
         logger.info("%s: %s", path, ", ".join(picture.name for picture in pictures))

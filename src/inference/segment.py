@@ -14,7 +14,9 @@ import numpy as np
 
 from src.config import Config
 from src.data.image_augment import normalise
+from src.data.label_sets import LabelSet
 from src.data.segmentation import scaled_size
+from src.inference.backends import run_model
 
 Network = Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32 -> logits (B, C, h, w) float32
 
@@ -58,6 +60,12 @@ class SegmentationSettings:
         if not self.keep_ratio:
             image = cv2.resize(image, self.window[::-1], interpolation=cv2.INTER_LINEAR)
         return normalise(image[..., ::-1] if self.to_rgb else image, self.mean, self.std)
+
+
+def make_segmenter(cfg: Config, model, labels: LabelSet) -> "Segmenter":
+    """A segmenter of `model` (a MindSpore network or an exported file) by the configuration's `eval_...` keys."""
+    settings = SegmentationSettings.from_config(cfg, labels.mirrored_order())
+    return Segmenter(lambda batch: run_model(model, batch)[0], settings, cfg.test_batch_size)
 
 
 class Segmenter:

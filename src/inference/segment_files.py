@@ -10,14 +10,14 @@ from src.config import Config
 from src.data.images import read_bgr
 from src.data.label_sets import label_set
 from src.errors import UserError
-from src.inference.segment import Network, SegmentationSettings, Segmenter
+from src.inference.segment import make_segmenter
 from src.inference.visualize import unique_stems
 
 OPACITY = 0.5
 
 
 def segment_files(
-    cfg: Config, network: Network, paths: Sequence[Path], out: Path
+    cfg: Config, model, paths: Sequence[Path], out: Path
 ) -> tuple[dict[Path, list[Path]], list[Path]]:
     """Write NAME_index.png, NAME_color.png and NAME_overlay.png into `out` for every image.
 
@@ -25,7 +25,7 @@ def segment_files(
     cannot be read. UserError if a file cannot be written.
     """
     labels = label_set(cfg)
-    segmenter = Segmenter(network, SegmentationSettings.from_config(cfg, labels.mirrored_order()), cfg.test_batch_size)
+    segmenter = make_segmenter(cfg, model, labels)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -64,7 +64,7 @@ def independent_iou(pairs) -> list[float]:
 
 def test_counts_are_exact_and_int64(data):
     root, pairs = data
-    result = segment_dataset(config(), lambda x: model(Tensor(x)).asnumpy(), open_segmentation(config(), root, "val"))
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
     assert result.confusion.dtype == np.int64
     np.testing.assert_array_equal(result.confusion, independent_counts(pairs))
     np.testing.assert_array_equal(result.iou, independent_iou(pairs))
@@ -88,7 +88,7 @@ def test_unreadable_images_count_as_wrong_and_unreadable_labels_are_said(data, c
     (root / "i0.png").write_bytes(b"no image")
     (root / "l2.png").write_bytes(b"no label")
     (root / "i3.png").unlink()
-    result = segment_dataset(config(), lambda x: model(Tensor(x)).asnumpy(), open_segmentation(config(), root, "val"))
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
     np.testing.assert_array_equal(result.confusion, independent_counts([pairs[1], pairs[4]]))
     lost = np.concatenate([pairs[k][0].ravel() for k in (0, 3)])
     np.testing.assert_array_equal(result.missed, np.bincount(lost[lost != 255], minlength=CLASSES))
@@ -113,7 +113,7 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
     (root / "i4.png").write_bytes(b"no image")
     paths = sorted(root.glob("i*.png"))
     cfg = config()
-    written, unreadable = segment_files(cfg, lambda x: model(Tensor(x)).asnumpy(), paths, tmp_path / "out")
+    written, unreadable = segment_files(cfg, model, paths, tmp_path / "out")
     assert unreadable == [root / "i4.png"] and len(written) == 4
     palette = open_segmentation(cfg, root, "val").labels.palette
     for k, (_, predicted) in enumerate(pairs[:4]):
