@@ -14,7 +14,8 @@ from src import runtime
 from src.config import Config
 from src.errors import UserError
 
-RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")  # keys of what a command writes besides train_outputs
+# Keys of what the commands write, besides train_outputs.
+RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")
 
 
 @contextlib.contextmanager
