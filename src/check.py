@@ -20,7 +20,7 @@ from src import runtime
 from src.config import Config, config_hash, parse_cli
 from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
-from src.data.pipeline import unreadable_reason
+from src.data.pipeline import read_image, unreadable_reason
 from src.data.segmentation import SegmentationDataset, open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
@@ -138,7 +138,7 @@ def data_set(cfg: Config, dataset: CocoDataset, is_train: bool) -> Iterator[str]
         yield f"WARNING: {above} images have more than num_gts = {cfg.num_gts} objects; the rest is left out"
     step = max(1, len(records) // MAX_FILES_READ)
     looked_at = records[::step]
-    bad = [f"{record.path.name}: {reason}" for record in looked_at if (reason := unreadable_reason(record))]
+    bad = [f"{record.path.name}: {unreadable_reason(record)}" for record in looked_at if read_image(record) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 

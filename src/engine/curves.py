@@ -75,6 +75,7 @@ def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
     figure, panels = pyplot.subplots(1, len(names), figsize=(4.5 * len(names), 4), dpi=110, squeeze=False)
     for axis, name in zip(panels[0], names):
         axis.plot([row["epoch"] for row in rows], [row[name] for row in rows], marker="o", markersize=3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_xlabel("epoch")
         axis.set_title(name)
         axis.grid(alpha=0.3)

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,7 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 
+from src.check import data_set
 from src.data.coco import CocoDataset, open_coco
 from src.data.mindrecord import convert, main, verify
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
@@ -16,6 +20,7 @@ from src.errors import UserError
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square
 
+ROOT = Path(__file__).parents[2]
 COUNT, SHARDS = 11, 3
 
 
@@ -88,20 +93,20 @@ def test_the_shards_are_mindrecord_and_mindspores_own_dataset_reads_the_files_as
         assert images[number - 1] == (folder / "data" / f"{number}.png").read_bytes()
 
 
-def test_a_stopped_conversion_is_no_data_set_and_goes_on_with_what_is_not_whole(folder, tmp_path, monkeypatch, capsys):
+KILLED_AT_THE_NINTH_IMAGE = """
+import os, pathlib, signal, sys
+read = pathlib.Path.read_bytes
+pathlib.Path.read_bytes = lambda path: os.kill(os.getpid(), signal.SIGKILL) if path.name == "9.png" else read(path)
+from src.data.mindrecord import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_killed_conversion_is_no_data_set_and_goes_on_with_what_is_not_whole(folder, tmp_path, capsys):
     out = tmp_path / "record"
-    read = Path.read_bytes
-
-    def stop_at_the_eighth(path):
-        if path.name == "8.png":
-            raise KeyboardInterrupt
-        return read(path)
-
-    monkeypatch.setattr(Path, "read_bytes", stop_at_the_eighth)
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments(folder, out))
-    assert stopped.value.code == 130
-    monkeypatch.undo()
+    command = [sys.executable, "-c", KILLED_AT_THE_NINTH_IMAGE, *arguments(folder, out)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120).returncode == -signal.SIGKILL
+    assert (out / "train" / ".shard-3-of-3.mindrecord.tmp").is_dir()
     with pytest.raises(UserError, match=r"shard-3-of-3\.mindrecord is not finished: run"):
         CocoDataset(out / "train", CLASSES, "train", "mindrecord")
     first = out / "train" / "shard-1-of-3.mindrecord"
@@ -174,6 +179,16 @@ def test_the_configuration_leads_to_the_record_by_its_parent_or_by_the_datasets_
     assert len(open_coco(make_config(**common, val_dataset=record), "val")) == COUNT
     with pytest.raises(UserError, match=r"validation holds no converted data set .*src\.data\.mindrecord"):
         open_coco(make_config(**common, mindrecord_dir=record.parent), "val")
+
+
+def test_the_check_says_the_same_of_both(folder, record, make_config):
+    names = {"coco_classes": f"[background, {', '.join(CLASSES)}]", "num_classes": 3}
+    cfg = make_config(**names, train_data_type="mindrecord", mindrecord_dir=record.parent)
+    lines = list(data_set(cfg, open_coco(cfg, "train"), is_train=True))
+    others = list(data_set(cfg, CocoDataset(folder, CLASSES), is_train=True))
+    assert lines[1:-1] == others[1:-1] and "WARNING" not in lines[0]
+    assert lines[0].replace(str(record / "dataset.json"), str(folder / "labels.json")) == others[0]
+    assert lines[-1].startswith("11 image files opened, 2 unreadable: 2.png: ") and "is missing" in lines[-1]
 
 
 def test_a_classifier_cannot_read_it():
