@@ -1,8 +1,12 @@
 """The curves of a run for everybody: numbers as CSV, pictures as PNG."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
+
+from src.files import write_text
 
 Row = dict[str, float]
 
@@ -19,10 +23,7 @@ class CsvTable:
             return
         is_new = not self.path.exists()
         with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
+            _write(file, rows, with_header=is_new)
 
     def read(self) -> list[Row]:
         """All rows; a last line that a kill cut off is left out."""
@@ -42,8 +43,12 @@ class CsvTable:
         if not self.path.exists():
             return
         rows = [row for row in self.read() if row["global_step"] <= last_step]
-        self.path.unlink()
-        self.append([{name: _plain(value) for name, value in row.items()} for row in rows])
+        if not rows:
+            self.path.unlink()
+            return
+        text = io.StringIO(newline="")
+        _write(text, [{name: _plain(value) for name, value in row.items()} for row in rows], with_header=True)
+        write_text(self.path, text.getvalue())
 
 
 def plot_losses(rows: Sequence[Row], path: Path) -> None:
@@ -82,6 +87,13 @@ def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)
+
+
+def _write(file: TextIO, rows: Sequence[Row], with_header: bool) -> None:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
 
 
 def _pyplot():

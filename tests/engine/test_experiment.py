@@ -44,3 +44,14 @@ def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
     experiment.cut_curves(2)
     assert [row["global_step"] for row in experiment.losses.read()] == [1, 2]
     assert experiment.losses.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
+
+
+def test_metrics_of_evaluations_after_the_resume_point_are_cut_too(tmp_path):
+    experiment = open_run(tmp_path)
+    for epoch in (1, 2, 3):
+        experiment.write_metrics({"epoch": epoch, "global_step": 4 * epoch, "mAP": 0.25 * epoch}, ["mAP"])
+    experiment.cut_curves(8)
+    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP\n1,4,0.25\n2,8,0.5\n"
+    assert (experiment.folder / "metrics.png").read_bytes().startswith(b"\x89PNG")
+    experiment.cut_curves(0)
+    assert not experiment.metrics.path.exists()
