@@ -178,3 +178,22 @@ def test_missing_arguments_and_a_missing_model_are_named(program, tmp_path):
     paths = ("--mindir_path", "none.mindir", "--preprocess_path", ".", "--result_path", "results")
     done = subprocess.run([program, *paths], capture_output=True, text=True, cwd=tmp_path)
     assert refused(done, "none.mindir is no file")
+
+
+def test_the_script_checks_its_arguments_and_the_device_before_it_builds_anything(tmp_path):
+    def launch(*arguments):
+        command = ["bash", ROOT / "deploy/ascend310/run.sh", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    for name in ("net.mindir", "config.yaml"):
+        (tmp_path / name).touch()
+    usage = launch("net.mindir", "config.yaml")
+    assert usage.returncode == 1 and usage.stderr.startswith("usage: bash deploy/ascend310/run.sh MINDIR_PATH CONFIG")
+    missing = launch("net.mindir", "config.yaml", "data")
+    assert missing.returncode == 1 and missing.stderr == f"error: {tmp_path / 'data'} is no folder and no list\n"
+    (tmp_path / "data").mkdir()
+    device = launch("net.mindir", "config.yaml", "data", "zero")
+    assert device.returncode == 1 and "DEVICE_ID must be a number from 0 on, not 'zero'" in device.stderr
+    none = launch("net.mindir", "config.yaml", "data", "--eval_width", "64")
+    assert none.returncode == 1 and "no Ascend NPU found on this machine" in none.stderr
+    assert left_over(tmp_path) == ["config.yaml", "data", "net.mindir"]
