@@ -1,0 +1,26 @@
+"""The HRNet authors' checkpoints (classification, segmentation), and timm's HRNets, which keep their names."""
+
+from src.convert.table import Rule, Source
+
+BACKBONE = Rule(r"(?:backbone\.)?((?:conv[12]|bn[12]|layer1|transition[123]|stage[234])(?:\..*)?)", "backbone.<1>")
+MARKS = (r"(backbone\.)?stage4\..*",)
+
+CLASSIFICATION = Source(
+    name="hrnet-cls",
+    title="HRNet authors' and timm's ImageNet classification, or its backbone alone",
+    marks=MARKS,
+    never=(r"last_layer\..*", r"rpn_head\..*"),
+    rules=(
+        BACKBONE,
+        Rule(r"((?:incre_modules|downsamp_modules|final_layer|classifier)(?:\..*)?)", "<1>", optional=True),
+    ),
+    ignored=((r"(neck|head)\..*", "MMPretrain's classification head"),),
+)
+
+SEGMENTATION = Source(
+    name="hrnet-seg",
+    title="HRNet authors' semantic segmentation (Cityscapes, LIP)",
+    marks=(*MARKS, r"last_layer\..*"),
+    rules=(BACKBONE, Rule(r"(last_layer(?:\..*)?)", "<1>", optional=True)),
+    ignored=((r"loss\..*", "class weights of the trainer's loss"),),
+)
