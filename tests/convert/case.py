@@ -1,0 +1,67 @@
+"""Shared by the conversion tests: random weights for PyTorch networks, a conversion in one call."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.config import load_config
+from src.convert.run import convert_file
+from src.evaluation.run import load_model
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+HRNET_CLS = CONFIGS / "hrnet_w18_cls.yaml"
+HRNET_DETECTOR = CONFIGS / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
+RESNET_DETECTOR = CONFIGS / "mask_rcnn_r50_fpn_1x_coco.yaml"
+SMALL = (  # timm's hrnet_w18_small
+    "--backbone.extra.stage1.num_blocks", "[1]", "--backbone.extra.stage1.num_channels", "[32]",
+    "--backbone.extra.stage2.num_blocks", "[2,2]", "--backbone.extra.stage2.num_channels", "[16,32]",
+    "--backbone.extra.stage3.num_modules", "1", "--backbone.extra.stage3.num_blocks", "[2,2,2]",
+    "--backbone.extra.stage3.num_channels", "[16,32,64]",
+    "--backbone.extra.stage4.num_modules", "1", "--backbone.extra.stage4.num_blocks", "[2,2,2,2]",
+    "--backbone.extra.stage4.num_channels", "[16,32,64,128]",
+)  # fmt: skip
+NARROW_DETECTOR = (  # a detector whose heads are small, for backbones of any width
+    "--img_width", "128", "--img_height", "128", "--neck.fpn.out_channels", "16", "--rpn.in_channels", "16",
+    "--rpn.feat_channels", "16", "--bbox_head.in_channels", "16", "--bbox_head.fc_out_channels", "24",
+    "--mask_head.in_channels", "16", "--mask_head.conv_out_channels", "16", "--roi.out_channels", "16",
+    "--mask_roi.out_channels", "16", "--num_classes", "4", "--coco_classes", "[background, a, b, c]",
+)  # fmt: skip
+
+
+@torch.no_grad()
+def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Random weights and statistics that keep activations of order one; in evaluation mode."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in module.state_dict().items():
+        kind = name.rpartition(".")[2]
+        if kind == "num_batches_tracked":
+            continue
+        noise = torch.randn(value.shape, generator=generator)
+        if value.ndim > 1:
+            noise *= (1.5 / np.prod(value.shape[1:])) ** 0.5
+        elif kind in ("weight", "running_var"):
+            noise = 1 + 0.3 * noise.clamp(-2, 2)
+        else:
+            noise *= 0.1
+        value.copy_(noise)
+    return module.eval()
+
+
+def convert(config: Path, pt_path: Path, *overrides: str):
+    """(our model in evaluation mode as loaded from the written checkpoint, the conversion's account)."""
+    ckpt_path = pt_path.with_suffix(".ckpt")
+    ours = ["--cls_head.conv_init", "HeNormal", "--device_target", "CPU", "--fold_batchnorm", "0", *overrides]
+    cfg = load_config(str(config), [*ours, "--pt_path", str(pt_path), "--ckpt_path", str(ckpt_path)])
+    done = convert_file(cfg)
+    return (None if done.unset or done.dropped else load_model(cfg, str(ckpt_path))), done
+
+
+def image(height: int = 64, width: int = 96, count: int = 2) -> np.ndarray:
+    return np.random.RandomState(1).randn(count, 3, height, width).astype(np.float32)
+
+
+def assert_equal(ours, theirs) -> None:
+    """Equal within 1e-4 of the largest number."""
+    expected = theirs.detach().numpy()
+    np.testing.assert_allclose(ours.asnumpy(), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
