@@ -11,6 +11,7 @@ PARAMETERS = {
     "running_mean": ("moving_mean",),
     "running_var": ("moving_variance",),
 }
+NO_OUTPUT = "-"
 NUMBER = re.compile(r"<(\d)([+-]\d+)?>")
 
 
@@ -21,7 +22,8 @@ class Rule:
     target: `<1>` stands for the expression's first group, `<2-1>` for the number in the second less one.
     change: a name in `changes.CHANGES` for what happens to the values.
     optional: the configured model may lack this part (a classifier on a backbone); its tensors are ignored then.
-    output: the cell whose output is the module's, where it is not `target` (a convolution that normalises as well).
+    output: the cell whose output is the module's, where it is not `target` (a convolution that normalises as well);
+        `NO_OUTPUT` where there is none.
     relu: the module's output may have its ReLU in it, which is a cell of its own here.
     """
 

@@ -1,8 +1,10 @@
 """MMDetection's Mask R-CNN and PointRend: 2.x and 3.x (background last), and 1.x (background first)."""
 
+from src.convert.sources.hrnet import FUSION
 from src.convert.table import Expects, Rule, Source
 
 DENSE = (
+    FUSION,
     Rule(r"(backbone(?:\..*)?)", "<1>"),
     Rule(r"(neck(?:\..*)?)", "<1>"),
     Rule(r"(rpn_head(?:\..*)?)", "<1>"),
