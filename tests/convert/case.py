@@ -13,14 +13,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 HRNET_CLS = CONFIGS / "hrnet_w18_cls.yaml"
 HRNET_DETECTOR = CONFIGS / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
 RESNET_DETECTOR = CONFIGS / "mask_rcnn_r50_fpn_1x_coco.yaml"
-SMALL = (  # timm's hrnet_w18_small
-    "--backbone.extra.stage1.num_blocks", "[1]", "--backbone.extra.stage1.num_channels", "[32]",
-    "--backbone.extra.stage2.num_blocks", "[2,2]", "--backbone.extra.stage2.num_channels", "[16,32]",
-    "--backbone.extra.stage3.num_modules", "1", "--backbone.extra.stage3.num_blocks", "[2,2,2]",
-    "--backbone.extra.stage3.num_channels", "[16,32,64]",
-    "--backbone.extra.stage4.num_modules", "1", "--backbone.extra.stage4.num_blocks", "[2,2,2,2]",
-    "--backbone.extra.stage4.num_channels", "[16,32,64,128]",
-)  # fmt: skip
 NARROW_DETECTOR = (  # a detector whose heads are small, for backbones of any width
     "--img_width", "128", "--img_height", "128", "--neck.fpn.out_channels", "16", "--rpn.in_channels", "16",
     "--rpn.feat_channels", "16", "--bbox_head.in_channels", "16", "--bbox_head.fc_out_channels", "24",

@@ -176,6 +176,65 @@ def test_full_size_checkpoints_fill_the_published_configurations(entries, shapes
     assert len(done.used) + sum(map(len, done.ignored.values())) == len(tensors)
 
 
+def filled_by(shapes: dict, names_and_shapes: dict) -> tuple[str, set[str]]:
+    """The source found, and what stays unset."""
+    tensors = {name: np.broadcast_to(np.float32(0), shape) for name, shape in names_and_shapes.items()}
+    source = choose_source(list(tensors), "", "w.pth")
+    return source.name, set(convert(source, tensors, shapes, LAYOUT).unset)
+
+
+def layer(name: str, *shape: int) -> dict:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
+def conv_module(name: str, width: int) -> dict:
+    """MMDetection's ConvModule with normalisation."""
+    kinds = ("weight", "bias", "running_mean", "running_var")
+    norm = {f"{name}.bn.{kind}": (width,) for kind in kinds}
+    return {f"{name}.conv.weight": (width, width, 3, 3), **norm, f"{name}.bn.num_batches_tracked": ()}
+
+
+def test_the_spinenet_ports_whole_detectors_fill_ours(entries, shapes_of):
+    """yan-roo's Mask R-CNN on MMDetection 1.x: background first, 81 of everything; lucifer443's RetinaNet's backbone."""
+    shapes = shapes_of("mask_rcnn_49S_640.yaml")
+    backbone = {f"backbone.{name}": shape for name, shape in entries["spinenet_49S"].items()}
+    mask_rcnn = {
+        **backbone,
+        **layer("rpn_head.rpn_conv", 128, 128, 3, 3),
+        **layer("rpn_head.rpn_cls", 3, 128, 1, 1),
+        **layer("rpn_head.rpn_reg", 12, 128, 1, 1),
+        **layer("bbox_head.shared_fcs.0", 512, 128 * 49),
+        **layer("bbox_head.fc_cls", 81, 512),
+        **layer("bbox_head.fc_reg", 324, 512),
+        **layer("mask_head.upsample", 128, 128, 2, 2),
+        **layer("mask_head.conv_logits", 81, 128, 1, 1),
+    }
+    for k in range(4):
+        mask_rcnn |= {**conv_module(f"bbox_head.shared_convs.{k}", 128), **conv_module(f"mask_head.convs.{k}", 128)}
+    assert filled_by(shapes, mask_rcnn) == ("spinenet", set())
+    retina = {**backbone, **layer("bbox_head.retina_cls", 720, 128, 3, 3), "bbox_head.cls_convs.0.0.conv.weight": (1,)}
+    name, unset = filled_by(shapes, retina)
+    assert name == "spinenet" and {parameter.partition(".")[0] for parameter in unset} == set(HEADS[1:])
+
+
+def test_mmdetections_pointrend_fills_ours(entries, shapes_of):
+    own = {
+        name: shape
+        for name, shape in entries["mmdet_mask-rcnn_r50_fpn_1x_coco"].items()
+        if not name.startswith("roi_head.mask_head.")
+    }
+    own |= {
+        **layer("roi_head.mask_head.downsample_conv.conv", 256, 256, 2, 2),
+        **layer("roi_head.mask_head.fcs.0", 1024, 256 * 49),
+        **layer("roi_head.mask_head.fcs.1", 1024, 1024),
+        **layer("roi_head.mask_head.fc_logits", 80 * 49, 1024),
+        **layer("roi_head.point_head.fc_logits", 80, 336, 1),
+    }
+    for k in range(3):
+        own |= layer(f"roi_head.point_head.fcs.{k}.conv", 256, 336, 1)
+    assert filled_by(shapes_of("pointrend_r50_fpn_1x_coco.yaml"), own) == ("mmdet", set())
+
+
 def test_sources_are_told_apart_by_their_names(entries):
     def of(names):
         return choose_source(list(names), "", "w.pth").name

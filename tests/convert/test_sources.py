@@ -17,7 +17,6 @@ from tests.convert.case import (
     HRNET_DETECTOR,
     NARROW_DETECTOR,
     RESNET_DETECTOR,
-    SMALL,
     assert_equal,
     convert,
     image,
@@ -25,6 +24,7 @@ from tests.convert.case import (
 )
 from tests.convert.torch_detectron2 import Detectron2, ResNet, grid_anchors, to_pickle
 from tests.models.detection.mmdet_case import BASE, CONFIG, DATA_FILES, mmdet_name
+from tests.models.test_classification import SMALL
 from tests.models.test_segmentation import CITYSCAPES, NARROW, STAGE1, STAGES
 from tests.models.timm_models import import_timm
 from tests.models.torch_hrnet_seg import TorchHRNetSeg
