@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from src.convert.safe_pickle import Inert, PickledArray, Refused, SafeUnpickler
+from src.convert.safe_pickle import Inert, PickledArray, Refused, SafeUnpickler, one_line
 from src.convert.torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
 from src.errors import UserError
 
@@ -58,17 +58,17 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
         found = _find_weights(content, entry)
         found.inert = inert
         return found
+    except UserError:
+        raise
     except Refused as error:
-        raise UserError(f"{path} is refused: {error}") from None
+        raise UserError(f"{path} is refused: {one_line(error)}") from None
     except zipfile.BadZipFile as error:
-        raise UserError(f"{path} cannot be read, it is cut off or damaged ({error})") from None
+        raise UserError(f"{path} cannot be read, it is cut off or damaged ({one_line(error)})") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except Exception as error:  # a damaged pickle raises nearly anything, all of which mean that the file is no good
-        reason = (str(error).splitlines() or [""])[0][:100]
-        raise UserError(
-            f"{path} cannot be read, it is cut off, damaged or no checkpoint ({type(error).__name__}: {reason})"
-        ) from None
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{path} cannot be read, it is cut off, damaged or no checkpoint ({reason})") from None
 
 
 def _load(path: Path) -> tuple[Any, Counter[str]]:
@@ -127,7 +127,7 @@ def _find_weights(content: Any, entry: str) -> ForeignFile:
         known = [str(name)[:40] for name in place][:8]
         raise Refused(f"{'entry ' + entry if entry else 'it'} holds no tensors, but {', '.join(known) or 'nothing'}")
     metadata = {str(name): value for name, value in content.items() if name != entry.partition(".")[0] and entry}
-    return ForeignFile(tensors, entry, others, [str(name) for name in place if name not in tensors], metadata)
+    return ForeignFile(tensors, entry, others, [one_line(name) for name in place if name not in tensors], metadata)
 
 
 def _entry(content: Mapping, dotted: str) -> Mapping:

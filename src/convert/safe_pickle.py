@@ -35,6 +35,11 @@ class Refused(Exception):
     """The pickle asks for something that is not given; the message is one line without the file's name."""
 
 
+def one_line(text: Any) -> str:
+    """Text out of a file for a message: printable, and not too long."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:200])
+
+
 class Inert:
     """Stands for an object of a class that is not loaded. `origin` names the class."""
 
@@ -163,11 +168,10 @@ class SafeUnpickler(pickle.Unpickler):
         module = PYTHON2_MODULES.get(module, module)
         if (module, name) in self.known:
             return self.known[module, name]
-        full = f"{module}.{name}"
+        full = one_line(f"{module}.{name}")
         guarded = module.partition(".")[0] in GUARDED_PACKAGES
         if self.strict or (guarded and not INERT_ANYWAY.fullmatch(full)):
-            shown = "".join(c if c.isprintable() else "?" for c in full)[:100]
-            raise Refused(f"it asks for {shown}, which no weights need; nothing of it was run")
+            raise Refused(f"it asks for {full}, which no weights need; nothing of it was run")
         self.inert[full] += 1
         if full not in self._stand_ins:
             self._stand_ins[full] = type("StandIn", (Inert,), {"origin": full})

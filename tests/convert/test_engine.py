@@ -195,7 +195,7 @@ def conv_module(name: str, width: int) -> dict:
 
 
 def test_the_spinenet_ports_whole_detectors_fill_ours(entries, shapes_of):
-    """yan-roo's Mask R-CNN on MMDetection 1.x: background first, 81 of everything; lucifer443's RetinaNet's backbone."""
+    """yan-roo's Mask R-CNN on MMDetection 1.x (background first, 81 of everything), lucifer443's RetinaNet."""
     shapes = shapes_of("mask_rcnn_49S_640.yaml")
     backbone = {f"backbone.{name}": shape for name, shape in entries["spinenet_49S"].items()}
     mask_rcnn = {
