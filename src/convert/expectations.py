@@ -41,7 +41,7 @@ def known_of(source: Source, foreign: ForeignFile) -> Known:
         return Known(expects, origin)
     texts = [meta[key] for key in ("config", "cfg") if isinstance(meta.get(key), str)]
     if texts:
-        expects, origin = replace(expects, **_of_mmdet_config(texts[0]), note=""), "the file's own configuration"
+        expects, origin = replace(expects, **_of_mmdet_config(texts[0]), resnet_note=""), "the file's own configuration"
     return Known(expects, origin, _classes(meta))
 
 
@@ -73,13 +73,16 @@ def _classes(meta: Mapping) -> tuple[str, ...]:
     return ()
 
 
-def compare(known: Known, cfg: Config) -> tuple[str, list[str]]:
-    """One line on what the source expects, and a warning for each thing that the configuration does otherwise."""
+def compare(known: Known, cfg: Config, with_classes: bool = True) -> tuple[str, list[str]]:
+    """One line on what the source expects, and a warning for each thing that the configuration does otherwise.
+
+    with_classes: the class layers are converted too, so the class names must be the same.
+    """
     expects = known.expects
     mean, std = _numbers(expects.img_mean), _numbers(expects.img_std)
-    is_resnet = cfg.backbone.type == "resnet" and expects.style
-    style = f", backbone.style {expects.style}" if is_resnet else ""
-    note = f"; {expects.note}" if expects.note else ""
+    is_resnet = cfg.backbone.type == "resnet"
+    style = f", backbone.style {expects.style}" if is_resnet and expects.style else ""
+    note = "".join(f"; {text}" for text in (expects.note, expects.resnet_note if is_resnet else "") if text)
     rgb = int(expects.to_rgb)
     line = f"the source expects img_mean {mean}, img_std {std}, to_rgb {rgb}{style} ({known.origin}){note}"
     pairs = []
@@ -89,11 +92,11 @@ def compare(known: Known, cfg: Config) -> tuple[str, list[str]]:
             pairs.append((key, _numbers(ours), _numbers(theirs)))
     if cfg.to_rgb != expects.to_rgb:
         pairs.append(("to_rgb", int(cfg.to_rgb), int(expects.to_rgb)))
-    if is_resnet and cfg.backbone.style != expects.style and cfg.backbone.depth >= 50:
+    if style and cfg.backbone.style != expects.style and cfg.backbone.depth >= 50:  # basic blocks have no style
         pairs.append(("backbone.style", cfg.backbone.style, expects.style))
     warnings = [f"{key} is {ours} in the configuration, the source expects {theirs}" for key, ours, theirs in pairs]
     ours = tuple(cfg.coco_classes[1:]) if cfg.task == "detection" else tuple(cfg.class_names)
-    if known.classes and ours and known.classes != ours:
+    if with_classes and known.classes and ours and known.classes != ours:
         warnings.append(f"the source's classes are not the configuration's: {_difference(known.classes, ours)}")
     return line, warnings
 

@@ -44,6 +44,7 @@ class Expects:
     to_rgb: bool = True
     style: str = ""  # of a ResNet; empty where it has none or files differ
     note: str = ""
+    resnet_note: str = ""  # shown where the backbone is a ResNet
 
 
 @dataclass(frozen=True)

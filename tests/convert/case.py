@@ -8,6 +8,9 @@ import torch
 from src.config import load_config
 from src.convert.run import convert_file
 from src.evaluation.run import load_model
+from src.models.build import build_model
+from tests.models.detection.mmdet_case import BASE, CONFIG, mmdet_name
+from tests.reference.recipe import make_parameter
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HRNET_CLS = CONFIGS / "hrnet_w18_cls.yaml"
@@ -19,6 +22,12 @@ NARROW_DETECTOR = (  # a detector whose heads are small, for backbones of any wi
     "--mask_head.in_channels", "16", "--mask_head.conv_out_channels", "16", "--roi.out_channels", "16",
     "--mask_roi.out_channels", "16", "--num_classes", "4", "--coco_classes", "[background, a, b, c]",
 )  # fmt: skip
+
+DETECTRON2 = [
+    *NARROW_DETECTOR, "--backbone.base_channels", "8", "--backbone.style", "caffe",
+    "--neck.fpn.in_channels", "[32,64,128,256]", "--to_rgb", "0",
+    "--img_mean", "[103.53,116.28,123.675]", "--img_std", "[1,1,1]",
+]  # fmt: skip
 
 
 @torch.no_grad()
@@ -47,6 +56,17 @@ def convert(config: Path, pt_path: Path, *overrides: str):
     cfg = load_config(str(config), [*ours, "--pt_path", str(pt_path), "--ckpt_path", str(ckpt_path)])
     done = convert_file(cfg)
     return (None if done.unset or done.dropped else load_model(cfg, str(ckpt_path))), done
+
+
+def mmdetection_state() -> dict[str, torch.Tensor]:
+    """The narrow Mask R-CNN of the MMDetection comparison under MMDetection's names."""
+    model = build_model(load_config(str(CONFIG), BASE))
+    names = [(mmdet_name(parameter.name), tuple(parameter.shape)) for parameter in model.get_parameters()]
+    state = {name: torch.tensor(make_parameter(name, shape)) for name, shape in names}
+    state |= {
+        name.replace("running_var", "num_batches_tracked"): torch.tensor(7) for name in state if "running_var" in name
+    }
+    return state
 
 
 def image(height: int = 64, width: int = 96, count: int = 2) -> np.ndarray:

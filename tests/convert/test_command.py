@@ -14,9 +14,8 @@ from src.engine.trainer import load_start_weights
 from src.errors import UserError
 from src.evaluation.run import load_model
 from src.models.build import build_model
-from tests.convert.case import convert
+from tests.convert.case import convert, mmdetection_state
 from tests.convert.test_read import MakesFile
-from tests.convert.test_sources import mmdetection_state
 from tests.end_to_end.test_commands import run
 from tests.models.detection.mmdet_case import BASE, CONFIG
 

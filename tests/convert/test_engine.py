@@ -15,8 +15,7 @@ from src.convert.table import Rule, Source, fill, unwrap
 from src.errors import UserError
 from src.models.build import build_model
 from tests.convert.case import CONFIGS
-from tests.convert.test_sources import old_pointrend_names
-from tests.convert.torch_detectron2 import Detectron2
+from tests.convert.torch_detectron2 import Detectron2, old_pointrend_names
 
 LAYOUT = Layout(1, 3)
 TOY = Source(

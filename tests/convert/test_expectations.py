@@ -29,6 +29,7 @@ def test_mmdetections_own_configuration_in_the_file_decides():
     assert "img_mean [103.53, 116.28, 123.675], img_std [1, 1, 1], to_rgb 0, backbone.style caffe" in line
     assert "the file's own configuration" in line
     assert [warning.split(" is ")[0] for warning in warnings] == ["img_mean", "img_std", "to_rgb", "backbone.style"]
+    assert "_caffe" not in line and "_caffe" in told("mmdet")[0]
     line, warnings = told("mmdet", {"meta": {"cfg": PREPROCESSOR}})
     assert "to_rgb 1" in line and not warnings
 

@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 
 from src.config import load_config
 from src.engine.checkpoint import load_backbone_weights, read_checkpoint
-from src.models.build import build_backbone, build_model
+from src.models.build import build_backbone
 from tests.convert.case import (
     CONFIGS,
+    DETECTRON2,
     HRNET_CLS,
     HRNET_DETECTOR,
     NARROW_DETECTOR,
@@ -20,16 +21,17 @@ from tests.convert.case import (
     assert_equal,
     convert,
     image,
+    mmdetection_state,
     randomise,
 )
-from tests.convert.torch_detectron2 import Detectron2, ResNet, grid_anchors, to_pickle
-from tests.models.detection.mmdet_case import BASE, CONFIG, DATA_FILES, mmdet_name
+from tests.convert.torch_detectron2 import Detectron2, ResNet, grid_anchors, old_pointrend_names, to_pickle
+from tests.models.detection.mmdet_case import BASE, CONFIG, DATA_FILES
 from tests.models.test_classification import SMALL
 from tests.models.test_segmentation import CITYSCAPES, NARROW, STAGE1, STAGES
 from tests.models.timm_models import import_timm
 from tests.models.torch_hrnet_seg import TorchHRNetSeg
 from tests.models.torch_originals import TorchSpineNet
-from tests.reference.recipe import IMAGE_SHAPES, make_images, make_parameter
+from tests.reference.recipe import IMAGE_SHAPES, make_images
 
 pytestmark = pytest.mark.usefixtures("pynative_mode")
 
@@ -114,17 +116,6 @@ def test_the_authors_segmentation_gives_the_same_logits(prefix, tmp_path):
     assert_equal(ours(Tensor(x)), theirs(torch.tensor(x)))
 
 
-def mmdetection_state() -> dict[str, torch.Tensor]:
-    """The narrow Mask R-CNN of the MMDetection comparison under MMDetection's names."""
-    model = build_model(load_config(str(CONFIG), BASE))
-    names = [(mmdet_name(parameter.name), tuple(parameter.shape)) for parameter in model.get_parameters()]
-    state = {name: torch.tensor(make_parameter(name, shape)) for name, shape in names}
-    state |= {
-        name.replace("running_var", "num_batches_tracked"): torch.tensor(7) for name in state if "running_var" in name
-    }
-    return state
-
-
 def test_mmdetections_mask_rcnn_finds_what_mmdetection_found(tmp_path):
     state = mmdetection_state()
     reference = np.load(DATA_FILES / "mmdet_mask_rcnn_hrnet.npz")
@@ -165,13 +156,6 @@ def test_mmdetection_1x_with_background_first_gives_the_same_weights(tmp_path):
         np.testing.assert_array_equal(one.values[name], value, err_msg=name)
 
 
-DETECTRON2 = [
-    *NARROW_DETECTOR, "--backbone.base_channels", "8", "--backbone.style", "caffe",
-    "--neck.fpn.in_channels", "[32,64,128,256]", "--to_rgb", "0",
-    "--img_mean", "[103.53,116.28,123.675]", "--img_std", "[1,1,1]",
-]  # fmt: skip
-
-
 def test_detectron2s_mask_rcnn_gives_the_same_outputs(tmp_path):
     """Two anchor sizes on each level: their order inside a cell differs from ours."""
     theirs = randomise(Detectron2(8, 16, 24, 3, anchors=6))
@@ -186,8 +170,7 @@ def test_detectron2s_mask_rcnn_gives_the_same_outputs(tmp_path):
     for mine, other in zip(pyramid, expected, strict=True):
         assert_equal(mine, other)
     anchors = [
-        grid_anchors(level.shape[2:], 4 * 2**k, (16 * 2**k, 24 * 2**k), (0.5, 1, 2))
-        for k, level in enumerate(expected)
+        grid_anchors(level.shape[2:], 4 * 2**k, (16 * 2**k, 24 * 2**k), (0.5, 1, 2)) for k, level in enumerate(expected)
     ]
     order = [tuple(np.round(box, 2)) for box in np.concatenate(anchors)]
     mine = {tuple(np.round(box, 2)): k for k, box in enumerate(ours.rpn_head.anchor_set.boxes.astype(float))}
@@ -204,16 +187,6 @@ def test_detectron2s_mask_rcnn_gives_the_same_outputs(tmp_path):
     ):
         assert_equal(mine, other)
     assert_equal(ours.mask_head.logits(Tensor(rois), valid), heads.mask_head(torch.tensor(rois)))
-
-
-def old_pointrend_names(state):
-    """As before ConvFCHead: CoarseMaskHead beside the mask head, coarse_mask_fc1 for fc1."""
-    renamed = {}
-    for name, value in state.items():
-        name = name.replace("mask_head.coarse_head.fc", "mask_coarse_head.coarse_mask_fc")
-        name = name.replace("mask_head.coarse_head.", "mask_coarse_head.")
-        renamed[name.replace("mask_head.point_head.", "mask_point_head.")] = value
-    return renamed
 
 
 @pytest.mark.parametrize("names", ["new", "old"])

@@ -12,8 +12,7 @@ from src.convert.detect import SOURCES
 from src.convert.verify import verify
 from src.errors import UserError
 from src.models.build import build_model
-from tests.convert.case import CONFIGS, NARROW_DETECTOR, RESNET_DETECTOR, convert, image, randomise
-from tests.convert.test_sources import DETECTRON2
+from tests.convert.case import CONFIGS, DETECTRON2, NARROW_DETECTOR, RESNET_DETECTOR, convert, image, randomise
 from tests.convert.torch_detectron2 import Detectron2
 from tests.models.test_segmentation import CITYSCAPES, NARROW, STAGE1, STAGES
 from tests.models.timm_models import import_timm

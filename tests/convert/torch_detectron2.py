@@ -227,3 +227,13 @@ def grid_anchors(shape, stride, sizes, ratios):
 def to_pickle(state):
     """A model zoo's .pkl: arrays under 'model'."""
     return {"model": {name: value.numpy() for name, value in state.items()}, "__author__": "Detectron2 Model Zoo"}
+
+
+def old_pointrend_names(state):
+    """As before ConvFCHead: CoarseMaskHead beside the mask head, coarse_mask_fc1 for fc1."""
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace("mask_head.coarse_head.fc", "mask_coarse_head.coarse_mask_fc")
+        name = name.replace("mask_head.coarse_head.", "mask_coarse_head.")
+        renamed[name.replace("mask_head.point_head.", "mask_point_head.")] = value
+    return renamed

@@ -35,7 +35,7 @@ MMDET = Source(
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS),
     ignored=((r"ema_.*", "moving averages beside the weights"), (r"data_preprocessor\..*", "normalisation constants")),
-    expects=Expects(note="MMDetection's *_caffe configurations are other: backbone.style caffe, BGR, img_std 1"),
+    expects=Expects(resnet_note="MMDetection's *_caffe configurations are other: backbone.style caffe, BGR, img_std 1"),
 )
 
 MMDET_1X = Source(

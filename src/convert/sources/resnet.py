@@ -11,7 +11,7 @@ RESNET = Source(
     ignored=((r"(head\.)?fc\..*", "ImageNet classifier"),),
     expects=Expects(
         style="pytorch",
-        note="OpenMMLab's files named *_caffe are other: backbone.style caffe, to_rgb 0, img_mean [103.53, 116.28, "
-        "123.675], img_std [1, 1, 1]",
+        resnet_note="OpenMMLab's files named *_caffe are other: backbone.style caffe, to_rgb 0, "
+        "img_mean [103.53, 116.28, 123.675], img_std [1, 1, 1]",
     ),
 )
