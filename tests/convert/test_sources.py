@@ -1,6 +1,7 @@
 """Every source's network, in PyTorch with random weights, against ours with the converted ones."""
 
 import pickle
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from tests.models.test_classification import SMALL
 from tests.models.test_segmentation import CITYSCAPES, NARROW, STAGE1, STAGES
 from tests.models.timm_models import import_timm
 from tests.models.torch_hrnet_seg import TorchHRNetSeg
-from tests.models.torch_originals import TorchSpineNet
+from tests.models.torch_originals import TorchFPN, TorchResNet, TorchSpineNet
 from tests.reference.recipe import IMAGE_SHAPES, make_images
 
 pytestmark = pytest.mark.usefixtures("pynative_mode")
@@ -137,6 +138,64 @@ def test_mmdetections_mask_rcnn_finds_what_mmdetection_found(tmp_path):
         np.testing.assert_allclose(scores[k, :count], reference["detection_scores"][k, match], atol=1e-4)
         expected = reference["detection_masks_u16"][k, match] / 65535
         np.testing.assert_allclose(masks[k, :count], expected, atol=1e-3)
+
+
+class MMDetectionResNet(torch.nn.Module):
+    """Mask R-CNN R18-FPN's parts with weights, narrow, under MMDetection's names."""
+
+    def __init__(self, width=16, fc=24, classes=3):
+        super().__init__()
+        nn = torch.nn
+        self.backbone = TorchResNet((2, 2, 2, 2), False, 8)
+        self.neck = TorchFPN([8, 16, 32, 64], width, 5)
+        self.rpn_head, self.roi_head = nn.Module(), nn.Module()
+        self.rpn_head.rpn_conv = nn.Conv2d(width, width, 3, padding=1)
+        self.rpn_head.rpn_cls, self.rpn_head.rpn_reg = nn.Conv2d(width, 3, 1), nn.Conv2d(width, 12, 1)
+        box, mask = nn.Module(), nn.Module()
+        box.shared_fcs = nn.ModuleList([nn.Linear(width * 49, fc), nn.Linear(fc, fc)])
+        box.fc_cls, box.fc_reg = nn.Linear(fc, classes + 1), nn.Linear(fc, 4 * classes)
+        convs = [nn.Sequential(OrderedDict(conv=nn.Conv2d(width, width, 3, padding=1))) for _ in range(4)]
+        mask.convs = nn.ModuleList(convs)
+        mask.upsample, mask.conv_logits = nn.ConvTranspose2d(width, width, 2, 2), nn.Conv2d(width, classes, 1)
+        self.roi_head.bbox_head, self.roi_head.mask_head = box, mask
+
+    def rpn(self, x):
+        hidden = torch.relu(self.rpn_head.rpn_conv(x))
+        return self.rpn_head.rpn_cls(hidden), self.rpn_head.rpn_reg(hidden)
+
+    def boxes(self, x):
+        x = x.flatten(1)
+        for fc in self.roi_head.bbox_head.shared_fcs:
+            x = torch.relu(fc(x))
+        return self.roi_head.bbox_head.fc_cls(x), self.roi_head.bbox_head.fc_reg(x)
+
+    def masks(self, x):
+        for conv in self.roi_head.mask_head.convs:
+            x = torch.relu(conv(x))
+        return self.roi_head.mask_head.conv_logits(torch.relu(self.roi_head.mask_head.upsample(x)))
+
+
+def test_mmdetections_resnet_fpn_gives_the_same_outputs(tmp_path):
+    theirs = randomise(MMDetectionResNet())
+    averages = {"ema_" + name.replace(".", "_"): value for name, value in theirs.state_dict().items()}
+    torch.save({"state_dict": theirs.state_dict() | averages}, tmp_path / "mmdet.pth")
+    keys = ["--backbone.depth", "18", "--backbone.base_channels", "8", "--neck.fpn.in_channels", "[8,16,32,64]"]
+    ours, done = convert(RESNET_DETECTOR, tmp_path / "mmdet.pth", *NARROW_DETECTOR, *keys)
+    assert len(done.ignored["moving averages beside the weights"]) == len(averages)
+    x, rois = image(128, 128, 1), np.random.RandomState(2).randn(5, 16, 14, 14).astype(np.float32)
+    pyramid = ours.neck(ours.backbone(Tensor(x)))
+    with torch.no_grad():
+        expected = theirs.neck(theirs.backbone(torch.tensor(x)))
+        logits, deltas = zip(*(theirs.rpn(level) for level in expected))
+    for mine, other in zip(pyramid, expected, strict=True):
+        assert_equal(mine, other)
+    my_logits, my_deltas = ours.rpn_head(pyramid)
+    assert_equal(my_logits, torch.cat([level.permute(0, 2, 3, 1).flatten(1) for level in logits], 1))
+    assert_equal(my_deltas, torch.cat([level.permute(0, 2, 3, 1).reshape(1, -1, 4) for level in deltas], 1))
+    small, valid = np.ascontiguousarray(rois[:, :, :7, 3:10]), Tensor(np.ones(5, bool))
+    for mine, other in zip(ours.bbox_head(Tensor(small), valid), theirs.boxes(torch.tensor(small)), strict=True):
+        assert_equal(mine, other)
+    assert_equal(ours.mask_head.logits(Tensor(rois), valid), theirs.masks(torch.tensor(rois)))
 
 
 def test_mmdetection_1x_with_background_first_gives_the_same_weights(tmp_path):

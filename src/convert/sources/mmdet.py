@@ -34,7 +34,11 @@ MMDET = Source(
     marks=(r"rpn_head\.rpn_cls\.weight", r"roi_head\..*"),
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS),
-    ignored=((r"ema_.*", "moving averages beside the weights"), (r"data_preprocessor\..*", "normalisation constants")),
+    ignored=(
+        (r"ema_.*", "moving averages beside the weights"),
+        (r"steps", "counter of MMEngine's moving average"),
+        (r"data_preprocessor\..*", "normalisation constants"),
+    ),
     expects=Expects(resnet_note="MMDetection's *_caffe configurations are other: backbone.style caffe, BGR, img_std 1"),
 )
 
