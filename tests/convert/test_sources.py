@@ -154,8 +154,8 @@ class MMDetectionResNet(torch.nn.Module):
         box, mask = nn.Module(), nn.Module()
         box.shared_fcs = nn.ModuleList([nn.Linear(width * 49, fc), nn.Linear(fc, fc)])
         box.fc_cls, box.fc_reg = nn.Linear(fc, classes + 1), nn.Linear(fc, 4 * classes)
-        convs = [nn.Sequential(OrderedDict(conv=nn.Conv2d(width, width, 3, padding=1))) for _ in range(4)]
-        mask.convs = nn.ModuleList(convs)
+        parts = [OrderedDict(conv=nn.Conv2d(width, width, 3, padding=1), activate=nn.ReLU(True)) for _ in range(4)]
+        mask.convs = nn.ModuleList([nn.Sequential(part) for part in parts])
         mask.upsample, mask.conv_logits = nn.ConvTranspose2d(width, width, 2, 2), nn.Conv2d(width, classes, 1)
         self.roi_head.bbox_head, self.roi_head.mask_head = box, mask
 
@@ -171,7 +171,7 @@ class MMDetectionResNet(torch.nn.Module):
 
     def masks(self, x):
         for conv in self.roi_head.mask_head.convs:
-            x = torch.relu(conv(x))
+            x = conv(x)
         return self.roi_head.mask_head.conv_logits(torch.relu(self.roi_head.mask_head.upsample(x)))
 
 
