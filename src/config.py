@@ -34,6 +34,7 @@ ALIASES = {
     "eps": "opt_eps",
     "lr_scheme": "lr_type",
     "lr_end": "min_lr",
+    "lr_min": "min_lr",
     "label_smooth_factor": "label_smoothing",
 }
 
