@@ -3,6 +3,7 @@
 The stand-in stream does to an image what AIPP is told to do in hrnetw48seg_aipp.cfg.
 """
 
+import inspect
 import json
 import os
 import re
@@ -64,13 +65,6 @@ class StreamManagerApi:
         return Answers([Answer(network(image.transpose(2, 0, 1)[None])[0].tobytes())])
     def DestroyAllStreams(self): print("streams destroyed")
 '''
-NETWORK = '''
-import numpy as np
-
-def network(batch):
-    """(B, 3, h, w) -> (B, 19, h / 4, w / 4): class k looks at one channel's distance from a level of its own."""
-    return np.stack([-np.abs(batch[:, k % 3, ::4, ::4] - (k - 9) / 6) for k in range(19)], 1)
-'''
 MESSAGES = '''
 from types import SimpleNamespace
 
@@ -81,13 +75,19 @@ class MxpiTensorPackageList:
 '''
 
 
+def network(batch):
+    """(B, 3, h, w) -> (B, 19, h / 4, w / 4): class k looks at one channel's distance from a level of its own."""
+    return np.stack([-np.abs(batch[:, k % 3, ::4, ::4] - (k - 9) / 6) for k in range(19)], 1)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Data, a stand-in SDK, and the pipeline beside a model."""
     folder = tmp_path_factory.mktemp("mindx")
     write_cityscapes(folder / "data", 1, 3, 64, 1)
     (folder / "sdk").mkdir()
-    (folder / "sdk" / "StreamManagerApi.py").write_text(f"AIPP = {str(MINDX / 'hrnetw48seg_aipp.cfg')!r}{SDK}{NETWORK}")
+    aipp = f"AIPP = {str(MINDX / 'hrnetw48seg_aipp.cfg')!r}"
+    (folder / "sdk" / "StreamManagerApi.py").write_text(f"{aipp}\n{SDK}\n{inspect.getsource(network)}")
     (folder / "sdk" / "MxpiDataType_pb2.py").write_text(MESSAGES)
     (folder / "model").mkdir()
     (folder / "model" / "hrnetw48seg.om").touch()
@@ -119,10 +119,8 @@ def test_miou_and_pictures_are_those_of_the_same_network_under_our_own_normalisa
     assert "SDK Inference Result" in done.stdout and "streams destroyed" in done.stdout
     assert (place / "out" / "infer.log").read_text() in done.stdout
     cfg, dataset = opened
-    space: dict = {}
-    exec(NETWORK, space)
     segmenter = make_segmenter(cfg, None, dataset.labels)
-    segmenter.network = space["network"]
+    segmenter.network = network
     confusion, same = np.zeros((19, 19), np.int64), []
     for index, (image, _) in enumerate(dataset.samples):
         predicted = segmenter.scores(dataset.read_image(index)).label_map((32, 64))
