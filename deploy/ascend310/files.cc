@@ -85,7 +85,8 @@ Input ParseLine(const std::string &line, const fs::path &folder, const std::stri
 
 }  // namespace
 
-const char kUsage[] = "usage: ascend310_infer --mindir_path FILE --preprocess_path DIR --result_path DIR [--device_id N]";
+const char kUsage[] =
+    "usage: ascend310_infer --mindir_path FILE --preprocess_path DIR --result_path DIR [--device_id N]";
 
 Arguments ParseArguments(const std::vector<std::string> &words) {
   std::map<std::string, std::string> options = ParseOptions(words);
@@ -147,12 +148,17 @@ ResultFolder::ResultFolder(const fs::path &folder) : folder_(Resolved(folder)) {
   if (fs::exists(folder_) && !(fs::is_directory(folder_) && fs::is_empty(folder_, error))) {
     throw Failure(folder.string() + " is there already and not an empty folder: nothing is written over");
   }
+  // The empty folder is replaced at the end. A mount point cannot be, which is better known now than then.
+  if (fs::exists(folder_) && !(fs::remove(folder_, error) && fs::create_directory(folder_, error))) {
+    throw Failure(folder.string() + " cannot be replaced (" + error.message() + "): name a new folder");
+  }
   const fs::path beside = folder_.parent_path();
   const fs::path unfinished =
       beside / ("." + folder_.filename().string() + "." + std::to_string(getpid()) + ".unfinished");
   fs::create_directories(beside, error);
   if (error || !fs::create_directory(unfinished, error)) {
-    throw Failure(folder.string() + " cannot be made: " + (error ? error.message() : unfinished.string() + " is there"));
+    throw Failure(folder.string() + " cannot be made: " +
+                  (error ? error.message() : unfinished.string() + " is there"));
   }
   unfinished_ = unfinished;
 }

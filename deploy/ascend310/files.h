@@ -1,6 +1,6 @@
 // Everything of the Ascend 310 program that needs no Ascend: arguments, the list of inputs, files, timing.
 //
-// The folders are those of deploy/preprocess.py and deploy/postprocess.py; src/inference/binary_files.py describes them.
+// The folders are those of deploy/preprocess.py and postprocess.py; src/inference/binary_files.py describes them.
 #ifndef DEPLOY_ASCEND310_FILES_H_
 #define DEPLOY_ASCEND310_FILES_H_
 
