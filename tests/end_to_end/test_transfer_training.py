@@ -53,7 +53,7 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
     assert set(load_config(str(tmp_path / "configs" / "mine.yaml")).coco_classes) == {"background", *names.values()}
 
     log = bash(train, tmp_path)
-    fresh = re.search(r"class layers of another shape start fresh: (.*)", log)[1].split(", ")
+    fresh = re.search(r"finetune: class layers of another shape.* start fresh: (.*)", log)[1].split(", ")
     assert fresh and all(name.startswith(CLASS_LAYERS) for name in fresh)
     assert "Result metrics for epoch 2" in log
     printed = bash(use, tmp_path)
