@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
 
 from src.config import Config
 from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
 from src.errors import UserError
 from src.files import write_text
+from src.inference.backends import run_model
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder) -> Classification
         dataset.images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers
     )
     for image, items, readable in batches:
-        logits = model(Tensor(image)).asnumpy().astype(np.float64)
+        logits = run_model(model, image)[0].astype(np.float64)
         for row, (path, label), is_readable in zip(logits, items, readable):
             if not is_readable:
                 unreadable += 1

@@ -6,11 +6,14 @@ from src import runtime
 from src.config import Config, config_hash
 from src.data.coco import CocoDataset
 from src.data.imagenet import open_image_folder
+from src.data.segmentation import open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
+from src.evaluation.segmentation_eval import evaluate_segmenter
+from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
 
@@ -23,17 +26,16 @@ def evaluate(cfg: Config) -> dict[str, float]:
     Detection: where `cfg.prediction_path` exists, it is evaluated without the network. UserError for wrong input.
     """
     start_logging()
-    if cfg.task == "classification":
-        return _evaluate_classifier(cfg)
-    return _evaluate_detector(cfg)
-
-
-def _evaluate_classifier(cfg: Config) -> dict[str, float]:
+    if cfg.task == "detection":
+        return _evaluate_detector(cfg)
     if not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
-    dataset = open_image_folder(cfg, cfg.val_dataset)
+    if cfg.task == "classification":
+        dataset, evaluator = open_image_folder(cfg, cfg.val_dataset), evaluate_classifier
+    else:
+        dataset, evaluator = open_segmentation(cfg, cfg.val_dataset, "val"), evaluate_segmenter
     runtime.start(cfg)
-    return evaluate_classifier(cfg, load_model(cfg, cfg.checkpoint_path), dataset)
+    return evaluator(cfg, load_backend(cfg), dataset)
 
 
 def _evaluate_detector(cfg: Config) -> dict[str, float]:
@@ -44,9 +46,24 @@ def _evaluate_detector(cfg: Config) -> dict[str, float]:
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
     runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    model = load_backend(cfg)
     protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
     return evaluate_detector(cfg, model, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
+
+
+def load_backend(cfg: Config):
+    """What `cfg.backend` runs: the network with the checkpoint's weights, or the exported file in its place.
+
+    Either is called by `run_model`. UserError for a file of another kind, or one that does not fit the configuration.
+    """
+    if cfg.backend != "mindspore":
+        model = open_model(cfg.checkpoint_path, cfg.backend)
+        require_fit(model, cfg)
+        return model
+    for backend, suffix in SUFFIXES.items():
+        if cfg.checkpoint_path.lower().endswith(suffix):
+            raise UserError(f"{cfg.checkpoint_path} is an exported file: run it with --backend {backend}")
+    return load_model(cfg, cfg.checkpoint_path)
 
 
 def load_model(cfg: Config, checkpoint_path: str):
