@@ -132,7 +132,7 @@ def test_several_processes_go_through_mpirun_with_a_log_for_each(place):
     words = done.stdout.splitlines()
     assert done.returncode == 4 and words[:3] == ["mpirun", "-n", "2"]
     assert words[words.index("--hostfile") + 1] == str(place / "hosts")
-    logs = Path(words[words.index("--output-filename") + 1])
+    logs = Path(words[words.index(str(SCRIPTS / "_rank.sh")) + 1])
     assert logs.parent == place / "out" / "launch_logs" and logs.is_dir()
     assert value(done.stdout, "run_distribute") == "1" and value(done.stdout, "device_num") == "2"
     stand_in(place, "nvidia-smi", "exit 0")
