@@ -176,9 +176,10 @@ mpirun_command() {
         for name in GLOG_v RANK_TABLE_FILE LD_LIBRARY_PATH MS_SCHED_HOST; do
             [ -z "${!name:-}" ] || COMMAND+=(-x "$name")
         done
+    elif [ "$1" = cpu ]; then
+        COMMAND+=(--oversubscribe) # as many ranks as wished; with a host file its slots count
     fi
     [ "$(id -u)" -ne 0 ] || COMMAND+=(--allow-run-as-root)
-    [ "$1" != cpu ] || COMMAND+=(--oversubscribe)
     COMMAND+=(bash "$(repo_root)/scripts/_rank.sh" "$LOGS" "$PYTHON")
     SIGNAL_TO_JOB=(send_usr1)
 }

@@ -17,9 +17,12 @@ from src.channel import LOOPBACK, Channel, Host, Invitation, accept_invitation
 from src.config import Config
 from src.errors import UserError
 
-# The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows.
+# The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows. Signals to rank
+# 0's process group (mpirun's, Ctrl-C) are for the rank, which still needs its scheduler to stop in good order.
 SCHEDULER = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
 def follow():
     sys.stdin.read()
     time.sleep(10)

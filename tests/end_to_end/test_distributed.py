@@ -151,7 +151,7 @@ def test_two_ranks_with_half_the_batch_equal_one_with_the_whole(chain, alone):
     last = f"epoch_{EPOCHS:04d}_step_0000003.ckpt"
     states = [read_checkpoint(folder / "ckpt" / last) for folder in (together, alone)]
     for name, value in states[1].items():
-        np.testing.assert_allclose(states[0][name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(states[0][name], value, rtol=1e-3, atol=5e-4, err_msg=name)
 
 
 def test_evaluation_shared_by_the_ranks_counts_every_image_once(chain, alone):
