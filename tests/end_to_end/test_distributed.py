@@ -98,9 +98,9 @@ class Job:
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"train.py" in words and str(self.outputs).encode() in words and b"bash" not in words[0]:
-                if rank is None or f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment:
-                    found.append(int(entry.name))
+            is_ours = words[1:2] == [b"train.py"] and str(self.outputs).encode() in words
+            if is_ours and (rank is None or f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment):
+                found.append(int(entry.name))
         return found
 
 
@@ -113,7 +113,7 @@ def chain(place):
     outcomes = [first.end()]
     second = Job(place, "--resume", 1)
     second.wait_for_epoch(EPOCHS // 2 + 1)
-    (victim,) = [pid for pid in second.pids(rank=1) if "mpirun" not in Path(f"/proc/{pid}/comm").read_text()]
+    (victim,) = second.pids(rank=1)
     os.kill(victim, signal.SIGKILL)
     outcomes.append(second.end())
     third = Job(place, "--resume", 1, LAUNCHER="msrun")
@@ -151,7 +151,8 @@ def test_two_ranks_with_half_the_batch_equal_one_with_the_whole(chain, alone):
     last = f"epoch_{EPOCHS:04d}_step_0000003.ckpt"
     states = [read_checkpoint(folder / "ckpt" / last) for folder in (together, alone)]
     for name, value in states[1].items():
-        np.testing.assert_allclose(states[0][name], value, rtol=1e-3, atol=5e-4, err_msg=name)
+        difference = np.linalg.norm(states[0][name] - value) / max(np.linalg.norm(value), 1e-3)
+        assert difference < (2e-2 if name.startswith("state/moments.") else 1e-3), name
 
 
 def test_evaluation_shared_by_the_ranks_counts_every_image_once(chain, alone):
