@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-OTHER_RANKS_WAIT = 3.0  # seconds
+OTHER_RANKS_WAIT = 5.0  # seconds
 
 
 class UserError(Exception):
@@ -26,12 +26,14 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args, **kwargs)
         except UserError as error:
-            from src.runtime import launched_rank
+            from src import runtime
 
-            rank = launched_rank()
+            rank = runtime.launched_rank()
             if rank:
                 time.sleep(OTHER_RANKS_WAIT)
             print(f"error: {f'rank {rank}: ' if rank else ''}{error}", file=sys.stderr, flush=True)
+            if rank is not None:
+                runtime.leave_at_once(EXIT_BAD_INPUT)
             sys.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)

@@ -80,9 +80,17 @@ def quiet_logs() -> None:
     os.environ.setdefault("GLOG_v", "3")
 
 
-def launched_rank() -> int:
-    """This process's rank as the launcher numbered it, before the ranks have joined; 0 without a launcher."""
-    return int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("MS_NODE_ID") or 0)
+def launched_rank() -> int | None:
+    """This process's rank as the launcher numbered it, before the ranks have joined; None without a launcher."""
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("MS_NODE_ID")
+    return int(rank) if rank else None
+
+
+def leave_at_once(status: int) -> None:
+    """End this process without the orderly end of MindSpore's cluster, which waits for the other ranks."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def start(cfg: Config, may_run_alone: bool = False) -> Runtime:
