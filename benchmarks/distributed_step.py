@@ -72,7 +72,7 @@ def measure(cfg, process) -> None:
         shared_ms = median_ms(lambda: averaging(gradients, losses)[1].asnumpy(), repeats=9)
     if process.is_main:
         images = cfg.batch_size * process.size * 1000 / step_ms
-        print(f"{process.size} rank(s) of {cfg.batch_size} images, {len(weights)} gradients of {count:,} numbers in all")
+        print(f"{process.size} rank(s) of {cfg.batch_size} images, {len(weights)} gradients of {count:,} numbers")
         print(f"step {step_ms:.1f} ms, {images:.1f} images a second; averaging alone {shared_ms:.1f} ms", end="")
         print(f" ({shared_ms / step_ms:.0%} of the step)")
 

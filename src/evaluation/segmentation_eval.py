@@ -6,7 +6,7 @@ has IoU 0 and counts in the mean. Such classes are named, and the mean without t
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -130,6 +130,19 @@ def merged(parts: Sequence[SegmentationResult]) -> SegmentationResult:
         sum(part.missed for part in parts),
         [line for part in parts for line in part.unreadable],
     )
+
+
+def score_label_maps(
+    cfg: Config, dataset: SegmentationDataset, maps: Iterable[tuple[int, np.ndarray | None, np.ndarray | None]]
+) -> SegmentationResult:
+    """Result of (index, label, predicted classes) triples that another program's outputs gave."""
+    result = SegmentationResult.empty(len(dataset.labels.names))
+    for index, label, predicted in maps:
+        if label is None or predicted is None:
+            _count_unreadable(result, dataset, index, label, cfg.ignore_label)
+        else:
+            result.confusion += confusion_matrix(label, predicted, len(dataset.labels.names), cfg.ignore_label)
+    return result
 
 
 def print_result(result: SegmentationResult, names: Sequence[str], title: str) -> None:

@@ -46,3 +46,10 @@ def test_rates_follow_the_images_of_an_update_over_all_ranks_where_asked_for(gra
     ]
     np.testing.assert_allclose(rates[1], rates[0] * (2 * 3 / 16), rtol=1e-6)
     np.testing.assert_allclose(rates[2], rates[0] * (2 * 3 * 4 / 16), rtol=1e-6)
+
+
+def test_poly_is_the_authors_power_of_what_is_left():
+    rates = learning_rates("poly", 0.01, 1000, 10, power=0.9, minimum=1e-6)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[500] == pytest.approx(0.01 * 0.5**0.9, rel=1e-6) and rates[999] == pytest.approx(0.01 * 0.001**0.9)
+    assert learning_rates("poly", 0.01, 1000, 10, power=2, minimum=1e-3)[999] == pytest.approx(1e-3)
