@@ -1,6 +1,7 @@
 """Device, execution mode, seeds and ranks. The only file that reads or writes the process environment."""
 
 import atexit
+import contextlib
 import os
 import random
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +36,7 @@ from mindspore.communication import init
 init()
 """
 SCHEDULER_WAIT = 60.0  # seconds
+SCHEDULER_GONE = "20"  # seconds after which a rank gives up a scheduler that answers no more (MindSpore: about 60)
 OPEN_MPI_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_")
 
 
@@ -108,6 +111,9 @@ def start(cfg: Config, may_run_alone: bool = False) -> Runtime:
         if size != cfg.device_num:
             raise UserError(f"device_num is {cfg.device_num}, but the launcher has started {size} processes")
     joined = distributed and size > 1
+    if joined:
+        os.environ.setdefault("MS_HEARTBEAT_RETRY_TIMEOUT", SCHEDULER_GONE)
+        _end_with_launcher()
     channel = _boot_from_mpi(cfg.device_target) if joined and "MS_ROLE" not in os.environ else None
     import mindspore as ms
 
@@ -211,24 +217,37 @@ def _start_scheduler(host: str, size: int) -> tuple[str, int]:
     while time.monotonic() < deadline and scheduler.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:
-                _end_with(scheduler)
+                _end_after(lambda: f"MindSpore's scheduler has ended (status {scheduler.wait()})")
                 return host, port
         time.sleep(0.2)
     raise UserError(f"MindSpore's scheduler did not listen on {host}:{port} within {SCHEDULER_WAIT:.0f} s")
 
 
-def _end_with(scheduler: subprocess.Popen) -> None:
-    """Leave, with one line, as soon as the scheduler ends before this process does."""
+def _end_with_launcher() -> None:
+    """Leave when mpirun or msrun is killed: without it nobody would end this rank, or notice its end."""
+    parent = os.getppid()
+
+    def wait() -> str:
+        while os.getppid() == parent:
+            time.sleep(1)
+        return "the launcher of this rank has ended"
+
+    _end_after(wait)
+
+
+def _end_after(wait: Callable[[], str]) -> None:
+    """Leave with an error, the line that `wait` returns, should it return before this process ends by itself."""
     ending = threading.Event()
     atexit.register(ending.set)
 
     def watch() -> None:
-        status = scheduler.wait()
+        reason = wait()
         if not ending.is_set():
-            print(f"error: MindSpore's scheduler has ended (status {status})", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # the terminal may have gone too
+                print(f"error: {reason}", file=sys.stderr, flush=True)
             os._exit(1)
 
-    threading.Thread(target=watch, name="scheduler", daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _channel_by_collective(ms, rank: int, size: int) -> Channel:
