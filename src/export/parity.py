@@ -87,8 +87,24 @@ def compare_detections(case: str, expected: tuple[np.ndarray, ...], found: tuple
 
 
 def detection_difference(expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> DetectionDifference:
-    """Pairs every detection with the nearest one of its class: equal scores may stand in another order."""
+    """How far apart the detections of one image are, paired by `pair_detections`."""
     left, right = valid_detections(expected), valid_detections(found)
+    pairs = pair_detections(left, right)
+    count, unpaired = len(left[0]), len(left[0]) + len(right[0]) - 2 * len(pairs)
+    if not pairs:
+        return DetectionDifference(count, unpaired)
+    rows, partners = (list(side) for side in zip(*pairs))
+    box, score, mask = (np.abs(left[k][rows] - right[k][partners]) for k in (0, 1, 3))
+    cells = float((mask <= MASK_TOLERANCE).mean())
+    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells)
+
+
+def pair_detections(left: tuple[np.ndarray, ...], right: tuple[np.ndarray, ...]) -> list[tuple[int, int]]:
+    """Every detection of the left with the nearest one of its class on the right, by their numbers.
+
+    Either side: boxes (N, 4), scores, labels, masks. Nearly equal scores may stand in another order, so places do not
+    tell; a detection without one within `PAIR_DISTANCE` has no partner.
+    """
     free = set(range(len(right[0])))
     pairs = []
     for i in range(len(left[0])):
@@ -97,13 +113,7 @@ def detection_difference(expected: tuple[np.ndarray, ...], found: tuple[np.ndarr
         if distance <= PAIR_DISTANCE:
             free.remove(j)
             pairs.append((i, j))
-    count, unpaired = len(left[0]), len(left[0]) + len(right[0]) - 2 * len(pairs)
-    if not pairs:
-        return DetectionDifference(count, unpaired)
-    rows, partners = (list(side) for side in zip(*pairs))
-    box, score, mask = (np.abs(left[k][rows] - right[k][partners]) for k in (0, 1, 3))
-    cells = float((mask <= MASK_TOLERANCE).mean())
-    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells)
+    return pairs
 
 
 def valid_detections(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
