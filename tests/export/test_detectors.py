@@ -11,6 +11,7 @@ from src.config import load_config
 from src.data import synthetic
 from src.data.coco import CocoDataset
 from src.data.images import read_bgr
+from src.errors import UserError
 from src.evaluation.detection import evaluate_detector
 from src.evaluation.run import load_backend
 from src.export import run as export_module
@@ -20,6 +21,7 @@ from src.inference.backends import open_model, run_model
 from src.inference.paste import paste_masks
 from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results
+from tests.end_to_end.test_commands import run
 from tests.export.detector_weights import save_lively_detector
 from tests.models.test_any_backbone import TINY, overrides
 
@@ -111,6 +113,25 @@ def test_a_file_has_the_networks_average_precision(graph_mode, mask_rcnn, backen
     model = mask_rcnn.open(f"model.{backend}")
     found = evaluate_detector(mask_rcnn.config(backend, f"model.{backend}"), model, dataset)
     assert found == pytest.approx(expected, abs=1e-3, nan_ok=True)
+
+
+def test_a_file_with_compiled_operators_runs_in_a_fresh_process(mask_rcnn, tmp_path):
+    out, image = tmp_path / "out.json", mask_rcnn.paths[0]
+    paths = ("--checkpoint_path", mask_rcnn.folder / "model.mindir", "--pred_input", image, "--pred_output", out)
+    run("infer.py", "--config_path", TINY, *mask_rcnn.keys, *paths, "--backend", "mindir")
+    (entry,) = json.loads(out.read_text()).values()
+    cfg = mask_rcnn.config("mindspore", "model.ckpt")
+    ((_, prediction),) = Predictor(mask_rcnn.network, cfg).predict_files([image])
+    assert [item["score"] for item in entry["predictions"]] == pytest.approx(prediction.scores.tolist(), abs=1e-6)
+    assert [item["mask"] for item in entry["predictions"]] == prediction.masks
+
+
+def test_a_file_whose_compiled_operators_are_gone_says_what_to_do(graph_mode, mask_rcnn, tmp_path):
+    moved = tmp_path / "moved.mindir"
+    content = (mask_rcnn.folder / "model.mindir").read_bytes()
+    moved.write_bytes(content.replace(b"custom_ops_cpu.so:", b"custom_ops_xyz.so:"))
+    with pytest.raises(UserError, match="custom_ops_xyz.so, which is not there: export it with --portable 1"):
+        open_model(moved, "mindir")
 
 
 def labels_near_the_predictions(exported: Exported, cfg) -> CocoDataset:
