@@ -1,6 +1,6 @@
 """Configuration files and command-line overrides -> one checked `Config`.
 
-A file may start from another (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
+A file may start from others (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
 Nothing here imports MindSpore, so that `--help` and every complaint come at once.
 """
 
@@ -34,6 +34,7 @@ ALIASES = {
     "eps": "opt_eps",
     "lr_scheme": "lr_type",
     "lr_end": "min_lr",
+    "lr_min": "min_lr",
     "label_smooth_factor": "label_smoothing",
 }
 
@@ -116,7 +117,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_file(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict, dict]:
-    """Values, help texts and choices of a file merged over those of its `_base_`."""
+    """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win)."""
     if path.resolve() in chain:
         raise UserError(f"{path}: _base_ leads back to this file")
     try:
@@ -134,11 +135,13 @@ def _read_file(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict, dict]:
     if not documents or len(documents) > 3 or not all(isinstance(document, dict) for document in documents):
         raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
     documents += [{}] * (3 - len(documents))
-    base = documents[0].pop("_base_", None)
-    if base is not None:
-        inherited = _read_file(path.parent / str(base), (*chain, path.resolve()))
-        documents = [_merge(below, above) for below, above in zip(inherited, documents)]
-    return documents[0], documents[1], documents[2]
+    bases = documents[0].pop("_base_", None) or []
+    inherited = [{}, {}, {}]
+    for base in bases if isinstance(bases, list) else [bases]:
+        above = _read_file(path.parent / str(base), (*chain, path.resolve()))
+        inherited = [_merge(*pair) for pair in zip(inherited, above)]
+    values, helps, choices = (_merge(*pair) for pair in zip(inherited, documents))
+    return values, helps, choices
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -276,6 +279,8 @@ def _override(cfg: Config, dotted: str, text: str) -> None:
             continue
         if item.type is str:
             value = text
+        elif hasattr(item.type, "__origin__") and "," in text and "[" not in text:
+            value = [yaml.safe_load(part) for part in text.split(",")]
         else:
             try:
                 value = yaml.safe_load(text)
@@ -325,9 +330,11 @@ def _check_choices(cfg: Config, choices: dict, source: str) -> None:
 def _check_together(cfg: Config) -> None:
     if cfg.input_size:
         cfg.img_width = cfg.img_height = cfg.input_size
+    divisors = [(cfg.divider, "divider")] if cfg.task != "segmentation" else []  # its HRNet takes any size
+    divisors += [(8, "masks are packed eight pixels a byte")] if cfg.task == "detection" else []
     for name in ("img_width", "img_height"):
         value = getattr(cfg, name)
-        for divisor, why in ((cfg.divider, "divider"), (8, "masks are packed eight pixels a byte")):
+        for divisor, why in divisors:
             if value % divisor:
                 raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
     if cfg.end_epoch and not cfg.begin_epoch < cfg.end_epoch <= cfg.epoch_size:
@@ -342,6 +349,19 @@ def _check_together(cfg: Config) -> None:
         _check_detection(cfg)
     elif cfg.class_names and len(cfg.class_names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
+    if cfg.task == "segmentation":
+        _check_segmentation(cfg)
+
+
+def _check_segmentation(cfg: Config) -> None:
+    if cfg.class_weights and len(cfg.class_weights) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
+    if cfg.ignore_label < cfg.num_classes:
+        raise UserError(f"ignore_label is {cfg.ignore_label}, a class: it must be at least num_classes")
+    if cfg.scale_range[0] > cfg.scale_range[1]:
+        raise UserError(f"scale_range {cfg.scale_range} runs backwards")
+    if not cfg.eval_scales:
+        raise UserError("eval_scales is empty; it must name one scale at least")
 
 
 def _check_detection(cfg: Config) -> None:

@@ -29,6 +29,7 @@ CLASS_LAYERS = (  # layers whose shape follows the number of classes; PointRend'
     "mask_head.coarse_head.prediction.",
     "mask_head.point_head.",
     "classifier.",
+    "last_layer.3.",
 )
 
 

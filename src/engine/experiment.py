@@ -13,13 +13,16 @@ from src.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_NAMES = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls"}
+SYSTEM_NAMES = {
+    "mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls", "segmentation": "HRNetSeg",
+}  # fmt: skip
 FREE_TO_CHANGE = {
     "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
     "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "checkpoint_path",
     "prediction_path", "pred_input", "pred_output", "num_parallel_workers", "python_multiprocessing", "test_batch_size",
     "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis",
-    "infer_score_thr", "test_cfg", "report_dir", "end_epoch",
+    "infer_score_thr", "test_cfg", "report_dir", "end_epoch", "eval_mode", "eval_scales", "eval_flip", "eval_stride",
+    "eval_width", "eval_height",
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def build_optimizer(
         groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
     rates = [float(rate) for rate in rates]
     if kind == "adam":
-        return nn.Adam(groups, rates, weight_decay=weight_decay)
+        return nn.Adam(groups, rates, eps=eps or 1e-8, weight_decay=weight_decay)
     if kind == "rmsprop":
         epsilon = eps or 1e-10
         return nn.RMSProp(groups, rates, momentum=momentum, epsilon=epsilon, weight_decay=weight_decay)

@@ -10,8 +10,10 @@ from src.config import Config
 from src.data.coco import CocoDataset
 from src.data.imagenet import build_folder_loader, open_image_folder
 from src.data.pipeline import build_train_loader
+from src.data.segmentation import build_segmentation_loader, open_segmentation
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
+from src.evaluation.segmentation_eval import evaluate_segmenter
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 
@@ -54,6 +56,15 @@ def _classification_evaluator(cfg: Config) -> Evaluator:
     return lambda model: evaluate_classifier(cfg, model, dataset)
 
 
+def _segmentation_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
+    return build_segmentation_loader(cfg, open_segmentation(cfg, cfg.train_dataset, "train"), rank, size, start_step)
+
+
+def _segmentation_evaluator(cfg: Config) -> Evaluator:
+    dataset = open_segmentation(cfg, cfg.val_dataset, "val")
+    return lambda model: evaluate_segmenter(cfg, model, dataset)
+
+
 TASKS = {
     "detection": Task(_detection_loader, _detection_evaluator, "bbox_mAP", ("bbox_mAP", "seg_mAP")),
     "classification": Task(
@@ -63,5 +74,13 @@ TASKS = {
         ("Loss", "Top_1_Acc", "Top_5_Acc"),
         "epoch: [{epoch:2d}/{epochs}], epoch time: {milliseconds:.3f}, steps: {steps}, per step time: {per_step:.3f}, "
         "avg loss: {loss:.3f}, lr:[{lr:.3f}]",
+    ),
+    "segmentation": Task(
+        _segmentation_loader,
+        _segmentation_evaluator,
+        "mIoU",
+        ("mIoU", "pixel_acc", "mean_acc"),
+        "epoch: [{epoch:3d}/{epochs:3d}], epoch time: {milliseconds:.3f}, steps: {steps:5d}, per step time: "
+        "{per_step:.3f}, avg loss: {loss:.3f}, lr:[{lr:.6f}]",
     ),
 }

@@ -79,6 +79,7 @@ def make_train_step(cfg: Config, model, steps_per_epoch: int, size: int = 1) -> 
         warmup,
         cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
         cfg.min_lr,
+        cfg.lr_power,
     )
     optimizer = build_optimizer(
         model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps

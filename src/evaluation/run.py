@@ -6,11 +6,13 @@ from src import runtime
 from src.config import Config, config_hash
 from src.data.coco import CocoDataset
 from src.data.imagenet import open_image_folder
+from src.data.segmentation import open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
+from src.evaluation.segmentation_eval import evaluate_segmenter
 from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
@@ -24,17 +26,16 @@ def evaluate(cfg: Config) -> dict[str, float]:
     Detection: where `cfg.prediction_path` exists, it is evaluated without the network. UserError for wrong input.
     """
     start_logging()
-    if cfg.task == "classification":
-        return _evaluate_classifier(cfg)
-    return _evaluate_detector(cfg)
-
-
-def _evaluate_classifier(cfg: Config) -> dict[str, float]:
+    if cfg.task == "detection":
+        return _evaluate_detector(cfg)
     if not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
-    dataset = open_image_folder(cfg, cfg.val_dataset)
+    if cfg.task == "classification":
+        dataset, evaluator = open_image_folder(cfg, cfg.val_dataset), evaluate_classifier
+    else:
+        dataset, evaluator = open_segmentation(cfg, cfg.val_dataset, "val"), evaluate_segmenter
     runtime.start(cfg)
-    return evaluate_classifier(cfg, load_backend(cfg), dataset)
+    return evaluator(cfg, load_backend(cfg), dataset)
 
 
 def _evaluate_detector(cfg: Config) -> dict[str, float]:

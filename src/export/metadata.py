@@ -3,6 +3,7 @@
 from typing import Any
 
 from src.config import Config, config_hash
+from src.data.label_sets import label_set
 from src.engine.checkpoint import checkpoint_hash
 from src.inference.classify import known_class_names
 from src.inference.run import known_category_ids
@@ -35,6 +36,10 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
             "score_threshold": rcnn.score_thr,
             "max_detections": rcnn.max_per_img,
         }
-    if cfg.task == "classification":
-        values |= {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}
-    return values
+    if cfg.task == "segmentation":
+        labels = label_set(cfg)
+        keep_ratio = bool(cfg.keep_ratio)
+        return values | {
+            "class_names": list(labels.names), "palette": labels.palette.tolist(), "keep_ratio": keep_ratio
+        }  # fmt: skip
+    return values | {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}

@@ -89,6 +89,8 @@ def require_fit(model: ExportedModel, cfg: Config) -> None:
 
 def input_size(cfg: Config) -> tuple[int, int]:
     """(height, width) of the images that the network takes in evaluation."""
+    if cfg.task == "segmentation":
+        return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
     return cfg.img_height, cfg.img_width
 
 

@@ -17,19 +17,32 @@ from src.files import write_text
 from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
+from src.inference.segment_files import segment_files
 
 logger = logging.getLogger(__name__)
 
 
 def infer(cfg: Config) -> None:
-    """Write `cfg.pred_output` for `cfg.pred_input`; unreadable images are named. UserError for wrong input."""
+    """Write `cfg.pred_output` for `cfg.pred_input`; unreadable images are named. UserError for wrong input.
+
+    pred_output is a JSON file; for segmentation it is a folder of pictures.
+    """
     start_logging()
     paths = find_images(cfg.pred_input)
     output = Path(cfg.pred_output)
-    if output.is_dir():
+    if cfg.task == "segmentation" and output.is_file():
+        raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
+    if cfg.task != "segmentation" and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
     runtime.start(cfg)
     model = load_backend(cfg)
+    if cfg.task == "segmentation":
+        _write_pictures(cfg, model, paths, output)
+    else:
+        _write_json(cfg, model, paths, output)
+
+
+def _write_json(cfg: Config, model, paths: list[Path], output: Path) -> None:
     entries = _classified(cfg, model, paths) if cfg.task == "classification" else _detected(cfg, model, paths)
     content, unreadable = {}, []
     for path, entry in entries:
@@ -37,13 +50,25 @@ def infer(cfg: Config) -> None:
             unreadable.append(path)
         else:
             content[str(path)] = entry
-    if unreadable:
-        logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
-    if not content:
-        raise UserError(f"{cfg.pred_input}: none of its {len(paths)} images can be read")
+    _report_unreadable(cfg, unreadable, len(paths))
     write_text(output, json.dumps(content, indent=1))
     count = sum(len(entry["predictions"]) for entry in content.values())
     logger.info("%d predictions on %d images written to %s", count, len(content), output)
+
+
+def _write_pictures(cfg: Config, model, paths: list[Path], output: Path) -> None:
+    written, unreadable = segment_files(cfg, model, paths, output)
+    _report_unreadable(cfg, unreadable, len(paths))
+    for path, pictures in written.items():
+        logger.info("%s: %s", path, ", ".join(picture.name for picture in pictures))
+    logger.info("%d images written to %s", len(written), output)
+
+
+def _report_unreadable(cfg: Config, unreadable: list[str | Path], count: int) -> None:
+    if unreadable:
+        logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
+    if len(unreadable) == count:
+        raise UserError(f"{cfg.pred_input}: none of its {count} images can be read")
 
 
 def _detected(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[str | Path, dict | None]]:

@@ -10,6 +10,7 @@ from mindspore import nn
 
 from src.config import Config
 from src.errors import UserError
+from src.losses import OhemCrossEntropy, PixelCrossEntropy
 from src.models.backbones.hrnet import HRNet, StageSettings
 from src.models.backbones.resnet import DEPTHS, ResNet
 from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
@@ -28,6 +29,7 @@ from src.models.detection.sample import BalancedSampler
 from src.models.layers import NormSettings
 from src.models.necks.fpn import FPN, NoNeck
 from src.models.necks.hrfpn import HRFPN
+from src.models.segmentation import HRNetSegmenter
 from src.ops.mask_crop import MaskCrop
 from src.ops.roi_align import RoIAlign
 
@@ -38,6 +40,8 @@ def build_model(cfg: Config) -> nn.Cell:
     """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
     if cfg.task == "classification":
         return _classifier(cfg)
+    if cfg.task == "segmentation":
+        return _segmenter(cfg)
     return _choose(DETECTORS, cfg.detector, "detector")(cfg)
 
 
@@ -79,7 +83,7 @@ def build_neck(cfg: Config, backbone: nn.Cell) -> tuple[nn.Cell, Width]:
     return neck, Width(neck.out_channels, key)
 
 
-def _hrnet(backbone) -> HRNet:
+def _hrnet(backbone, upsampling: str = "nearest") -> HRNet:
     extra = backbone.extra
     stages = []
     for name in ("stage1", "stage2", "stage3", "stage4"):
@@ -91,7 +95,7 @@ def _hrnet(backbone) -> HRNet:
             )
         stages.append(StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels)))
     norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
-    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages)
+    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages, upsampling=upsampling)
 
 
 def _resnet(backbone) -> ResNet:
@@ -157,6 +161,16 @@ def _classifier(cfg: Config) -> HRNetClassifier:
     if head.conv_init == "TruncatedNormal":
         truncated_normal_convolutions(model, np.random.RandomState(cfg.seed % 2**32))
     return model
+
+
+def _segmenter(cfg: Config) -> HRNetSegmenter:
+    is_hrnet = cfg.backbone.type == "hrnet"
+    backbone = _hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
+    loss = PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
+    if cfg.ohem:
+        loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
+    norm = _norm(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    return HRNetSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)
 
 
 def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
