@@ -46,18 +46,22 @@ def save_lively_detector(
         scale(head.coarse_head.prediction, lambda: head.coarse_head(cells), 2.0)
         points = Tensor(np.random.RandomState(seed).rand(ROIS, 50, 2).astype(np.float32))
         fine, coarse = head.sample(cells, points), head.sample(head.coarse_head(cells), points)
-        scale(head.point_head.predictor, lambda: head.point_head(fine, coarse), 2.0)
+        scale(head.point_head.predictor, lambda: head.point_head(fine, coarse), 2.0, mean=3.0)
     else:
         cells = windows(pyramid[0], head.roi.out_size, seed)
-        scale(head.conv_logits, lambda: head.logits(cells, valid), 2.0)
+        scale(head.conv_logits, lambda: head.logits(cells, valid), 2.0, mean=3.0)
     save_weights(model, Path(path))
     ms.set_context(mode=mode)
 
 
-def scale(layer, run, spread: float) -> None:
-    """Scale the layer's weights so that what `run()` gives has this standard deviation."""
+def scale(layer, run, spread: float, mean: float = 0.0) -> None:
+    """Scale the layer's weights so that what `run()` gives has this standard deviation; `mean` is its bias then.
+
+    A mask whose logits have a mean fills most of its box, as objects do; without one it is noise, all boundary.
+    """
     factor = spread / max(float(run().asnumpy().std()), 1e-6)
     layer.weight.set_data(Tensor(layer.weight.asnumpy() * np.float32(factor)))
+    layer.bias.set_data(Tensor(np.full(layer.bias.shape, mean, np.float32)))
 
 
 def windows(feature: Tensor, side: int, seed: int) -> Tensor:

@@ -1,6 +1,7 @@
 """A detector's exported files against its network: detections, no detections, COCO metrics, standard operators."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from src.errors import UserError
 from src.evaluation.detection import evaluate_detector
 from src.evaluation.run import load_backend
 from src.export import run as export_module
-from src.export.parity import detection_difference, pair_detections, valid_detections
+from src.export.parity import compare_detections, detection_difference, pair_detections, valid_detections
 from src.export.samples import check_inputs
 from src.inference.backends import open_model, run_model
 from src.inference.paste import paste_masks
@@ -196,3 +197,23 @@ def test_detections_in_another_order_are_the_same_and_missing_ones_are_counted()
     assert detection_difference(whole, relabelled).unpaired == 4
     one = boxes, scores, labels, np.array([[True, False, False]]), masks
     assert detection_difference(whole, one).unpaired == 1
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (lambda boxes, scores, labels, valid, masks: (boxes + 0.05, scores, labels, valid, masks), "boxes by 5.00e-02"),
+        (lambda boxes, scores, labels, valid, masks: (boxes, scores + 0.01, labels, valid, masks), "scores by 1.0"),
+        (lambda boxes, scores, labels, valid, masks: (boxes, scores, labels, valid, masks * 0.9), "mask cells by"),
+        (lambda boxes, scores, labels, valid, masks: (boxes + 3, scores, labels, valid, masks), "partner by 2.40e+01"),
+        (lambda boxes, scores, labels, valid, masks: (boxes, scores, labels, valid & False, masks), "partner by 1.20"),
+    ],
+)
+def test_each_kind_of_difference_is_refused(change, message):
+    rng = np.random.RandomState(0)
+    low, valid = rng.uniform(0, 50, (1, 12, 2)), np.ones((1, 12), bool)
+    boxes = np.concatenate([low, low + 20], 2).astype(np.float32)
+    whole = boxes, rng.rand(1, 12), np.arange(12)[None], valid, rng.rand(1, 12, 4, 4) + 0.1
+    assert "12 detections, 0 without a partner" in compare_detections("case", whole, whole)
+    with pytest.raises(UserError, match=re.escape(message)):
+        compare_detections("case", whole, change(*whole))
