@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 
 # usage ARGUMENTS: print how the calling script is used, and leave.
 usage() {
-    echo "usage: bash scripts/$(basename "$0") $1" >&2
+    echo "usage: bash $(realpath -s --relative-to "$(repo_root)" -- "$0")${1:+ $1}" >&2
     exit 1
 }
 
@@ -44,6 +44,11 @@ find_python() {
     export GLOG_v="${GLOG_v:-3}"
 }
 
+# has_ascend: whether the machine has an Ascend NPU.
+has_ascend() {
+    compgen -G "/dev/davinci[0-9]*" >/dev/null
+}
+
 # need_device DEVICE: leave with one line where the machine has no such device.
 need_device() {
     local script other
@@ -59,8 +64,7 @@ need_device() {
                 || fail "no GPU found on this machine (nvidia-smi -L); $same"
             ;;
         ascend)
-            compgen -G "/dev/davinci[0-9]*" >/dev/null \
-                || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
+            has_ascend || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
             ;;
     esac
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from src.config_run_schema import Config, DeviceKeys, PathKeys
+from src.config_run_schema import Config, ConvertKeys, DeviceKeys, PathKeys
 from src.config_schema import key_names, nested_kind
 from src.errors import UserError
 
@@ -39,7 +39,7 @@ ALIASES = {
 }
 
 # Where a run lives says nothing about what it computes: these keys stay out of the hash.
-LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
+LOCATION_KEYS = {field.name for kind in (ConvertKeys, PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
     "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
     "train_dataset", "val_dataset", "log_every", "save_every", "analysis", "report_dir", "class_names",
 }  # fmt: skip

@@ -52,7 +52,7 @@ class RunKeys:
     keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1)
     keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1)
     pre_trained: str = key("", "checkpoint to start from")
-    finetune: bool = key(False, "class layers of another shape in pre_trained are left out")
+    finetune: bool = key(False, "class layers of another shape, or missing ones, in pre_trained start fresh")
     resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
@@ -91,6 +91,15 @@ class PathKeys:
     data_path: str = key("/cache/data", "ModelArts: local folder of the data")
     output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
+
+
+@dataclass
+class ConvertKeys:
+    pt_path: str = key("", "convert_from_pt.py: weights to convert (.pth, .pt, .pkl, .safetensors)")
+    ckpt_path: str = key("", "convert_from_pt.py: checkpoint to write; an existing one is never replaced")
+    source: str = key("", "convert_from_pt.py: project that the weights are of; empty tells it by their names")
+    pt_entry: str = key("", "convert_from_pt.py: entry of pt_path that holds the weights; empty takes a usual one")
+    verify: str = key("", "convert_from_pt.py: .npz with activations of the original, compared layer by layer")
 
 
 @dataclass
@@ -164,5 +173,5 @@ class ImageKeys:
 
 
 @dataclass
-class Config(ImageKeys, DataKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
+class Config(ImageKeys, DataKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
     """All keys. A loaded configuration is an instance whose values have been checked."""

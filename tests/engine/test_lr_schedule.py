@@ -29,3 +29,10 @@ def test_linear_rises_to_the_base_and_falls_to_the_minimum():
     assert rates[9] == pytest.approx(0.00505, abs=1e-5)  # 0.005 in the original's log after the first of two epochs
     assert rates[19:21].tolist() == pytest.approx([0.01, 0.01])
     assert rates[610] == pytest.approx(0.005, abs=1e-4) and rates[-1] == pytest.approx(0.00002, abs=1e-5)
+
+
+def test_poly_is_the_authors_power_of_what_is_left():
+    rates = learning_rates("poly", 0.01, 1000, 10, power=0.9, minimum=1e-6)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[500] == pytest.approx(0.01 * 0.5**0.9, rel=1e-6) and rates[999] == pytest.approx(0.01 * 0.001**0.9)
+    assert learning_rates("poly", 0.01, 1000, 10, power=2, minimum=1e-3)[999] == pytest.approx(1e-3)
