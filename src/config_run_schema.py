@@ -9,6 +9,8 @@ from src.config_schema import ModelKeys, key
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
     lr: float = key(0.02, "base learning rate", low=1e-12)
+    scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
+    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
     min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
     opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
@@ -73,7 +75,8 @@ class DeviceKeys:
     mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
     run_distribute: bool = key(False, "one process a device, started by mpirun or msrun")
     device_id: int = key(0, "device of a single run", low=0)
-    device_num: int = key(1, "devices; the launcher sets it", low=1)
+    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1)
+    sync_batchnorm: bool = key(False, "batch statistics over all ranks' batches instead of each rank's own")
     rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
 
 

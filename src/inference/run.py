@@ -34,7 +34,7 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if cfg.task != "segmentation" and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     model = load_backend(cfg)
     if cfg.task == "segmentation":
         _write_pictures(cfg, model, paths, output)

@@ -167,7 +167,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(arguments, message):
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], output
 
 
-@pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py"])
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py", "export.py"])
 def test_help_lists_the_keys_without_a_device(script):
     assert "--train_cfg.rcnn.sampler.num [512]" in run(script, "--help")
 
