@@ -31,8 +31,9 @@ ELEMENT = np.dtype("<f4")
 def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dict[str, Any]:
     """Write the network's inputs for every image of `dataset` into the empty or new `folder`; returns the manifest.
 
-    The manifest holds input_shape, dtype, classes, the keys that decide how an image becomes inputs, and for each sample its name, its inputs' names (none where the
-    image cannot be read), its label's path relative to the list's folder, and image_size (h, w).
+    The manifest holds input_shape, dtype, classes, the keys that decide how an image becomes inputs, and for each
+    sample its name, its inputs' names (none where the image cannot be read), its label's path (relative to the list's
+    folder where it lies below that), and image_size (h, w).
     UserError: the folder holds something, or an image does not have the exported network's size.
     """
     make_empty(folder)
@@ -161,7 +162,8 @@ def _segmenter(cfg: Config, dataset: SegmentationDataset, network) -> Segmenter:
 
 
 def _relative(dataset: SegmentationDataset, index: int) -> str:
-    return dataset.samples[index][1].relative_to(dataset.root).as_posix()
+    label = dataset.samples[index][1]
+    return (label.relative_to(dataset.root) if label.is_relative_to(dataset.root) else label).as_posix()
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
