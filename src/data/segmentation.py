@@ -44,7 +44,8 @@ class SegmentationDataset:
         if self.missing:
             names = ", ".join(path.name for path in self.missing[:SHOWN])
             logger.warning(
-                "%s: %d of the files it names are missing (%s%s): left out of training, counted as wrong in evaluation",
+                "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
+                "counts as wrong, a missing label as nothing",
                 self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "",
             )  # fmt: skip
 
