@@ -125,3 +125,10 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made a folder"):
         segment_files(cfg, model, paths, tmp_path / "file" / "out")
+
+
+def test_ranks_that_share_the_images_count_what_one_counts(data):
+    dataset = open_segmentation(config(), data[0], "val")
+    alone = evaluate_segmenter(config(), model, dataset)
+    channels, _ = connect(3)
+    assert together(channels, lambda process: evaluate_segmenter(config(), model, dataset, process)) == [alone, {}, {}]
