@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_supervise.sh"
 
 # usage ARGUMENTS: print how the calling script is used, and leave.
 usage() {
-    echo "usage: bash scripts/$(basename "$0") $1" >&2
+    echo "usage: bash $(realpath -s --relative-to "$(repo_root)" -- "$0")${1:+ $1}" >&2
     exit 1
 }
 
@@ -46,6 +46,11 @@ find_python() {
     export GLOG_v="${GLOG_v:-3}"
 }
 
+# has_ascend: whether the machine has an Ascend NPU.
+has_ascend() {
+    compgen -G "/dev/davinci[0-9]*" >/dev/null
+}
+
 # prepare_device DEVICE: set PYTHON and what its libraries for the device need; leave with one line where there is none.
 prepare_device() {
     need_device "$1"
@@ -71,8 +76,7 @@ need_device() {
                 || fail "no GPU found on this machine (nvidia-smi -L); $same"
             ;;
         ascend)
-            compgen -G "/dev/davinci[0-9]*" >/dev/null \
-                || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
+            has_ascend || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
             ;;
     esac
 }

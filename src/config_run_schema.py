@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from src.config_schema import ModelKeys, key
 
-NOT_BUILT = "this build has nothing behind it yet"
-
 
 @dataclass
 class OptimizerKeys:
@@ -61,7 +59,12 @@ class RunKeys:
     portable: bool = key(False, "MindSpore's own operators in place of this project's compiled ones")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
-    enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")
+    mlflow: bool = key(False, "log parameters, losses, metrics and files to MLflow as well")
+    mlflow_uri: str = key(
+        "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"
+    )
+    mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
@@ -88,11 +91,13 @@ class PathKeys:
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
-    enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
-    data_url: str = key("", "ModelArts: where the data lies")
-    train_url: str = key("", "ModelArts: where the outputs go")
-    data_path: str = key("/cache/data", "ModelArts: local folder of the data")
-    output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
+    enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
+    data_url: str = key("", "ModelArts: folder of the data in object storage")
+    eval_data_url: str = key("", "ModelArts: folder of the validation data, where it is another one")
+    checkpoint_url: str = key("", "ModelArts: checkpoint to start from or to evaluate, or a folder of such")
+    train_url: str = key("", "ModelArts: folder in object storage where the results go")
+    data_path: str = key("/cache/data", "ModelArts: local folder of the data; relative paths of data lie in it")
+    output_path: str = key("/cache/train", "ModelArts: local folder of the results")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
 
 
@@ -109,8 +114,12 @@ class ConvertKeys:
 class DataKeys:
     train_dataset: str = key("", "folder of the training images")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data", choices=("coco",), why_only=NOT_BUILT)
-    val_data_type: str = key("coco", "format of the validation data", choices=("coco",), why_only=NOT_BUILT)
+    train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
+    val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
+    mindrecord_dir: str = key(
+        "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
+    )
+    mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
     dataset: str = key(

@@ -83,10 +83,17 @@ def quiet_logs() -> None:
     os.environ.setdefault("GLOG_v", "3")
 
 
+def set_defaults(values: dict[str, str]) -> None:
+    """Set environment variables of optional packages that the user has not set."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
 def launched_rank() -> int | None:
     """This process's rank as the launcher numbered it, before the ranks have joined; None without a launcher."""
-    rank = os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("MS_NODE_ID")
-    return int(rank) if rank else None
+    words = (os.environ.get(name) for name in ("OMPI_COMM_WORLD_RANK", "MS_NODE_ID", "RANK_ID"))
+    rank = next(filter(None, words), None)
+    return None if rank is None else int(rank)
 
 
 def leave_at_once(status: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import nn
 
 from src.config import Config
-from src.data.coco import CocoDataset
+from src.data.coco import open_coco
 from src.data.imagenet import build_folder_loader, open_image_folder
 from src.data.pipeline import build_train_loader
 from src.data.segmentation import build_segmentation_loader, open_segmentation
@@ -38,12 +38,12 @@ class Task:
 
 
 def _detection_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
-    dataset = CocoDataset(cfg.train_dataset, cfg.coco_classes[1:], split_hint="train")
+    dataset = open_coco(cfg, "train")
     return build_train_loader(cfg, dataset, rank, size, start_step)
 
 
 def _detection_evaluator(cfg: Config, process: Runtime) -> Evaluator:
-    dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    dataset = open_coco(cfg, "val")
     protocol = {"checkpoint": "in training"}
     return lambda model: evaluate_detector(cfg, model, dataset, protocol=protocol, process=process)
 

@@ -17,7 +17,9 @@ from src.config import Config
 from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.engine.experiment import Experiment, open_experiment, start_logging
 from src.engine.lr_schedule import learning_rates
+from src.engine.observers import Observer, observing
 from src.engine.optimizer import build_optimizer
+from src.engine.profiling import profiled
 from src.engine.tasks import TASKS, Evaluator, Task
 from src.engine.train_step import TrainStep
 from src.errors import UserError
@@ -67,7 +69,10 @@ def train(cfg: Config) -> Path:
     copy_from_main(process, step.get_parameters())
     if start:
         loader = task.make_loader(cfg, process.rank, process.size, start)
-    run.loop(loader, start)
+    if cfg.enable_profiling and process.is_main:
+        loader = profiled(cfg, loader, experiment.folder / "profile")
+    with observing(cfg, experiment) as run.observers:
+        run.loop(loader, start)
     return experiment.folder
 
 
@@ -146,6 +151,7 @@ class Run:
         self.window: list[float] = []  # total losses since the last log line
         self.epoch_losses: list[float] = []
         self.saved_step = -1
+        self.observers: list[Observer] = []
 
     def resume(self) -> int:
         """Restore the newest whole checkpoint; the global step to go on from."""
@@ -155,7 +161,7 @@ class Run:
             return 0
         self.step.ask_to_stop(False)
         done = int(self.step.step.asnumpy())
-        self.experiment.cut_losses(done)
+        self.experiment.cut_curves(done)
         epoch, step_of_epoch = self._position(done)
         logger.info("Resumed from %s: epoch %d, step %d", path, epoch, step_of_epoch)
         return done
@@ -227,6 +233,8 @@ class Run:
             rows.append(row | {"loss": sum(values)} | dict(zip(self.model.loss_names, values)))
         self.unread = []
         self.experiment.write_losses(rows)
+        for observer in self.observers:
+            observer.on_steps(rows)
         self._stop_if_not_finite()
         self.window += [row["loss"] for row in rows]
         self.epoch_losses += [row["loss"] for row in rows]
@@ -260,7 +268,7 @@ class Run:
         self.experiment.plot_losses()
         is_due = epoch % self.cfg.eval_every == 0 or finished
         if self.evaluate and is_due:
-            self._evaluate(epoch)
+            self._evaluate(epoch, steps)
         line = self.task.epoch_line.format(
             epoch=epoch,
             epochs=self.cfg.end_epoch or self.cfg.epoch_size,
@@ -273,7 +281,7 @@ class Run:
         logger.info(line)
         self.epoch_losses = []
 
-    def _evaluate(self, epoch: int) -> None:
+    def _evaluate(self, epoch: int, steps: int) -> None:
         started = time.perf_counter()
         self.model.set_train(False)
         path = None
@@ -294,6 +302,11 @@ class Run:
         logger.info("Result metrics for epoch %d: %s", epoch, dict(sorted(reported.items())))
         if path:
             logger.info("Best checkpoint so far: %s", path)
+        position = {"epoch": epoch, "global_step": (epoch - 1) * self.steps_per_epoch + steps}
+        row = position | {"train_loss": self._mean_epoch_loss()} | metrics
+        self.experiment.write_metrics(row, self.task.reported)
+        for observer in self.observers:
+            observer.on_epoch(row, self.best.top())
 
     def _mean_epoch_loss(self) -> float:
         return sum(self.epoch_losses) / max(len(self.epoch_losses), 1)

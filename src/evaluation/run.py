@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src import runtime
 from src.config import Config, config_hash
-from src.data.coco import CocoDataset
+from src.data.coco import open_coco
 from src.data.imagenet import open_image_folder
 from src.data.segmentation import open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
@@ -43,7 +43,7 @@ def _evaluate_detector(cfg: Config) -> dict[str, float]:
     has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
     if not has_predictions and not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
-    dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    dataset = open_coco(cfg, "val")
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
     process = runtime.start(cfg, may_run_alone=True)

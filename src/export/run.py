@@ -15,14 +15,13 @@ from src.errors import UserError
 from src.evaluation.run import load_model
 from src.export.metadata import describe
 from src.export.mindir import write_air, write_mindir
-from src.export.parity import Inputs, assert_parity, compare_dense
+from src.export.parity import Inputs, assert_parity, compare_dense, compare_detections
 from src.export.samples import check_inputs
 from src.inference.backends import INSTALL, encode_metadata, input_size, open_model
 
 logger = logging.getLogger(__name__)
 
 FORMAT_SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
-OUTPUTS = {"classification": ["logits"], "segmentation": ["logits"]}
 
 
 def export(cfg: Config) -> Path:
@@ -44,7 +43,8 @@ def export(cfg: Config) -> Path:
         if cfg.file_format == "AIR":
             logger.info("an AIR file runs on Ascend's own runtime only: it is not compared with the network")
         else:
-            assert_parity(model, open_model(written, cfg.file_format.lower()), cases, compare_dense)
+            compare = compare_detections if cfg.task == "detection" else compare_dense
+            assert_parity(model, open_model(written, cfg.file_format.lower()), cases, compare)
         size = written.stat().st_size / 2**20
         os.replace(written, target)
     logger.info("%s written to %s (%.1f MB)", cfg.file_format, target, size)
@@ -58,8 +58,11 @@ def _write(cfg: Config, model: nn.Cell, inputs: Inputs, metadata: dict, path: Pa
         write_air(model, inputs, path)
     else:
         from src.export.dense_onnx import cell_to_onnx, write_onnx
+        from src.export.detector_onnx import detector_to_onnx
 
-        write_onnx(cell_to_onnx(model, inputs, OUTPUTS[cfg.task]), encode_metadata(metadata), path)
+        is_detector = cfg.task == "detection"
+        written = detector_to_onnx(model, input_size(cfg)) if is_detector else cell_to_onnx(model, inputs, ["logits"])
+        write_onnx(written, encode_metadata(metadata), path)
 
 
 def _target(cfg: Config) -> Path:

@@ -20,9 +20,10 @@ MAX_FILES = 1000  # looked at for a first readable image
 def check_inputs(cfg: Config) -> dict[str, dict[str, np.ndarray]]:
     """Named cases: the network's inputs by name, batch 1; what a user would give and what may go wrong.
 
-    The first is an image of `cfg.val_dataset` where that is there, else a random one; then the same squeezed to the
-    other aspect ratio (padded on the other side), and a constant one. Detectors also get an image without any area,
-    in which there can be no detection.
+    The first is an image of `cfg.val_dataset` where that is there, else a random one. Detectors also get the same
+    squeezed to the other aspect ratio (padded on the other side), and an image without any area, in which there can be
+    no detection; a constant image would tell little of them, since its detections repeat with equal scores. Other
+    networks get a constant one.
     """
     pixels, name = _first_image(cfg)
     height, width = input_size(cfg)
@@ -37,7 +38,7 @@ def check_inputs(cfg: Config) -> dict[str, dict[str, np.ndarray]]:
     wide = cv2.resize(pixels, (pixels.shape[1] * 2, max(pixels.shape[0] // 2, 1)))
     other = wide if pixels.shape[0] > pixels.shape[1] else tall
     cases = {}
-    for title, image in ((name, pixels), ("another aspect ratio", other), ("a black image", np.zeros_like(pixels))):
+    for title, image in ((name, pixels), ("another aspect ratio", other)):
         prepared, shape, _ = prepare_image(image, settings)
         cases[title] = {"image": prepared[None], "image_shape": shape[None]}
     empty = {"image": np.zeros((1, 3, height, width), np.float32), "image_shape": np.zeros((1, 2), np.int32)}

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from src.config import Config
 from src.errors import UserError
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
+DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
 INSTALL = "pip install -r requirements-export.txt"
 
 
@@ -67,7 +69,10 @@ def open_model(path: str | Path, backend: str) -> ExportedModel:
         raise UserError(f"{path} does not exist")
     if path.suffix.lower() != SUFFIXES[backend]:
         raise UserError(f"{path} is no {SUFFIXES[backend]} file, which backend {backend} runs")
-    return {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
+    model = {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
+    if "task" not in model.metadata:
+        raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
+    return model
 
 
 def require_fit(model: ExportedModel, cfg: Config) -> None:
@@ -101,12 +106,12 @@ def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def encode_metadata(values: dict[str, Any]) -> dict[str, str]:
-    """Texts as they are, everything else as JSON: both formats store pairs of texts."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    """Every value as JSON: both formats store pairs of texts."""
+    return {name: json.dumps(value) for name, value in values.items()}
 
 
 def decode_metadata(texts: dict[str, str]) -> dict[str, Any]:
-    """The inverse of `encode_metadata`."""
+    """The inverse of `encode_metadata`; texts of other origin stay texts."""
     values: dict[str, Any] = {}
     for name, text in texts.items():
         try:
@@ -125,8 +130,20 @@ def _run_in_parts(model: ExportedModel, arrays: Sequence[np.ndarray]) -> tuple[n
         missing = size - len(part[0])
         if missing:
             part = [np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) for array in part]
-        parts.append(model(*part))
+        outputs = model(*part)
+        parts.append(_as_slots(outputs, model.metadata["max_detections"]) if len(outputs) == DYNAMIC else outputs)
     return tuple(np.concatenate(columns)[:total] for columns in zip(*parts))
+
+
+def _as_slots(outputs: tuple[np.ndarray, ...], slots: int) -> tuple[np.ndarray, ...]:
+    """An ONNX detector's boxes (N, 4), scores, labels, masks (N, M, M) -> what a network gives for a batch of one:
+    boxes (1, slots, 4), scores, labels, valid (1, slots), masks (1, slots, M, M).
+    """
+    boxes, scores, labels, masks = (
+        np.pad(array, [(0, slots - len(array))] + [(0, 0)] * (array.ndim - 1))[None] for array in outputs
+    )
+    valid = np.arange(slots)[None] < len(outputs[0])
+    return boxes, scores, labels.astype(np.int32), valid, masks
 
 
 class _OnnxModel(ExportedModel):
@@ -171,10 +188,16 @@ def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
     from google.protobuf.message import DecodeError
     from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
 
+    content = path.read_bytes()
+    for library in {match.decode() for match in re.findall(rb"(/[\x20-\x7e]+?\.so):\w+", content)}:
+        if not Path(library).is_file():
+            raise UserError(
+                f"{path} needs the compiled operators of {library}, which is not there: export it with --portable 1"
+            )
     types = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.INT32: np.dtype(np.int32)}
     model = ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(content)
     except DecodeError as error:
         raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
     metadata = decode_metadata({entry.key: entry.value for entry in model.user_info})
@@ -189,7 +212,7 @@ def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
 
 def _numpy_type(name: str) -> np.dtype:
     """onnxruntime's 'tensor(float)' and the like."""
-    return np.dtype({"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}[name])
+    return np.dtype({"tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(name, np.float32))
 
 
 def _first_line(error: BaseException) -> str:

@@ -186,8 +186,8 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
         backbone=backbone,
         neck=neck,
         rpn_head=rpn_head,
-        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal),
-        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn),
+        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable),
+        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
         rcnn_assigner=_assigner(rcnn.assigner),
         rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
         add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
@@ -200,6 +200,7 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
             iou_threshold=test.iou_threshold,
             max_per_img=test.max_per_img,
             class_agnostic=cfg.bbox_head.reg_class_agnostic,
+            portable=cfg.portable,
         ),
         mask_head=mask_head(cfg, num_classes, width),
         train_on_pred_boxes=rcnn.train_on_pred_boxes,
@@ -256,7 +257,7 @@ def _fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
     )
     return FCNMaskHead(
         _roi_align(cfg, "mask_roi", width),
-        MaskCrop(mask_size),
+        MaskCrop(mask_size, cfg.portable),
         head.in_channels,
         head.conv_out_channels,
         num_classes,
@@ -301,7 +302,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             num_classes,
             point_head.coarse_pred_each_layer,
         ),
-        MaskCrop(train.mask_size),
+        MaskCrop(train.mask_size, cfg.portable),
         stride,
         grid_size,
         PointSettings(
@@ -313,6 +314,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         ),
         coarse_weight=head.loss_mask.loss_weight,
         point_weight=point_head.loss_point.loss_weight,
+        portable=cfg.portable,
     )
 
 
@@ -322,10 +324,12 @@ def _roi_align(cfg: Config, key: str, width: Width) -> RoIAlign:
     _require_equal(f"{key}.out_channels", roi.out_channels, width.key, width.channels)
     _require_equal(f"{key}.roi_layer.type", layer.type, "mask_rcnn's", "RoIAlign")
     _require_equal(f"{key}.featmap_strides", list(roi.featmap_strides), "rpn.anchor_generator.strides", list(finest))
-    return RoIAlign(layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned)
+    return RoIAlign(
+        layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned, cfg.portable
+    )
 
 
-def _proposals(rpn_head: RPNHead, settings) -> ProposalGenerator:
+def _proposals(rpn_head: RPNHead, settings, portable: bool) -> ProposalGenerator:
     return ProposalGenerator(
         rpn_head.level_sizes,
         rpn_head.coder,
@@ -333,6 +337,7 @@ def _proposals(rpn_head: RPNHead, settings) -> ProposalGenerator:
         settings.max_per_img,
         settings.iou_threshold,
         settings.min_bbox_size,
+        portable,
     )
 
 

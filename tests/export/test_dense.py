@@ -1,5 +1,6 @@
 """Export of networks without dynamic parts: both formats, their metadata, and what goes wrong."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,15 @@ def test_a_file_that_does_not_fit_is_one_line(graph_mode, classifier, backend, n
 def test_a_format_that_cannot_be_written_is_said_at_once(classifier, file_format, name, message):
     with pytest.raises(UserError, match=message):
         export(config(classifier[0], file_format, name))
+
+
+def test_a_missing_package_is_named_with_how_to_get_it(graph_mode, classifier, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="needs the package onnxruntime: pip install -r requirements-export.txt"):
+        open_model(classifier[0] / "model.onnx", "onnx")
+    monkeypatch.setattr(export_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="file_format ONNX needs the package onnx: pip install -r requirements-export"):
+        export(config(classifier[0], "ONNX"))
 
 
 def test_an_array_of_another_shape_is_named_with_both_shapes(graph_mode, classifier):
