@@ -7,11 +7,13 @@ from src.runtime import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("checkpoint_path", "file_name"))
+    cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "file_name"))
     quiet_logs()
     from src.export.run import export
+    from src.integrations.modelarts import modelarts
 
-    export(cfg)
+    with modelarts(cfg, "checkpoint_path"):
+        export(cfg)
 
 
 if __name__ == "__main__":

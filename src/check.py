@@ -18,9 +18,9 @@ import numpy as np
 
 from src import runtime
 from src.config import Config, config_hash, parse_cli
-from src.data.coco import CocoDataset
+from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
-from src.data.pipeline import unreadable_reason
+from src.data.pipeline import read_image, unreadable_reason
 from src.data.segmentation import SegmentationDataset, open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
@@ -37,10 +37,10 @@ TIMED_STEPS = 5
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset",))
+    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger("src").setLevel(logging.WARNING)
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     for title, lines in sections(cfg):
         print(f"== {title}")
         for line in lines:
@@ -56,10 +56,10 @@ def sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def _coco_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
-    train = CocoDataset(cfg.train_dataset, cfg.coco_classes[1:], split_hint="train")
+    train = open_coco(cfg, "train")
     yield "training data", data_set(cfg, train, is_train=True)
-    if cfg.val_dataset:
-        val = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    if coco_folder(cfg, "val"):
+        val = open_coco(cfg, "val")
         yield "validation data", data_set(cfg, val, is_train=False)
     yield "anchors", anchors(cfg, train)
 
@@ -138,7 +138,7 @@ def data_set(cfg: Config, dataset: CocoDataset, is_train: bool) -> Iterator[str]
         yield f"WARNING: {above} images have more than num_gts = {cfg.num_gts} objects; the rest is left out"
     step = max(1, len(records) // MAX_FILES_READ)
     looked_at = records[::step]
-    bad = [f"{record.path.name}: {reason}" for record in looked_at if (reason := unreadable_reason(record))]
+    bad = [f"{record.path.name}: {unreadable_reason(record)}" for record in looked_at if read_image(record) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 

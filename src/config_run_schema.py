@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from src.config_schema import ModelKeys, key
 
-NOT_BUILT = "this build has nothing behind it yet"
-
 
 @dataclass
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
     lr: float = key(0.02, "base learning rate", low=1e-12)
+    scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
+    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
     min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
     opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
@@ -59,7 +59,12 @@ class RunKeys:
     portable: bool = key(False, "MindSpore's own operators in place of this project's compiled ones")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
-    enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")
+    mlflow: bool = key(False, "log parameters, losses, metrics and files to MLflow as well")
+    mlflow_uri: str = key(
+        "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"
+    )
+    mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
@@ -70,7 +75,8 @@ class DeviceKeys:
     mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
     run_distribute: bool = key(False, "one process a device, started by mpirun or msrun")
     device_id: int = key(0, "device of a single run", low=0)
-    device_num: int = key(1, "devices; the launcher sets it", low=1)
+    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1)
+    sync_batchnorm: bool = key(False, "batch statistics over all ranks' batches instead of each rank's own")
     rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
 
 
@@ -85,11 +91,13 @@ class PathKeys:
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
-    enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
-    data_url: str = key("", "ModelArts: where the data lies")
-    train_url: str = key("", "ModelArts: where the outputs go")
-    data_path: str = key("/cache/data", "ModelArts: local folder of the data")
-    output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
+    enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
+    data_url: str = key("", "ModelArts: folder of the data in object storage")
+    eval_data_url: str = key("", "ModelArts: folder of the validation data, where it is another one")
+    checkpoint_url: str = key("", "ModelArts: checkpoint to start from or to evaluate, or a folder of such")
+    train_url: str = key("", "ModelArts: folder in object storage where the results go")
+    data_path: str = key("/cache/data", "ModelArts: local folder of the data; relative paths of data lie in it")
+    output_path: str = key("/cache/train", "ModelArts: local folder of the results")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
 
 
@@ -106,8 +114,12 @@ class ConvertKeys:
 class DataKeys:
     train_dataset: str = key("", "folder of the training images")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data", choices=("coco",), why_only=NOT_BUILT)
-    val_data_type: str = key("coco", "format of the validation data", choices=("coco",), why_only=NOT_BUILT)
+    train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
+    val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
+    mindrecord_dir: str = key(
+        "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
+    )
+    mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
     dataset: str = key(

@@ -32,7 +32,7 @@ def convert_file(cfg: Config) -> Conversion:
     path = Path(cfg.ckpt_path)
     _check_target(path)
     cfg.device_target, cfg.mode, cfg.run_distribute = "CPU", "pynative", False
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     foreign = read_foreign(cfg.pt_path, cfg.pt_entry)
     source = choose_source(list(foreign.tensors), cfg.source, cfg.pt_path)
     logger.info("%s: %s%s", cfg.pt_path, source.title, f", from its entry '{foreign.entry}'" if foreign.entry else "")

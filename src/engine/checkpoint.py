@@ -178,6 +178,10 @@ class BestFolder:
             _delete(old)
         return path
 
+    def top(self) -> Path | None:
+        """The best weights so far."""
+        return max(self._entries(), key=_metric_of, default=None)
+
     def _entries(self) -> Iterable[Path]:
         return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]
 

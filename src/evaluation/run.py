@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src import runtime
 from src.config import Config, config_hash
-from src.data.coco import CocoDataset
+from src.data.coco import open_coco
 from src.data.imagenet import open_image_folder
 from src.data.segmentation import open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
@@ -23,7 +23,8 @@ GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 def evaluate(cfg: Config) -> dict[str, float]:
     """Metrics of `cfg.checkpoint_path` on `cfg.val_dataset`; printed as well.
 
-    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. UserError for wrong input.
+    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. Under mpirun or msrun, with
+    `run_distribute`, each rank runs the network on its share of the images. UserError for wrong input.
     """
     start_logging()
     if cfg.task == "detection":
@@ -34,21 +35,21 @@ def evaluate(cfg: Config) -> dict[str, float]:
         dataset, evaluator = open_image_folder(cfg, cfg.val_dataset), evaluate_classifier
     else:
         dataset, evaluator = open_segmentation(cfg, cfg.val_dataset, "val"), evaluate_segmenter
-    runtime.start(cfg)
-    return evaluator(cfg, load_backend(cfg), dataset)
+    process = runtime.start(cfg, may_run_alone=True)
+    return evaluator(cfg, load_backend(cfg), dataset, process)
 
 
 def _evaluate_detector(cfg: Config) -> dict[str, float]:
     has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
     if not has_predictions and not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
-    dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    dataset = open_coco(cfg, "val")
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
-    runtime.start(cfg)
+    process = runtime.start(cfg, may_run_alone=True)
     model = load_backend(cfg)
     protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
-    return evaluate_detector(cfg, model, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
+    return evaluate_detector(cfg, model, dataset, cfg.prediction_path, protocol, process)
 
 
 def load_backend(cfg: Config):

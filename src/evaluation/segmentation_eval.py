@@ -15,6 +15,7 @@ import numpy as np
 from src.config import Config
 from src.data.segmentation import SegmentationDataset
 from src.inference.segment import Scores, make_segmenter
+from src.runtime import ALONE, Runtime
 
 WAITING = 4  # images whose scores wait to be counted
 MANY_SIZES = 8  # image sizes, each of which compiles the network, from which on a hint is given
@@ -74,10 +75,17 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int
     return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def evaluate_segmenter(cfg: Config, model, dataset: SegmentationDataset) -> dict[str, float]:
-    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed in the original's form."""
+def evaluate_segmenter(cfg: Config, model, dataset: SegmentationDataset, process: Runtime = ALONE) -> dict[str, float]:
+    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed in the original's form.
+
+    process: where there are several ranks, each runs the network on its share of the images; rank 0 has the metrics,
+    the others get an empty dictionary.
+    """
     started = time.perf_counter()
-    result = segment_dataset(cfg, model, dataset)
+    parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset))))
+    if not process.is_main:
+        return {}
+    result = merged(parts)
     seconds = time.perf_counter() - started
     print(f"Protocol: {protocol(cfg)}")
     print(
@@ -113,6 +121,15 @@ def segment_dataset(
         while waiting:
             result.confusion += waiting.popleft().result()
     return result
+
+
+def merged(parts: Sequence[SegmentationResult]) -> SegmentationResult:
+    """The result over the images of all parts."""
+    return SegmentationResult(
+        sum(part.confusion for part in parts),
+        sum(part.missed for part in parts),
+        [line for part in parts for line in part.unreadable],
+    )
 
 
 def score_label_maps(

@@ -33,7 +33,7 @@ def export(cfg: Config) -> Path:
     start_logging()
     target = _target(cfg)
     _require_packages(cfg)
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     cfg.fold_batchnorm = True
     model = load_model(cfg, cfg.checkpoint_path)
     metadata, cases = describe(cfg, input_size(cfg)), check_inputs(cfg)

@@ -9,7 +9,7 @@ import numpy as np
 
 from src import runtime
 from src.config import Config
-from src.data.coco import CocoDataset
+from src.data.coco import coco_folder, open_coco
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.run import load_backend
@@ -34,7 +34,7 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if cfg.task != "segmentation" and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     model = load_backend(cfg)
     if cfg.task == "segmentation":
         _write_pictures(cfg, model, paths, output)
@@ -86,11 +86,11 @@ def _classified(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[Path, d
 
 
 def known_category_ids(cfg: Config) -> list[int] | None:
-    """The data set's own id of each class where `cfg.val_dataset` is there to tell, otherwise None."""
-    if not cfg.val_dataset or not Path(cfg.val_dataset).is_dir():
+    """The data set's own id of each class where the validation data are there to tell, otherwise None."""
+    if not coco_folder(cfg, "val") or not Path(coco_folder(cfg, "val")).is_dir():
         return None
     try:
-        return CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val").category_ids
+        return open_coco(cfg, "val").category_ids
     except UserError as error:
         logger.warning("category ids stay unknown: %s", error)
         return None

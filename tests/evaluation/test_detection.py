@@ -72,7 +72,7 @@ class KnowingModel:
 @pytest.fixture()
 def use_loader(monkeypatch):
     def use(loader):
-        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset: loader)
+        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset, indices: loader)
 
     return use
 
