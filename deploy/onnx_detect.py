@@ -28,12 +28,12 @@ def prepare(image: np.ndarray, facts: dict) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float) -> np.ndarray:
-    """(M, M) probabilities inside the box -> (height, width) bool."""
-    x1, y1, x2, y2 = box
-    x = (np.arange(width, dtype=np.float32) + 0.5 - x1) / max(x2 - x1, 1e-6) * mask.shape[1] - 0.5
-    y = (np.arange(height, dtype=np.float32) + 0.5 - y1) / max(y2 - y1, 1e-6) * mask.shape[0] - 0.5
-    grid = np.meshgrid(x, y)
-    return cv2.remap(mask, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) >= threshold
+    """(M, M) probabilities inside the box -> (height, width) bool: bilinear at the pixels' centres, zero outside."""
+    weights = []
+    for pixels, low, high in ((height, box[1], box[3]), (width, box[0], box[2])):
+        position = (np.arange(pixels) + 0.5 - low) / max(high - low, 1e-6) * len(mask) - 0.5
+        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(len(mask))), 0).astype(np.float32))
+    return weights[0] @ mask @ weights[1].T >= threshold
 
 
 def main(model_path: str, image_path: str, overlay_path: str = "", least_score: str = "0.3") -> None:

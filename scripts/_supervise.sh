@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Running a job from a script so that signals to the script reach the job, once and in the form it understands. Source it.
+# Running a job so that signals to the script reach it, once and in the form that it understands. Source it.
 
-# supervise COMMAND...: run it and set JOB_STATUS to its exit status. SIGINT, SIGTERM and SIGHUP to this script go on to it
-# by SIGNAL_TO_JOB once; a second one ends it the hard way. The command has a process group of its own: otherwise Ctrl-C
-# would reach it besides, and mpirun kills its ranks then before they have written a checkpoint.
+# supervise COMMAND...: run it and set JOB_STATUS to its exit status. SIGINT, SIGTERM and SIGHUP to this script go on to
+# it by SIGNAL_TO_JOB once; a second one ends it the hard way. The command has a process group of its own: otherwise
+# Ctrl-C would reach it besides, and mpirun kills its ranks then before they have written a checkpoint.
 supervise() {
     local signalled
     set -m

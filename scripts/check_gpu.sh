@@ -38,7 +38,8 @@ check() {
     done < <(ldd "$1" | sed -n 's/^\s*\(lib\(cu\|nv\|nccl\)[^ ]*\) => \(not found\|[^ ]*\).*/\1 \3/p' | sort -u)
 }
 
-plugin="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])')/lib/plugin"
+plugin="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])')"
+plugin="$plugin/lib/plugin"
 check "$plugin/libmindspore_gpu.so.11.6"
 check "$plugin/gpu/libcuda_ops.so.11"
 check "$plugin/gpu11.6/libnvidia_collective.so"
@@ -50,7 +51,8 @@ for part in "${CUDNN_PARTS[@]}"; do
 done
 runtime="$(ldd "$plugin/libmindspore_gpu.so.11.6" | sed -n 's/.*=> \(.*\)\/libcudart.so.11.0 .*/\1/p')"
 version="$(compgen -G "${runtime:-/nowhere}/libcudart.so.*.*.*" | head -n 1 || true)"
-echo "CUDA as MindSpore sees it: $([ -z "$version" ] && echo "unknown: no libcudart.so.X.Y.Z beside the runtime" || echo "${version##*.so.}")"
+[ -n "$version" ] || version="unknown: no libcudart.so.X.Y.Z beside the runtime"
+echo "CUDA as MindSpore sees it: ${version##*/libcudart.so.}"
 echo "LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}"
 if [ -n "$driver" ]; then
     echo "driver: $DRIVER is not here; it comes with the NVIDIA driver, not with pip"

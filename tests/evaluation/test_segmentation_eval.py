@@ -13,6 +13,7 @@ from src.data.segmentation import open_segmentation
 from src.errors import UserError
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
 from src.inference.segment_files import segment_files
+from tests.test_channel import connect, together
 
 CLASSES = 6
 KEYS = ("--dataset=custom", "--class_names=[a,b,c,d,e,f]", "--num_classes=6", "--class_weights=[]",
@@ -125,3 +126,10 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made a folder"):
         segment_files(cfg, model, paths, tmp_path / "file" / "out")
+
+
+def test_ranks_that_share_the_images_count_what_one_counts(data):
+    dataset = open_segmentation(config(), data[0], "val")
+    alone = evaluate_segmenter(config(), model, dataset)
+    channels, _ = connect(3)
+    assert together(channels, lambda process: evaluate_segmenter(config(), model, dataset, process)) == [alone, {}, {}]
