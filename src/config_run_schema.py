@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from src.config_schema import ModelKeys, key
 
+LR_TYPES = ("multistep", "cosine", "cos", "linear", "poly")  # cos: the originals' word for cosine
+
 
 @dataclass
 class OptimizerKeys:
@@ -20,7 +22,7 @@ class OptimizerKeys:
     warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
     lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
     warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
-    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine", "linear", "poly"))
+    lr_type: str = key("multistep", "learning rate schedule", choices=LR_TYPES)
     lr_power: float = key(0.9, "power of the poly schedule", low=0)
     lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
     grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)

@@ -1,6 +1,7 @@
 """The one way a command says that its input is wrong."""
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -35,6 +36,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             if rank is not None:
                 runtime.leave_at_once(EXIT_BAD_INPUT)
             sys.exit(EXIT_BAD_INPUT)
+        except BrokenPipeError:  # `--help | head`: whoever read the output has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)
             sys.exit(EXIT_INTERRUPTED)

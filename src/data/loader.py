@@ -1,6 +1,7 @@
 """Training batches of any task: which sample stands where in a run, read by `mindspore.dataset` workers."""
 
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -128,6 +129,9 @@ class TrainLoader:
 
         if not len(self.source):  # a finished run that is resumed; the framework refuses an empty source
             return
+        forks = self.use_processes and self.num_workers > 1
+        if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
+            gc.collect()
         with _user_errors_of_workers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             batches = ds.GeneratorDataset(
@@ -135,7 +139,7 @@ class TrainLoader:
                 list(self.columns),
                 shuffle=False,
                 num_parallel_workers=self.num_workers,
-                python_multiprocessing=self.use_processes and self.num_workers > 1,
+                python_multiprocessing=forks,
             )
             yield from batches.create_tuple_iterator(num_epochs=1)
 

@@ -29,6 +29,8 @@ def evaluate(cfg: Config) -> dict[str, float]:
     start_logging()
     if cfg.task == "detection":
         return _evaluate_detector(cfg)
+    if cfg.prediction_path:
+        raise UserError(f"prediction_path is for detection only; task is {cfg.task}")
     if not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
     if cfg.task == "classification":

@@ -1,6 +1,6 @@
 """A segmentation network run outside of Python: its inputs as binary files, its outputs read back and scored.
 
-`write_inputs` and `score_outputs` drive the same `Segmenter` as eval.py, once with a network that writes what it gets
+`write_inputs` and `label_maps` drive the same `Segmenter` as eval.py, once with a network that writes what it gets
 and once with one that reads what another program answered, so scales, windows and mirror images mean the same.
 
 In a folder: `manifest.json` (see `write_inputs`), `inputs.txt` (a line `NAME<tab>inputs/NAME.bin` for each network
@@ -9,6 +9,7 @@ float32 logits (1, C, ceil(H / 4), ceil(W / 4)).
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,15 @@ def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dic
     UserError: the folder holds something, or an image does not have the exported network's size.
     """
     make_empty(folder)
-    (folder / "inputs").mkdir()
-    size = input_size(cfg)
-    samples = []
-    names = unique_stems([image for image, _ in dataset.samples])
-    for index, name in enumerate(names):
-        image = dataset.read_image(index)
-        sample = {"name": name, "inputs": [], "label": _relative(dataset, index), "image_size": None}
-        if image is not None:
-            writer = _Writer(folder / "inputs", name, size, len(dataset.labels.names))
-            _segmenter(cfg, dataset, writer).scores(image)
-            sample |= {"inputs": writer.finish(), "image_size": list(image.shape[:2])}
-        samples.append(sample)
-    shape = [1, 3, *size]
+    inputs = folder / "inputs"
+    inputs.mkdir()
+    try:
+        names = unique_stems([image for image, _ in dataset.samples])
+        samples = [_write_sample(cfg, dataset, index, name, inputs) for index, name in enumerate(names)]
+    except UserError:
+        shutil.rmtree(inputs)  # the next try finds the folder empty
+        raise
+    shape = [1, 3, *input_size(cfg)]
     manifest = {"format": FORMAT, "input_shape": shape, "dtype": "float32", "classes": len(dataset.labels.names)}
     manifest |= {"keys": _keys(cfg), "samples": samples}
     lines = [f"{name}\tinputs/{name}.bin\n" for sample in samples for name in sample["inputs"]]
@@ -115,6 +112,16 @@ def make_empty(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be made: {error.strerror}") from None
+
+
+def _write_sample(cfg: Config, dataset: SegmentationDataset, index: int, name: str, inputs: Path) -> dict[str, Any]:
+    image = dataset.read_image(index)
+    sample = {"name": name, "inputs": [], "label": _relative(dataset, index), "image_size": None}
+    if image is None:
+        return sample
+    writer = _Writer(inputs, name, input_size(cfg), len(dataset.labels.names))
+    _segmenter(cfg, dataset, writer).scores(image)
+    return sample | {"inputs": writer.finish(), "image_size": list(image.shape[:2])}
 
 
 class _Writer:

@@ -1,8 +1,10 @@
 """Batches: fixed shapes, the right objects in the right rows, and the same batches after every kind of restart."""
 
+import gc
 import logging
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import cv2
@@ -233,6 +235,26 @@ def test_evaluation_reads_a_bounded_number_of_images_ahead(ten_images, make_conf
     next(stream)
     stream.close()
     assert 1 <= len(read) <= 5
+
+
+def test_no_garbage_is_left_when_worker_processes_start(ten_images, make_config):
+    """A forked worker that collected its parent's abandoned iterator would abort, and the framework end the job."""
+
+    class Stale:
+        pass
+
+    stale = Stale()
+    stale.itself = stale
+    alive = weakref.ref(stale)
+    loader = build_train_loader(make_config(num_parallel_workers=2, python_multiprocessing=True), ten_images)
+    gc.disable()
+    try:
+        del stale
+        next(iter(loader))
+        assert alive() is None
+    finally:
+        gc.enable()
+
 
 
 @pytest.mark.skipif(not COCO_TINY.is_dir(), reason=f"the real images in {COCO_TINY} are not there")

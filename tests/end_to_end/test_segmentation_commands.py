@@ -93,7 +93,7 @@ def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated
     next((tmp_path / "mindir").glob("*.bin")).write_bytes(b"1234")
     assert "holds 1 numbers" in run("deploy/postprocess.py", *config_keys, *results, status=2)
     wrong = run("deploy/preprocess.py", *config_keys, "--eval_width", 64, "--result_path", tmp_path / "no", status=2)
-    assert "the exported network takes 64x32" in wrong
+    assert "the exported network takes 64x32" in wrong and not any((tmp_path / "no").iterdir())
 
 
 def test_inference_writes_three_pictures_for_a_folder_and_for_a_single_image(data, common, tmp_path):

@@ -11,6 +11,7 @@ from mindspore import Tensor
 from src.config import load_config
 from src.data.segmentation import open_segmentation
 from src.errors import UserError
+from src.evaluation.run import evaluate
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
 from src.inference.segment_files import segment_files
 from tests.test_channel import connect, together
@@ -133,3 +134,8 @@ def test_ranks_that_share_the_images_count_what_one_counts(data):
     alone = evaluate_segmenter(config(), model, dataset)
     channels, _ = connect(3)
     assert together(channels, lambda process: evaluate_segmenter(config(), model, dataset, process)) == [alone, {}, {}]
+
+
+def test_a_prediction_file_is_refused_where_there_is_none_to_write():
+    with pytest.raises(UserError, match="prediction_path is for detection only"):
+        evaluate(config("--prediction_path=p.json", "--checkpoint_path=k.ckpt"))
