@@ -7,14 +7,18 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from src.data.synthetic_cityscapes import write_cityscapes
 from src.data.synthetic_coco import write_coco, write_fine_coco
 from src.data.synthetic_imagenet import write_imagenet
+from src.data.synthetic_lip import write_lip
 from src.errors import UserError, entry_point
 
 LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {
     "coco": write_coco,
     "coco-fine": write_fine_coco,
     "imagenet": write_imagenet,
+    "cityscapes": write_cityscapes,
+    "lip": write_lip,
 }
 
 
