@@ -10,8 +10,10 @@ def main() -> None:
     cfg = parse_cli(__doc__)
     quiet_logs()
     from src.evaluation.run import evaluate
+    from src.integrations.modelarts import modelarts
 
-    evaluate(cfg)
+    with modelarts(cfg, "checkpoint_path"):
+        evaluate(cfg)
 
 
 if __name__ == "__main__":

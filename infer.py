@@ -7,11 +7,13 @@ from src.runtime import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("checkpoint_path", "pred_input", "pred_output"))
+    cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "pred_input", "pred_output"))
     quiet_logs()
     from src.inference.run import infer
+    from src.integrations.modelarts import modelarts
 
-    infer(cfg)
+    with modelarts(cfg, "checkpoint_path"):
+        infer(cfg)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from src.runtime import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("train_dataset",))
+    cfg = parse_cli(__doc__, required=("train_dataset|mindrecord_dir|data_url",))
     quiet_logs()
     from src.engine.trainer import train
+    from src.integrations.modelarts import modelarts
 
-    train(cfg)
+    with modelarts(cfg, "pre_trained"):
+        train(cfg)
 
 
 if __name__ == "__main__":

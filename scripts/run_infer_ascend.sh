@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run a checkpoint on an image or a folder of images on one Ascend NPU.
 # Usage: bash scripts/run_infer_ascend.sh CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT
+#        --key value ... after these overrides keys of the configuration.
 #        DEVICE_ID=N in the environment chooses the device.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run a checkpoint on an image or a folder of images on one CPU.
 # Usage: bash scripts/run_infer_cpu.sh CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT
+#        --key value ... after these overrides keys of the configuration.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"

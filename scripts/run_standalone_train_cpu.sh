@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train on one CPU.
 # Usage: bash scripts/run_standalone_train_cpu.sh CONFIG_PATH TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH]
+#        --key value ... after these overrides keys of the configuration.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"

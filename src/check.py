@@ -18,9 +18,10 @@ import numpy as np
 
 from src import runtime
 from src.config import Config, config_hash, parse_cli
-from src.data.coco import CocoDataset
+from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
-from src.data.pipeline import unreadable_reason
+from src.data.pipeline import read_image, unreadable_reason
+from src.data.segmentation import SegmentationDataset, open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.engine.tasks import TASKS
@@ -36,10 +37,10 @@ TIMED_STEPS = 5
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset",))
+    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger("src").setLevel(logging.WARNING)
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     for title, lines in sections(cfg):
         print(f"== {title}")
         for line in lines:
@@ -50,15 +51,15 @@ def sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
     """(title, lines) of every part of the check; the lines are worked out as they are taken."""
     yield "environment", environment(cfg)
     yield "configuration", configuration(cfg)
-    yield from _coco_sections(cfg) if cfg.task == "detection" else _folder_sections(cfg)
+    yield from DATA_SECTIONS[cfg.task](cfg)
     yield from _model_sections(cfg)
 
 
 def _coco_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
-    train = CocoDataset(cfg.train_dataset, cfg.coco_classes[1:], split_hint="train")
+    train = open_coco(cfg, "train")
     yield "training data", data_set(cfg, train, is_train=True)
-    if cfg.val_dataset:
-        val = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    if coco_folder(cfg, "val"):
+        val = open_coco(cfg, "val")
         yield "validation data", data_set(cfg, val, is_train=False)
     yield "anchors", anchors(cfg, train)
 
@@ -67,6 +68,17 @@ def _folder_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
     yield "training data", image_folder(open_image_folder(cfg, cfg.train_dataset))
     if cfg.val_dataset:
         yield "validation data", image_folder(open_image_folder(cfg, cfg.val_dataset))
+
+
+def _segmentation_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
+    yield "training data", label_files(open_segmentation(cfg, cfg.train_dataset, "train"), cfg.ignore_label)
+    if cfg.val_dataset:
+        yield "validation data", label_files(open_segmentation(cfg, cfg.val_dataset, "val"), cfg.ignore_label)
+
+
+DATA_SECTIONS = {
+    "detection": _coco_sections, "classification": _folder_sections, "segmentation": _segmentation_sections,
+}  # fmt: skip
 
 
 def _model_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
@@ -126,7 +138,7 @@ def data_set(cfg: Config, dataset: CocoDataset, is_train: bool) -> Iterator[str]
         yield f"WARNING: {above} images have more than num_gts = {cfg.num_gts} objects; the rest is left out"
     step = max(1, len(records) // MAX_FILES_READ)
     looked_at = records[::step]
-    bad = [f"{record.path.name}: {reason}" for record in looked_at if (reason := unreadable_reason(record))]
+    bad = [f"{record.path.name}: {unreadable_reason(record)}" for record in looked_at if read_image(record) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
@@ -142,6 +154,32 @@ def image_folder(dataset: ImageFolder) -> Iterator[str]:
     looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
     bad = [path for path, _ in looked_at if read_rgb(path) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
+
+
+def label_files(dataset: SegmentationDataset, ignore_label: int) -> Iterator[str]:
+    """Counts, class balance by pixels, image sizes, unreadable files."""
+    names = dataset.labels.names
+    yield f"{dataset.list_file}: {len(dataset)} samples, {len(dataset.missing)} files missing"
+    looked_at = range(0, len(dataset), max(1, len(dataset) // MAX_FILES_READ))
+    pixels, sizes, bad = np.zeros(256, np.int64), Counter(), []
+    for index in looked_at:
+        image, label = dataset.read_image(index), dataset.read_label(index)
+        if image is None or label is None or image.shape[:2] != label.shape:
+            bad.append(dataset.why_unreadable(index))
+            continue
+        pixels += np.bincount(label.ravel(), minlength=256)
+        sizes[label.shape[::-1]] += 1
+    yield f"{len(looked_at)} samples read, {len(bad)} unusable{': ' + _shorten(bad) if bad else ''}"
+    if sizes:
+        (width, height), _ = sizes.most_common(1)[0]
+        yield f"{len(sizes)} sizes of images, most often {width}x{height}"
+    share = pixels / max(int(pixels.sum()), 1)
+    order = np.argsort(-share[: len(names)], kind="stable")
+    yield f"most pixels: {names[order[0]]} ({share[order[0]]:.1%}), least: {names[order[-1]]} ({share[order[-1]]:.2%})"
+    yield f"ignored pixels: {share[ignore_label]:.1%}"
+    never = [name for name, count in zip(names, pixels) if not count]
+    if never:
+        yield f"WARNING: {len(never)} classes have no pixel: {_shorten(never)}"
 
 
 def weights(cfg: Config, model) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Configuration files and command-line overrides -> one checked `Config`.
 
-A file may start from another (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
+A file may start from others (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
 Nothing here imports MindSpore, so that `--help` and every complaint come at once.
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from src.config_run_schema import Config, DeviceKeys, PathKeys
+from src.config_checks import check_together
+from src.config_run_schema import Config, ConvertKeys, DeviceKeys, PathKeys
 from src.config_schema import key_names, nested_kind
 from src.errors import UserError
 
@@ -28,19 +29,22 @@ ALIASES = {
     "total_epoch": "epoch_size",
     "eval_interval": "eval_every",
     "eval_data_path": "val_dataset",
+    "modelarts": "enable_modelarts",
     "optimizer": "opt_type",
     "opt_momentum": "momentum",
     "wd": "weight_decay",
     "eps": "opt_eps",
     "lr_scheme": "lr_type",
     "lr_end": "min_lr",
+    "lr_min": "min_lr",
     "label_smooth_factor": "label_smoothing",
 }
 
 # Where a run lives says nothing about what it computes: these keys stay out of the hash.
-LOCATION_KEYS = {field.name for kind in (PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
+LOCATION_KEYS = {field.name for kind in (ConvertKeys, PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
     "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
-    "train_dataset", "val_dataset", "log_every", "save_every", "analysis", "report_dir", "class_names",
+    "train_dataset", "val_dataset", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
+    "log_every", "save_every", "analysis", "report_dir", "class_names", "mlflow", "mlflow_uri", "mlflow_experiment",
 }  # fmt: skip
 
 
@@ -55,14 +59,14 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     for dotted, text in _parse_overrides(overrides):
         _override(cfg, dotted, text)
     _check_choices(cfg, choices, str(path))
-    _check_together(cfg)
+    check_together(cfg)
     return cfg
 
 
 def parse_cli(description: str, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
     """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
 
-    required: keys that must not be empty.
+    required: keys that must not be empty; "a|b" is content with either.
     """
     parser = argparse.ArgumentParser(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
@@ -75,8 +79,8 @@ def parse_cli(description: str, argv: Sequence[str] | None = None, required: Seq
         raise UserError("--config_path FILE.yaml is missing; see --help")
     cfg = load_config(known.config_path, overrides)
     for name in required:
-        if not getattr(cfg, name):
-            raise UserError(f"--{name} is missing; see --help")
+        if not any(getattr(cfg, alternative) for alternative in name.split("|")):
+            raise UserError(f"--{name.split('|')[0]} is missing; see --help")
     return cfg
 
 
@@ -116,7 +120,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_file(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict, dict]:
-    """Values, help texts and choices of a file merged over those of its `_base_`."""
+    """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win)."""
     if path.resolve() in chain:
         raise UserError(f"{path}: _base_ leads back to this file")
     try:
@@ -134,11 +138,13 @@ def _read_file(path: Path, chain: tuple[Path, ...]) -> tuple[dict, dict, dict]:
     if not documents or len(documents) > 3 or not all(isinstance(document, dict) for document in documents):
         raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
     documents += [{}] * (3 - len(documents))
-    base = documents[0].pop("_base_", None)
-    if base is not None:
-        inherited = _read_file(path.parent / str(base), (*chain, path.resolve()))
-        documents = [_merge(below, above) for below, above in zip(inherited, documents)]
-    return documents[0], documents[1], documents[2]
+    bases = documents[0].pop("_base_", None) or []
+    inherited = [{}, {}, {}]
+    for base in bases if isinstance(bases, list) else [bases]:
+        above = _read_file(path.parent / str(base), (*chain, path.resolve()))
+        inherited = [_merge(*pair) for pair in zip(inherited, above)]
+    values, helps, choices = (_merge(*pair) for pair in zip(inherited, documents))
+    return values, helps, choices
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -276,6 +282,8 @@ def _override(cfg: Config, dotted: str, text: str) -> None:
             continue
         if item.type is str:
             value = text
+        elif hasattr(item.type, "__origin__") and "," in text and "[" not in text:
+            value = [yaml.safe_load(part) for part in text.split(",")]
         else:
             try:
                 value = yaml.safe_load(text)
@@ -287,7 +295,7 @@ def _override(cfg: Config, dotted: str, text: str) -> None:
 def _help_text(description: str, config_path: str, required: Sequence[str]) -> str:
     helps = _read_file(Path(config_path), ())[1] if config_path else {}
     lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
-    lines += [f"required: {', '.join('--' + name for name in required)}"] if required else []
+    lines += [f"required: {', '.join('--' + name.replace('|', ' or --') for name in required)}"] if required else []
     lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
     lines += _help_lines(Config, "", helps)
     return "\n".join(lines)
@@ -307,9 +315,6 @@ def _help_lines(kind: type, prefix: str, helps: dict) -> list[str]:
     return lines
 
 
-# ------------------------------------------------------------------------------------------------------ joint checks
-
-
 def _check_choices(cfg: Config, choices: dict, source: str) -> None:
     """The third document: allowed values by (dotted) key. Keys that this project does not know restrict nothing."""
     for dotted, allowed in choices.items():
@@ -320,56 +325,3 @@ def _check_choices(cfg: Config, choices: dict, source: str) -> None:
             continue
         if value not in allowed:
             raise UserError(f"{source}: {dotted} is {value!r}; this file allows {', '.join(map(repr, allowed))}")
-
-
-def _check_together(cfg: Config) -> None:
-    if cfg.input_size:
-        cfg.img_width = cfg.img_height = cfg.input_size
-    for name in ("img_width", "img_height"):
-        value = getattr(cfg, name)
-        for divisor, why in ((cfg.divider, "divider"), (8, "masks are packed eight pixels a byte")):
-            if value % divisor:
-                raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
-    if cfg.end_epoch and not cfg.begin_epoch < cfg.end_epoch <= cfg.epoch_size:
-        raise UserError(
-            f"end_epoch is {cfg.end_epoch}; it must lie above begin_epoch {cfg.begin_epoch} and at most at epoch_size "
-            f"{cfg.epoch_size}"
-        )
-    if cfg.begin_epoch >= cfg.epoch_size:
-        raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
-    _check_backbone(cfg)
-    if cfg.task == "detection":
-        _check_detection(cfg)
-    elif cfg.class_names and len(cfg.class_names) != cfg.num_classes:
-        raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
-
-
-def _check_detection(cfg: Config) -> None:
-    names = cfg.coco_classes
-    if not names or names[0] != "background":
-        raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise UserError(f"coco_classes names {', '.join(twice)} more than once")
-    if not all(name.strip() for name in names):
-        raise UserError(f"coco_classes has an empty name: {names}")
-    if len(names) != cfg.num_classes:
-        raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
-    for stage in ("rpn", "rcnn"):
-        assigner = getattr(cfg.train_cfg, stage).assigner
-        if assigner.neg_iou_thr > assigner.pos_iou_thr:
-            raise UserError(
-                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
-                f"{assigner.pos_iou_thr}"
-            )
-
-
-def _check_backbone(cfg: Config) -> None:
-    for number in range(1, 5):
-        stage = getattr(cfg.backbone.extra, f"stage{number}")
-        for name in ("num_blocks", "num_channels"):
-            if cfg.backbone.type == "hrnet" and len(getattr(stage, name)) != stage.num_branches:
-                raise UserError(
-                    f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
-                    f"of the {stage.num_branches} branches (num_branches)"
-                )

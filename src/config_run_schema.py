@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from src.config_schema import ModelKeys, key
 
-NOT_BUILT = "this build has nothing behind it yet"
-
 
 @dataclass
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
     lr: float = key(0.02, "base learning rate", low=1e-12)
-    min_lr: float = key(1e-7, "last learning rate of the cosine and linear schedules", low=0)
-    opt_eps: float = key(0.0, "added inside rmsprop's root; 0 takes 1e-10", low=0)
+    scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
+    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
+    min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
+    opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
     weight_decay: float = key(1e-4, "weight decay", low=0)
     norm_bias_decay: bool = key(True, "weight decay also on normalisation layers and biases")
@@ -20,12 +20,17 @@ class OptimizerKeys:
     warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
     lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
     warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
-    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine", "linear"))
+    lr_type: str = key("multistep", "learning rate schedule", choices=("multistep", "cosine", "linear", "poly"))
+    lr_power: float = key(0.9, "power of the poly schedule", low=0)
     lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
     grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1)
     loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6)
     label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
+    class_weights: list[float] = key([], "segmentation: factor of each class in the loss; empty for none", low=0)
+    ohem: bool = key(False, "segmentation: the loss looks at hard pixels only")
+    ohem_threshold: float = key(0.7, "a pixel is hard below this probability of its class", low=0, high=1)
+    ohem_min_kept: int = key(100000, "hard pixels a batch at least", low=1)
     ema_decay: float = key(
         0.0, "evaluate and keep a moving average of the weights with this decay; 0 is off", low=0, high=1
     )
@@ -47,13 +52,19 @@ class RunKeys:
     keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1)
     keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1)
     pre_trained: str = key("", "checkpoint to start from")
-    finetune: bool = key(False, "class layers of another shape in pre_trained are left out")
+    finetune: bool = key(False, "class layers of another shape, or missing ones, in pre_trained start fresh")
     resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
+    portable: bool = key(False, "MindSpore's own operators in place of this project's compiled ones")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
-    enable_profiling: bool = key(False, "profiling", choices=(False,), why_only=NOT_BUILT)
+    enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")
+    mlflow: bool = key(False, "log parameters, losses, metrics and files to MLflow as well")
+    mlflow_uri: str = key(
+        "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"
+    )
+    mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
@@ -64,36 +75,61 @@ class DeviceKeys:
     mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
     run_distribute: bool = key(False, "one process a device, started by mpirun or msrun")
     device_id: int = key(0, "device of a single run", low=0)
-    device_num: int = key(1, "devices; the launcher sets it", low=1)
+    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1)
+    sync_batchnorm: bool = key(False, "batch statistics over all ranks' batches instead of each rank's own")
     rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
 
 
 @dataclass
 class PathKeys:
-    checkpoint_path: str = key("", "checkpoint to evaluate or to run")
+    checkpoint_path: str = key("", "checkpoint to evaluate, run or export; the exported file with another backend")
+    backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
+    file_name: str = key("", "exported file; its format's suffix is added where it is missing")
+    file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     pred_input: str = key("", "image or folder of images to run on")
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
-    enable_modelarts: bool = key(False, "run on ModelArts", choices=(False,), why_only=NOT_BUILT)
-    data_url: str = key("", "ModelArts: where the data lies")
-    train_url: str = key("", "ModelArts: where the outputs go")
-    data_path: str = key("/cache/data", "ModelArts: local folder of the data")
-    output_path: str = key("/cache/train", "ModelArts: local folder of the outputs")
+    enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
+    data_url: str = key("", "ModelArts: folder of the data in object storage")
+    eval_data_url: str = key("", "ModelArts: folder of the validation data, where it is another one")
+    checkpoint_url: str = key("", "ModelArts: checkpoint to start from or to evaluate, or a folder of such")
+    train_url: str = key("", "ModelArts: folder in object storage where the results go")
+    data_path: str = key("/cache/data", "ModelArts: local folder of the data; relative paths of data lie in it")
+    output_path: str = key("/cache/train", "ModelArts: local folder of the results")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
+
+
+@dataclass
+class ConvertKeys:
+    pt_path: str = key("", "convert_from_pt.py: weights to convert (.pth, .pt, .pkl, .safetensors)")
+    ckpt_path: str = key("", "convert_from_pt.py: checkpoint to write; an existing one is never replaced")
+    source: str = key("", "convert_from_pt.py: project that the weights are of; empty tells it by their names")
+    pt_entry: str = key("", "convert_from_pt.py: entry of pt_path that holds the weights; empty takes a usual one")
+    verify: str = key("", "convert_from_pt.py: .npz with activations of the original, compared layer by layer")
 
 
 @dataclass
 class DataKeys:
     train_dataset: str = key("", "folder of the training images")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data", choices=("coco",), why_only=NOT_BUILT)
-    val_data_type: str = key("coco", "format of the validation data", choices=("coco",), why_only=NOT_BUILT)
+    train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
+    val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
+    mindrecord_dir: str = key(
+        "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
+    )
+    mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
+    dataset: str = key(
+        "cityscapes",
+        "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
+        choices=("cityscapes", "lip", "custom"),
+    )
+    ignore_label: int = key(255, "segmentation: label of pixels that do not count", low=0, high=255)
     filter_empty_gt: bool = key(True, "leave images without objects out of training")
-    class_names: list[str] = key([], "class names of a classifier; empty takes the folder names of the data")
+    class_names: list[str] = key([], "class names: of a classifier (empty takes the folder names), of a custom dataset")
     coco_classes: list[str] = key(["background"], "'background', then the class names of the label file")
     num_classes: int = key(81, "classes; detection counts the background too", low=2)
     num_gts: int = key(100, "most objects of a training image", low=1)
@@ -113,6 +149,20 @@ class ImageKeys:
     img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
     img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
+    base_size: int = key(0, "segmentation: longer side at scale 1 in training; 0 takes each image's own", low=0)
+    scale_range: list[float] = key(
+        [0.5, 2.1], "segmentation: smallest and largest training scale, in steps of 0.1", length=2, low=0.1, high=10
+    )
+    eval_mode: str = key(
+        "whole",
+        "segmentation: whole images (above scale 1 by windows) or windows of img_width x img_height",
+        choices=("whole", "slide"),
+    )
+    eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10)
+    eval_flip: bool = key(False, "segmentation: add the scores of the mirrored image, left and right classes swapped")
+    eval_stride: float = key(1.0, "segmentation: step between windows, in shares of the window", low=0.1, high=1)
+    eval_width: int = key(0, "segmentation: width of an exported network's input; 0 takes img_width", low=0)
+    eval_height: int = key(0, "segmentation: height of an exported network's input; 0 takes img_height", low=0)
     eval_resize: int = key(256, "classification: short side before the central crop in evaluation", low=8)
     crop_scale: list[float] = key(
         [0.08, 1.0], "classification: share of the image that a training crop covers", length=2, low=1e-3, high=1
@@ -121,7 +171,7 @@ class ImageKeys:
         [0.75, 1.333333333], "classification: width / height of a training crop", length=2, low=1e-3
     )
     color_jitter: float = key(
-        0.0, "classification: strength of brightness, contrast and saturation changes", low=0, high=1
+        0.0, "strength of brightness, contrast and saturation changes (not in detection)", low=0, high=1
     )
     rand_augment: int = key(0, "classification: RandAugment operations an image; 0 is off", low=0)
     rand_augment_magnitude: int = key(9, "classification: RandAugment's magnitude, of 30", low=0, high=30)
@@ -129,11 +179,11 @@ class ImageKeys:
     cutmix: float = key(
         0.0, "classification: alpha of CutMix; 0 is off, with mixup too each batch takes one of them", low=0
     )
-    keep_ratio: bool = key(True, "resize without distortion and pad")
+    keep_ratio: bool = key(True, "resize without distortion; segmentation: do not stretch to the network's size")
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)
 
 
 @dataclass
-class Config(ImageKeys, DataKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
+class Config(ImageKeys, DataKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
     """All keys. A loaded configuration is an instance whose values have been checked."""

@@ -259,9 +259,15 @@ class ClsHead:
 
 
 @dataclass
+class SegHead:
+    final_conv_kernel: int = key(1, "kernel size of the classifying convolution", choices=(1, 3))
+
+
+@dataclass
 class ModelKeys:
-    task: str = key("detection", "what the network does", choices=("detection", "classification"))
+    task: str = key("detection", "what the network does", choices=("detection", "segmentation", "classification"))
     cls_head: ClsHead = section(ClsHead)
+    seg_head: SegHead = section(SegHead)
     detector: str = key("mask_rcnn", "detection system", choices=("mask_rcnn", "pointrend"))
     backbone: Backbone = section(Backbone)
     neck: Neck = section(Neck)

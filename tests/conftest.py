@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
 
+import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobuf code must be the first to be loaded
 import pytest  # noqa: E402
 
 DATA_FILES = Path(__file__).parent / "data_files"

@@ -234,7 +234,7 @@ def test_an_unknown_key_on_the_command_line_is_named_in_full_with_the_nearest(wr
         ("flip_ratio", "1.1"), ("flip_ratio", "-0.1"), ("momentum", "2"),
         ("keep_ratio", "2"), ("keep_ratio", "often"), ("keep_ratio", "1.0"),
         ("img_mean", "[1, 2]"), ("img_std", "[0, 1, 1]"), ("img_std", "3"), ("lr_steps", "8"), ("lr_steps", "[a]"),
-        ("device_target", "TPU"), ("opt_type", "lion"), ("lr_type", "poly"), ("mode", "eager"), ("task", "pose"),
+        ("device_target", "TPU"), ("opt_type", "lion"), ("lr_type", "polynomial"), ("mode", "eager"), ("task", "pose"),
         ("backbone.style", "keras"), ("backbone.extra.stage1.block", "basic"),
         ("bbox_head.bbox_coder.target_stds", "[1]"),
         ("mask_divider", "2.0"), ("datasink", "1"), ("rpn", "5"), ("rpn.anchor_generator.scales", "[-8]"),
@@ -341,3 +341,33 @@ def test_the_hash_tells_experiments_apart_but_not_places(write):
     assert config_hash(load_config(write(), places)) == plain
     for change in (["--lr", "0.5"], ["--test_cfg.rcnn.score_thr", "0.2"], ["--mask_head.norm_cfg.eps", "0.1"]):
         assert config_hash(load_config(write(), change)) != plain
+
+
+def test_of_several_bases_the_later_one_wins_and_the_file_itself_over_all(tmp_path):
+    (tmp_path / "a.yaml").write_text("lr: 0.1\nseed: 3\nepoch_size: 5\n")
+    (tmp_path / "b.yaml").write_text("lr: 0.2\nseed: 4\n")
+    (tmp_path / "c.yaml").write_text("_base_: [a.yaml, b.yaml]\nseed: 9\ntask: classification\n")
+    cfg = load_config(str(tmp_path / "c.yaml"))
+    assert (cfg.lr, cfg.seed, cfg.epoch_size) == (0.2, 9, 5)
+
+
+def test_a_list_may_be_given_as_numbers_with_commas():
+    config = str(Path(__file__).parents[1] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+    assert load_config(config, ["--eval_scales", "0.75,1.0,1.25"]).eval_scales == [0.75, 1.0, 1.25]
+    assert load_config(config, ["--eval_scales=[0.5]"]).eval_scales == [0.5]
+
+
+@pytest.mark.parametrize(
+    "key,value,said",
+    [
+        ("class_weights", "1,2", "class_weights has 2 numbers"),
+        ("ignore_label", "7", "ignore_label is 7"),
+        ("scale_range", "2,0.5", "scale_range"),
+        ("eval_scales", "[]", "eval_scales is empty"),
+        ("dataset", "ade20k", "dataset is 'ade20k'"),
+    ],
+)
+def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
+    config = str(Path(__file__).parents[1] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+    with pytest.raises(UserError, match=said):
+        load_config(config, [f"--{key}", value])

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from pycocotools.coco import COCO
 
+from src.config import Config
+from src.data.images import ImageFile
 from src.data.masks import is_segmentation
+from src.data.records import MANIFEST, read_records
 from src.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ class ObjectRecord:
 class ImageRecord:
     """One image with its usable objects."""
 
-    path: Path
+    path: ImageFile
     image_id: int
     width: int
     height: int
@@ -71,16 +74,22 @@ class CocoDataset:
     folder: F with F/labels.json and F/data/, or F = ROOT/train2017 with ROOT/annotations/instances_train2017.json.
     classes: names in label order, without background; they must be exactly the file's categories (in any order).
     split_hint: 'train' or 'val': which subset to take when `folder` is the classic layout's ROOT.
+    data_type: 'coco', or 'mindrecord' where `folder` is what `src.data.mindrecord` made of such a subset.
 
     Attributes: `category_ids` (the file's own id of each class), `image_ids`, `coco` (pycocotools index), `report`.
     Raises UserError: folder or label file missing, not COCO JSON, or class names that do not match.
     """
 
-    def __init__(self, folder: str, classes: Sequence[str], split_hint: str = "train"):
+    def __init__(self, folder: str, classes: Sequence[str], split_hint: str = "train", data_type: str = "coco"):
         self.folder = Path(folder)
-        self.annotation_file, self.image_folder = _find_files(self.folder, split_hint)
+        if data_type == "mindrecord":
+            self.annotation_file = self.folder / MANIFEST
+            content, self.image_folder = read_records(self.folder)
+        else:
+            self.annotation_file, self.image_folder = _find_files(self.folder, split_hint)
+            content = _read_labels(self.annotation_file)
         self.classes = tuple(classes)
-        self.coco = _read_index(self.annotation_file)
+        self.coco = _make_index(content, self.annotation_file)
         self.category_ids = _match_categories(self.coco, self.classes, self.annotation_file)
         self.image_ids = sorted(self.coco.imgs)
         self.report = Report()
@@ -160,6 +169,18 @@ class CocoDataset:
                 self.report.unknown_references += [f"annotation {item.get('id')}" for item in annotations]
 
 
+def open_coco(cfg: Config, split: str) -> CocoDataset:
+    """The configuration's training ('train') or validation ('val') data. UserError for what is wrong with it."""
+    return CocoDataset(coco_folder(cfg, split), cfg.coco_classes[1:], split, getattr(cfg, f"{split}_data_type"))
+
+
+def coco_folder(cfg: Config, split: str) -> str:
+    """Where `open_coco` looks; empty where the configuration names nothing."""
+    if getattr(cfg, f"{split}_data_type") == "mindrecord" and cfg.mindrecord_dir:
+        return str(Path(cfg.mindrecord_dir) / {"train": "train", "val": "validation"}[split])
+    return getattr(cfg, f"{split}_dataset")
+
+
 def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
     """The label file and the image folder of either layout."""
     if not str(folder) or str(folder) == ".":
@@ -179,13 +200,17 @@ def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
     raise UserError(f"no label file found: neither {candidates[0][0]} nor {candidates[1][0]} exists")
 
 
-def _read_index(path: Path) -> COCO:
+def _read_labels(path: Path) -> object:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON (line {error.lineno}: {error.msg}); is it cut off?") from None
+
+
+def _make_index(content: object, path: Path) -> COCO:
+    """pycocotools' index of a label file's content. UserError, naming `path`, if it is no COCO content."""
     wanted = {
         "images": ("id", "file_name", "width", "height"),
         "categories": ("id", "name"),

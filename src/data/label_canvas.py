@@ -16,7 +16,9 @@ class Canvas:
     unit: pixels of one unit of the drawing; origin: pixel (x, y) of the drawing's (0, 0).
     """
 
-    def __init__(self, image: np.ndarray, rng: np.random.RandomState, unit: float, origin: tuple = (0, 0)):
+    def __init__(
+        self, image: np.ndarray, rng: np.random.RandomState, unit: float, origin: tuple[float, float] = (0, 0)
+    ):
         self.image, self.rng, self.unit, self.origin = image, rng, unit, origin
         self.label = np.zeros(image.shape[:2], np.uint8)
 

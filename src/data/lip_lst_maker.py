@@ -22,7 +22,7 @@ def label_folder(root: Path, subset: str) -> Path:
 
 
 def make_lists(root: Path) -> None:
-    """Write both lists. UserError, and nothing written, for a missing folder or id file or an empty subset."""
+    """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples."""
     sample_list.need_folder(root)
     sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS})
 

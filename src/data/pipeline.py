@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -185,24 +185,35 @@ class EvalBatch:
 
 
 class EvalLoader:
-    """Every image of a data set once, in order; the last batch is filled up with empty slots. len() counts images."""
+    """Every image once, in order; the last batch is filled up with empty slots. len() counts images.
 
-    def __init__(self, dataset: CocoDataset, settings: T.ImageSettings, batch_size: int, num_workers: int):
+    indices: positions of the images in the data set, by default all of them.
+    """
+
+    def __init__(
+        self,
+        dataset: CocoDataset,
+        settings: T.ImageSettings,
+        batch_size: int,
+        num_workers: int,
+        indices: Sequence[int] | None = None,
+    ):
         self.dataset, self.settings = dataset, settings
         self.batch_size, self.num_workers = batch_size, num_workers
+        self.indices = range(len(dataset)) if indices is None else indices
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[EvalBatch]:
         ahead = self.batch_size + 2 * self.num_workers  # images decoded or being decoded, the batch in use included
-        upcoming = iter(range(len(self)))
+        upcoming = iter(self.indices)
         waiting: deque = deque()
         with ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode") as pool:
             for start in range(0, len(self), self.batch_size):
                 for i in itertools.islice(upcoming, ahead - len(waiting)):
                     waiting.append(pool.submit(self._load, self.dataset.record(i)))
-                records = [self.dataset.record(i) for i in range(start, min(start + self.batch_size, len(self)))]
+                records = [self.dataset.record(i) for i in self.indices[start : start + self.batch_size]]
                 yield self._make_batch(records, [waiting.popleft().result() for _ in records])
 
     def _load(self, record: ImageRecord) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -230,7 +241,9 @@ class EvalLoader:
         return batch
 
 
-def build_eval_loader(cfg: Config, dataset: CocoDataset, batch_size: int | None = None) -> EvalLoader:
-    """Evaluation batches of `batch_size` (default `cfg.test_batch_size`) slots."""
+def build_eval_loader(
+    cfg: Config, dataset: CocoDataset, batch_size: int | None = None, indices: Sequence[int] | None = None
+) -> EvalLoader:
+    """Evaluation batches of `batch_size` (default `cfg.test_batch_size`) slots over the images at `indices` (all)."""
     settings = T.ImageSettings.from_config(cfg)
-    return EvalLoader(dataset, settings, batch_size or cfg.test_batch_size, cfg.num_parallel_workers)
+    return EvalLoader(dataset, settings, batch_size or cfg.test_batch_size, cfg.num_parallel_workers, indices)

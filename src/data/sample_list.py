@@ -30,7 +30,7 @@ def files_by_name(folder: Path, pattern: str, suffix: str, root: Path) -> dict[s
 def pair(images: Mapping[str, str], labels: Mapping[str, str], where: str) -> tuple[Pairs, list[str]]:
     """(image, label) of every name that both have, sorted, and lines that tell what only one of them has.
 
-    Raises UserError if not a single name is in both, and for a file name that would break a line of the list.
+    Raises UserError, naming `where`, if not a single name is in both, and for one that would break a line of the list.
     """
     pairs = sorted((images[name], labels[name]) for name in images.keys() & labels.keys())
     if not pairs:

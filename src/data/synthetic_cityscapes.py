@@ -12,12 +12,9 @@ import numpy as np
 
 from src.data import cityscapes_lst_maker
 from src.data.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
+from src.data.label_sets import CITYSCAPES
 
-LABEL_IDS = {
-    "unlabeled": 0, "ego vehicle": 1, "static": 4, "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13,
-    "pole": 17, "traffic light": 19, "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24,
-    "rider": 25, "car": 26, "truck": 27, "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
-}  # fmt: skip
+LABEL_IDS = {"unlabeled": 0, "ego vehicle": 1, "static": 4} | {name: raw for name, (raw, _) in CITYSCAPES.items()}
 CITIES = {"train": ("ashford", "brackwede"), "val": ("corvallis",)}
 GREY, STONE, TYRE = (105, 105, 105), (120, 140, 150), (25, 25, 25)  # colours are BGR
 GLASS, SKIN, LAMP = (200, 190, 170), (130, 160, 215), (60, 230, 240)

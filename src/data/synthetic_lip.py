@@ -12,18 +12,16 @@ import numpy as np
 
 from src.data import lip_lst_maker, shapes
 from src.data.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
+from src.data.label_sets import LIP
 
-CLASSES = (
-    "background", "hat", "hair", "glove", "sunglasses", "upper-clothes", "dress", "coat", "socks", "pants", "jumpsuits",
-    "scarf", "skirt", "face", "left-arm", "right-arm", "left-leg", "right-leg", "left-shoe", "right-shoe",
-)  # fmt: skip
+CLASSES = tuple(LIP)
 SIDES = (("left", 1), ("right", -1))  # the sign is the direction in the picture
 LONGER_SIDES = (1.0, 0.85)  # in shares of the size
 ASPECTS = (0.68, 0.95)  # width in shares of the height
 OUTFITS = ("pants", "skirt", "dress", "jumpsuits")
 COLOURS = {  # BGR, several a class, some of them shared
     "hat": ((40, 40, 170), (150, 50, 40)),
-    "hair": ((25, 40, 60), (70, 190, 225)),
+    "hair": ((25, 40, 60), (60, 130, 190)),
     "glove": ((40, 210, 230), (210, 60, 200)),
     "upper-clothes": ((60, 170, 60), (220, 220, 220)),
     "dress": ((130, 60, 200), (60, 150, 230)),
@@ -39,28 +37,28 @@ SKINS = ((150, 180, 230), (90, 130, 185))
 
 
 def write_lip(out: Path, train_images: int, val_images: int, size: int, seed: int) -> None:
-    """Write OUT/TrainVal_images, OUT/TrainVal_parsing_annotations, the id files and the two lists; outfits take turns."""
+    """Write OUT/TrainVal_images, OUT/TrainVal_parsing_annotations, the id files and the two lists."""
     for number, (subset, count) in enumerate((("train", train_images), ("val", val_images))):
         rng = np.random.RandomState([seed, number])
         images, labels = lip_lst_maker.image_folder(out, subset), lip_lst_maker.label_folder(out, subset)
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         names = [f"{number + 1}{index:05d}_{index % 3}" for index in range(count)]
-        for index, name in enumerate(names):
-            image, label = draw_person(size, rng, OUTFITS[index % len(OUTFITS)])
+        for name in names:
+            image, label = draw_person(size, rng)
             cv2.imwrite(str(images / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
             cv2.imwrite(str(labels / f"{name}.png"), label)
         (out / f"{subset}_id.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     lip_lst_maker.make_lists(out)
 
 
-def draw_person(size: int, rng: np.random.RandomState, outfit: str) -> tuple[np.ndarray, np.ndarray]:
+def draw_person(size: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """A picture: (h, w, 3) uint8 BGR and (h, w) uint8 classes; the longer side is the size or a little less."""
     height = int(round(size * LONGER_SIDES[rng.randint(len(LONGER_SIDES))]))
     width = int(round(height * rng.uniform(*ASPECTS)))
     unit = height * rng.uniform(0.78, 0.95)
     origin = width * rng.uniform(0.4, 0.6), rng.uniform(0.02, height - unit)
-    person = Person(Canvas(shapes.background(height, width, rng), rng, unit, origin), rng, outfit)
+    person = Person(Canvas(shapes.background(height, width, rng), rng, unit, origin), rng)
     person.legs()
     person.body()
     person.arms()
@@ -72,8 +70,9 @@ def draw_person(size: int, rng: np.random.RandomState, outfit: str) -> tuple[np.
 class Person:
     """One person being drawn, hidden parts first; x is 0 at the middle of the body, y (downwards) from 0 to 1."""
 
-    def __init__(self, canvas: Canvas, rng: np.random.RandomState, outfit: str):
-        self.canvas, self.rng, self.outfit = canvas, rng, outfit
+    def __init__(self, canvas: Canvas, rng: np.random.RandomState):
+        self.canvas, self.rng = canvas, rng
+        self.outfit = OUTFITS[rng.randint(len(OUTFITS))]
         self.has = {name: rng.rand() < 0.5 for name in ("hat", "glove", "sunglasses", "coat", "socks", "scarf")}
         self.colours = {name: vary(choice[rng.randint(len(choice))], rng) for name, choice in COLOURS.items()}
         self.skin = vary(SKINS[rng.randint(len(SKINS))], rng, 10)

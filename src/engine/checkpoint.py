@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import mindspore as ms
@@ -29,12 +29,13 @@ CLASS_LAYERS = (  # layers whose shape follows the number of classes; PointRend'
     "mask_head.coarse_head.prediction.",
     "mask_head.point_head.",
     "classifier.",
+    "last_layer.3.",
 )
 
 
-def save_weights(model: nn.Cell, path: Path) -> None:
-    """The model's parameters and statistics alone."""
-    _write({parameter.name: parameter for parameter in model.get_parameters()}, path)
+def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> None:
+    """The model's parameters and statistics alone, leaving out those named in `without`."""
+    _write({parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}, path)
 
 
 def save_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
@@ -62,20 +63,20 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
 def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
     """Load a model's weights from either kind of checkpoint.
 
-    finetune: class layers of another shape (another number of classes) keep their fresh values; their names are
-    returned and logged. Everything else must match: UserError names missing, unexpected and differing parameters.
+    finetune: class layers of another shape (another number of classes), or that the file lacks, keep their fresh
+    values; their names are returned and logged. Everything else must match: UserError names missing, unexpected and
+    differing parameters.
     """
     values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     skipped = []
     if finetune:
-        for name in list(values):
-            is_class_layer = name.startswith(CLASS_LAYERS)
-            if is_class_layer and name in parameters and values[name].shape != tuple(parameters[name].shape):
+        for name in [name for name in parameters if name.startswith(CLASS_LAYERS)]:
+            if name not in values or values[name].shape != tuple(parameters[name].shape):
                 skipped.append(name)
-                del values[name]
+                values.pop(name, None)
         if skipped:
-            logger.info("finetune: class layers of another shape start fresh: %s", ", ".join(skipped))
+            logger.info("finetune: class layers of another shape, or missing, start fresh: %s", ", ".join(skipped))
     missing = [name for name in parameters if name not in values and name not in skipped]
     unexpected = [name for name in values if name not in parameters]
     if missing or unexpected:
@@ -176,6 +177,10 @@ class BestFolder:
         for old in ranked[self.keep :]:
             _delete(old)
         return path
+
+    def top(self) -> Path | None:
+        """The best weights so far."""
+        return max(self._entries(), key=_metric_of, default=None)
 
     def _entries(self) -> Iterable[Path]:
         return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]

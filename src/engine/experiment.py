@@ -1,6 +1,5 @@
 """The folder of one training run: resolved configuration, log, losses and their curves."""
 
-import csv
 import dataclasses
 import datetime
 import logging
@@ -9,18 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.config import Config, load_config, save_config, to_dict
+from src.config_run_schema import PathKeys
+from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
 from src.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_NAMES = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls"}
+SYSTEM_NAMES = {
+    "mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls", "segmentation": "HRNetSeg",
+}  # fmt: skip
 FREE_TO_CHANGE = {
     "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
-    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "checkpoint_path",
-    "prediction_path", "pred_input", "pred_output", "num_parallel_workers", "python_multiprocessing", "test_batch_size",
-    "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel", "analysis",
-    "infer_score_thr", "test_cfg", "report_dir", "end_epoch",
-}  # fmt: skip
+    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "num_parallel_workers",
+    "python_multiprocessing", "test_batch_size", "train_data_type", "val_data_type", "mindrecord_dir",
+    "mindrecord_shards", "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel",
+    "analysis", "infer_score_thr", "test_cfg", "report_dir", "end_epoch", "mlflow", "mlflow_uri", "mlflow_experiment",
+    "enable_profiling", "eval_mode", "eval_scales", "eval_flip", "eval_stride", "eval_width", "eval_height",
+} | {field.name for field in dataclasses.fields(PathKeys)}  # fmt: skip
 
 
 class Experiment:
@@ -29,67 +33,31 @@ class Experiment:
     def __init__(self, folder: Path, is_main: bool):
         self.folder = folder
         self.is_main = is_main
-        self.loss_file = folder / "losses.csv"
+        self.losses = CsvTable(folder / "losses.csv")
+        self.metrics = CsvTable(folder / "metrics.csv")
 
-    def write_losses(self, rows: Sequence[dict[str, float]]) -> None:
-        """Append one row a step; the first call writes the header."""
-        if not self.is_main or not rows:
-            return
-        is_new = not self.loss_file.exists()
-        with open(self.loss_file, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
+    def write_losses(self, rows: Sequence[Row]) -> None:
+        """Append one row a step to losses.csv."""
+        if self.is_main:
+            self.losses.append(rows)
 
-    def read_losses(self) -> list[dict[str, float]]:
-        """All rows; a last line that a kill cut off is left out."""
-        if not self.loss_file.exists():
-            return []
-        with open(self.loss_file, newline="", encoding="utf-8") as file:
-            rows = []
-            for row in csv.DictReader(file):
-                try:
-                    rows.append({name: float(value) for name, value in row.items()})
-                except (TypeError, ValueError):
-                    break
-        return rows
+    def write_metrics(self, row: Row, shown: Sequence[str]) -> None:
+        """Append the row of an evaluation to metrics.csv; metrics.png shows the metrics `shown`."""
+        if self.is_main:
+            self.metrics.append([row])
+            plot_metrics(self.metrics.read(), shown, self.folder / "metrics.png")
 
-    def cut_losses(self, last_step: int) -> None:
+    def cut_curves(self, last_step: int) -> None:
         """Drop the rows after a global step: a resumed run writes them again."""
-        rows = [row for row in self.read_losses() if row["global_step"] <= last_step]
-        if self.is_main and self.loss_file.exists():
-            self.loss_file.unlink()
-            self.write_losses([{name: _plain(value) for name, value in row.items()} for row in rows])
+        if self.is_main:
+            self.losses.cut(last_step)
+            self.metrics.cut(last_step)
 
     def plot_losses(self) -> None:
         """losses.png: the total, each loss, and the learning rate on an axis of its own."""
-        rows = self.read_losses() if self.is_main else []
-        if not rows:
-            return
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-
-        steps = [row["global_step"] for row in rows]
-        figure, axis = pyplot.subplots(figsize=(9, 5), dpi=110)
-        for name in [name for name in rows[0] if name.startswith("loss")]:
-            values = _smooth([row[name] for row in rows])
-            axis.plot(steps, values, label=name, linewidth=2.2 if name == "loss" else 1.1)
-        axis.set_xlabel("step")
-        axis.set_ylabel("loss (running mean)")
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-        rate_axis = axis.twinx()
-        rate_axis.plot(steps, [row["lr"] for row in rows], color="0.6", linestyle="--", linewidth=1, label="lr")
-        rate_axis.set_ylabel("learning rate")
-        rate_axis.set_ylim(bottom=0)
-        lines = axis.get_lines() + rate_axis.get_lines()
-        axis.legend(lines, [line.get_label() for line in lines], loc="upper right")
-        figure.tight_layout()
-        figure.savefig(self.folder / "losses.png")
-        pyplot.close(figure)
+        rows = self.losses.read() if self.is_main else []
+        if rows:
+            plot_losses(rows, self.folder / "losses.png")
 
 
 def open_experiment(cfg: Config, is_main: bool) -> Experiment:
@@ -153,16 +121,3 @@ def _check_same_run(cfg: Config, saved_file: Path) -> None:
     if different:
         shown = ", ".join(f"{name} ({saved[name]!r:.40} then, {current[name]!r:.40} now)" for name in different[:4])
         raise UserError(f"{saved_file}: the run to resume was started with another {shown}")
-
-
-def _smooth(values: list[float], window: int = 20) -> list[float]:
-    """Mean of each value and up to `window` - 1 before it."""
-    smoothed = []
-    for k in range(len(values)):
-        part = values[max(0, k - window + 1) : k + 1]
-        smoothed.append(sum(part) / len(part))
-    return smoothed
-
-
-def _plain(value: float) -> float | int:
-    return int(value) if value == int(value) else value

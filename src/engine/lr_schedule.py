@@ -15,11 +15,13 @@ def learning_rates(
     warmup_steps: int = 0,
     warmup_ratio: float = 0.0,
     minimum: float = 0.0,
+    power: float = 0.9,
 ) -> np.ndarray:
     """(num_steps,) float32.
 
     kind: 'multistep' (a tenth after each of the epochs `lr_steps`), 'cosine' (from `base` to `minimum` over the whole
-        run) or 'linear' (from `base` at the end of the warm-up to `minimum`).
+        run), 'linear' (from `base` at the end of the warm-up to `minimum`) or 'poly' (base * (1 - step / num_steps) **
+        power, not below `minimum`; the HRNet authors' `adjust_learning_rate`).
     Warm-up multiplies by a factor that rises linearly from `warmup_ratio`; the seeds' logs fix its phase: step n
     (counted from 1) has the factor warmup_ratio + (1 - warmup_ratio) * n / warmup_steps.
     """
@@ -31,6 +33,8 @@ def learning_rates(
         elif kind == "linear":
             decaying = max(num_steps - warmup_steps, 1)
             rate = base - (base - minimum) * max(step - warmup_steps, 0) / decaying
+        elif kind == "poly":
+            rate = max(base * (1 - step / max(num_steps, 1)) ** power, minimum)
         else:
             rate = minimum + 0.5 * (base - minimum) * (1 + math.cos(math.pi * step / max(num_steps, 1)))
         if step + 1 < warmup_steps:

@@ -40,7 +40,8 @@ class TrainStep(nn.Cell):
     loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
     grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
     accumulate: batches whose mean gradient makes one update.
-    size: ranks; gradients are averaged over them.
+    size: ranks; gradients, and the losses that are returned, are averaged over them. All ranks hear in the same step
+        that one of them wishes to stop, see `ask_to_stop`.
     ema_decay: keeps a moving average of all weights and statistics, see `averaged`; 0 keeps none. Update n (from 0)
         decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
 
@@ -79,16 +80,18 @@ class TrainStep(nn.Cell):
             self.reducer = nn.DistributedGradReducer(self.weights, mean=True, degree=size)
             self.all_reduce = ops.AllReduce()
             self.size = size
+            self.stop_wish = Parameter(Tensor(0.0, mstype.float32), name="stop_wish", requires_grad=False)
+            self.stop_votes = Parameter(Tensor(0.0, mstype.float32), name="stop_votes", requires_grad=False)
         self.map = ops.HyperMap()
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """One batch; returns the losses (on this rank)."""
+        """One batch; returns the losses (their mean over the ranks)."""
         (total, losses), gradients = self.gradient(*inputs)
         gradients = self.map(F.partial(_divide, self.loss_scale * self.accumulate), gradients)
         if self.is_distributed:
             gradients = self.reducer(gradients)
-            total = self.all_reduce(total)
+            total, losses = self._average(total, losses)
         finite = ops.logical_and(ms.amp.all_finite(gradients), ops.isfinite(total))
         step = self.step + 1
         ops.assign(self.step, step)
@@ -97,6 +100,15 @@ class TrainStep(nn.Cell):
         elif self.bad_step == 0:
             ops.assign(self.bad_step, step)
         return losses
+
+    def ask_to_stop(self, wish: bool = True) -> None:
+        """Let the other ranks know, within the next step, that this one wishes to stop (or does so no more)."""
+        if self.is_distributed:
+            self.stop_wish.set_data(Tensor(float(wish), mstype.float32))
+
+    def stop_is_asked(self) -> bool:
+        """Whether some rank had asked to stop when the last step began: the same on every rank."""
+        return self.is_distributed and float(self.stop_votes.asnumpy()) > 0
 
     def start_at(self, done: int) -> None:
         """Go on as if `done` batches had been seen: position in the schedule and step number."""
@@ -121,6 +133,15 @@ class TrainStep(nn.Cell):
         for loss in losses[1:]:
             total = total + loss
         return total * self.loss_scale, losses
+
+    def _average(self, total: Tensor, losses: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Means over the ranks, and the votes to stop, by one sum over them."""
+        sums = self.all_reduce(ops.stack((total, self.stop_wish, *losses)))
+        ops.assign(self.stop_votes, sums[1])
+        means = ()
+        for k in range(len(losses)):
+            means = means + (sums[k + 2] / self.size,)
+        return sums[0], means
 
     def _update(self, gradients: tuple[Tensor, ...], step: Tensor) -> bool:
         if self.accumulate == 1:

@@ -5,9 +5,11 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from mindspore import Parameter, Tensor
 from tqdm import tqdm
 
 from src import runtime
@@ -15,43 +17,71 @@ from src.config import Config
 from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.engine.experiment import Experiment, open_experiment, start_logging
 from src.engine.lr_schedule import learning_rates
+from src.engine.observers import Observer, observing
 from src.engine.optimizer import build_optimizer
+from src.engine.profiling import profiled
 from src.engine.tasks import TASKS, Evaluator, Task
 from src.engine.train_step import TrainStep
 from src.errors import UserError
 from src.models.build import build_model
+from src.models.sync_norm import synchronise_batchnorm
+from src.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)
+
+STOP_CHECK = 10  # steps between looks at whether the ranks are to stop (CPU: 1): the device's queue runs dry for it
+STOP_SIGNALS = {  # signal: as which it counts
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGUSR1: signal.SIGTERM,
+}
 
 
 def train(cfg: Config) -> Path:
     """Train, evaluate and save as configured; returns the experiment's folder.
 
     Raises UserError for wrong input and when a loss is not finite. SIGINT and SIGTERM end the run after the current
-    step with a checkpoint and exit status 130 or 143; `resume` goes on from the last one.
+    step with a checkpoint and exit status 130 or 143; `resume` goes on from the last one. Of several ranks, rank 0
+    alone reads and writes files of the run; the others get their state from it.
     """
     start_logging()
     process = runtime.start(cfg)
     task = TASKS[cfg.task]
     loader = task.make_loader(cfg, process.rank, process.size, 0)
-    evaluate = task.make_evaluator(cfg) if cfg.run_eval and process.is_main else None
+    evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(cfg, process.is_main)
     logger.info("Creating network...")
     model = build_model(cfg)
-    load_start_weights(cfg, model)
+    if cfg.sync_batchnorm and process.size > 1:
+        count = synchronise_batchnorm(model, process.size)
+        logger.info("Batch normalisations over all ranks: %d", count)
+    if process.is_main:
+        load_start_weights(cfg, model)
     count = sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params())
     logger.info("Number of parameters: %d", count)
     logger.info("Device type: %s", process.device)
     step, rates = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
-    run = Run(cfg, task, evaluate, experiment, model, step, rates, loader.steps_per_epoch)
-    start = run.resume() if cfg.resume else 0
+    run = Run(cfg, task, evaluate, experiment, model, step, rates, loader.steps_per_epoch, process)
+    start = process.from_main(run.resume() if cfg.resume and process.is_main else 0)
     if not start and cfg.begin_epoch:
         start = cfg.begin_epoch * loader.steps_per_epoch
         step.start_at(start)
+    copy_from_main(process, step.get_parameters())
     if start:
         loader = task.make_loader(cfg, process.rank, process.size, start)
-    run.loop(loader, start)
+    if cfg.enable_profiling and process.is_main:
+        loader = profiled(cfg, loader, experiment.folder / "profile")
+    with observing(cfg, experiment) as run.observers:
+        run.loop(loader, start)
     return experiment.folder
+
+
+def copy_from_main(process: Runtime, parameters: Iterable[Parameter]) -> None:
+    """Give every rank the values that these parameters have on rank 0."""
+    if process.size > 1:
+        for parameter in parameters:
+            value = process.from_main(parameter.asnumpy() if process.is_main else None)
+            parameter.set_data(Tensor(value, parameter.dtype))
 
 
 def load_start_weights(cfg: Config, model) -> None:
@@ -79,7 +109,12 @@ def make_train_step(cfg: Config, model, steps_per_epoch: int, size: int = 1) -> 
         warmup,
         cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
         cfg.min_lr,
+        cfg.lr_power,
     )
+    if cfg.scale_lr:
+        images = cfg.batch_size * size * cfg.accumulate_step
+        rates = rates * np.float32(images / cfg.base_batch_size)
+        logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
     optimizer = build_optimizer(
         model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps
     )
@@ -101,10 +136,11 @@ class Run:
         step: TrainStep,
         rates: np.ndarray,
         steps_per_epoch: int,
+        process: Runtime = ALONE,
     ):
         self.cfg, self.task, self.evaluate, self.experiment = cfg, task, evaluate, experiment
         self.model, self.step, self.rates = model, step, rates
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.process = steps_per_epoch, process
         self.total = cfg.epoch_size * steps_per_epoch
         ends = (self.total, cfg.max_steps, cfg.end_epoch * steps_per_epoch)
         self.last = min(end for end in ends if end)
@@ -115,6 +151,7 @@ class Run:
         self.window: list[float] = []  # total losses since the last log line
         self.epoch_losses: list[float] = []
         self.saved_step = -1
+        self.observers: list[Observer] = []
 
     def resume(self) -> int:
         """Restore the newest whole checkpoint; the global step to go on from."""
@@ -122,8 +159,9 @@ class Run:
         path = folder.load_newest(self.step, self.model)
         if path is None:
             return 0
+        self.step.ask_to_stop(False)
         done = int(self.step.step.asnumpy())
-        self.experiment.cut_losses(done)
+        self.experiment.cut_curves(done)
         epoch, step_of_epoch = self._position(done)
         logger.info("Resumed from %s: epoch %d, step %d", path, epoch, step_of_epoch)
         return done
@@ -137,26 +175,45 @@ class Run:
         bar = tqdm(total=self.last, initial=start, disable=not (sys.stderr.isatty() and self.experiment.is_main))
         with _StopSignals() as stop, bar:
             for batch in loader:
+                if done == start:
+                    self._compile_together(batch)
+                if stop.received:
+                    self.step.ask_to_stop()
                 self.unread.append((done + 1, self.step(*batch)))
                 stop.listen()
                 done += 1
                 bar.update()
+                stopping = self._is_stopping(stop, done)
                 epoch, step_of_epoch = self._position(done)
                 ends_epoch = step_of_epoch == self.steps_per_epoch
                 finished = done == self.last
-                if step_of_epoch % self.cfg.log_every == 0 or ends_epoch or finished or stop.received:
+                if step_of_epoch % self.cfg.log_every == 0 or ends_epoch or finished or stopping:
                     self._log(epoch, step_of_epoch)
-                if step_of_epoch % self.cfg.save_every == 0 or ends_epoch or finished or stop.received:
+                if step_of_epoch % self.cfg.save_every == 0 or ends_epoch or finished or stopping:
                     self._save(done)
-                if stop.received and not finished:
-                    logger.info("Stopped by signal %d; the same command with --resume 1 goes on", stop.received)
-                    sys.exit(128 + stop.received)
+                if stopping and not finished:
+                    logger.info("Stopped by signal %d; the same command with --resume 1 goes on", stopping)
+                    self.process.barrier()
+                    sys.exit(128 + stopping)
                 if ends_epoch or finished:
                     seconds = time.perf_counter() - epoch_started
                     self._end_epoch(epoch, step_of_epoch, seconds, finished)
                     epoch_started = time.perf_counter()
                 if finished:
                     break
+
+    def _compile_together(self, batch: tuple) -> None:
+        """Let all ranks compile before any of them waits for another one inside a step, which it does not do long."""
+        if self.process.size > 1 and self.cfg.mode == "graph":
+            self.step.compile(*batch)
+        self.process.barrier()
+
+    def _is_stopping(self, stop: "_StopSignals", done: int) -> int:
+        """The signal by which the run ends now, or 0: on every rank after the same step, whichever got the signal."""
+        if self.process.size == 1:
+            return stop.received
+        is_due = self.process.device == "CPU" or done % STOP_CHECK == 0
+        return (stop.received or signal.SIGTERM) if is_due and self.step.stop_is_asked() else 0
 
     def _position(self, done: int) -> tuple[int, int]:
         """(epoch, step within it), both from 1, of the step that made `done` steps complete."""
@@ -176,6 +233,8 @@ class Run:
             rows.append(row | {"loss": sum(values)} | dict(zip(self.model.loss_names, values)))
         self.unread = []
         self.experiment.write_losses(rows)
+        for observer in self.observers:
+            observer.on_steps(rows)
         self._stop_if_not_finite()
         self.window += [row["loss"] for row in rows]
         self.epoch_losses += [row["loss"] for row in rows]
@@ -203,12 +262,13 @@ class Run:
         if self.experiment.is_main and done != self.saved_step:
             self.checkpoints.save(self.step, self.model, *self._position(done))
             self.saved_step = done
+        self.process.barrier()
 
     def _end_epoch(self, epoch: int, steps: int, seconds: float, finished: bool) -> None:
         self.experiment.plot_losses()
         is_due = epoch % self.cfg.eval_every == 0 or finished
         if self.evaluate and is_due:
-            self._evaluate(epoch)
+            self._evaluate(epoch, steps)
         line = self.task.epoch_line.format(
             epoch=epoch,
             epochs=self.cfg.end_epoch or self.cfg.epoch_size,
@@ -221,13 +281,20 @@ class Run:
         logger.info(line)
         self.epoch_losses = []
 
-    def _evaluate(self, epoch: int) -> None:
+    def _evaluate(self, epoch: int, steps: int) -> None:
         started = time.perf_counter()
         self.model.set_train(False)
+        path = None
         with self.step.averaged():
+            # Each rank has running statistics of its own batches; evaluated and saved are those of rank 0.
+            copy_from_main(self.process, [one for one in self.model.get_parameters() if not one.requires_grad])
             metrics = self.evaluate(self.model)
-            path = self.best.save(self.model, self.task.metric, metrics[self.task.metric], epoch)
+            if self.process.is_main:
+                path = self.best.save(self.model, self.task.metric, metrics[self.task.metric], epoch)
         self.model.set_train(True)
+        self.process.barrier()
+        if not self.process.is_main:
+            return
         seconds = time.perf_counter() - started
         logger.info("Eval epoch time: %.3f ms", 1000 * seconds)
         reported = {name: metrics[name] for name in self.task.reported}
@@ -235,6 +302,11 @@ class Run:
         logger.info("Result metrics for epoch %d: %s", epoch, dict(sorted(reported.items())))
         if path:
             logger.info("Best checkpoint so far: %s", path)
+        position = {"epoch": epoch, "global_step": (epoch - 1) * self.steps_per_epoch + steps}
+        row = position | {"train_loss": self._mean_epoch_loss()} | metrics
+        self.experiment.write_metrics(row, self.task.reported)
+        for observer in self.observers:
+            observer.on_epoch(row, self.best.top())
 
     def _mean_epoch_loss(self) -> float:
         return sum(self.epoch_losses) / max(len(self.epoch_losses), 1)
@@ -243,13 +315,14 @@ class Run:
 class _StopSignals:
     """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once.
 
+    SIGUSR1 counts as SIGTERM: mpirun passes it on to its ranks, whereas it kills them soon after a SIGTERM of its own.
     MindSpore puts a handler of its own on SIGINT whenever it runs a graph, which sends SIGTERM to this process: hence
     `listen` after every step, and a Ctrl-C that falls into a step arrives as SIGTERM.
     """
 
     def __enter__(self) -> "_StopSignals":
         self.received = 0
-        self._previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         self.listen()
         return self
 
@@ -265,4 +338,4 @@ class _StopSignals:
     def _note(self, number: int, _frame) -> None:
         if self.received:
             raise KeyboardInterrupt
-        self.received = number
+        self.received = STOP_SIGNALS[number]

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
 
 from src.config import Config
 from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
 from src.errors import UserError
 from src.files import write_text
+from src.inference.backends import run_model
+from src.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,16 @@ class ClassificationResult:
         return np.where(total > 0, np.diag(self.confusion) / np.maximum(total, 1), np.nan)
 
 
-def evaluate_classifier(cfg: Config, model, dataset: ImageFolder) -> dict[str, float]:
-    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed; the report where asked for."""
+def evaluate_classifier(cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE) -> dict[str, float]:
+    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed; the report where asked for.
+
+    process: where there are several ranks, each runs the network on its share of the images; rank 0 has the metrics,
+    the others get an empty dictionary.
+    """
     started = time.perf_counter()
-    result = classify_dataset(cfg, model, dataset)
+    result = classify_dataset(cfg, model, dataset, process)
+    if not process.is_main:
+        return {}
     seconds = time.perf_counter() - started
     metrics = {"Loss": result.loss, "Top_1_Acc": result.top1, "Top_5_Acc": result.top5}
     print(
@@ -56,16 +63,15 @@ def evaluate_classifier(cfg: Config, model, dataset: ImageFolder) -> dict[str, f
     return metrics
 
 
-def classify_dataset(cfg: Config, model, dataset: ImageFolder) -> ClassificationResult:
-    """Run the network over the data set."""
+def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE) -> ClassificationResult:
+    """Run the network over the data set; each rank over its share, and every rank has the whole result."""
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)
     loss, in_top5, unreadable = 0.0, 0, 0
-    batches = evaluation_batches(
-        dataset.images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers
-    )
+    images = [dataset.images[k] for k in process.share(len(dataset))]
+    batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, items, readable in batches:
-        logits = model(Tensor(image)).asnumpy().astype(np.float64)
+        logits = run_model(model, image)[0].astype(np.float64)
         for row, (path, label), is_readable in zip(logits, items, readable):
             if not is_readable:
                 unreadable += 1
@@ -74,13 +80,15 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder) -> Classification
             confusion[label, int(row.argmax())] += 1
             in_top5 += label in np.argsort(-row, kind="stable")[:TOP]
             loss += float(np.logaddexp.reduce(row) - row[label])
+    confusion = process.sum_arrays(confusion)
+    loss, in_top5, unreadable = process.sum_arrays(np.float64([loss, in_top5, unreadable])).tolist()
     readable_count = len(dataset) - unreadable
     return ClassificationResult(
         confusion,
         loss / max(readable_count, 1),
         float(np.trace(confusion)) / len(dataset),
         in_top5 / len(dataset),
-        unreadable,
+        int(unreadable),
     )
 
 

@@ -15,15 +15,23 @@ from src.evaluation.detection_analysis import analyse_detections, format_analysi
 from src.evaluation.prediction_file import load_predictions, load_protocol, save_predictions
 from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results
+from src.runtime import ALONE, Runtime
 
 
 def evaluate_detector(
-    cfg: Config, model, dataset: CocoDataset, prediction_path: str = "", protocol: dict | None = None
+    cfg: Config,
+    model,
+    dataset: CocoDataset,
+    prediction_path: str = "",
+    protocol: dict | None = None,
+    process: Runtime = ALONE,
 ) -> dict[str, float]:
     """Box and mask metrics of `model` on every image of `dataset`, printed with their protocol.
 
     Where `prediction_path` exists, it is evaluated instead and `model` may be None; otherwise predictions are saved
     there if it is given. protocol: what the caller knows about the run, such as hashes of configuration and checkpoint.
+    process: where there are several ranks, each runs the network on its share of the images; rank 0 has the metrics,
+    the others get an empty dictionary.
     """
     if prediction_path and Path(prediction_path).exists():
         print(f"Evaluating the predictions in {prediction_path}; the network is not run.")
@@ -31,7 +39,9 @@ def evaluate_detector(
         protocol = load_protocol(prediction_path)
     else:
         protocol = {"size": f"{cfg.img_width}x{cfg.img_height}", "flip": "off"} | (protocol or {})
-        results = predict_dataset(cfg, model, dataset)
+        results = predict_dataset(cfg, model, dataset, process)
+        if not process.is_main:
+            return {}
         if prediction_path:
             save_predictions(prediction_path, results, protocol)
             print(f"Predictions written to {prediction_path}")
@@ -41,11 +51,14 @@ def evaluate_detector(
     return metrics
 
 
-def predict_dataset(cfg: Config, model, dataset: CocoDataset) -> list[dict]:
-    """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable."""
-    loader = build_eval_loader(cfg, dataset)
+def predict_dataset(cfg: Config, model, dataset: CocoDataset, process: Runtime = ALONE) -> list[dict]:
+    """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
+
+    Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.
+    """
+    loader = build_eval_loader(cfg, dataset, indices=process.share(len(dataset.image_ids)))
     total = len(loader)
-    print(f"total images num: {total}", flush=True)
+    print(f"total images num: {len(dataset.image_ids)}" + (f", {total} of them here" * (process.size > 1)), flush=True)
     predictor = Predictor(model, cfg)
     results: list[dict] = []
     unreadable = 0
@@ -58,10 +71,10 @@ def predict_dataset(cfg: Config, model, dataset: CocoDataset) -> list[dict]:
     seconds = time.perf_counter() - started - predictor.first_run_seconds
     print(
         f"{seconds / max(total, 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch with "
-        f"its compilation); unreadable images: {unreadable}",
+        f"its compilation); unreadable images: {sum(process.gather(unreadable))}",
         flush=True,
     )
-    return results
+    return [result for part in process.gather(results) for result in part]
 
 
 def _with_progress(predictions: Iterable, total: int) -> Iterator:

@@ -4,13 +4,16 @@ from pathlib import Path
 
 from src import runtime
 from src.config import Config, config_hash
-from src.data.coco import CocoDataset
+from src.data.coco import open_coco
 from src.data.imagenet import open_image_folder
+from src.data.segmentation import open_segmentation
 from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
+from src.evaluation.segmentation_eval import evaluate_segmenter
+from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
 
@@ -20,33 +23,48 @@ GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 def evaluate(cfg: Config) -> dict[str, float]:
     """Metrics of `cfg.checkpoint_path` on `cfg.val_dataset`; printed as well.
 
-    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. UserError for wrong input.
+    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. Under mpirun or msrun, with
+    `run_distribute`, each rank runs the network on its share of the images. UserError for wrong input.
     """
     start_logging()
-    if cfg.task == "classification":
-        return _evaluate_classifier(cfg)
-    return _evaluate_detector(cfg)
-
-
-def _evaluate_classifier(cfg: Config) -> dict[str, float]:
+    if cfg.task == "detection":
+        return _evaluate_detector(cfg)
     if not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
-    dataset = open_image_folder(cfg, cfg.val_dataset)
-    runtime.start(cfg)
-    return evaluate_classifier(cfg, load_model(cfg, cfg.checkpoint_path), dataset)
+    if cfg.task == "classification":
+        dataset, evaluator = open_image_folder(cfg, cfg.val_dataset), evaluate_classifier
+    else:
+        dataset, evaluator = open_segmentation(cfg, cfg.val_dataset, "val"), evaluate_segmenter
+    process = runtime.start(cfg, may_run_alone=True)
+    return evaluator(cfg, load_backend(cfg), dataset, process)
 
 
 def _evaluate_detector(cfg: Config) -> dict[str, float]:
     has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
     if not has_predictions and not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
-    dataset = CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val")
+    dataset = open_coco(cfg, "val")
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
-    runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    process = runtime.start(cfg, may_run_alone=True)
+    model = load_backend(cfg)
     protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
-    return evaluate_detector(cfg, model, dataset, prediction_path=cfg.prediction_path, protocol=protocol)
+    return evaluate_detector(cfg, model, dataset, cfg.prediction_path, protocol, process)
+
+
+def load_backend(cfg: Config):
+    """What `cfg.backend` runs: the network with the checkpoint's weights, or the exported file in its place.
+
+    Either is called by `run_model`. UserError for a file of another kind, or one that does not fit the configuration.
+    """
+    if cfg.backend != "mindspore":
+        model = open_model(cfg.checkpoint_path, cfg.backend)
+        require_fit(model, cfg)
+        return model
+    for backend, suffix in SUFFIXES.items():
+        if cfg.checkpoint_path.lower().endswith(suffix):
+            raise UserError(f"{cfg.checkpoint_path} is an exported file: run it with --backend {backend}")
+    return load_model(cfg, cfg.checkpoint_path)
 
 
 def load_model(cfg: Config, checkpoint_path: str):

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
 
 from src.config import Config
 from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
 from src.evaluation.classification_eval import TOP
+from src.inference.backends import run_model
 
 UNKNOWN = "unknown"
 
@@ -24,7 +24,7 @@ def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[
         items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers, upright=True
     )
     for image, group, readable in batches:
-        logits = model(Tensor(image)).asnumpy().astype(np.float64)
+        logits = run_model(model, image)[0].astype(np.float64)
         scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
         for row, (path, _), is_readable in zip(scores, group, readable):
             yield Path(path), _best(row, names) if is_readable else None

@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor
 
 from src.data.images import read_bgr
 from src.data.pipeline import EvalBatch
 from src.data.transforms import ImageSettings, prepare_image
 from src.errors import UserError
+from src.inference.backends import run_model
 from src.inference.results import ImagePrediction, to_prediction
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -62,8 +62,7 @@ class Predictor:
 
     def _run(self, batch: EvalBatch) -> tuple[np.ndarray, ...]:
         started = time.perf_counter()
-        outputs = self.model(Tensor(batch.image), Tensor(batch.image_shape.astype(np.int32)))
-        arrays = tuple(output.asnumpy() for output in outputs)
+        arrays = run_model(self.model, batch.image, batch.image_shape.astype(np.int32))
         self.first_run_seconds = self.first_run_seconds or time.perf_counter() - started
         return arrays
 

@@ -9,27 +9,40 @@ import numpy as np
 
 from src import runtime
 from src.config import Config
-from src.data.coco import CocoDataset
+from src.data.coco import coco_folder, open_coco
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.run import load_model
+from src.evaluation.run import load_backend
 from src.files import write_text
 from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
+from src.inference.segment_files import segment_files
 
 logger = logging.getLogger(__name__)
 
 
 def infer(cfg: Config) -> None:
-    """Write `cfg.pred_output` for `cfg.pred_input`; unreadable images are named. UserError for wrong input."""
+    """Write `cfg.pred_output` for `cfg.pred_input`; unreadable images are named. UserError for wrong input.
+
+    pred_output is a JSON file; for segmentation it is a folder of pictures.
+    """
     start_logging()
     paths = find_images(cfg.pred_input)
     output = Path(cfg.pred_output)
-    if output.is_dir():
+    if cfg.task == "segmentation" and output.is_file():
+        raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
+    if cfg.task != "segmentation" and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
-    runtime.start(cfg)
-    model = load_model(cfg, cfg.checkpoint_path)
+    runtime.start(cfg, may_run_alone=True)
+    model = load_backend(cfg)
+    if cfg.task == "segmentation":
+        _write_pictures(cfg, model, paths, output)
+    else:
+        _write_json(cfg, model, paths, output)
+
+
+def _write_json(cfg: Config, model, paths: list[Path], output: Path) -> None:
     entries = _classified(cfg, model, paths) if cfg.task == "classification" else _detected(cfg, model, paths)
     content, unreadable = {}, []
     for path, entry in entries:
@@ -37,13 +50,25 @@ def infer(cfg: Config) -> None:
             unreadable.append(path)
         else:
             content[str(path)] = entry
-    if unreadable:
-        logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
-    if not content:
-        raise UserError(f"{cfg.pred_input}: none of its {len(paths)} images can be read")
+    _report_unreadable(cfg, unreadable, len(paths))
     write_text(output, json.dumps(content, indent=1))
     count = sum(len(entry["predictions"]) for entry in content.values())
     logger.info("%d predictions on %d images written to %s", count, len(content), output)
+
+
+def _write_pictures(cfg: Config, model, paths: list[Path], output: Path) -> None:
+    written, unreadable = segment_files(cfg, model, paths, output)
+    _report_unreadable(cfg, unreadable, len(paths))
+    for path, pictures in written.items():
+        logger.info("%s: %s", path, ", ".join(picture.name for picture in pictures))
+    logger.info("%d images written to %s", len(written), output)
+
+
+def _report_unreadable(cfg: Config, unreadable: list[str | Path], count: int) -> None:
+    if unreadable:
+        logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:5])))
+    if len(unreadable) == count:
+        raise UserError(f"{cfg.pred_input}: none of its {count} images can be read")
 
 
 def _detected(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[str | Path, dict | None]]:
@@ -61,11 +86,11 @@ def _classified(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[Path, d
 
 
 def known_category_ids(cfg: Config) -> list[int] | None:
-    """The data set's own id of each class where `cfg.val_dataset` is there to tell, otherwise None."""
-    if not cfg.val_dataset or not Path(cfg.val_dataset).is_dir():
+    """The data set's own id of each class where the validation data are there to tell, otherwise None."""
+    if not coco_folder(cfg, "val") or not Path(coco_folder(cfg, "val")).is_dir():
         return None
     try:
-        return CocoDataset(cfg.val_dataset, cfg.coco_classes[1:], split_hint="val").category_ids
+        return open_coco(cfg, "val").category_ids
     except UserError as error:
         logger.warning("category ids stay unknown: %s", error)
         return None

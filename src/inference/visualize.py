@@ -104,17 +104,22 @@ def load_inference_json(path: str | Path) -> dict[str, dict]:
 
 def overlay_names(image_paths: Sequence[str]) -> list[str]:
     """A file name for each image's overlay, all different whatever folders the images come from."""
-    names: list[str] = []
+    suffixes = [".jpg" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".png" for path in image_paths]
+    return [stem + suffix for stem, suffix in zip(unique_stems(image_paths, "_pred"), suffixes)]
+
+
+def unique_stems(image_paths: Sequence[str | Path], ending: str = "") -> list[str]:
+    """A name without suffix for each image, `ending` after it, all different."""
+    stems: list[str] = []
     taken: set[str] = set()
     for path in map(Path, image_paths):
-        suffix = ".jpg" if path.suffix.lower() in (".jpg", ".jpeg") else ".png"
-        stem, number = f"{path.stem}_pred", 1
+        stem, number = f"{path.stem}{ending}", 1
         while stem.lower() in taken:  # some file systems do not tell upper from lower case
             number += 1
-            stem = f"{path.stem}_pred_{number}"
+            stem = f"{path.stem}{ending}_{number}"
         taken.add(stem.lower())
-        names.append(stem + suffix)
-    return names
+        stems.append(stem)
+    return stems
 
 
 def _check_entry(entry: dict) -> None:

@@ -10,6 +10,7 @@ from mindspore import nn
 
 from src.config import Config
 from src.errors import UserError
+from src.losses import OhemCrossEntropy, PixelCrossEntropy
 from src.models.backbones.hrnet import HRNet, StageSettings
 from src.models.backbones.resnet import DEPTHS, ResNet
 from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
@@ -28,6 +29,7 @@ from src.models.detection.sample import BalancedSampler
 from src.models.layers import NormSettings
 from src.models.necks.fpn import FPN, NoNeck
 from src.models.necks.hrfpn import HRFPN
+from src.models.segmentation import HRNetSegmenter
 from src.ops.mask_crop import MaskCrop
 from src.ops.roi_align import RoIAlign
 
@@ -38,6 +40,8 @@ def build_model(cfg: Config) -> nn.Cell:
     """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
     if cfg.task == "classification":
         return _classifier(cfg)
+    if cfg.task == "segmentation":
+        return _segmenter(cfg)
     return _choose(DETECTORS, cfg.detector, "detector")(cfg)
 
 
@@ -79,7 +83,7 @@ def build_neck(cfg: Config, backbone: nn.Cell) -> tuple[nn.Cell, Width]:
     return neck, Width(neck.out_channels, key)
 
 
-def _hrnet(backbone) -> HRNet:
+def _hrnet(backbone, upsampling: str = "nearest") -> HRNet:
     extra = backbone.extra
     stages = []
     for name in ("stage1", "stage2", "stage3", "stage4"):
@@ -91,7 +95,7 @@ def _hrnet(backbone) -> HRNet:
             )
         stages.append(StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels)))
     norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
-    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages)
+    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages, upsampling=upsampling)
 
 
 def _resnet(backbone) -> ResNet:
@@ -159,6 +163,16 @@ def _classifier(cfg: Config) -> HRNetClassifier:
     return model
 
 
+def _segmenter(cfg: Config) -> HRNetSegmenter:
+    is_hrnet = cfg.backbone.type == "hrnet"
+    backbone = _hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
+    loss = PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
+    if cfg.ohem:
+        loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
+    norm = _norm(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    return HRNetSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)
+
+
 def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
     backbone = build_backbone(cfg)
     neck, width = build_neck(cfg, backbone)
@@ -172,8 +186,8 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
         backbone=backbone,
         neck=neck,
         rpn_head=rpn_head,
-        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal),
-        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn),
+        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable),
+        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
         rcnn_assigner=_assigner(rcnn.assigner),
         rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
         add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
@@ -186,6 +200,7 @@ def _two_stage(cfg: Config, mask_head: Callable) -> MaskRCNN:
             iou_threshold=test.iou_threshold,
             max_per_img=test.max_per_img,
             class_agnostic=cfg.bbox_head.reg_class_agnostic,
+            portable=cfg.portable,
         ),
         mask_head=mask_head(cfg, num_classes, width),
         train_on_pred_boxes=rcnn.train_on_pred_boxes,
@@ -242,7 +257,7 @@ def _fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
     )
     return FCNMaskHead(
         _roi_align(cfg, "mask_roi", width),
-        MaskCrop(mask_size),
+        MaskCrop(mask_size, cfg.portable),
         head.in_channels,
         head.conv_out_channels,
         num_classes,
@@ -287,7 +302,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             num_classes,
             point_head.coarse_pred_each_layer,
         ),
-        MaskCrop(train.mask_size),
+        MaskCrop(train.mask_size, cfg.portable),
         stride,
         grid_size,
         PointSettings(
@@ -299,6 +314,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         ),
         coarse_weight=head.loss_mask.loss_weight,
         point_weight=point_head.loss_point.loss_weight,
+        portable=cfg.portable,
     )
 
 
@@ -308,10 +324,12 @@ def _roi_align(cfg: Config, key: str, width: Width) -> RoIAlign:
     _require_equal(f"{key}.out_channels", roi.out_channels, width.key, width.channels)
     _require_equal(f"{key}.roi_layer.type", layer.type, "mask_rcnn's", "RoIAlign")
     _require_equal(f"{key}.featmap_strides", list(roi.featmap_strides), "rpn.anchor_generator.strides", list(finest))
-    return RoIAlign(layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned)
+    return RoIAlign(
+        layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned, cfg.portable
+    )
 
 
-def _proposals(rpn_head: RPNHead, settings) -> ProposalGenerator:
+def _proposals(rpn_head: RPNHead, settings, portable: bool) -> ProposalGenerator:
     return ProposalGenerator(
         rpn_head.level_sizes,
         rpn_head.coder,
@@ -319,6 +337,7 @@ def _proposals(rpn_head: RPNHead, settings) -> ProposalGenerator:
         settings.max_per_img,
         settings.iou_threshold,
         settings.min_bbox_size,
+        portable,
     )
 
 

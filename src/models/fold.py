@@ -17,10 +17,10 @@ def fold_batchnorm(model: nn.Cell) -> int:
         for conv_name, norm_name in _pairs(parent, children):
             conv, norm = children[conv_name], children[norm_name]
             folded = _folded(conv, norm)
-            _replace(parent, conv_name, folded)
+            replace_cell(parent, conv_name, folded)
             folded.weight.name = conv.weight.name
             folded.bias.name = conv.weight.name.removesuffix("weight") + "bias"
-            _replace(parent, norm_name, nn.Identity())
+            replace_cell(parent, norm_name, nn.Identity())
             count += 1
     return count
 
@@ -62,7 +62,8 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     )
 
 
-def _replace(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
+def replace_cell(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
+    """Put `cell` in the place of the child of that name."""
     if isinstance(parent, nn.SequentialCell):
         parent[int(name)] = cell
     else:

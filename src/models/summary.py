@@ -32,7 +32,7 @@ class Part:
 def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0])
     cfg.mode, cfg.device_target = "pynative", "CPU"
-    runtime.start(cfg)
+    runtime.start(cfg, may_run_alone=True)
     for line in table(cfg, summarize(cfg)):
         print(line)
 

@@ -20,6 +20,7 @@ class Nms(nn.Cell):
 
     def __init__(self, iou_threshold: float, max_output: int, portable: bool = False):
         super().__init__()
+        self.iou_threshold, self.max_output = iou_threshold, max_output
         if portable or get_context("device_target") != "CPU":
             self.select = _PortableNms(iou_threshold, max_output)
         else:

@@ -36,8 +36,11 @@ class RoIAlign(nn.Cell):
         portable: bool = False,
     ):
         super().__init__()
+        self.out_size, self.finest_scale, self.aligned = out_size, finest_scale, aligned
         self.strides = tuple(strides)
+        self.sampling_ratio = sampling_ratio  # what is really done
         if portable or not device_has_custom_ops():
+            self.sampling_ratio = sampling_ratio or PORTABLE_SAMPLES
             self.pool = _PortableRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)
         else:
             self.pool = _CustomRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)

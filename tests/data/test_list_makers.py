@@ -1,131 +1,91 @@
-"""train.lst and val.lst of Cityscapes and LIP: every labelled image once, nothing dropped without a word."""
+"""train.lst and val.lst of Cityscapes and LIP trees, as the originals' makers write them."""
+
+from pathlib import Path
 
 import pytest
 
-from src.data import cityscapes_lst_maker, lip_lst_maker
+from tests.end_to_end.test_commands import run
 
 
-def touch(root, *names: str) -> None:
+def touch(root: Path, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
-
-
-def lines(path) -> list[list[str]]:
-    return [line.split("\t") for line in path.read_text().splitlines()]
-
-
-def refused(maker, root, capsys) -> str:
-    """The error of a run that must leave no list behind."""
-    with pytest.raises(SystemExit) as stop:
-        maker.main(["--root", str(root)])
-    assert stop.value.code == 2
-    assert not list(root.glob("*.lst")) and not list(root.glob(".*.tmp"))
-    message = capsys.readouterr().err
-    assert message.startswith("error: ") and message.count("\n") == 1
-    return message
+        (root / name).touch()
 
 
 @pytest.fixture()
-def cityscapes(tmp_path):
-    train = ("ulm/ulm_000001_000019", "aachen/aachen_000000_000019")
-    for subset, names in (("train", train), ("val", ("bonn/b_1_2",))):
-        for name in names:
-            touch(tmp_path, f"leftImg8bit/{subset}/{name}_leftImg8bit.png")
-            endings = ("labelIds.png", "color.png", "instanceIds.png", "polygons.json")
-            touch(tmp_path, *(f"gtFine/{subset}/{name}_gtFine_{ending}" for ending in endings))
-    touch(tmp_path, "leftImg8bit/test/berlin/berlin_0_0_leftImg8bit.png", "leftImg8bit/train/ulm/Thumbs.db")
+def cityscapes(tmp_path) -> Path:
+    for subset, city in (("train", "bonn"), ("train", "aachen"), ("val", "ulm")):
+        for frame in ("000002", "000001"):
+            stem = f"{subset}/{city}/{city}_{frame}"
+            touch(tmp_path, f"leftImg8bit/{stem}_leftImg8bit.png")
+            touch(tmp_path, *[f"gtFine/{stem}_gtFine_{kind}" for kind in (
+                "labelIds.png", "color.png", "instanceIds.png", "polygons.json")])  # fmt: skip
     return tmp_path
 
 
 @pytest.fixture()
-def lip(tmp_path):
-    for subset, names in (("train", ("7_70", "12_3", "9_1")), ("val", ("5_5",))):
-        touch(tmp_path, *(f"TrainVal_images/{subset}_images/{name}.jpg" for name in names))
-        touch(tmp_path, *(f"TrainVal_parsing_annotations/{subset}_segmentations/{name}.png" for name in names))
-    (tmp_path / "train_id.txt").write_text("7_70\n12_3\n9_1\n")
-    (tmp_path / "val_id.txt").write_text("5_5\n")
+def lip(tmp_path) -> Path:
+    for subset, ids in (("train", ("7_1", "5_2")), ("val", ("9_3",))):
+        for name in ids:
+            touch(tmp_path, f"TrainVal_images/{subset}_images/{name}.jpg")
+            touch(tmp_path, f"TrainVal_parsing_annotations/{subset}_segmentations/{name}.png")
+        (tmp_path / f"{subset}_id.txt").write_text("\n".join(ids) + "\n\n")
     return tmp_path
 
 
-def test_cityscapes_lists_hold_image_and_label_ids_of_every_city_sorted(cityscapes, capsys):
-    cityscapes_lst_maker.main(["--root", str(cityscapes)])
-    image, label = "leftImg8bit/train/{0}_leftImg8bit.png", "gtFine/train/{0}_gtFine_labelIds.png"
-    names = ("aachen/aachen_000000_000019", "ulm/ulm_000001_000019")
-    assert lines(cityscapes / "train.lst") == [[image.format(name), label.format(name)] for name in names]
-    val = [["leftImg8bit/val/bonn/b_1_2_leftImg8bit.png", "gtFine/val/bonn/b_1_2_gtFine_labelIds.png"]]
-    assert lines(cityscapes / "val.lst") == val
-    assert not (cityscapes / "test.lst").exists()
-    out = capsys.readouterr().out.splitlines()
-    assert out == [f"2 samples written to {cityscapes / 'train.lst'}", f"1 samples written to {cityscapes / 'val.lst'}"]
+def make(kind: str, root: Path, status: int = 0) -> str:
+    return run("-m", f"src.data.{kind}_lst_maker", "--root", root, status=status)
 
 
-def test_every_line_is_relative_to_the_root_and_both_files_are_there(lip):
-    lip_lst_maker.main(["--root", str(lip)])
-    for name, count in (("train.lst", 3), ("val.lst", 1)):
-        entries = lines(lip / name)
-        assert len(entries) == count and entries == sorted(entries)
-        assert all(len(entry) == 2 and all((lip / file).is_file() for file in entry) for entry in entries)
-    assert lines(lip / "val.lst") == [
-        ["TrainVal_images/val_images/5_5.jpg", "TrainVal_parsing_annotations/val_segmentations/5_5.png"]
-    ]
+def test_cityscapes_lists_pair_images_with_label_ids_in_order(cityscapes):
+    assert "4 samples written" in make("cityscapes", cityscapes)
+    lines = (cityscapes / "train.lst").read_text().splitlines()
+    assert lines[0] == (
+        "leftImg8bit/train/aachen/aachen_000001_leftImg8bit.png\t"
+        "gtFine/train/aachen/aachen_000001_gtFine_labelIds.png"
+    )
+    assert [line.split("_")[1] + line.split("/")[2] for line in lines] == [
+        "000001aachen", "000002aachen", "000001bonn", "000002bonn",
+    ]  # fmt: skip
+    assert len((cityscapes / "val.lst").read_text().splitlines()) == 2
 
 
-def test_a_cityscapes_image_without_label_and_the_reverse_are_counted_and_named(cityscapes, capsys):
-    touch(cityscapes, *(f"leftImg8bit/train/ulm/x{number}_leftImg8bit.png" for number in range(7)))
-    touch(cityscapes, "gtFine/val/bonn/lone_gtFine_labelIds.png")
-    cityscapes_lst_maker.main(["--root", str(cityscapes)])
-    out = capsys.readouterr().out
-    assert "(train): 7 images without label: ulm/x0, ulm/x1, ulm/x2, ulm/x3, ulm/x4, ..." in out
-    assert "(val): 1 labels without image: bonn/lone\n" in out
-    assert len(lines(cityscapes / "train.lst")) == 2 and len(lines(cityscapes / "val.lst")) == 1
+def test_images_without_labels_and_the_reverse_are_named(cityscapes):
+    (cityscapes / "gtFine/train/bonn/bonn_000001_gtFine_labelIds.png").unlink()
+    (cityscapes / "leftImg8bit/val/ulm/ulm_000002_leftImg8bit.png").unlink()
+    printed = make("cityscapes", cityscapes)
+    assert "1 images without label: bonn/bonn_000001" in printed
+    assert "1 labels without image: ulm/ulm_000002" in printed
+    assert len((cityscapes / "train.lst").read_text().splitlines()) == 3
 
 
-def test_lip_ids_with_file_endings_blank_lines_and_repetitions_are_understood(lip, capsys):
-    (lip / "train_id.txt").write_text("\ufeff9_1.jpg\n\n  7_70.png \r\n12_3\n9_1\n\n", encoding="utf-8")
-    lip_lst_maker.main(["--root", str(lip)])
-    assert len(lines(lip / "train.lst")) == 3
-    assert f"{lip / 'train_id.txt'}: 1 repeated ids, taken once" in capsys.readouterr().out
+def test_lip_lists_hold_what_the_id_files_name(lip):
+    touch(lip, "TrainVal_images/train_images/8_8.jpg", "TrainVal_parsing_annotations/train_segmentations/8_8.png")
+    (lip / "train_id.txt").write_text("7_1.jpg\n5_2\n\n5_2\n3_3\n")  # with and without ending, twice, and one not there
+    printed = make("lip", lip)
+    assert (lip / "train.lst").read_text() == (
+        "TrainVal_images/train_images/5_2.jpg\tTrainVal_parsing_annotations/train_segmentations/5_2.png\n"
+        "TrainVal_images/train_images/7_1.jpg\tTrainVal_parsing_annotations/train_segmentations/7_1.png\n"
+    )
+    for said in ("neither image nor label: 3_3", "whose id is not in it: 8_8", "1 repeated ids"):
+        assert said in printed
 
 
-def test_lip_ids_without_files_and_files_without_id_are_counted_and_named(lip, capsys):
-    (lip / "train_id.txt").write_text("7_70\n12_3\nghost\n1_1\n2_2\n")
-    touch(lip, "TrainVal_images/train_images/1_1.jpg", "TrainVal_parsing_annotations/train_segmentations/2_2.png")
-    lip_lst_maker.main(["--root", str(lip)])
-    out = capsys.readouterr().out
-    for note in (
-        "1 images without label: 1_1",
-        "1 labels without image: 2_2",
-        "1 ids with neither image nor label: ghost",
-        "1 images or labels whose id is not in it: 9_1",
-    ):
-        assert f"{lip / 'train_id.txt'}: {note}\n" in out
-    assert len(lines(lip / "train.lst")) == 2
+@pytest.mark.parametrize("gone", ["val_id.txt", "TrainVal_images/val_images/9_3.jpg"])
+def test_an_incomplete_tree_is_one_line_and_writes_no_list(lip, gone):
+    (lip / gone).unlink()
+    assert make("lip", lip, status=2).startswith("error: ")
+    assert not list(lip.glob("*.lst"))
 
 
-@pytest.mark.parametrize("missing", ["leftImg8bit/val", "gtFine/val", "gtFine"])
-def test_a_missing_cityscapes_folder_is_named_and_nothing_written(cityscapes, missing, capsys):
-    (cityscapes / missing).rename(cityscapes / "elsewhere")
-    assert str(cityscapes / missing) in refused(cityscapes_lst_maker, cityscapes, capsys)
+def test_a_folder_that_is_no_cityscapes_is_one_line(tmp_path):
+    assert "leftImg8bit/train does not exist" in make("cityscapes", tmp_path, status=2)
+    assert "does not exist" in make("cityscapes", tmp_path / "nowhere", status=2)
 
 
-@pytest.mark.parametrize(
-    "missing", ["TrainVal_images/val_images", "TrainVal_parsing_annotations/train_segmentations", "val_id.txt"]
-)
-def test_a_missing_lip_folder_or_id_file_is_named_and_nothing_written(lip, missing, capsys):
-    (lip / missing).rename(lip / "elsewhere")
-    assert str(lip / missing) in refused(lip_lst_maker, lip, capsys)
-
-
-def test_a_missing_root_a_binary_id_file_and_an_empty_subset_are_refused(lip, capsys):
-    assert "nowhere" in refused(lip_lst_maker, lip / "nowhere", capsys)
-    (lip / "val_id.txt").write_bytes(b"\xff\xfe\x00\x81")
-    assert "val_id.txt" in refused(lip_lst_maker, lip, capsys)
-    (lip / "val_id.txt").write_text("\n")
-    assert "val_id.txt" in refused(lip_lst_maker, lip, capsys)
-
-
-def test_a_file_name_that_would_break_a_line_is_refused(cityscapes, capsys):
-    name = "bo\tnn"
-    touch(cityscapes, f"leftImg8bit/val/{name}/a_leftImg8bit.png", f"gtFine/val/{name}/a_gtFine_labelIds.png")
-    assert "tab" in refused(cityscapes_lst_maker, cityscapes, capsys)
+def test_a_file_name_that_would_break_a_line_leaves_neither_list(cityscapes):
+    folder = "val/bo\tnn/a"
+    touch(cityscapes, f"leftImg8bit/{folder}_leftImg8bit.png", f"gtFine/{folder}_gtFine_labelIds.png")
+    assert "tab" in make("cityscapes", cityscapes, status=2)
+    assert not list(cityscapes.glob("*.lst"))

@@ -21,16 +21,21 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, *map(str, arguments)]
 
 
-def run(*arguments: object, status: int = 0) -> str:
+def run(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:
     """Run a command in the repository's root; its output."""
-    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280)
+    variables = os.environ | (environment or {})
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280, env=variables)
     assert done.returncode == status, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout + done.stderr
 
 
-def losses(folder: Path) -> list[dict]:
-    with open(folder / "losses.csv", newline="") as file:
+def table(path: Path) -> list[dict]:
+    with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def losses(folder: Path) -> list[dict]:
+    return table(folder / "losses.csv")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +61,7 @@ def trained(data, tmp_path_factory):
 
 def test_training_leaves_configuration_log_losses_curves_and_checkpoints(trained):
     assert {path.name for path in trained.iterdir()} == {
-        "config.yaml", "train.log", "losses.csv", "losses.png", "ckpt", "best_ckpt",
+        "config.yaml", "train.log", "losses.csv", "losses.png", "metrics.csv", "metrics.png", "ckpt", "best_ckpt",
     }  # fmt: skip
     assert len(losses(trained)) == STEPS
     log = (trained / "train.log").read_text()
@@ -84,6 +89,30 @@ def test_a_killed_run_resumes_to_the_same_losses(data, trained, tmp_path):
     folder = next(tmp_path.iterdir())
     assert "Resumed from" in (folder / "train.log").read_text()
     assert losses(folder) == losses(trained)
+
+
+def test_a_run_from_mindrecord_in_the_cloud_told_to_mlflow_is_the_same_run(data, trained, tmp_path):
+    bucket = tmp_path / "obs" / "bucket"
+    sources = ("--train_dataset", data / "train", "--val_dataset", data / "validation")
+    convert = ("-m", "src.data.mindrecord", "--config_path", CONFIG, *sources, "--mindrecord_dir", bucket / "record")
+    assert "validation: 3 images in 1 shards verified" in run(*convert, "--mindrecord_shards", 1)
+    _, *arguments = train_command(
+        data, "elsewhere", "--train_data_type", "mindrecord", "--val_data_type", "mindrecord",
+        "--mindrecord_dir", "record", "--mlflow", 1, "--enable_modelarts", 1,
+        "--data_url", "obs://bucket", "--train_url", "obs://results",
+        "--data_path", tmp_path / "cache" / "data", "--output_path", tmp_path / "cache" / "outputs",
+    )  # fmt: skip
+    stand_in = {"OBS_ROOT": str(tmp_path / "obs"), "PYTHONPATH": str(ROOT / "tests" / "integrations" / "stand_in")}
+    output = run(*arguments, environment=stand_in)
+    (folder,) = (tmp_path / "obs" / "results").glob("*_MaskRCNN_*")
+    assert losses(folder) == losses(trained), output
+    assert table(folder / "metrics.csv") == table(trained / "metrics.csv") and list((folder / "best_ckpt").iterdir())
+    store = tmp_path / "obs" / "results" / "mlruns"
+    known = json.loads((folder / "mlflow.json").read_text())["run_id"]
+    (logged,) = store.glob(f"*/{known}/metrics/loss_rpn_cls")
+    assert [float(line.split()[1]) for line in logged.read_text().splitlines()] == [
+        float(row["loss_rpn_cls"]) for row in losses(trained)
+    ]
 
 
 def test_evaluation_prints_tables_with_their_protocol_and_saved_predictions_give_the_same(data, trained, tmp_path):
@@ -138,7 +167,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(arguments, message):
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], output
 
 
-@pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py"])
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py", "export.py"])
 def test_help_lists_the_keys_without_a_device(script):
     assert "--train_cfg.rcnn.sampler.num [512]" in run(script, "--help")
 

@@ -84,6 +84,19 @@ def test_finetune_leaves_out_only_class_layers_of_another_shape(tmp_path):
     np.testing.assert_array_equal(loaded["bbox_head.fc_cls.weight"], fresh["bbox_head.fc_cls.weight"])
 
 
+def test_finetune_starts_class_layers_fresh_that_the_file_lacks_and_no_others(tmp_path):
+    source, target = Model(), Model()
+    layers = ["bbox_head.fc_cls.weight", "bbox_head.fc_cls.bias"]
+    save_weights(source, tmp_path / "w.ckpt", without=layers)
+    assert set(read_checkpoint(tmp_path / "w.ckpt")) == {"backbone.weight", "backbone.bias"}
+    with pytest.raises(UserError, match="fc_cls.* missing"):
+        load_model_weights(target, tmp_path / "w.ckpt")
+    assert sorted(load_model_weights(target, tmp_path / "w.ckpt", finetune=True)) == sorted(layers)
+    save_weights(source, tmp_path / "less.ckpt", without=[*layers, "backbone.bias"])
+    with pytest.raises(UserError, match=r"1 parameters \(backbone\.bias\) missing"):
+        load_model_weights(target, tmp_path / "less.ckpt", finetune=True)
+
+
 def test_a_backbone_loads_from_a_whole_model_and_from_itself(tmp_path):
     source = Model()
     save_weights(source, tmp_path / "model.ckpt")

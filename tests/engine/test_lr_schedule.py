@@ -1,7 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from src.config import load_config
 from src.engine.lr_schedule import learning_rates
+from src.engine.trainer import make_train_step
+from tests.engine.toy import fresh_model
+
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
 
 def test_warm_up_and_steps_give_the_originals_logged_rates():
@@ -29,3 +36,20 @@ def test_linear_rises_to_the_base_and_falls_to_the_minimum():
     assert rates[9] == pytest.approx(0.00505, abs=1e-5)  # 0.005 in the original's log after the first of two epochs
     assert rates[19:21].tolist() == pytest.approx([0.01, 0.01])
     assert rates[610] == pytest.approx(0.005, abs=1e-4) and rates[-1] == pytest.approx(0.00002, abs=1e-5)
+
+
+def test_rates_follow_the_images_of_an_update_over_all_ranks_where_asked_for(graph_mode):
+    keys = ["--batch_size", "2", "--accumulate_step", "3", "--base_batch_size", "16", "--epoch_size", "2"]
+    rates = [
+        make_train_step(load_config(CONFIG, [*keys, "--scale_lr", str(scale)]), fresh_model(), 6, size=size)[1]
+        for scale, size in ((0, 1), (1, 1), (1, 4))
+    ]
+    np.testing.assert_allclose(rates[1], rates[0] * (2 * 3 / 16), rtol=1e-6)
+    np.testing.assert_allclose(rates[2], rates[0] * (2 * 3 * 4 / 16), rtol=1e-6)
+
+
+def test_poly_is_the_authors_power_of_what_is_left():
+    rates = learning_rates("poly", 0.01, 1000, 10, power=0.9, minimum=1e-6)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[500] == pytest.approx(0.01 * 0.5**0.9, rel=1e-6) and rates[999] == pytest.approx(0.01 * 0.001**0.9)
+    assert learning_rates("poly", 0.01, 1000, 10, power=2, minimum=1e-3)[999] == pytest.approx(1e-3)

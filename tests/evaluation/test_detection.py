@@ -9,7 +9,9 @@ from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.evaluation import detection as detection_module
 from src.evaluation.detection import evaluate_detector
+from src.runtime import ALONE
 from tests.evaluation.tiny import SIZE, detection
+from tests.test_channel import connect, together
 
 SLOTS = 3
 PROTOCOL = {"config": "12ab", "checkpoint": "34cd"}
@@ -32,15 +34,16 @@ def make_config() -> SimpleNamespace:
 class KnowingLoader:
     """Batches whose pixels carry the image id, so that `KnowingModel` can answer; some images may be unreadable."""
 
-    def __init__(self, dataset, unreadable=()):
-        self.dataset, self.unreadable = dataset, unreadable
+    def __init__(self, dataset, unreadable=(), indices=None):
+        self.image_ids = dataset.image_ids if indices is None else [dataset.image_ids[k] for k in indices]
+        self.unreadable = unreadable
 
     def __len__(self) -> int:
-        return len(self.dataset.image_ids)
+        return len(self.image_ids)
 
     def __iter__(self):
         for start in range(0, len(self), 2):
-            ids = self.dataset.image_ids[start : start + 2]
+            ids = self.image_ids[start : start + 2]
             padded = (ids * 2)[:2]
             sides = np.full((2, 2), SIZE, np.int32)
             image = np.zeros((2, 3, SIZE, SIZE), np.float32) + np.reshape(padded, (2, 1, 1, 1))
@@ -72,7 +75,7 @@ class KnowingModel:
 @pytest.fixture()
 def use_loader(monkeypatch):
     def use(loader):
-        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset: loader)
+        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset, indices: loader)
 
     return use
 
@@ -120,3 +123,22 @@ def test_wrong_predictions_are_refused_and_kept(tiny_dataset, tmp_path):
     with pytest.raises(UserError, match="preds.json"):
         evaluate_detector(make_config(), None, tiny_dataset, prediction_path=str(path))
     assert path.read_text() == "{}"
+
+
+@pytest.mark.parametrize("size", [2, 4])  # four ranks for three images: one has none
+def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypatch, tmp_path, capsys, size):
+    def loader(cfg, dataset, indices):
+        return KnowingLoader(dataset, unreadable=[12], indices=indices)
+
+    monkeypatch.setattr(detection_module, "build_eval_loader", loader)
+    channels, _ = connect(size)
+
+    def evaluate(process):
+        path = str(tmp_path / f"{process.size}.json")
+        return evaluate_detector(make_config(), KnowingModel(tiny_dataset), tiny_dataset, path, process=process)
+
+    alone = evaluate(ALONE)
+    assert together(channels, evaluate) == [alone, *[{}] * (size - 1)]
+    files = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (1, size)]
+    assert files[0] == files[1] and files[0]
+    assert capsys.readouterr().out.count("unreadable images: 1") == 2

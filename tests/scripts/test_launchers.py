@@ -1,10 +1,12 @@
 """The bash launchers with stand-ins for Python, mpirun, msrun and nvidia-smi that print what they were given."""
 
+import importlib.util
 import os
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,7 +134,7 @@ def test_several_processes_go_through_mpirun_with_a_log_for_each(place):
     words = done.stdout.splitlines()
     assert done.returncode == 4 and words[:3] == ["mpirun", "-n", "2"]
     assert words[words.index("--hostfile") + 1] == str(place / "hosts")
-    logs = Path(words[words.index("--output-filename") + 1])
+    logs = Path(words[words.index(str(SCRIPTS / "_rank.sh")) + 1])
     assert logs.parent == place / "out" / "launch_logs" and logs.is_dir()
     assert value(done.stdout, "run_distribute") == "1" and value(done.stdout, "device_num") == "2"
     stand_in(place, "nvidia-smi", "exit 0")
@@ -246,3 +248,99 @@ def test_msrun_starts_the_python_that_was_named(place):
         STATUS="5",
     )
     assert done.returncode == 5 and done.stdout == f"{environment / 'python'}\n"
+
+
+def test_keys_after_the_arguments_reach_the_command(place):
+    done = run(place, "run_eval_cpu.sh", "config.yaml", "val", "model.ckpt", "--img_width", "64")
+    assert done.returncode == 0 and value(done.stdout, "img_width") == "64" and "--prediction_path" not in done.stdout
+    stand_in(place, "mpirun", MPIRUN)
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, "model.ckpt", "--resume", "1")
+    assert value(done.stdout, "resume") == "1" and value(done.stdout, "pre_trained").endswith("model.ckpt")
+    stand_in(place, "nvidia-smi", "exit 0")
+    done = run(place, "run_distributed_training_gpu.sh", *DISTRIBUTED[:-1], "--resume", "1")
+    assert value(done.stdout, "brief") == "distributed" and value(done.stdout, "resume") == "1"
+
+
+def test_the_environments_own_mpirun_goes_before_the_machines(place):
+    stand_in(place, "mpirun", MPIRUN.replace('mpirun "$@"', 'theirs "$@"'))
+    environment = place / "environment" / "bin"
+    environment.mkdir(parents=True)
+    for name in ("python", "mpirun"):
+        shutil.copy(place / "bin" / name, environment / name)
+    own = environment / "mpirun"
+    own.write_text(own.read_text().replace("theirs", "own"))
+    python = str(environment / "python")
+    assert run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, PYTHON=python).stdout.startswith("own\n")
+    machines = str(place / "bin" / "mpirun")
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, PYTHON=python, MPIRUN=machines)
+    assert done.stdout.startswith("theirs\n")
+
+
+def start(place: Path, script: str, *arguments: str, **environment: str) -> subprocess.Popen:
+    """The launcher in the background, with the signals as a terminal's shell would give them."""
+    return subprocess.Popen(
+        ["bash", str(SCRIPTS / script), *arguments],
+        cwd=place,
+        env={**os.environ, "PYTHON": str(place / "bin" / "python"), **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+STOPPABLE = "echo on; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_script_alone_reaches_a_single_job(place, number):
+    stand_in(place, "python", f"trap 'echo got TERM; exit 7' TERM; trap 'echo got INT; exit 7' INT; {STOPPABLE}")
+    job = start(place, "run_standalone_train_cpu.sh", *TRAIN)
+    assert job.stdout.readline() == "on\n"
+    job.send_signal(number)
+    output, _ = job.communicate(timeout=30)
+    assert output == f"got {number.name[3:]}\n" and job.returncode == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_mpirun_gets_the_signal_that_it_hands_on_to_its_ranks_and_the_second_time_the_one_that_ends_it(place, number):
+    version = '[ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit; }'
+    stand_in(place, "mpirun", f"{version}\ntrap 'echo got USR1' USR1; trap 'echo got TERM; exit 9' TERM; {STOPPABLE}")
+    job = start(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, MPIRUN=str(place / "bin" / "mpirun"))
+    assert job.stdout.readline() == "on\n"
+    os.killpg(job.pid, number)  # as Ctrl-C does
+    assert job.stdout.readline() == "got USR1\n"
+    os.killpg(job.pid, number)
+    output, _ = job.communicate(timeout=30)
+    assert output == "got TERM\n" and job.returncode == 9
+
+
+def test_a_rank_has_a_log_of_its_own_and_the_terminal_gets_rank_0_and_all_errors(place):
+    outputs = []
+    for rank in ("0", "1"):
+        command = ["bash", str(SCRIPTS / "_rank.sh"), "logs/new", "bash", "-c", "echo said; echo wrong >&2; exit 5"]
+        settings = {**os.environ, "OMPI_COMM_WORLD_RANK": rank}
+        done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 5
+        outputs.append((done.stdout, done.stderr))
+        assert sorted((place / "logs" / "new" / f"rank_{rank}.log").read_text().split()) == ["said", "wrong"]
+    assert outputs == [("said\n", "wrong\n"), ("", "wrong\n")]
+
+
+def test_the_gpu_check_names_every_library_that_ldd_does_not_find():
+    environment = {name: setting for name, setting in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    command = ["bash", str(SCRIPTS / "check_gpu.sh")]
+    settings = {**environment, "PYTHON": sys.executable}
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
+    plugin = Path(mindspore_folder()) / "lib" / "plugin" / "libmindspore_gpu.so.11.6"
+    listed = subprocess.run(["ldd", str(plugin)], env=environment, capture_output=True, text=True).stdout
+    expected = {line.split()[0] for line in listed.splitlines() if "not found" in line} - {"libcuda.so.1"}
+    first = done.stdout.split("libcuda_ops.so.11 needs:")[0]
+    found_beside_python = "/lib/cuda11/lib/" in first
+    missing = {line.split()[0] for line in first.splitlines() if line.endswith("MISSING")}
+    assert missing == (set() if found_beside_python else expected)
+    assert done.returncode == (1 if "MISSING" in done.stdout else 0)
+
+
+def mindspore_folder() -> str:
+    return importlib.util.find_spec("mindspore").submodule_search_locations[0]

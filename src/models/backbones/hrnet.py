@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mindspore import Tensor, nn
 
 from src.models.backbones.residual import BLOCKS, residual_layer
-from src.models.layers import NormSettings, batch_norm, conv2d, stop_learning, upsample_nearest
+from src.models.layers import NormSettings, batch_norm, conv2d, resize_bilinear, stop_learning, upsample_nearest
 
 STEM_CHANNELS = 64
 
@@ -32,11 +32,12 @@ class StageSettings:
 class HRNet(nn.Cell):
     """(B, in_channels, H, W) -> four maps (B, widths[k], H / 2**(k + 2), W / 2**(k + 2)), finest first.
 
-    H and W must be multiples of `size_divisor`. Fusion upsamples by nearest neighbour (classification and detection).
+    upsampling: how fusion enlarges a coarse branch. 'nearest' by a factor (the authors' classification, MMDetection);
+        'bilinear' to the finer branch's own size, align_corners False (the authors' segmentation code).
+    H and W must be multiples of `size_divisor`: 32, or 1 with bilinear fusion, which takes any size (sides of the maps
+    are then rounded up at each halving).
     frozen_stages: -1 none, 0 the stem, k the stem and stages 1..k do not learn and keep their statistics.
     """
-
-    size_divisor = 32
 
     def __init__(
         self,
@@ -44,9 +45,11 @@ class HRNet(nn.Cell):
         in_channels: int = 3,
         norm: NormSettings | None = None,
         frozen_stages: int = -1,
+        upsampling: str = "nearest",
     ):
         super().__init__()
         norm = norm or NormSettings()
+        self.size_divisor = 32 if upsampling == "nearest" else 1
         frozen = replace(norm, frozen=True)
         norms = [frozen if stage <= frozen_stages else norm for stage in range(len(stages) + 1)]
 
@@ -61,18 +64,18 @@ class HRNet(nn.Cell):
             BLOCKS[first.block], STEM_CHANNELS, first.num_channels[0], first.num_blocks[0], 1, norms[1]
         )
         self.transition1 = _transition(first.widths, stages[1].widths, norms[2])
-        self.stage2 = _stage(stages[1], norms[2])
+        self.stage2 = _stage(stages[1], norms[2], upsampling)
         self.transition2 = _transition(stages[1].widths, stages[2].widths, norms[3])
-        self.stage3 = _stage(stages[2], norms[3])
+        self.stage3 = _stage(stages[2], norms[3], upsampling)
         self.transition3 = _transition(stages[2].widths, stages[3].widths, norms[4])
-        self.stage4 = _stage(stages[3], norms[4])
+        self.stage4 = _stage(stages[3], norms[4], upsampling)
         self.out_channels = stages[3].widths
         self.strides = (4, 8, 16, 32)
         self._freeze(frozen_stages)
 
     def feature_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(h, w) of each output for images of (H, W) pixels."""
-        return [(image_size[0] // stride, image_size[1] // stride) for stride in self.strides]
+        return [(-(-image_size[0] // stride), -(-image_size[1] // stride)) for stride in self.strides]
 
     def construct(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.relu(self.bn1(self.conv1(x)))
@@ -97,7 +100,7 @@ class HRNet(nn.Cell):
 class HRModule(nn.Cell):
     """Residual blocks on every branch, then each output branch sums all branches brought to its resolution."""
 
-    def __init__(self, settings: StageSettings, norm: NormSettings):
+    def __init__(self, settings: StageSettings, norm: NormSettings, upsampling: str):
         super().__init__()
         block, widths = BLOCKS[settings.block], settings.widths
         self.branches = nn.CellList(
@@ -112,6 +115,7 @@ class HRModule(nn.Cell):
         )
         self.relu = nn.ReLU()
         self.num_branches = count
+        self.is_bilinear = upsampling == "bilinear"
 
     def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         outputs = ()
@@ -127,13 +131,16 @@ class HRModule(nn.Cell):
 
     def _to_branch(self, outputs: tuple[Tensor, ...], i: int, j: int) -> Tensor:
         out = self.fuse_layers[i][j](outputs[j])
-        if j > i:
-            out = upsample_nearest(out, 2 ** (j - i))
-        return out
+        if j <= i:
+            return out
+        if self.is_bilinear:
+            _, _, height, width = outputs[i].shape
+            return resize_bilinear(out, height, width)
+        return upsample_nearest(out, 2 ** (j - i))
 
 
-def _stage(settings: StageSettings, norm: NormSettings) -> nn.SequentialCell:
-    return nn.SequentialCell([HRModule(settings, norm) for _ in range(settings.num_modules)])
+def _stage(settings: StageSettings, norm: NormSettings, upsampling: str) -> nn.SequentialCell:
+    return nn.SequentialCell([HRModule(settings, norm, upsampling) for _ in range(settings.num_modules)])
 
 
 def _fuse_layer(widths: Sequence[int], i: int, j: int, norm: NormSettings) -> nn.Cell:

@@ -115,6 +115,7 @@ class DetectionSelector(nn.Cell):
     """Scores and deltas of all RoIs -> the best detections of each image (MMDetection `multiclass_nms`).
 
     Every (RoI, class) pair above `score_threshold` competes; NMS runs within each class; the best `max_per_img` stay.
+    portable: see `Nms`.
     """
 
     def __init__(
@@ -125,13 +126,14 @@ class DetectionSelector(nn.Cell):
         iou_threshold: float,
         max_per_img: int,
         class_agnostic: bool = False,
+        portable: bool = False,
     ):
         super().__init__()
         self.coder = coder
         self.num_classes = num_classes
         self.score_threshold = score_threshold
         self.class_agnostic = class_agnostic
-        self.nms = Nms(iou_threshold, max_per_img)
+        self.nms = Nms(iou_threshold, max_per_img, portable)
 
     def construct(
         self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor

@@ -54,7 +54,7 @@ class PointRendMaskHead(nn.Cell):
     """Coarse mask from a grid of points, then a point head that refines it where it is uncertain.
 
     All points are read from the finest pyramid level, `stride` pixels a cell. grid_size: points a side that the coarse
-    head takes.
+    head takes. portable: see `PointSample`.
     """
 
     loss_names = ("loss_mask", "loss_mask_point")
@@ -69,12 +69,13 @@ class PointRendMaskHead(nn.Cell):
         settings: PointSettings,
         coarse_weight: float = 1.0,
         point_weight: float = 1.0,
+        portable: bool = False,
     ):
         super().__init__()
         self.coarse_head = coarse_head
         self.point_head = point_head
         self.crop = crop
-        self.sample = PointSample()
+        self.sample = PointSample(portable)
         self.stride = stride
         self.grid_size = grid_size
         self.num_candidates = int(settings.num_points * settings.oversample_ratio)

@@ -13,6 +13,7 @@ class ProposalGenerator(nn.Cell):
     """Best `nms_pre` anchors of each level, decoded and clipped, NMS within each level, best `max_per_img` overall.
 
     min_bbox_size: boxes whose width or height is not above it are dropped; negative keeps all.
+    portable: see `Nms`.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class ProposalGenerator(nn.Cell):
         max_per_img: int,
         iou_threshold: float,
         min_bbox_size: float = 0,
+        portable: bool = False,
     ):
         super().__init__()
         self.level_sizes = tuple(level_sizes)
@@ -30,7 +32,7 @@ class ProposalGenerator(nn.Cell):
         self.nms_pre = nms_pre if nms_pre > 0 else max(level_sizes)
         self.max_per_img = max_per_img
         self.min_bbox_size = min_bbox_size
-        self.nms = Nms(iou_threshold, max_per_img)
+        self.nms = Nms(iou_threshold, max_per_img, portable)
 
     def construct(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor

@@ -27,7 +27,13 @@ class RoIConv(nn.Cell):
             self.eps = norm.eps
             self.momentum = norm.momentum
             self.is_frozen = norm.frozen
+        self.over_ranks = False
         self.relu = nn.ReLU()
+
+    def take_statistics_over_ranks(self) -> None:
+        """From now on normalise by the valid rows of all ranks together."""
+        self.over_ranks = True
+        self.sum_over_ranks = ops.AllReduce()
 
     def construct(self, x: Tensor, valid: Tensor) -> Tensor:
         """(N, in, h, w), valid (N,) bool -> (N, out, h, w)."""
@@ -41,18 +47,23 @@ class RoIConv(nn.Cell):
 
     def _normalise(self, x: Tensor, valid: Tensor) -> Tensor:
         weight = valid.astype(x.dtype)[None]
-        count = ops.maximum(weight.sum(), 1.0) * (x.shape[2] * x.shape[3])
-        mean = ops.matmul(weight, x.sum(axis=(2, 3)))[0] / count
-        square = ops.matmul(weight, (x * x).sum(axis=(2, 3)))[0] / count
-        variance = ops.relu(square - mean * mean)
-        self._update_statistics(ops.stop_gradient(mean), ops.stop_gradient(variance), count, valid)
+        rows = weight.sum()
+        total = ops.matmul(weight, x.sum(axis=(2, 3)))[0]
+        square = ops.matmul(weight, (x * x).sum(axis=(2, 3)))[0]
+        if self.over_ranks:
+            rows = self.sum_over_ranks(rows.reshape(1))[0]
+            total, square = self.sum_over_ranks(ops.stack((total, square)))
+        count = ops.maximum(rows, 1.0) * (x.shape[2] * x.shape[3])
+        mean = total / count
+        variance = ops.relu(square / count - mean * mean)
+        self._update_statistics(ops.stop_gradient(mean), ops.stop_gradient(variance), count, rows)
         # y = x * scale + shift through the framework's fused kernel: plain broadcasting is several times slower on CPU
         scale = self.bn.gamma / ops.sqrt(variance + self.eps)
         shift = self.bn.beta - mean * scale
         return self.scale_and_shift(x, scale, shift, self.zero, self.unit_variance)[0]
 
-    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor, valid: Tensor) -> None:
+    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor, rows: Tensor) -> None:
         unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
-        share = valid.any().astype(mean.dtype) * self.momentum  # without a valid row the statistics stay
+        share = (rows > 0).astype(mean.dtype) * self.momentum  # without a valid row the statistics stay
         ops.assign_add(self.bn.moving_mean, (mean - self.bn.moving_mean) * share)
         ops.assign_add(self.bn.moving_variance, (unbiased - self.bn.moving_variance) * share)

@@ -25,6 +25,8 @@ class HRFPN(nn.Cell):
                 for _ in range(num_outs)
             ]
         )
+        # a cell for each level: `ops.avg_pool2d` does not export to ONNX
+        self.pools = nn.CellList([nn.AvgPool2d(2**k, 2**k, pad_mode="valid") for k in range(1, num_outs)])
         self.num_outs = num_outs
         self.out_channels = out_channels
 
@@ -41,6 +43,6 @@ class HRFPN(nn.Cell):
         base = self.reduction_conv(ops.concat(resized, 1))
         outputs = ()
         for k in range(self.num_outs):
-            pooled = base if k == 0 else ops.avg_pool2d(base, 2**k, 2**k)
+            pooled = base if k == 0 else self.pools[k - 1](base)
             outputs += (self.fpn_convs[k](pooled),)
         return outputs

@@ -1,0 +1,68 @@
+"""Segmentation loss with its gradient: ours against MindSpore's `ops.cross_entropy` and PyTorch's, on the CPU.
+
+    python benchmarks/pixel_loss.py
+
+Prints milliseconds of forward and backward, and the ratios to ours, in the same run.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("GLOG_v", "3")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import mindspore as ms  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mindspore import Tensor, ops  # noqa: E402
+
+from benchmarks.timing import median_ms  # noqa: E402
+from src.losses import OhemCrossEntropy, PixelCrossEntropy  # noqa: E402
+
+SHAPES = ((8, 20, 96, 96), (2, 19, 256, 512))
+
+
+def framework(logits: Tensor, labels: Tensor) -> Tensor:
+    return ops.cross_entropy(logits, labels, ignore_index=255)
+
+
+def compiled(loss):
+    """Forward and backward as one graph."""
+    both = ops.value_and_grad(loss, 0)
+
+    @ms.jit
+    def step(logits, labels):
+        return both(logits, labels)
+
+    return step
+
+
+def main() -> None:
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+    for shape in SHAPES:
+        rng = np.random.RandomState(0)
+        logits, labels = rng.randn(*shape).astype(np.float32), rng.randint(0, shape[1], (shape[0], *shape[2:]))
+        labels[rng.rand(*labels.shape) < 0.1] = 255
+        tensors = Tensor(logits), Tensor(labels.astype(np.int32))
+        leaf, wanted = torch.tensor(logits, requires_grad=True), torch.tensor(labels)
+
+        def reference(leaf=leaf, wanted=wanted):
+            leaf.grad = None
+            torch.nn.functional.cross_entropy(leaf, wanted, ignore_index=255).backward()
+
+        times = {"pytorch": median_ms(reference)}
+        losses = {"ours": PixelCrossEntropy(), "ours, ohem": OhemCrossEntropy(), "mindspore": framework}
+        for name, loss in losses.items():
+            step = compiled(loss)
+
+            def call(step=step, tensors=tensors):
+                step(*tensors)[1].asnumpy()
+
+            times[name] = median_ms(call)
+        ours = times["ours"]
+        print(shape, ", ".join(f"{name} {ms_:.1f} ms ({ms_ / ours:.2f})" for name, ms_ in times.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Run a detector that export.py wrote as ONNX on one image: prints what it finds and draws it.
+
+    python onnx_detect.py MODEL.onnx IMAGE [OVERLAY.png] [LEAST_SCORE]
+
+Needs onnxruntime, numpy and opencv-python, nothing of the project that trained the model.
+"""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import onnxruntime
+
+
+def prepare(image: np.ndarray, facts: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(h, w, 3) BGR -> image (1, 3, H, W), its size before padding (1, 2), scale factors (4,) of boxes."""
+    height, width = image.shape[:2]
+    sides = np.float64([facts["width"] / width, facts["height"] / height])
+    scale = np.repeat(sides.min(), 2) if facts["keep_ratio"] else sides
+    new_width, new_height = np.maximum((scale * [width, height] + 0.5).astype(int), 1)
+    pixels = cv2.resize(image, (int(new_width), int(new_height)), interpolation=cv2.INTER_LINEAR)
+    pixels = pixels[..., ::-1] if facts["to_rgb"] else pixels
+    padded = np.zeros((facts["height"], facts["width"], 3), np.float32)
+    padded[:new_height, :new_width] = (pixels - np.float32(facts["mean"])) / np.float32(facts["std"])
+    factors = np.float32([new_width / width, new_height / height] * 2)
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]), np.int32([[new_height, new_width]]), factors
+
+
+def paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float) -> np.ndarray:
+    """(M, M) probabilities inside the box -> (height, width) bool: bilinear at the pixels' centres, zero outside."""
+    weights = []
+    for pixels, low, high in ((height, box[1], box[3]), (width, box[0], box[2])):
+        position = (np.arange(pixels) + 0.5 - low) / max(high - low, 1e-6) * len(mask) - 0.5
+        weights.append(np.maximum(1 - np.abs(position[:, None] - np.arange(len(mask))), 0).astype(np.float32))
+    return weights[0] @ mask @ weights[1].T >= threshold
+
+
+def main(model_path: str, image_path: str, overlay_path: str = "", least_score: str = "0.3") -> None:
+    session = onnxruntime.InferenceSession(model_path)
+    facts = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+    image = cv2.imread(image_path)
+    if image is None:
+        sys.exit(f"{image_path} cannot be read")
+    pixels, shape, factors = prepare(image, facts)
+    names = ["boxes", "scores", "labels", "masks"]
+    for box, score, label, mask in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
+        if score < float(least_score):
+            continue
+        box = box / factors
+        inside = paste(mask, box, *image.shape[:2], facts["mask_threshold"])
+        print(f"{facts['class_names'][label]} {score:.4f} box {np.round(box, 2).tolist()} pixels {inside.sum()}")
+        colour = np.random.RandomState(label).randint(64, 256, 3)
+        image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
+        cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
+    if overlay_path:
+        cv2.imwrite(overlay_path, image)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# What mpirun starts for each rank: the command, with a log of its own under LOGS. The terminal gets rank 0's output and
+# every rank's errors. Usage: bash scripts/_rank.sh LOGS COMMAND [ARGUMENT...]
+set -euo pipefail
+logs="$1"
+rank="${OMPI_COMM_WORLD_RANK:-0}"
+shift
+mkdir -p "$logs"
+log="$logs/rank_$rank.log"
+: >"$log"
+# The last words after a signal still have to be written.
+keep_up() { trap "" INT TERM HUP USR1 && exec "$@"; }
+exec 2> >(keep_up tee -a "$log" >&2)
+if [ "$rank" = 0 ]; then
+    exec > >(keep_up tee -a "$log")
+else
+    exec >>"$log"
+fi
+exec "$@"

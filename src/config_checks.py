@@ -1,0 +1,76 @@
+"""Values of a configuration that must fit one another."""
+
+from src.config_run_schema import Config
+from src.errors import UserError
+
+
+def check_together(cfg: Config) -> None:
+    """Raise UserError for values that do not fit one another; `input_size` sets both sides of the image."""
+    if cfg.input_size:
+        cfg.img_width = cfg.img_height = cfg.input_size
+    divisors = [(cfg.divider, "divider")] if cfg.task != "segmentation" else []  # its HRNet takes any size
+    divisors += [(8, "masks are packed eight pixels a byte")] if cfg.task == "detection" else []
+    for name in ("img_width", "img_height"):
+        value = getattr(cfg, name)
+        for divisor, why in divisors:
+            if value % divisor:
+                raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
+    if cfg.end_epoch and not cfg.begin_epoch < cfg.end_epoch <= cfg.epoch_size:
+        raise UserError(
+            f"end_epoch is {cfg.end_epoch}; it must lie above begin_epoch {cfg.begin_epoch} and at most at epoch_size "
+            f"{cfg.epoch_size}"
+        )
+    if cfg.begin_epoch >= cfg.epoch_size:
+        raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    _check_backbone(cfg)
+    if cfg.task == "detection":
+        _check_detection(cfg)
+        return
+    if "mindrecord" in (cfg.train_data_type, cfg.val_data_type):
+        raise UserError(f"train_data_type, val_data_type: mindrecord holds detection data; task is {cfg.task!r}")
+    if cfg.class_names and len(cfg.class_names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
+    if cfg.task == "segmentation":
+        _check_segmentation(cfg)
+
+
+def _check_segmentation(cfg: Config) -> None:
+    if cfg.class_weights and len(cfg.class_weights) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
+    if cfg.ignore_label < cfg.num_classes:
+        raise UserError(f"ignore_label is {cfg.ignore_label}, a class: it must be at least num_classes")
+    if cfg.scale_range[0] > cfg.scale_range[1]:
+        raise UserError(f"scale_range {cfg.scale_range} runs backwards")
+    if not cfg.eval_scales:
+        raise UserError("eval_scales is empty; it must name one scale at least")
+
+
+def _check_detection(cfg: Config) -> None:
+    names = cfg.coco_classes
+    if not names or names[0] != "background":
+        raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UserError(f"coco_classes names {', '.join(twice)} more than once")
+    if not all(name.strip() for name in names):
+        raise UserError(f"coco_classes has an empty name: {names}")
+    if len(names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
+    for stage in ("rpn", "rcnn"):
+        assigner = getattr(cfg.train_cfg, stage).assigner
+        if assigner.neg_iou_thr > assigner.pos_iou_thr:
+            raise UserError(
+                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
+                f"{assigner.pos_iou_thr}"
+            )
+
+
+def _check_backbone(cfg: Config) -> None:
+    for number in range(1, 5):
+        stage = getattr(cfg.backbone.extra, f"stage{number}")
+        for name in ("num_blocks", "num_channels"):
+            if cfg.backbone.type == "hrnet" and len(getattr(stage, name)) != stage.num_branches:
+                raise UserError(
+                    f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
+                    f"of the {stage.num_branches} branches (num_branches)"
+                )

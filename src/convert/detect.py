@@ -1,0 +1,39 @@
+"""All mapping tables by the name that `--source` takes, and which of them a file is of."""
+
+from src.convert.sources import detectron2, hrnet, mmdet, resnet, spinenet
+from src.convert.table import Source, unwrap
+from src.errors import UserError
+
+SOURCES = {
+    source.name: source
+    for source in (
+        hrnet.CLASSIFICATION,
+        hrnet.SEGMENTATION,
+        resnet.RESNET,
+        mmdet.MMDET,
+        mmdet.MMDET_1X,
+        spinenet.SPINENET,
+        detectron2.DETECTRON2,
+        detectron2.CAFFE2,
+    )
+}
+
+
+def choose_source(names: list[str], wanted: str, path: str) -> Source:
+    """The source named `wanted`, or where it is empty the one whose marks the tensor names show.
+
+    Raises UserError for an unknown name, and where no source or several fit.
+    """
+    known = "; ".join(f"{source.name} ({source.title})" for source in SOURCES.values())
+    if wanted:
+        if wanted not in SOURCES:
+            raise UserError(f"source '{wanted}' is not known; choose one of: {known}")
+        return SOURCES[wanted]
+    plain = list(unwrap(names))
+    fitting = [source for source in SOURCES.values() if source.fits(plain)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UserError(f"{path} may be of {' or '.join(s.name for s in fitting)}; say which with --source NAME")
+    shown = ", ".join(plain[:3])
+    raise UserError(f"{path}: no known source has tensors like {shown}; known with --source NAME are: {known}")

@@ -1,0 +1,157 @@
+"""One engine for all tables: every tensor of the source is used or knowingly ignored, every parameter set or named."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from src.convert.changes import CHANGES, Layout
+from src.convert.table import PARAMETERS, Rule, Source, fill, unwrap
+from src.engine.checkpoint import CLASS_LAYERS
+from src.errors import UserError
+
+SHOWN = 4  # names an error lists
+
+
+@dataclass
+class Conversion:
+    """values: arrays by our parameters' names. used: the source's full names by ours. ignored: full names by reason.
+
+    dropped: our class layers of another shape, left out for fine-tuning. filled: statistics of affine normalisations.
+    unset: our parameters outside of the backbone where the source is a backbone alone.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    unset: list[str] = field(default_factory=list)
+
+
+def convert(
+    source: Source,
+    tensors: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    layout: Layout,
+    finetune: bool = False,
+    norm_eps: float = 1e-5,
+    where: str = "the file",
+) -> Conversion:
+    """Map the source's tensors onto parameters of the given shapes (ours, by name).
+
+    finetune: class layers of another shape are left out, whole layers at a time.
+    norm_eps: of our normalisations; with it a scale and shift without statistics stay what they are.
+    where: the file's name for messages. Raises UserError for tensors without a place, two for one place, shapes that
+    differ, and parameters that stay unset.
+    """
+    done, leftover, mismatched = Conversion(), [], {}
+    for name, full in unwrap(list(tensors)).items():
+        spelled = source.spell(name)
+        reason = source.ignores(spelled)
+        if not reason:
+            target, reason = _place(source, spelled, shapes)
+        if reason:
+            done.ignored.setdefault(reason, []).append(full)
+        elif not target:
+            leftover.append(full)
+        else:
+            parameter, rule = target
+            if parameter in done.used:
+                raise UserError(f"{where}: {done.used[parameter]} and {full} are both for {parameter}")
+            value = CHANGES[rule.change](tensors[full], layout) if rule.change else tensors[full]
+            done.used[parameter] = full
+            done.values[parameter] = value
+            if value.shape != tuple(shapes[parameter]):
+                mismatched[parameter] = f"{full} {_shape(tensors[full])}, here {parameter} {_shape(shapes[parameter])}"
+    if leftover:
+        raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model")
+    _settle_shapes(done, mismatched, finetune, where)
+    if source.affine_norms:
+        _fill_statistics(done, shapes, norm_eps)
+    _settle_unset(done, shapes, where)
+    return done
+
+
+def _place(source: Source, name: str, shapes: Mapping) -> tuple[tuple[str, Rule] | None, str]:
+    """(our parameter, its rule) of a tensor; or None with the reason why it is ignored, if it is."""
+    module, _, kind = name.rpartition(".")
+    found = source.find(module)
+    if found is None:
+        return None, ""
+    rule, match = found
+    cell = fill(rule.target, match)
+    for ours in PARAMETERS.get(kind, ()):
+        if f"{cell}.{ours}" in shapes:
+            return (f"{cell}.{ours}", rule), ""
+    part = cell.partition(".")[0]
+    if rule.optional and not any(parameter.startswith(f"{part}.") for parameter in shapes):
+        return None, f"{part}, which the configured model does not have"
+    return None, ""
+
+
+def _settle_shapes(done: Conversion, mismatched: dict[str, str], finetune: bool, where: str) -> None:
+    """Leave out class layers for fine-tuning; every other difference is an error."""
+    if finetune:
+        cells = {parameter.rpartition(".")[0] for parameter in mismatched if parameter.startswith(CLASS_LAYERS)}
+        done.dropped = [parameter for parameter in done.values if parameter.rpartition(".")[0] in cells]
+        for parameter in done.dropped:
+            mismatched.pop(parameter, None)
+            del done.values[parameter]
+            done.ignored.setdefault("class layers of another shape (finetune)", []).append(done.used.pop(parameter))
+    if mismatched:
+        hint = ""
+        if all(parameter.startswith(CLASS_LAYERS) for parameter in mismatched):
+            hint = "; --finetune 1 leaves these class layers out"
+        rest = f" and {len(mismatched) - SHOWN} more" if len(mismatched) > SHOWN else ""
+        shown = "; ".join(list(mismatched.values())[:SHOWN])
+        raise UserError(f"{where} has other shapes than the configured model: {shown}{rest}{hint}")
+
+
+def _fill_statistics(done: Conversion, shapes: Mapping, eps: float) -> None:
+    """A normalisation that came as a scale and a shift alone: mean 0, variance 1 - eps divides by exactly one."""
+    for parameter in [name for name in done.values if name.endswith(".gamma")]:
+        cell = parameter.removesuffix("gamma")
+        for kind, value in (("moving_mean", 0.0), ("moving_variance", 1.0 - eps)):
+            name = cell + kind
+            if name not in done.values:
+                done.values[name] = np.full(shapes[name], value, np.float32)
+                done.filled.append(name)
+
+
+def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
+    unset = [name for name in shapes if name not in done.values and name not in done.dropped]
+    in_backbone = [name for name in unset if name.startswith("backbone.")]
+    only_backbone = all(name.startswith("backbone.") for name in done.used) and not done.dropped
+    if done.used and only_backbone and not in_backbone:
+        done.unset = unset
+    elif unset:
+        raise UserError(f"{where} does not fill the configured model: {_names(unset)} stay unset")
+
+
+def _names(names: Collection[str]) -> str:
+    names = list(names)
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} tensors ({', '.join(names[:SHOWN])}{rest})"
+
+
+def _shape(value: np.ndarray | tuple[int, ...]) -> str:
+    return str(list(value.shape if isinstance(value, np.ndarray) else value))
+
+
+def summary(done: Conversion, total: int) -> list[str]:
+    """What was done, a line each."""
+    ignored = sum(len(names) for names in done.ignored.values())
+    lines = [f"{total} tensors in the source: {len(done.used)} used, {ignored} ignored"]
+    for reason, names in done.ignored.items():
+        lines.append(f"ignored: {len(names)} tensors: {reason} ({_example(names)})")
+    if done.filled:
+        lines.append(f"{len(done.filled)} statistics filled: the source's normalisations are a scale and a shift")
+    if done.dropped:
+        lines.append(f"finetune: class layers of another shape are left out: {', '.join(done.dropped)}")
+    return lines
+
+
+def _example(names: list[str]) -> str:
+    return re.sub(r"\s", " ", names[0]) + (", ..." if len(names) > 1 else "")

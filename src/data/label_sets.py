@@ -1,0 +1,123 @@
+"""What the labels of a segmentation data set mean: names, colours, raw values in its files, mirrored pairs."""
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.config import Config
+from src.errors import UserError
+
+UNKNOWN = -1  # marks raw values that a data set does not have
+GOLDEN_RATIO = 0.618034
+
+CITYSCAPES = {  # class: (raw label id, RGB), in the order of the train ids (cityscapesScripts' labels.py)
+    "road": (7, (128, 64, 128)),
+    "sidewalk": (8, (244, 35, 232)),
+    "building": (11, (70, 70, 70)),
+    "wall": (12, (102, 102, 156)),
+    "fence": (13, (190, 153, 153)),
+    "pole": (17, (153, 153, 153)),
+    "traffic light": (19, (250, 170, 30)),
+    "traffic sign": (20, (220, 220, 0)),
+    "vegetation": (21, (107, 142, 35)),
+    "terrain": (22, (152, 251, 152)),
+    "sky": (23, (70, 130, 180)),
+    "person": (24, (220, 20, 60)),
+    "rider": (25, (255, 0, 0)),
+    "car": (26, (0, 0, 142)),
+    "truck": (27, (0, 0, 70)),
+    "bus": (28, (0, 60, 100)),
+    "train": (31, (0, 80, 100)),
+    "motorcycle": (32, (0, 0, 230)),
+    "bicycle": (33, (119, 11, 32)),
+}
+CITYSCAPES_IGNORED = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 255)  # 255 is -1, the license plate
+LIP = {  # class: RGB, in the order of the labels (Look into Person, single-person parsing)
+    "background": (0, 0, 0),
+    "hat": (128, 0, 0),
+    "hair": (255, 0, 0),
+    "glove": (0, 85, 0),
+    "sunglasses": (170, 0, 51),
+    "upper-clothes": (255, 85, 0),
+    "dress": (0, 0, 85),
+    "coat": (0, 119, 221),
+    "socks": (85, 85, 0),
+    "pants": (0, 85, 85),
+    "jumpsuits": (85, 51, 0),
+    "scarf": (52, 86, 128),
+    "skirt": (0, 128, 0),
+    "face": (0, 0, 255),
+    "left-arm": (51, 170, 221),
+    "right-arm": (0, 255, 255),
+    "left-leg": (85, 255, 170),
+    "right-leg": (170, 255, 85),
+    "left-shoe": (255, 255, 0),
+    "right-shoe": (255, 170, 0),
+}
+LIP_PAIRS = ((14, 15), (16, 17), (18, 19))
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Classes of one data set.
+
+    names: class names in label order; palette: (C, 3) uint8 RGB; table: (256,) int16 class of each raw value, the
+    ignored label, or `UNKNOWN`; pairs: classes that change places in a mirrored image.
+    """
+
+    names: tuple[str, ...]
+    palette: np.ndarray
+    table: np.ndarray
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    def mirrored_order(self) -> np.ndarray:
+        """(C,) class k of a mirrored image is class `mirrored_order[k]` of the image; its own inverse."""
+        order = np.arange(len(self.names))
+        for left, right in self.pairs:
+            order[[left, right]] = right, left
+        return order
+
+    def mirror(self, label: np.ndarray) -> np.ndarray:
+        """(h, w) classes of the image -> of its mirror image, left and right parts swapped."""
+        table = np.arange(256, dtype=label.dtype)
+        table[: len(self.names)] = self.mirrored_order()
+        return table[label[:, ::-1]]
+
+
+def label_set(cfg: Config) -> LabelSet:
+    """The label set that `cfg.dataset` names; UserError if it does not have `cfg.num_classes` classes."""
+    if cfg.dataset == "custom" and not cfg.class_names:
+        raise UserError("class_names is empty: a custom dataset needs the names of its classes in label order")
+    found = LABEL_SETS[cfg.dataset](cfg)
+    if len(found.names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but dataset {cfg.dataset} has {len(found.names)} classes")
+    return found
+
+
+def _cityscapes(cfg: Config) -> LabelSet:
+    table = _table(dict.fromkeys(CITYSCAPES_IGNORED, cfg.ignore_label))
+    table[[raw for raw, _ in CITYSCAPES.values()]] = np.arange(len(CITYSCAPES))
+    return LabelSet(tuple(CITYSCAPES), np.uint8([colour for _, colour in CITYSCAPES.values()]), table)
+
+
+def _lip(cfg: Config) -> LabelSet:
+    table = _table({255: cfg.ignore_label, **{k: k for k in range(len(LIP))}})
+    return LabelSet(tuple(LIP), np.uint8(list(LIP.values())), table, LIP_PAIRS)
+
+
+def _custom(cfg: Config) -> LabelSet:
+    count = len(cfg.class_names)
+    table = _table({cfg.ignore_label: cfg.ignore_label, **{k: k for k in range(count)}})
+    colours = [colorsys.hsv_to_rgb(k * GOLDEN_RATIO % 1, 0.9, (1.0, 0.7)[k // 8 % 2]) for k in range(count)]
+    return LabelSet(tuple(cfg.class_names), np.uint8(np.round(np.array(colours) * 255)), table)
+
+
+def _table(classes: dict[int, int]) -> np.ndarray:
+    table = np.full(256, UNKNOWN, np.int16)
+    for raw, label in classes.items():
+        table[raw] = label
+    return table
+
+
+LABEL_SETS = {"cityscapes": _cityscapes, "lip": _lip, "custom": _custom}

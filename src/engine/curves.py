@@ -1,0 +1,118 @@
+"""The curves of a run for everybody: numbers as CSV, pictures as PNG."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from src.files import write_text
+
+Row = dict[str, float]
+
+
+class CsvTable:
+    """A CSV file of numbers that grows by rows; the first row names the columns."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows at the end; the first call writes the header."""
+        if not rows:
+            return
+        is_new = not self.path.exists()
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            _write(file, rows, with_header=is_new)
+
+    def read(self) -> list[Row]:
+        """All rows; a last line that a kill cut off is left out."""
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            rows = []
+            for row in csv.DictReader(file):
+                try:
+                    rows.append({name: float(value) for name, value in row.items()})
+                except (TypeError, ValueError):
+                    break
+        return rows
+
+    def cut(self, last_step: int) -> None:
+        """Drop the rows after a global step: a resumed run writes them again."""
+        if not self.path.exists():
+            return
+        rows = [row for row in self.read() if row["global_step"] <= last_step]
+        if not rows:
+            self.path.unlink()
+            return
+        text = io.StringIO(newline="")
+        _write(text, [{name: _plain(value) for name, value in row.items()} for row in rows], with_header=True)
+        write_text(self.path, text.getvalue())
+
+
+def plot_losses(rows: Sequence[Row], path: Path) -> None:
+    """The total, each loss, and the learning rate on an axis of its own, over steps."""
+    pyplot = _pyplot()
+    steps = [row["global_step"] for row in rows]
+    figure, axis = pyplot.subplots(figsize=(9, 5), dpi=110)
+    for name in [name for name in rows[0] if name.startswith("loss")]:
+        values = _smooth([row[name] for row in rows])
+        axis.plot(steps, values, label=name, linewidth=2.2 if name == "loss" else 1.1)
+    axis.set_xlabel("step")
+    axis.set_ylabel("loss (running mean)")
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    rate_axis = axis.twinx()
+    rate_axis.plot(steps, [row["lr"] for row in rows], color="0.6", linestyle="--", linewidth=1, label="lr")
+    rate_axis.set_ylabel("learning rate")
+    rate_axis.set_ylim(bottom=0)
+    lines = axis.get_lines() + rate_axis.get_lines()
+    axis.legend(lines, [line.get_label() for line in lines], loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
+    """A panel for each of the metrics `names`, over epochs."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(1, len(names), figsize=(4.5 * len(names), 4), dpi=110, squeeze=False)
+    for axis, name in zip(panels[0], names):
+        axis.plot([row["epoch"] for row in rows], [row[name] for row in rows], marker="o", markersize=3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_xlabel("epoch")
+        axis.set_title(name)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _write(file: TextIO, rows: Sequence[Row], with_header: bool) -> None:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _smooth(values: list[float], window: int = 20) -> list[float]:
+    """Mean of each value and up to `window` - 1 before it."""
+    smoothed = []
+    for k in range(len(values)):
+        part = values[max(0, k - window + 1) : k + 1]
+        smoothed.append(sum(part) / len(part))
+    return smoothed
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if value == int(value) else value

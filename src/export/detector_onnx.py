@@ -1,0 +1,141 @@
+"""A whole detector as one ONNX graph: image in; boxes, labels, scores and masks out. Standard operators only.
+
+The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
+here and in `onnx_boxes.py`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from mindspore import Tensor, nn
+from onnx import TensorProto
+
+from src.export import onnx_boxes as boxes_onnx
+from src.export.dense_onnx import ROWS, cell_to_onnx
+from src.export.onnx_graph import GraphBuilder
+from src.export.pointrend_onnx import pointrend_masks
+from src.models.detection.mask_head import FCNMaskHead
+from src.models.detection.mask_rcnn import MaskRCNN
+from src.models.detection.pointrend import PointRendMaskHead
+
+
+def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.ModelProto:
+    """The detector for one image of (height, width) pixels.
+
+    Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
+    (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
+    in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
+    """
+    g = GraphBuilder("detector")
+    image = g.input("image", TensorProto.FLOAT, (1, 3, *image_size))
+    shape = g("Cast", g.input("image_shape", TensorProto.INT32, (1, 2)), to=TensorProto.FLOAT)
+    blank = {"image": np.zeros((1, 3, *image_size), np.float32)}
+    features = cell_to_onnx(_Features(model), blank, _feature_names(model))
+    *pyramid, logits, deltas = g.include(features, "features", {"image": image})
+    proposals = _proposals(g, model, logits, deltas, shape)
+    boxes, scores, labels = _detections(g, model, pyramid, proposals, shape)
+    masks, side = MASK_HEADS[type(model.mask_head)](g, model.mask_head, pyramid, boxes, labels, image_size)
+    g.output("boxes", boxes, TensorProto.FLOAT, ("detections", 4))
+    g.output("scores", scores, TensorProto.FLOAT, ("detections",))
+    g.output("labels", labels, TensorProto.INT64, ("detections",))
+    g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
+    return g.build()
+
+
+class _Features(nn.Cell):
+    """Backbone, neck and the RPN's convolutions."""
+
+    def __init__(self, model: MaskRCNN):
+        super().__init__(auto_prefix=False)
+        self.backbone, self.neck, self.rpn_head = model.backbone, model.neck, model.rpn_head
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        pyramid = self.neck(self.backbone(image))
+        logits, deltas = self.rpn_head(pyramid)
+        return (*pyramid, logits, deltas)
+
+
+class _BoxHead(nn.Cell):
+    def __init__(self, head: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.head = head
+        self.valid = Tensor(np.ones(ROWS, bool))
+
+    def construct(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.head(features, self.valid)
+
+
+class _MaskHead(nn.Cell):
+    def __init__(self, head: FCNMaskHead):
+        super().__init__(auto_prefix=False)
+        self.head = head
+        self.valid = Tensor(np.ones(ROWS, bool))
+
+    def construct(self, features: Tensor) -> Tensor:
+        return self.head.logits(features, self.valid)
+
+
+def _feature_names(model: MaskRCNN) -> list[str]:
+    levels = len(model.rpn_head.level_sizes)
+    return [*(f"level_{k}" for k in range(levels)), "rpn_logits", "rpn_deltas"]
+
+
+def _proposals(g: GraphBuilder, model: MaskRCNN, logits: str, deltas: str, shape: str) -> str:
+    """`ProposalGenerator`: (P, 4), best first."""
+    settings, anchors = model.test_proposals, model.rpn_head.anchor_set.boxes
+    scores = g("Reshape", g("Sigmoid", logits), [-1])
+    indices, levels, start = [], [], 0
+    for level, size in enumerate(settings.level_sizes):
+        count = min(settings.nms_pre, size)
+        _, best = g("TopK", g("Slice", scores, [start], [start + size]), [count], outputs=2)
+        indices.append(g("Add", best, start))
+        levels += [level] * count
+        start += size
+    index = g("Concat", *indices, axis=0)
+    own_deltas = g("Gather", g("Reshape", deltas, [-1, 4]), index)
+    boxes = boxes_onnx.decode(g, settings.coder, g("Gather", anchors, index), own_deltas)
+    boxes = boxes_onnx.clip(g, boxes, shape)
+    side = g("Sub", boxes_onnx.columns(g, boxes, 2, 4), boxes_onnx.columns(g, boxes, 0, 2))
+    least = g("ReduceMin", side, axes=[1], keepdims=0)
+    valid = g("Greater", least, float(settings.min_bbox_size if settings.min_bbox_size >= 0 else -np.inf))
+    kept, _ = boxes_onnx.suppress_levels(g, settings.nms, boxes, g("Gather", scores, index), np.array(levels), valid)
+    return g("Gather", boxes, kept)
+
+
+def _detections(
+    g: GraphBuilder, model: MaskRCNN, pyramid: list[str], proposals: str, shape: str
+) -> tuple[str, str, str]:
+    """`BBoxHead` and `DetectionSelector`: boxes (N, 4), scores (N,), labels (N,), best first."""
+    head, selector = model.bbox_head, model.selector
+    classes = selector.num_classes
+    features, rank = boxes_onnx.pool(g, model.bbox_roi, pyramid[: model.bbox_levels], proposals)
+    size = model.bbox_roi.out_size
+    rows = np.zeros((ROWS, model.neck.out_channels, size, size), np.float32)
+    exported = cell_to_onnx(_BoxHead(head), {"features": rows}, ["logits", "deltas"], free_rows=True)
+    outputs = g.include(exported, "bbox_head", {"features": features})
+    logits, deltas = (boxes_onnx.restore_order(g, output, rank) for output in outputs)
+    scores = boxes_onnx.columns(g, g("Softmax", logits, axis=-1), 0, classes)
+    per_class = g("Reshape", deltas, [-1, 1 if selector.class_agnostic else classes, 4])
+    boxes = boxes_onnx.decode(g, selector.coder, g("Unsqueeze", proposals, [1]), per_class)
+    boxes = boxes_onnx.clip(g, boxes, shape)
+    if selector.class_agnostic:
+        boxes = g("Expand", boxes, [1, classes, 1])
+    valid = g("Greater", scores, float(selector.score_threshold))
+    kept, kept_scores = boxes_onnx.suppress_classes(g, selector.nms, boxes, scores, valid)
+    return g("Gather", g("Reshape", boxes, [-1, 4]), kept), kept_scores, g("Mod", kept, classes)
+
+
+def _fcn_masks(
+    g: GraphBuilder, head: FCNMaskHead, pyramid: list[str], boxes: str, labels: str, image_size: tuple[int, int]
+) -> tuple[str, int]:
+    """`FCNMaskHead`: mask probabilities (N, M, M), and M."""
+    features, rank = boxes_onnx.pool(g, head.roi, pyramid[: head.levels], boxes)
+    size, channels = head.roi.out_size, head.convs[0].conv.in_channels
+    rows = np.zeros((ROWS, channels, size, size), np.float32)
+    exported = cell_to_onnx(_MaskHead(head), {"features": rows}, ["logits"], free_rows=True)
+    (logits,) = g.include(exported, "mask_head", {"features": features})
+    return g("Sigmoid", boxes_onnx.own_class(g, boxes_onnx.restore_order(g, logits, rank), labels)), 2 * size
+
+
+MASK_HEADS: dict[type, Callable] = {FCNMaskHead: _fcn_masks, PointRendMaskHead: pointrend_masks}

@@ -1,0 +1,124 @@
+"""Whether an exported file gives the network's outputs."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.errors import UserError
+from src.inference.backends import ExportedModel, run_model
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4  # of the largest output, where outputs are above 1
+BOX_TOLERANCE = 0.01  # pixels
+SCORE_TOLERANCE = 1e-4
+MASK_TOLERANCE, MASK_CELLS_APART = 1e-3, 1e-3  # of a probability; share of cells that may be further apart
+PAIR_DISTANCE = 0.1  # pixels
+UNPAIRED = 0.02  # share of detections whose score or overlap lies within rounding of a threshold and falls either way,
+A_SWAP, MANY = 2, 10  # or so many of at least so many: of two objects with one score either may suppress the other
+
+Inputs = dict[str, np.ndarray]
+Compare = Callable[[str, tuple[np.ndarray, ...], tuple[np.ndarray, ...]], str]
+
+
+def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs], compare: Compare) -> None:
+    """Run both on every case and log the largest differences; UserError where they are above tolerance.
+
+    compare(case, expected outputs, found outputs): one line with the differences, or UserError.
+    """
+    for name, inputs in cases.items():
+        expected, found = run_model(model, *inputs.values()), run_model(exported, *inputs.values())
+        logger.info("%s: %s", name, compare(name, expected, found))
+
+
+def compare_dense(case: str, expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> str:
+    """Element by element, against the size of the output."""
+    worst, limit = 0.0, TOLERANCE
+    for left, right in zip(expected, found, strict=True):
+        if left.shape != right.shape:
+            raise UserError(f"{case}: the file gives {list(right.shape)}, the network {list(left.shape)}")
+        difference = float(np.abs(left - right).max())
+        allowed = TOLERANCE * max(1.0, float(np.abs(left).max()))
+        if not difference <= allowed:  # also for NaN
+            raise UserError(
+                f"{case}: the file differs from the network by {difference:.2e}, more than {allowed:.2e}; it is removed"
+            )
+        worst, limit = max(worst, difference), max(limit, allowed)
+    return f"largest difference {worst:.2e} (allowed {limit:.2e})"
+
+
+@dataclass(frozen=True)
+class DetectionDifference:
+    """Largest differences of detections that were paired: boxes in pixels, scores, mask probabilities, and the share
+    of mask cells within `MASK_TOLERANCE`; unpaired: how many of either side have no partner.
+    """
+
+    count: int
+    unpaired: int = 0
+    box: float = 0.0
+    score: float = 0.0
+    mask: float = 0.0
+    mask_cells: float = 1.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} detections, {self.unpaired} without a partner; largest differences: boxes "
+            f"{self.box:.1e} px, scores {self.score:.1e}, masks {self.mask:.1e} ({self.mask_cells:.3%} of cells agree)"
+        )
+
+
+def compare_detections(case: str, expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> str:
+    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them."""
+    difference = detection_difference(expected, found)
+    allowed = max(UNPAIRED * difference.count, A_SWAP if difference.count >= MANY else 0)
+    limits = (
+        ("boxes", difference.box, BOX_TOLERANCE),
+        ("scores", difference.score, SCORE_TOLERANCE),
+        ("mask cells", 1.0 - difference.mask_cells, MASK_CELLS_APART),
+        ("number of detections without a partner", difference.unpaired, allowed),
+    )
+    for what, value, limit in limits:
+        if not value <= limit:
+            raise UserError(
+                f"{case}: the file differs from the network in its {what} by {value:.2e}, more than {limit:.2e} "
+                f"({difference}); it is removed"
+            )
+    return str(difference)
+
+
+def detection_difference(expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> DetectionDifference:
+    """How far apart the detections of one image are, paired by `pair_detections`."""
+    left, right = valid_detections(expected), valid_detections(found)
+    pairs = pair_detections(left, right)
+    count, unpaired = len(left[0]), len(left[0]) + len(right[0]) - 2 * len(pairs)
+    if not pairs:
+        return DetectionDifference(count, unpaired)
+    rows, partners = (list(side) for side in zip(*pairs))
+    box, score, mask = (np.abs(left[k][rows] - right[k][partners]) for k in (0, 1, 3))
+    cells = float((mask <= MASK_TOLERANCE).mean())
+    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells)
+
+
+def pair_detections(left: tuple[np.ndarray, ...], right: tuple[np.ndarray, ...]) -> list[tuple[int, int]]:
+    """Every detection of the left with the nearest one of its class on the right, by their numbers.
+
+    Either side: boxes (N, 4), scores, labels, masks. Nearly equal scores may stand in another order, so places do not
+    tell; a detection without one within `PAIR_DISTANCE` has no partner.
+    """
+    free = set(range(len(right[0])))
+    pairs = []
+    for i in range(len(left[0])):
+        near = [(np.abs(left[0][i] - right[0][j]).max(), j) for j in free if left[2][i] == right[2][j]]
+        distance, j = min(near, default=(np.inf, -1))
+        if distance <= PAIR_DISTANCE:
+            free.remove(j)
+            pairs.append((i, j))
+    return pairs
+
+
+def valid_detections(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """boxes, scores, labels, masks of the slots of the one image that are in use."""
+    boxes, scores, labels, valid, masks = (output[0] for output in outputs)
+    return boxes[valid], scores[valid], labels[valid], masks[valid]

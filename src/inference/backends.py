@@ -1,0 +1,219 @@
+"""Exported files as models: arrays in, arrays out, whatever runs them.
+
+`open_model` opens what export.py wrote; `run_model` calls such a model and a MindSpore network alike.
+"""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.config import Config
+from src.errors import UserError
+
+SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
+DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
+INSTALL = "pip install -r requirements-export.txt"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of an exported model: its name, its fixed shape, the numpy type of its elements."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class ExportedModel(ABC):
+    """A model in a file; calling it takes one array an input, of exactly its shape, and gives a tuple of arrays.
+
+    inputs: its `Port`s in order; metadata: what export.py wrote beside the network (task, class_names, mean, ...).
+    """
+
+    def __init__(self, path: Path, inputs: Sequence[Port], metadata: dict[str, Any]):
+        self.path, self.inputs, self.metadata = path, tuple(inputs), metadata
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the image that it takes."""
+        return self.inputs[0].shape[-2:]
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """UserError, naming both shapes, for an array that does not fit."""
+        if len(arrays) != len(self.inputs):
+            raise UserError(f"{self.path} takes {len(self.inputs)} inputs, not {len(arrays)}")
+        for port, array in zip(self.inputs, arrays):
+            if tuple(array.shape) != port.shape:
+                raise UserError(f"{self.path}: {port.name} must be {list(port.shape)}, not {list(array.shape)}")
+        ready = [np.ascontiguousarray(array, port.dtype) for port, array in zip(self.inputs, arrays)]
+        return self._run(ready)
+
+    @abstractmethod
+    def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The outputs for arrays of the right shape and type."""
+
+
+def open_model(path: str | Path, backend: str) -> ExportedModel:
+    """The model in `path`, run by `backend`: onnx (onnxruntime) or mindir (MindSpore's GraphCell).
+
+    UserError, in one line: missing file, one of another kind, damaged, or the package for it is not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    if path.suffix.lower() != SUFFIXES[backend]:
+        raise UserError(f"{path} is no {SUFFIXES[backend]} file, which backend {backend} runs")
+    model = {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
+    if "task" not in model.metadata:
+        raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
+    return model
+
+
+def require_fit(model: ExportedModel, cfg: Config) -> None:
+    """UserError unless the file is of the configuration's task, classes and image size."""
+    facts = (
+        ("task", model.metadata.get("task"), cfg.task),
+        ("num_classes", model.metadata.get("num_classes"), cfg.num_classes),
+        ("image size", "{1}x{0}".format(*model.image_size), "{1}x{0}".format(*input_size(cfg))),
+    )
+    for what, own, wanted in facts:
+        if own is not None and own != wanted:
+            raise UserError(f"{model.path} was exported with {what} {own}, but the configuration has {wanted}")
+
+
+def input_size(cfg: Config) -> tuple[int, int]:
+    """(height, width) of the images that the network takes in evaluation."""
+    if cfg.task == "segmentation":
+        return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
+    return cfg.img_height, cfg.img_width
+
+
+def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Outputs of an `ExportedModel` for a batch of any size, or of a MindSpore network, as arrays."""
+    if isinstance(model, ExportedModel):
+        return _run_in_parts(model, arrays)
+    from mindspore import Tensor
+
+    outputs = model(*(Tensor(array) for array in arrays))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return tuple(output.asnumpy() for output in outputs)
+
+
+def encode_metadata(values: dict[str, Any]) -> dict[str, str]:
+    """Every value as JSON: both formats store pairs of texts."""
+    return {name: json.dumps(value) for name, value in values.items()}
+
+
+def decode_metadata(texts: dict[str, str]) -> dict[str, Any]:
+    """The inverse of `encode_metadata`; texts of other origin stay texts."""
+    values: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _run_in_parts(model: ExportedModel, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The exported batch is fixed: longer batches are cut into parts of it, the last part filled up with zeros."""
+    size, total = model.inputs[0].shape[0], len(arrays[0])
+    parts = []
+    for start in range(0, total, size):
+        part = [array[start : start + size] for array in arrays]
+        missing = size - len(part[0])
+        if missing:
+            part = [np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) for array in part]
+        outputs = model(*part)
+        parts.append(_as_slots(outputs, model.metadata["max_detections"]) if len(outputs) == DYNAMIC else outputs)
+    return tuple(np.concatenate(columns)[:total] for columns in zip(*parts))
+
+
+def _as_slots(outputs: tuple[np.ndarray, ...], slots: int) -> tuple[np.ndarray, ...]:
+    """An ONNX detector's boxes (N, 4), scores, labels, masks (N, M, M) -> what a network gives for a batch of one:
+    boxes (1, slots, 4), scores, labels, valid (1, slots), masks (1, slots, M, M).
+    """
+    boxes, scores, labels, masks = (
+        np.pad(array, [(0, slots - len(array))] + [(0, 0)] * (array.ndim - 1))[None] for array in outputs
+    )
+    valid = np.arange(slots)[None] < len(outputs[0])
+    return boxes, scores, labels.astype(np.int32), valid, masks
+
+
+class _OnnxModel(ExportedModel):
+    """onnxruntime on the CPU."""
+
+    def __init__(self, path: Path):
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(f"{path}: running ONNX files needs the package onnxruntime: {INSTALL}") from None
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions have no common base
+            raise UserError(f"{path} is no ONNX model, or damaged ({_first_line(error)})") from None
+        ports = [Port(i.name, tuple(i.shape), _numpy_type(i.type)) for i in self.session.get_inputs()]
+        super().__init__(path, ports, decode_metadata(self.session.get_modelmeta().custom_metadata_map))
+
+    def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        feed = {port.name: array for port, array in zip(self.inputs, arrays)}
+        return tuple(self.session.run(None, feed))
+
+
+class _MindirModel(ExportedModel):
+    """MindSpore on its current device."""
+
+    def __init__(self, path: Path):
+        import mindspore as ms
+
+        inputs, metadata = _read_mindir_header(path)
+        try:
+            self.network = ms.nn.GraphCell(ms.load(str(path)))
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
+        super().__init__(path, inputs, metadata)
+
+    def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return run_model(self.network, *arrays)
+
+
+def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
+    """Inputs and metadata of a MINDIR file; the names of the inputs are among the metadata."""
+    from google.protobuf.message import DecodeError
+    from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
+
+    content = path.read_bytes()
+    for library in {match.decode() for match in re.findall(rb"(/[\x20-\x7e]+?\.so):\w+", content)}:
+        if not Path(library).is_file():
+            raise UserError(
+                f"{path} needs the compiled operators of {library}, which is not there: export it with --portable 1"
+            )
+    types = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.INT32: np.dtype(np.int32)}
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as error:
+        raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
+    metadata = decode_metadata({entry.key: entry.value for entry in model.user_info})
+    tensors = [value.tensor[0] for value in model.graph.input if value.tensor]
+    names = metadata.get("inputs") or [f"input_{k}" for k in range(len(tensors))]
+    ports = [
+        Port(name, tuple(tensor.dims), types.get(tensor.data_type, np.dtype(np.float32)))
+        for name, tensor in zip(names, tensors)
+    ]
+    return ports, metadata
+
+
+def _numpy_type(name: str) -> np.dtype:
+    """onnxruntime's 'tensor(float)' and the like."""
+    return np.dtype({"tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(name, np.float32))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,176 @@
+"""A segmentation network run outside of Python: its inputs as binary files, its outputs read back and scored.
+
+`write_inputs` and `score_outputs` drive the same `Segmenter` as eval.py, once with a network that writes what it gets
+and once with one that reads what another program answered, so scales, windows and mirror images mean the same.
+
+In a folder: `manifest.json` (see `write_inputs`), `inputs.txt` (a line `NAME<tab>inputs/NAME.bin` for each network
+input), `inputs/NAME.bin` (float32, little endian, (1, 3, H, W)). The other program writes `NAME_0.bin` for each line:
+float32 logits (1, C, ceil(H / 4), ceil(W / 4)).
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.config import Config
+from src.data.segmentation import SegmentationDataset
+from src.errors import UserError
+from src.files import write_text
+from src.inference.backends import input_size
+from src.inference.segment import SegmentationSettings, Segmenter
+from src.inference.visualize import unique_stems
+
+FORMAT = 2
+SEEN_BY = ("img_width", "img_height", "keep_ratio", "eval_mode", "eval_scales", "eval_flip", "eval_stride")
+ELEMENT = np.dtype("<f4")
+
+
+def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dict[str, Any]:
+    """Write the network's inputs for every image of `dataset` into the empty or new `folder`; returns the manifest.
+
+    The manifest holds input_shape, dtype, classes, the keys that decide how an image becomes inputs, and for each
+    sample its name, its inputs' names (none where the image cannot be read), its label's path (relative to the list's
+    folder where it lies below that), and image_size (h, w).
+    UserError: the folder holds something, or an image does not have the exported network's size.
+    """
+    make_empty(folder)
+    (folder / "inputs").mkdir()
+    size = input_size(cfg)
+    samples = []
+    names = unique_stems([image for image, _ in dataset.samples])
+    for index, name in enumerate(names):
+        image = dataset.read_image(index)
+        sample = {"name": name, "inputs": [], "label": _relative(dataset, index), "image_size": None}
+        if image is not None:
+            writer = _Writer(folder / "inputs", name, size, len(dataset.labels.names))
+            _segmenter(cfg, dataset, writer).scores(image)
+            sample |= {"inputs": writer.finish(), "image_size": list(image.shape[:2])}
+        samples.append(sample)
+    shape = [1, 3, *size]
+    manifest = {"format": FORMAT, "input_shape": shape, "dtype": "float32", "classes": len(dataset.labels.names)}
+    manifest |= {"keys": _keys(cfg), "samples": samples}
+    lines = [f"{name}\tinputs/{name}.bin\n" for sample in samples for name in sample["inputs"]]
+    write_text(folder / "inputs.txt", "".join(lines))
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest that `write_inputs` left in `folder`; UserError where there is none."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); deploy/preprocess.py writes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file ({error})") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"{path} is no manifest of deploy/preprocess.py")
+    return manifest
+
+
+def read_input(folder: Path, manifest: dict[str, Any], name: str) -> np.ndarray:
+    """(1, 3, H, W) float32 of one input."""
+    return _read(folder / "inputs" / f"{name}.bin", tuple(manifest["input_shape"]))
+
+
+def label_maps(
+    cfg: Config, dataset: SegmentationDataset, manifest: dict[str, Any], results: Path
+) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
+    """(index, label, predicted classes) of every sample from the binary results; None for what cannot be read.
+
+    UserError: the manifest is of another data set or of other keys, or a result is missing or has another size.
+    """
+    for key, value in _keys(cfg).items():
+        if manifest["keys"][key] != value:
+            raise UserError(f"{key} is {value}, but was {manifest['keys'][key]} when the images were preprocessed")
+    expected = [_relative(dataset, index) for index in range(len(dataset))]
+    if [sample["label"] for sample in manifest["samples"]] != expected:
+        raise UserError(f"{dataset.list_file} does not name the samples that were preprocessed")
+    height, width = manifest["input_shape"][2:]
+    shape = (1, manifest["classes"], -(-height // 4), -(-width // 4))
+    for index, sample in enumerate(manifest["samples"]):
+        label = dataset.read_label(index)
+        if not sample["inputs"] or label is None:
+            yield index, label, None
+            continue
+        reader = _Reader(results, sample["inputs"], shape)
+        blank = np.zeros((*sample["image_size"], 3), np.uint8)  # only its size is looked at
+        yield index, label, _segmenter(cfg, dataset, reader).scores(blank).label_map(label.shape)
+
+
+def result_path(results: Path, name: str) -> Path:
+    """Where the answer to the input `name` lies."""
+    return results / f"{name}_0.bin"
+
+
+def make_empty(folder: Path) -> None:
+    """Make a folder; UserError if it holds something already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already and not an empty folder: nothing is written over")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}") from None
+
+
+class _Writer:
+    """A network that writes its inputs and answers nothing of worth."""
+
+    def __init__(self, folder: Path, name: str, size: tuple[int, int], num_classes: int):
+        self.folder, self.name, self.size, self.num_classes = folder, name, size, num_classes
+        self.inputs: list[np.ndarray] = []
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        if batch.shape[2:] != self.size:
+            raise UserError(
+                f"{self.name} needs a network input of {batch.shape[3]}x{batch.shape[2]}, but the exported network "
+                f"takes {self.size[1]}x{self.size[0]}: set eval_width and eval_height, or use --eval_mode slide"
+            )
+        self.inputs.extend(batch)
+        return np.zeros((len(batch), self.num_classes, 1, 1), np.float32)
+
+    def finish(self) -> list[str]:
+        """Write the files; their names."""
+        several = len(self.inputs) > 1
+        names = [f"{self.name}-{k}" if several else self.name for k in range(len(self.inputs))]
+        for name, pixels in zip(names, self.inputs):
+            pixels[None].astype(ELEMENT).tofile(self.folder / f"{name}.bin")
+        return names
+
+
+class _Reader:
+    """A network that answers from files, in the order in which `_Writer` wrote."""
+
+    def __init__(self, results: Path, names: list[str], shape: tuple[int, ...]):
+        self.results, self.names, self.shape = results, iter(names), shape
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        return np.concatenate([_read(result_path(self.results, next(self.names)), self.shape) for _ in batch])
+
+
+def _keys(cfg: Config) -> dict[str, Any]:
+    return {key: getattr(cfg, key) for key in SEEN_BY}
+
+
+def _segmenter(cfg: Config, dataset: SegmentationDataset, network) -> Segmenter:
+    settings = SegmentationSettings.from_config(cfg, dataset.labels.mirrored_order())
+    return Segmenter(network, settings)
+
+
+def _relative(dataset: SegmentationDataset, index: int) -> str:
+    label = dataset.samples[index][1]
+    return (label.relative_to(dataset.root) if label.is_relative_to(dataset.root) else label).as_posix()
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        values = np.fromfile(path, ELEMENT)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if values.size != np.prod(shape):
+        raise UserError(f"{path} holds {values.size} numbers, not the {int(np.prod(shape))} of shape {list(shape)}")
+    return values.reshape(shape).astype(np.float32)

@@ -1,0 +1,147 @@
+"""Huawei Cloud ModelArts: data and checkpoints come from object storage before a run, results go there afterwards.
+
+The copying is done by `moxing`, which ModelArts' images bring along.
+"""
+
+import contextlib
+import fcntl
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from src import runtime
+from src.config import Config
+from src.errors import UserError
+
+# Keys of what the commands write, besides train_outputs.
+RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")
+
+
+@contextlib.contextmanager
+def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[None]:
+    """Does nothing unless `cfg.enable_modelarts`.
+
+    Copies data_url to data_path, eval_data_url beside it and checkpoint_url to load_path, once on each machine, and
+    points the configuration's paths there: relative ones lie in the copies, `checkpoint_key` is the key that takes a
+    checkpoint_url which is a file. Everything that the command writes goes to output_path, which the main rank copies
+    to train_url at the end, however the command ends; with `cfg.resume` train_url is copied in first.
+
+    UserError if moxing is missing, if a copy fails, or if what is to be copied is not there.
+    """
+    if not cfg.enable_modelarts:
+        yield
+        return
+    moxing = _moxing()
+    cfg.enable_modelarts = False  # a run's config.yaml is for anywhere
+    _bring_data(cfg, moxing)
+    _bring_checkpoint(cfg, moxing, checkpoint_key)
+    if not cfg.train_url:
+        yield
+        return
+    _prepare_outputs(cfg, moxing)
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the platform's stop
+    try:
+        yield
+    except BaseException:
+        try:
+            _send_results(cfg, moxing)
+        except UserError as error:  # the command's own end counts
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        raise
+    else:
+        _send_results(cfg, moxing)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _moxing():
+    try:
+        import moxing
+    except ImportError:
+        raise UserError(
+            "enable_modelarts is switched on, but the package moxing is missing: ModelArts' own images have it"
+        ) from None
+    return moxing
+
+
+def _bring_data(cfg: Config, moxing) -> None:
+    if cfg.data_url:
+        _copy_once(moxing, "data_url", cfg.data_url, Path(cfg.data_path))
+        cfg.train_dataset = str(Path(cfg.data_path) / cfg.train_dataset)
+        for name in ("val_dataset", "mindrecord_dir", "pred_input"):
+            if getattr(cfg, name):
+                setattr(cfg, name, str(Path(cfg.data_path) / getattr(cfg, name)))
+    if cfg.eval_data_url:
+        folder = Path(f"{cfg.data_path.rstrip('/')}_eval")
+        _copy_once(moxing, "eval_data_url", cfg.eval_data_url, folder)
+        cfg.val_dataset = str(folder)
+
+
+def _bring_checkpoint(cfg: Config, moxing, checkpoint_key: str) -> None:
+    if not cfg.checkpoint_url:
+        return
+    copied = _copy_once(moxing, "checkpoint_url", cfg.checkpoint_url, Path(cfg.load_path).resolve())
+    if copied.is_file() and not getattr(cfg, checkpoint_key):
+        setattr(cfg, checkpoint_key, str(copied))
+    for keys, name in ((cfg, "pre_trained"), (cfg, "checkpoint_path"), (cfg.backbone, "pretrained")):
+        if getattr(keys, name):
+            setattr(keys, name, str(Path(cfg.load_path).resolve() / getattr(keys, name)))
+
+
+def _prepare_outputs(cfg: Config, moxing) -> None:
+    cfg.train_outputs = cfg.output_path
+    for name in RESULTS:
+        if getattr(cfg, name):
+            setattr(cfg, name, str(Path(cfg.output_path) / Path(getattr(cfg, name)).name))
+    if cfg.resume and moxing.file.exists(cfg.train_url):
+        _copy_once(moxing, "train_url", cfg.train_url, Path(cfg.output_path))
+
+
+def _copy_once(moxing, key: str, url: str, target: Path) -> Path:
+    """Copy a folder to `target`, or a file into it, by whichever process of this machine comes first; the others wait.
+
+    A note beside `target` says what was copied: a command that is started again on the machine does not copy again.
+    """
+    note = target.with_name(f".{target.name}.copied")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target.with_name(f".{target.name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = note.read_text().splitlines() if note.exists() else []
+            if known[:1] == [url] and Path(known[1]).exists():
+                print(f"{key}: {url} is in {target} already (delete {note} to copy it again)", flush=True)
+                return Path(known[1])
+            if not moxing.file.exists(url):
+                raise UserError(f"{key}: {url} does not exist")
+            if moxing.file.is_directory(url):
+                copied = target
+                moxing.file.copy_parallel(url, str(target))
+            else:
+                copied = target / Path(url).name
+                target.mkdir(exist_ok=True)
+                moxing.file.copy(url, str(copied))
+            note.write_text(f"{url}\n{copied}\n")
+    except UserError:
+        raise
+    except Exception as error:  # moxing raises many kinds
+        raise UserError(f"{key}: {url} cannot be copied to {target} ({_reason(error)})") from None
+    print(f"{key}: {url} copied to {copied}", flush=True)
+    return copied
+
+
+def _send_results(cfg: Config, moxing) -> None:
+    """Only the main rank writes results, so it alone copies them."""
+    if (cfg.run_distribute and runtime.launched_rank()) or not Path(cfg.output_path).exists():
+        return
+    try:
+        moxing.file.copy_parallel(cfg.output_path, cfg.train_url)
+    except Exception as error:  # moxing raises many kinds
+        raise UserError(
+            f"the results in {cfg.output_path} cannot be copied to train_url {cfg.train_url} ({_reason(error)})"
+        ) from None
+    print(f"train_url: results copied from {cfg.output_path} to {cfg.train_url}", flush=True)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

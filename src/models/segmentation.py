@@ -1,0 +1,64 @@
+"""HRNet for semantic segmentation (Sun et al., arXiv:1904.04514; the authors' `seg_hrnet.py`, PyTorch 1.1 branch)."""
+
+from collections.abc import Callable
+
+from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import Normal
+
+from src.models.layers import NormSettings, batch_norm, conv2d, resize_bilinear
+
+HEAD_STD = 0.001  # the authors' initial weights of every convolution
+
+
+class HRNetSegmenter(nn.Cell):
+    """All maps of a backbone enlarged to the finest one, concatenated, mixed by a 1x1 convolution, classified.
+
+    In training mode `construct` takes `train_columns` and returns the loss, computed at the image's own size; in
+    evaluation mode it takes the image batch (B, 3, H, W) and returns logits of the finest map (B, num_classes, h, w),
+    which for HRNet is ceil(H / 4), ceil(W / 4).
+    loss: (logits (B, num_classes, H, W), labels (B, H, W) int32) -> scalar.
+    final_conv_kernel: 1 or 3, of the classifying convolution.
+    """
+
+    train_columns = ("image", "label")
+    loss_names = ("loss_seg",)
+
+    def __init__(
+        self,
+        backbone: nn.Cell,
+        num_classes: int,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        norm: NormSettings | None = None,
+        final_conv_kernel: int = 1,
+    ):
+        super().__init__()
+        width = sum(backbone.out_channels)
+        self.backbone = backbone
+        self.last_layer = nn.SequentialCell(
+            [
+                conv2d(width, width, 1, bias=True, weight_init=Normal(HEAD_STD)),
+                batch_norm(width, norm or NormSettings()),
+                nn.ReLU(),
+                conv2d(width, num_classes, final_conv_kernel, bias=True, weight_init=Normal(HEAD_STD)),
+            ]
+        )
+        self.loss = loss
+
+    def construct(self, *inputs: Tensor) -> Tensor | tuple[Tensor]:
+        if self.training:
+            return self.losses(*inputs)
+        return self.logits(inputs[0])
+
+    def logits(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, num_classes, h, w) at the size of the backbone's finest map."""
+        features = self.backbone(image)
+        _, _, height, width = features[0].shape
+        maps = (features[0],)
+        for feature in features[1:]:
+            maps += (resize_bilinear(feature, height, width),)
+        return self.last_layer(ops.concat(maps, 1))
+
+    def losses(self, image: Tensor, label: Tensor) -> tuple[Tensor]:
+        """label (B, H, W) int32: classes, or the loss's ignored value."""
+        _, height, width = label.shape
+        return (self.loss(resize_bilinear(self.logits(image), height, width), label),)

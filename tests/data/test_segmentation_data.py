@@ -1,0 +1,157 @@
+"""Segmentation lists, files and training samples on drawn pictures whose every pixel is known."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.config import load_config
+from src.data.label_sets import label_set
+from src.data.segmentation import (
+    SegmentationDataset,
+    SegmentationSamples,
+    draw_scale,
+    open_segmentation,
+    random_crop,
+    scaled_size,
+)
+from src.errors import UserError
+
+LIP = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_lip.yaml")
+PLAIN = ("--img_mean=[0,0,0]", "--img_std=[1,1,1]", "--scale_range=[1,1]", "--keep_ratio=1", "--base_size=0")
+
+
+def config(*keys: str):
+    return load_config(LIP, ["--img_width=24", "--img_height=16", *PLAIN, *keys])
+
+
+@pytest.fixture()
+def root(tmp_path) -> Path:
+    """Three pictures whose label at a pixel is the picture's blue value there."""
+    rng = np.random.RandomState(0)
+    lines = []
+    for k, (height, width) in enumerate(((16, 24), (30, 40), (10, 12))):
+        label = rng.randint(0, 20, (height, width)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"i{k}.png"), np.stack([label, label + 50, label + 100], 2))
+        cv2.imwrite(str(tmp_path / f"l{k}.png"), label)
+        lines.append(f"i{k}.png\tl{k}.png")
+    (tmp_path / "train.lst").write_text("\n".join(lines) + "\n\n")
+    return tmp_path
+
+
+def samples(root: Path, *keys: str) -> SegmentationSamples:
+    cfg = config(*keys)
+    return SegmentationSamples(open_segmentation(cfg, str(root), "train"), cfg)
+
+
+def test_every_pixel_of_a_sample_keeps_its_label(root):
+    made = samples(root, "--flip_ratio=0")
+    for entry in range(3):
+        image, label = made.make(made.read(entry), np.random.RandomState(entry))
+        assert image.shape == (3, 16, 24) and image.dtype == np.float32 and label.dtype == np.int32
+        counted = label != 255
+        np.testing.assert_array_equal(image[2][counted], label[counted])  # RGB: blue is the last channel
+        np.testing.assert_array_equal(image[0][counted], label[counted] + 100)
+        assert not image[:, ~counted].any()
+    assert (~counted).sum() == 16 * 24 - 10 * 12  # the small picture lies in the corner, the rest is ignored
+
+
+def test_a_mirrored_sample_has_mirrored_pixels_and_swapped_parts(root):
+    plain, mirrored = samples(root, "--flip_ratio=0"), samples(root, "--flip_ratio=1")
+    item = plain.read(0)
+    (image, label), (turned, turned_label) = (s.make(item, np.random.RandomState(0)) for s in (plain, mirrored))
+    np.testing.assert_array_equal(turned, image[..., ::-1])
+    expected = label[:, ::-1].copy()
+    for left, right in ((14, 15), (16, 17), (18, 19)):
+        expected[label[:, ::-1] == left], expected[label[:, ::-1] == right] = right, left
+    np.testing.assert_array_equal(turned_label, expected)
+
+
+def test_stretching_takes_the_whole_picture_to_the_networks_size(root):
+    made = samples(root, "--flip_ratio=0", "--keep_ratio=0", "--base_size=24")
+    image, label = made.make(made.read(1), np.random.RandomState(0))
+    assert image.shape == (3, 16, 24) and (label != 255).all()
+    np.testing.assert_array_equal(label, cv2.resize(made.read(1)[1], (24, 16), interpolation=cv2.INTER_NEAREST))
+
+
+def test_colour_jitter_changes_colours_and_no_label(root):
+    plain, jittered = samples(root, "--flip_ratio=0"), samples(root, "--flip_ratio=0", "--color_jitter=0.5")
+    item = plain.read(0)
+    (image, label), (other, other_label) = (s.make(item, np.random.RandomState(0)) for s in (plain, jittered))
+    np.testing.assert_array_equal(label, other_label)
+    assert np.abs(image - other).max() > 1
+
+
+def test_scales_are_the_tenths_of_the_range_and_sizes_keep_the_shape():
+    rng = np.random.RandomState(0)
+    drawn = {round(draw_scale((0.5, 2.1), rng), 3) for _ in range(500)}
+    assert drawn == {round(0.5 + 0.1 * k, 3) for k in range(17)}
+    assert scaled_size((1024, 2048), 0.5, 2048) == (512, 1024)
+    assert scaled_size((600, 300), 1.0, 473) == (473, 237)  # 236.5 rounds up, as the originals' int(x + 0.5)
+    assert scaled_size((333, 500), 1.25) == (416, 625)
+
+
+def test_crops_reach_every_place_and_pad_to_the_right_and_below():
+    image, label = np.arange(20 * 3, dtype=np.uint8).reshape(4, 5, 3), np.arange(20, dtype=np.uint8).reshape(4, 5)
+    corners = {int(random_crop(image, label, (2, 2), 255, np.random.RandomState(k))[1][0, 0]) for k in range(200)}
+    assert corners == {5 * row + column for row in range(3) for column in range(4)}
+    _, padded = random_crop(image, label, (6, 5), 255, np.random.RandomState(0))
+    assert (padded[4:] == 255).all() and (padded[:4] == label).all()
+
+
+def test_palette_labels_are_read_as_indices(root):
+    picture = Image.fromarray(np.uint8([[1, 2], [3, 255]]))
+    picture.putpalette(list(range(256)) * 3)
+    picture.save(root / "l0.png")
+    dataset = open_segmentation(config(), str(root), "train")
+    np.testing.assert_array_equal(dataset.read_label(0), [[1, 2], [3, 255]])
+
+
+def test_bad_files_are_told_apart(root):
+    (root / "i0.png").write_bytes(b"no image")
+    cv2.imwrite(str(root / "l1.png"), np.full((30, 40), 77, np.uint8))
+    cv2.imwrite(str(root / "l2.png"), np.zeros((9, 12), np.uint8))
+    made = samples(root)
+    assert all(made.read(entry) is None for entry in range(3))
+    reasons = [made.why_unreadable(entry) for entry in range(3)]
+    assert "i0.png is no image" in reasons[0] and "l1.png has the value 77" in reasons[1]
+    assert "12x10 pixels, its label 12x9" in reasons[2]
+    cv2.imwrite(str(root / "l1.png"), np.zeros((30, 40, 3), np.uint8))
+    assert "l1.png is no label image" in made.why_unreadable(1)
+    (root / "l1.png").write_bytes((root / "i1.png").read_bytes()[:60])
+    assert made.read(1) is None
+
+
+def test_missing_files_are_said_and_left_out_of_training(root, caplog):
+    (root / "i1.png").unlink()
+    made = samples(root)
+    assert made.keys == [0, 2] and "1 of the files it names are missing (i1.png)" in caplog.text
+    for name in ("i0.png", "l2.png"):
+        (root / name).unlink()
+    with pytest.raises(UserError, match="none of its 3 samples"):
+        samples(root)
+
+
+@pytest.mark.parametrize(
+    "content,said",
+    [(None, "lip_lst_maker --root"), ("", "names no samples"), ("a.png\n", "line 1: expected an image and a label")],
+)
+def test_lists_that_are_none_are_one_line(root, content, said):
+    (root / "train.lst").unlink()
+    if content is not None:
+        (root / "train.lst").write_text(content)
+    with pytest.raises(UserError, match=said):
+        samples(root)
+
+
+def test_a_list_can_be_named_itself_and_may_use_spaces(root, monkeypatch):
+    (root / "few.lst").write_text("i0.png  l0.png\n")
+    assert len(SegmentationDataset(root / "few.lst", "train", label_set(config()))) == 1
+    with pytest.raises(UserError, match="does not exist"):
+        SegmentationDataset(root / "nowhere", "train", label_set(config()))
+    with pytest.raises(UserError, match="val_dataset is empty"):
+        SegmentationDataset("", "val", label_set(config()))
+    monkeypatch.chdir(root)
+    assert len(SegmentationDataset(".", "train", label_set(config()))) == 3

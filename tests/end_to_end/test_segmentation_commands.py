@@ -1,0 +1,123 @@
+"""The real commands on the smallest segmentation network: train, resume, evaluate, infer, export, the binary path."""
+
+import re
+
+import cv2
+import pytest
+
+from tests.end_to_end.test_commands import losses, run
+
+CONFIG = "configs/demo/hrnet_seg_lip_shapes.yaml"
+SMALL = (
+    "--img_width", 40, "--img_height", 32, "--base_size", 40, "--batch_size", 2, "--epoch_size", 2, "--log_every", 1,
+    "--eval_every", 2, "--warmup_step", 0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    out = tmp_path_factory.mktemp("lip") / "data"
+    run("-m", "src.data.synthetic", "lip", out, "--images", 4, "--val-images", 3, "--size", 48)
+    return out
+
+
+def train(data, outputs, *more, status=0) -> str:
+    folders = ("--train_dataset", data, "--val_dataset", data, "--train_outputs", outputs)
+    return run("train.py", "--config_path", CONFIG, *folders, *SMALL, *more, status=status)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("run")
+    return train(data, outputs), next(outputs.iterdir())
+
+
+@pytest.fixture(scope="module")
+def common(data, trained):
+    folder = trained[1]
+    return (
+        "--config_path", folder / "config.yaml", "--checkpoint_path", next((folder / "best_ckpt").iterdir()),
+        "--val_dataset", data,
+    )  # fmt: skip
+
+
+def miou(printed: str) -> float:
+    return float(re.search(r"^miou: (\d\.\d+)", printed, re.MULTILINE).group(1))
+
+
+@pytest.fixture(scope="module")
+def evaluated(common):
+    return run("eval.py", *common)
+
+
+def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_miou(trained):
+    printed, folder = trained
+    times = r"epoch time: \d+\.\d+, steps:     2, per step time: \d+\.\d+"
+    assert re.search(rf"epoch: \[  1/  2\], {times}, avg loss: \d\.\d{{3}}, lr:\[0\.\d{{6}}\]", printed)
+    assert "Result metrics for epoch 2: {'loss': " in printed and folder.name.endswith("_HRNetSeg_seg_lip_demo")
+    assert next((folder / "best_ckpt").iterdir()).name.startswith("mIoU_")
+
+
+def test_a_stopped_run_goes_on_to_the_same_losses(data, trained, tmp_path):
+    train(data, tmp_path, "--max_steps", 2, "--run_eval", 0)
+    train(data, tmp_path, "--resume", 1, "--run_eval", 0)
+    rows, whole = losses(next(tmp_path.iterdir())), losses(trained[1])
+    assert [row["loss_seg"] for row in rows] == [row["loss_seg"] for row in whole] and len(rows) == 4
+
+
+def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, common, trained):
+    assert f"'mIoU': {miou(evaluated)}"[:12] in trained[0]
+    scaled = run("eval.py", *common, "--eval_scales", "0.75,1.0", "--eval_flip", 0, "--keep_ratio", 1)
+    assert "Protocol: lip, whole images, scales 0.75, 1, flip 0" in scaled
+    assert "stretched to 40x32, scales 1, flip 1" in evaluated
+    assert re.search(r"^left-arm +\d\.", evaluated, re.MULTILINE)
+
+
+def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated, tmp_path):
+    config_keys = (*common[:2], *common[4:])
+    run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre")
+    for kind in ("onnx", "mindir"):
+        run("export.py", *common, "--file_name", tmp_path / f"net.{kind}", "--file_format", kind.upper())
+        results = ("--preprocess_path", tmp_path / "pre", "--result_path", tmp_path / kind)
+        printed = run("deploy/infer_files.py", "--model", tmp_path / f"net.{kind}", *results)
+        assert "6 results" in printed  # three images and their mirror images
+        scored = run("deploy/postprocess.py", *config_keys, *results)
+        assert "310 Inference Result" in scored
+        assert miou(scored) == pytest.approx(miou(evaluated), abs=1e-3)
+    unlike = run("deploy/postprocess.py", *config_keys, "--eval_flip", 0, *results, status=2)
+    assert "eval_flip is False, but was True when the images were preprocessed" in unlike
+    exported = run("eval.py", *config_keys, "--checkpoint_path", tmp_path / "net.onnx", "--backend", "onnx")
+    assert miou(exported) == pytest.approx(miou(evaluated), abs=1e-3)
+    refused = run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre", status=2)
+    assert "nothing is written over" in refused
+    next((tmp_path / "mindir").glob("*.bin")).write_bytes(b"1234")
+    assert "holds 1 numbers" in run("deploy/postprocess.py", *config_keys, *results, status=2)
+    wrong = run("deploy/preprocess.py", *config_keys, "--eval_width", 64, "--result_path", tmp_path / "no", status=2)
+    assert "the exported network takes 64x32" in wrong
+
+
+def test_inference_writes_three_pictures_for_a_folder_and_for_a_single_image(data, common, tmp_path):
+    images = sorted((data / "TrainVal_images" / "val_images").iterdir())
+    run("infer.py", *common[:4], "--pred_input", images[0].parent, "--pred_output", tmp_path / "all")
+    assert len(list((tmp_path / "all").iterdir())) == 9
+    run("infer.py", *common[:4], "--pred_input", images[1], "--pred_output", tmp_path / "one")
+    size = cv2.imread(str(images[1])).shape
+    pictures = {path.stem.rsplit("_", 1)[1]: cv2.imread(str(path), -1) for path in (tmp_path / "one").iterdir()}
+    assert pictures["index"].shape == size[:2] and pictures["color"].shape == pictures["overlay"].shape == size
+    occupied = run("infer.py", *common[:4], "--pred_input", images[1], "--pred_output", images[2], status=2)
+    assert "is a file; give the name of a folder" in occupied
+
+
+def test_wrong_input_is_one_line(data, tmp_path):
+    assert "num_classes is 7" in train(data, tmp_path / "out", "--num_classes", 7, status=2)
+    assert "unknown key eval_scale" in train(data, tmp_path / "out", "--eval_scale", 2, status=2)
+    (tmp_path / "empty").mkdir()
+    assert "lip_lst_maker --root" in train(tmp_path / "empty", tmp_path / "out", status=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_check_reports_labels_and_a_forecast(data):
+    folders = ("--train_dataset", data, "--val_dataset", data)
+    printed = run("-m", "src.check", "--config_path", CONFIG, *folders, *SMALL)
+    for line in ("4 samples, 0 files missing", "4 samples read, 0 unusable", "most pixels: back", "losses loss_seg"):
+        assert line in printed

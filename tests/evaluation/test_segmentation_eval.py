@@ -1,0 +1,135 @@
+"""Counts, IoU and printed form of a segmentation evaluation whose answers are known."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.config import load_config
+from src.data.segmentation import open_segmentation
+from src.errors import UserError
+from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
+from src.inference.segment_files import segment_files
+from tests.test_channel import connect, together
+
+CLASSES = 6
+KEYS = ("--dataset=custom", "--class_names=[a,b,c,d,e,f]", "--num_classes=6", "--class_weights=[]",
+        "--img_mean=[0,0,0]", "--img_std=[1,1,1]", "--device_target=CPU", "--num_parallel_workers=2")  # fmt: skip
+CITYSCAPES = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+
+
+def config(*keys: str):
+    return load_config(CITYSCAPES, [*KEYS, *keys])
+
+
+def model(image: Tensor) -> Tensor:
+    """Class k where the red value is k; full resolution."""
+    red = np.round(image.asnumpy()[:, 0])
+    return Tensor((red[:, None] == np.arange(CLASSES)[None, :, None, None]).astype(np.float32))
+
+
+@pytest.fixture()
+def data(tmp_path):
+    """Five images of four sizes with random labels and random predictions (in the red channel)."""
+    rng = np.random.RandomState(0)
+    pairs, lines = [], []
+    for k, size in enumerate(((20, 30), (31, 17), (20, 30), (8, 9), (40, 12))):
+        label, predicted = rng.randint(0, CLASSES, (2, *size)).astype(np.uint8)
+        label[rng.rand(*size) < 0.2] = 255
+        cv2.imwrite(str(tmp_path / f"i{k}.png"), np.stack([0 * predicted, 0 * predicted, predicted], 2))
+        cv2.imwrite(str(tmp_path / f"l{k}.png"), label)
+        pairs.append((label, predicted))
+        lines.append(f"i{k}.png\tl{k}.png\n")
+    (tmp_path / "val.lst").write_text("".join(lines))
+    return tmp_path, pairs
+
+
+def independent_counts(pairs) -> np.ndarray:
+    counts = np.zeros((CLASSES, CLASSES), np.int64)
+    for label, predicted in pairs:
+        np.add.at(counts, (label[label != 255], predicted[label != 255]), 1)
+    return counts
+
+
+def independent_iou(pairs) -> list[float]:
+    found = []
+    for k in range(CLASSES):
+        both = sum(int(((label == k) & (predicted == k)).sum()) for label, predicted in pairs)
+        any_ = sum(int((((label == k) | (predicted == k)) & (label != 255)).sum()) for label, predicted in pairs)
+        found.append(both / any_)
+    return found
+
+
+def test_counts_are_exact_and_int64(data):
+    root, pairs = data
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
+    assert result.confusion.dtype == np.int64
+    np.testing.assert_array_equal(result.confusion, independent_counts(pairs))
+    np.testing.assert_array_equal(result.iou, independent_iou(pairs))
+
+
+def test_metrics_are_printed_in_the_originals_form(data, capsys):
+    root, pairs = data
+    metrics = evaluate_segmenter(config(), model, open_segmentation(config(), root, "val"))
+    assert metrics["mIoU"] == np.mean(independent_iou(pairs))
+    counts = independent_counts(pairs)
+    assert metrics["pixel_acc"] == np.trace(counts) / counts.sum()
+    printed = capsys.readouterr().out
+    assert re.search(r"Number of samples:    5, total time: \d+\.\d\ds, average time: \d+\.\d\ds\n", printed)
+    assert f"miou: {metrics['mIoU']}\niou array: \n [" in printed
+    for name, iou in zip("abcdef", independent_iou(pairs)):
+        assert re.search(rf"^{name}\s+{iou:.4f} ", printed, re.MULTILINE)
+
+
+def test_unreadable_images_count_as_wrong_and_unreadable_labels_are_said(data, capsys):
+    root, pairs = data
+    (root / "i0.png").write_bytes(b"no image")
+    (root / "l2.png").write_bytes(b"no label")
+    (root / "i3.png").unlink()
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
+    np.testing.assert_array_equal(result.confusion, independent_counts([pairs[1], pairs[4]]))
+    lost = np.concatenate([pairs[k][0].ravel() for k in (0, 3)])
+    np.testing.assert_array_equal(result.missed, np.bincount(lost[lost != 255], minlength=CLASSES))
+    assert len(result.unreadable) == 3 and "left out" in result.unreadable[1]
+    assert result.metrics()["pixel_acc"] < np.trace(result.confusion) / result.confusion.sum()
+
+
+def test_a_class_that_never_occurs_counts_as_zero_as_in_the_original():
+    result = SegmentationResult.empty(3)
+    result.confusion[0, 0], result.confusion[1, 0], result.confusion[1, 1] = 6, 2, 2
+    assert result.iou.tolist() == [6 / 8, 2 / 4, 0.0] and result.absent.tolist() == [False, False, True]
+    assert result.metrics()["mIoU"] == pytest.approx((0.75 + 0.5) / 3)
+
+
+def test_a_million_pixels_of_one_pair_are_counted():
+    label, predicted = np.full((1500, 1000), 3, np.uint8), np.full((1500, 1000), 4, np.uint8)
+    assert confusion_matrix(label, predicted, CLASSES, 255)[3, 4] == 1_500_000
+
+
+def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(data, tmp_path):
+    root, pairs = data
+    (root / "i4.png").write_bytes(b"no image")
+    paths = sorted(root.glob("i*.png"))
+    cfg = config()
+    written, unreadable = segment_files(cfg, model, paths, tmp_path / "out")
+    assert unreadable == [root / "i4.png"] and len(written) == 4
+    palette = open_segmentation(cfg, root, "val").labels.palette
+    for k, (_, predicted) in enumerate(pairs[:4]):
+        index, colour, overlay = (cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in written[root / f"i{k}.png"])
+        np.testing.assert_array_equal(index, predicted)
+        np.testing.assert_array_equal(colour[..., ::-1], palette[predicted])
+        blended = (cv2.imread(str(root / f"i{k}.png")) + colour.astype(float)) / 2
+        assert np.abs(overlay - blended).max() <= 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made a folder"):
+        segment_files(cfg, model, paths, tmp_path / "file" / "out")
+
+
+def test_ranks_that_share_the_images_count_what_one_counts(data):
+    dataset = open_segmentation(config(), data[0], "val")
+    alone = evaluate_segmenter(config(), model, dataset)
+    channels, _ = connect(3)
+    assert together(channels, lambda process: evaluate_segmenter(config(), model, dataset, process)) == [alone, {}, {}]

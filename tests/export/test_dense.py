@@ -1,0 +1,132 @@
+"""Export of networks without dynamic parts: both formats, their metadata, and what goes wrong."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from src.config import load_config
+from src.engine.checkpoint import save_weights
+from src.errors import UserError
+from src.evaluation.run import load_backend
+from src.export import run as export_module
+from src.export.run import export
+from src.inference.backends import open_model, run_model
+from tests.models.test_fold import with_used_norms
+
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
+SMALL = ["--input_size", "32", "--cls_head.final_channels", "16", "--class_names", "[a, b, c, d, e, f, g, h]"]
+IMAGES = np.random.RandomState(4).randn(3, 3, 32, 32).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Folder with a checkpoint and both exported files, and the checkpoint's logits of IMAGES."""
+    folder = tmp_path_factory.mktemp("classifier")
+    model = with_used_norms(load_config(CONFIG, SMALL))
+    save_weights(model, folder / "model.ckpt")
+    logits = model(Tensor(IMAGES)).asnumpy()
+    for file_format in ("ONNX", "MINDIR"):
+        export(config(folder, file_format))
+    return folder, logits
+
+
+def config(folder: Path, file_format: str, name: str = "model", *more: str):
+    paths = ["--checkpoint_path", f"{folder}/model.ckpt", "--file_name", f"{folder}/{name}"]
+    return load_config(CONFIG, [*SMALL, *paths, "--file_format", file_format, *more])
+
+
+@pytest.mark.parametrize("backend", ["onnx", "mindir"])
+def test_the_file_gives_the_checkpoints_logits_for_a_batch_of_any_size(graph_mode, classifier, backend):
+    folder, logits = classifier
+    cfg = load_config(CONFIG, [*SMALL, "--checkpoint_path", f"{folder}/model.{backend}", "--backend", backend])
+    (found,) = run_model(load_backend(cfg), IMAGES)
+    np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize("backend", ["onnx", "mindir"])
+def test_the_file_tells_how_to_make_its_input_and_what_its_outputs_mean(graph_mode, classifier, backend):
+    model = open_model(classifier[0] / f"model.{backend}", backend)
+    assert [(port.name, port.shape, port.dtype) for port in model.inputs] == [("image", (1, 3, 32, 32), np.float32)]
+    cfg = load_config(CONFIG, SMALL)
+    expected = {"task": "classification", "class_names": list("abcdefgh"), "mean": cfg.img_mean, "std": cfg.img_std,
+                "to_rgb": True, "height": 32, "width": 32, "short_side": cfg.eval_resize}  # fmt: skip
+    assert {name: model.metadata[name] for name in expected} == expected
+
+
+def test_batch_normalisation_is_folded(classifier):
+    import onnx  # after MindSpore, whose generated protobuf code needs to be the first
+
+    graph = onnx.load(classifier[0] / "model.onnx")
+    assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
+    assert graph.opset_import[0].version == 16
+    mindir = (classifier[0] / "model.mindir").read_bytes()
+    assert b"BatchNorm" not in mindir and b"moving_mean" not in mindir
+
+
+def test_a_file_that_differs_from_the_network_is_removed_and_an_older_one_stays(graph_mode, classifier, monkeypatch):
+    folder = classifier[0]
+    before = sorted(path.name for path in folder.iterdir()), (folder / "model.mindir").read_bytes()
+    original = export_module.write_mindir
+
+    def write_another_network(model: nn.Cell, *rest) -> None:
+        model.classifier.bias.set_data(model.classifier.bias + 0.01)
+        original(model, *rest)
+        model.classifier.bias.set_data(model.classifier.bias - 0.01)
+
+    monkeypatch.setattr(export_module, "write_mindir", write_another_network)
+    with pytest.raises(UserError, match=r"differs from the network by 1\.0\de-02"):
+        export(config(folder, "MINDIR"))
+    assert before == (sorted(path.name for path in folder.iterdir()), (folder / "model.mindir").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "backend,name,keys,message",
+    [
+        ("mindspore", "model.onnx", [], "is an exported file: run it with --backend onnx"),
+        ("mindir", "model.onnx", [], "is no .mindir file"),
+        ("onnx", "none.onnx", [], "none.onnx does not exist"),
+        ("onnx", "model.onnx", ["--input_size", "64"], "image size 32x32, but the configuration has 64x64"),
+        ("mindir", "model.mindir", ["--num_classes", "9", "--class_names", "[]"], "num_classes 8, but the conf"),
+        ("onnx", "broken.onnx", [], "is no ONNX model, or damaged"),
+        ("mindir", "broken.mindir", [], "is no MINDIR model, or damaged"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_line(graph_mode, classifier, backend, name, keys, message):
+    folder = classifier[0]
+    for kind in ("onnx", "mindir"):
+        content = (folder / f"model.{kind}").read_bytes()
+        (folder / f"broken.{kind}").write_bytes(content[: len(content) // 2])
+    settings = ["--checkpoint_path", f"{folder}/{name}", "--backend", backend]
+    with pytest.raises(UserError, match=message) as error:
+        load_backend(load_config(CONFIG, [*SMALL, *settings, *keys]))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "file_format,name,message",
+    [
+        ("AIR", "model", "file_format AIR needs an Ascend device; device_target is CPU"),
+        ("ONNX", "model.mindir", "ends in .mindir, but file_format is ONNX"),
+    ],
+)
+def test_a_format_that_cannot_be_written_is_said_at_once(classifier, file_format, name, message):
+    with pytest.raises(UserError, match=message):
+        export(config(classifier[0], file_format, name))
+
+
+def test_a_missing_package_is_named_with_how_to_get_it(graph_mode, classifier, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="needs the package onnxruntime: pip install -r requirements-export.txt"):
+        open_model(classifier[0] / "model.onnx", "onnx")
+    monkeypatch.setattr(export_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="file_format ONNX needs the package onnx: pip install -r requirements-export"):
+        export(config(classifier[0], "ONNX"))
+
+
+def test_an_array_of_another_shape_is_named_with_both_shapes(graph_mode, classifier):
+    model = open_model(classifier[0] / "model.onnx", "onnx")
+    with pytest.raises(UserError, match=r"image must be \[1, 3, 32, 32\], not \[1, 3, 32, 64\]"):
+        model(np.zeros((1, 3, 32, 64), np.float32))
