@@ -30,11 +30,14 @@ def files_by_name(folder: Path, pattern: str, suffix: str, root: Path) -> dict[s
 def pair(images: Mapping[str, str], labels: Mapping[str, str], where: str) -> tuple[Pairs, list[str]]:
     """(image, label) of every name that both have, sorted, and lines that tell what only one of them has.
 
-    Raises UserError, naming `where`, if not a single name is in both.
+    Raises UserError, naming `where`, if not a single name is in both, and for one that would break a line of the list.
     """
     pairs = sorted((images[name], labels[name]) for name in images.keys() & labels.keys())
     if not pairs:
         raise UserError(f"{where}: none of {len(images)} images and {len(labels)} labels belong together")
+    broken = [name for names in pairs for name in names if any(mark in name for mark in "\t\r\n")]
+    if broken:
+        raise UserError(f"{where}: the file name {broken[0]!r} holds a tab or a line break")
     notes = [
         *told(where, "images without label", images.keys() - labels.keys()),
         *told(where, "labels without image", labels.keys() - images.keys()),
@@ -51,11 +54,7 @@ def told(where: str, what: str, names: Sequence[str] | set[str]) -> list[str]:
 
 
 def write_list(path: Path, pairs: Pairs) -> None:
-    """Write the list, whole or not at all. UserError for a name that would break a line, or if it cannot be written."""
-    for line in pairs:
-        for name in line:
-            if any(mark in name for mark in "\t\r\n"):
-                raise UserError(f"{path}: the file name {name!r} holds a tab or a line break")
+    """Write the list, whole or not at all. UserError if it cannot be written."""
     write_text(path, "".join(f"{image}\t{label}\n" for image, label in pairs))
 
 

@@ -82,3 +82,10 @@ def test_an_incomplete_tree_is_one_line_and_writes_no_list(lip, gone):
 def test_a_folder_that_is_no_cityscapes_is_one_line(tmp_path):
     assert "leftImg8bit/train does not exist" in make("cityscapes", tmp_path, status=2)
     assert "does not exist" in make("cityscapes", tmp_path / "nowhere", status=2)
+
+
+def test_a_file_name_that_would_break_a_line_leaves_neither_list(cityscapes):
+    folder = "val/bo\tnn/a"
+    touch(cityscapes, f"leftImg8bit/{folder}_leftImg8bit.png", f"gtFine/{folder}_gtFine_labelIds.png")
+    assert "tab" in make("cityscapes", cityscapes, status=2)
+    assert not list(cityscapes.glob("*.lst"))
