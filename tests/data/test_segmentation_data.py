@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.check import label_files
 from src.config import load_config
 from src.data.label_sets import label_set
 from src.data.segmentation import (
     SegmentationDataset,
     SegmentationSamples,
+    build_segmentation_loader,
     draw_scale,
     open_segmentation,
     random_crop,
@@ -155,3 +157,22 @@ def test_a_list_can_be_named_itself_and_may_use_spaces(root, monkeypatch):
         SegmentationDataset("", "val", label_set(config()))
     monkeypatch.chdir(root)
     assert len(SegmentationDataset(".", "train", label_set(config()))) == 3
+
+
+def test_a_loader_that_starts_later_gives_the_batches_of_an_uninterrupted_run(root):
+    cfg = config("--batch_size=1", "--epoch_size=2", "--scale_range=[0.5,2]", "--num_parallel_workers=1")
+    dataset = open_segmentation(cfg, str(root), "train")
+    whole = [[x.asnumpy() for x in batch] for batch in build_segmentation_loader(cfg, dataset)]
+    later = [[x.asnumpy() for x in batch] for batch in build_segmentation_loader(cfg, dataset, start_step=4)]
+    assert len(whole) == 6 and len(later) == 2
+    for left, right in zip(whole[4:], later):
+        for a, b in zip(left, right):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_check_tells_sizes_balance_and_what_is_unusable(root):
+    (root / "i0.png").write_bytes(b"no image")
+    lines = "\n".join(label_files(open_segmentation(config(), str(root), "train"), 255))
+    for said in ("3 samples, 0 files missing", "3 samples read, 1 unusable", "i0.png is no image", "2 sizes of images",
+                 "most pixels: ", "ignored pixels: 0.0%"):  # fmt: skip
+        assert said in lines

@@ -5,7 +5,7 @@ import re
 import cv2
 import pytest
 
-from tests.end_to_end.test_commands import losses, run
+from tests.end_to_end.test_commands import run
 
 CONFIG = "configs/demo/hrnet_seg_lip_shapes.yaml"
 SMALL = (
@@ -58,13 +58,6 @@ def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_miou(train
     assert next((folder / "best_ckpt").iterdir()).name.startswith("mIoU_")
 
 
-def test_a_stopped_run_goes_on_to_the_same_losses(data, trained, tmp_path):
-    train(data, tmp_path, "--max_steps", 2, "--run_eval", 0)
-    train(data, tmp_path, "--resume", 1, "--run_eval", 0)
-    rows, whole = losses(next(tmp_path.iterdir())), losses(trained[1])
-    assert [row["loss_seg"] for row in rows] == [row["loss_seg"] for row in whole] and len(rows) == 4
-
-
 def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, common, trained):
     assert f"'mIoU': {miou(evaluated)}"[:12] in trained[0]
     scaled = run("eval.py", *common, "--eval_scales", "0.75,1.0", "--eval_flip", 0, "--keep_ratio", 1)
@@ -114,10 +107,3 @@ def test_wrong_input_is_one_line(data, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "lip_lst_maker --root" in train(tmp_path / "empty", tmp_path / "out", status=2)
     assert not (tmp_path / "out").exists()
-
-
-def test_the_check_reports_labels_and_a_forecast(data):
-    folders = ("--train_dataset", data, "--val_dataset", data)
-    printed = run("-m", "src.check", "--config_path", CONFIG, *folders, *SMALL)
-    for line in ("4 samples, 0 files missing", "4 samples read, 0 unusable", "most pixels: back", "losses loss_seg"):
-        assert line in printed
