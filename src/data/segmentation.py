@@ -31,12 +31,12 @@ class SegmentationDataset:
     """
 
     def __init__(self, source: str | Path, split: str, labels: LabelSet, maker: str = ""):
+        if not str(source):
+            raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         source = Path(source)
         is_list = source.suffix == ".lst"
         self.list_file = source if is_list else source / f"{split}.lst"
         self.root, self.labels = self.list_file.parent, labels
-        if not str(source) or str(source) == ".":
-            raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         if not is_list and not source.is_dir():
             raise UserError(f"data set folder {source} does not exist")
         self.samples = _read_list(self.list_file, maker)
@@ -44,7 +44,8 @@ class SegmentationDataset:
         if self.missing:
             names = ", ".join(path.name for path in self.missing[:SHOWN])
             logger.warning(
-                "%s: %d of the files it names are missing (%s%s): left out of training, counted as wrong in evaluation",
+                "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
+                "counts as wrong, a missing label as nothing",
                 self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "",
             )  # fmt: skip
 

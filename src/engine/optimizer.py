@@ -17,7 +17,9 @@ def build_optimizer(
 
     decay_norm_and_bias: False keeps weight decay off normalisation weights and biases.
     SGD and momentum follow v = m v + g, w = w - lr v with weight decay inside g, as PyTorch's SGD does; Adam has its
-    decay inside g too, as PyTorch's Adam. RMSProp is TensorFlow's (`eps` inside the root, momentum after the division).
+    decay inside g too, as PyTorch's Adam, but adds `eps` before the second moment's bias is corrected, as TensorFlow:
+    a large one shortens the first steps much more than PyTorch's. RMSProp is TensorFlow's (`eps` inside the root,
+    momentum after the division).
     """
     parameters = list(model.trainable_params())
     groups = parameters

@@ -172,12 +172,10 @@ def print_result(result: SegmentationResult, names: Sequence[str], title: str) -
 
 def protocol(cfg: Config) -> str:
     """Under which conditions the scores were made, in one line."""
-    if not cfg.keep_ratio:
-        size = f"stretched to {cfg.img_width}x{cfg.img_height}"
-    elif cfg.eval_mode == "slide":
-        size = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
-    else:
-        size = "whole images"
+    size = "whole images" if cfg.keep_ratio else f"stretched to {cfg.img_width}x{cfg.img_height}"
+    if cfg.eval_mode == "slide":
+        windows = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
+        size = windows if cfg.keep_ratio else f"{size}, {windows}"
     scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
     return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"
 

@@ -23,15 +23,17 @@ from src.inference.backends import input_size
 from src.inference.segment import SegmentationSettings, Segmenter
 from src.inference.visualize import unique_stems
 
-FORMAT = 1
+FORMAT = 2
+SEEN_BY = ("img_width", "img_height", "keep_ratio", "eval_mode", "eval_scales", "eval_flip", "eval_stride")
 ELEMENT = np.dtype("<f4")
 
 
 def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dict[str, Any]:
     """Write the network's inputs for every image of `dataset` into the empty or new `folder`; returns the manifest.
 
-    The manifest holds input_shape, dtype, classes, and for each sample its name, its inputs' names (none where the
-    image cannot be read), its label's path relative to the list's folder, and image_size (h, w).
+    The manifest holds input_shape, dtype, classes, the keys that decide how an image becomes inputs, and for each
+    sample its name, its inputs' names (none where the image cannot be read), its label's path (relative to the list's
+    folder where it lies below that), and image_size (h, w).
     UserError: the folder holds something, or an image does not have the exported network's size.
     """
     make_empty(folder)
@@ -49,7 +51,7 @@ def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dic
         samples.append(sample)
     shape = [1, 3, *size]
     manifest = {"format": FORMAT, "input_shape": shape, "dtype": "float32", "classes": len(dataset.labels.names)}
-    manifest["samples"] = samples
+    manifest |= {"keys": _keys(cfg), "samples": samples}
     lines = [f"{name}\tinputs/{name}.bin\n" for sample in samples for name in sample["inputs"]]
     write_text(folder / "inputs.txt", "".join(lines))
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
@@ -80,8 +82,11 @@ def label_maps(
 ) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
     """(index, label, predicted classes) of every sample from the binary results; None for what cannot be read.
 
-    UserError: the manifest is of another data set, or a result is missing or has another size.
+    UserError: the manifest is of another data set or of other keys, or a result is missing or has another size.
     """
+    for key, value in _keys(cfg).items():
+        if manifest["keys"][key] != value:
+            raise UserError(f"{key} is {value}, but was {manifest['keys'][key]} when the images were preprocessed")
     expected = [_relative(dataset, index) for index in range(len(dataset))]
     if [sample["label"] for sample in manifest["samples"]] != expected:
         raise UserError(f"{dataset.list_file} does not name the samples that were preprocessed")
@@ -147,13 +152,18 @@ class _Reader:
         return np.concatenate([_read(result_path(self.results, next(self.names)), self.shape) for _ in batch])
 
 
+def _keys(cfg: Config) -> dict[str, Any]:
+    return {key: getattr(cfg, key) for key in SEEN_BY}
+
+
 def _segmenter(cfg: Config, dataset: SegmentationDataset, network) -> Segmenter:
     settings = SegmentationSettings.from_config(cfg, dataset.labels.mirrored_order())
     return Segmenter(network, settings)
 
 
 def _relative(dataset: SegmentationDataset, index: int) -> str:
-    return dataset.samples[index][1].relative_to(dataset.root).as_posix()
+    label = dataset.samples[index][1]
+    return (label.relative_to(dataset.root) if label.is_relative_to(dataset.root) else label).as_posix()
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:

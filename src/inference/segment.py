@@ -25,7 +25,8 @@ Network = Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32 -> logits (
 class SegmentationSettings:
     """How images are put to the network. window: (h, w) of the windows, and of stretched images.
 
-    keep_ratio: False stretches every image to `window`; mode: 'whole' (above scale 1 by windows) or 'slide'.
+    keep_ratio: False stretches every image to `window`; mode: 'whole' (above scale 1 by windows, but for stretched
+    images) or 'slide'.
     stride: step between windows in shares of the window; mirrored_order: see `LabelSet.mirrored_order`.
     """
 
@@ -87,7 +88,7 @@ class Segmenter:
         """Logits of all parts of one scaled image, mirror images averaged in."""
         settings = self.settings
         height, width = image.shape[1:]
-        if settings.keep_ratio and (settings.mode == "slide" or scale > 1):
+        if settings.mode == "slide" or (settings.keep_ratio and scale > 1):
             places = window_places((height, width), settings.window, settings.stride)
             size = settings.window
         else:

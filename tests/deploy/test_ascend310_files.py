@@ -79,11 +79,14 @@ def left_over(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_preprocessing_writes_is_read_and_the_results_are_scored(program, tmp_path):
+@pytest.mark.parametrize("is_absolute", (False, True), ids=("paths below the list", "absolute paths"))
+def test_what_preprocessing_writes_is_read_and_the_results_are_scored(program, tmp_path, is_absolute):
     keys = ("--img_width", str(WIDTH), "--img_height", str(HEIGHT), "--eval_flip", "1")
     cfg = load_config(str(ROOT / "configs/demo/hrnet_seg_lip_shapes.yaml"), keys)
     write_lip(tmp_path / "data", 1, 2, 48, 1)
-    dataset = open_segmentation(cfg, str(tmp_path / "data"), "val")
+    lines = (tmp_path / "data" / "val.lst").read_text().replace("TrainVal", f"{tmp_path / 'data'}/TrainVal")
+    (tmp_path / "absolute.lst").write_text(lines)
+    dataset = open_segmentation(cfg, str(tmp_path / ("absolute.lst" if is_absolute else "data")), "val")
     write_inputs(cfg, dataset, tmp_path / "pre")
     done = run(program, tmp_path / "pre", tmp_path / "results", "--device_id", "3")
     assert done.returncode == 0 and done.stdout == "opened for device 3\n4 results, timed\n"

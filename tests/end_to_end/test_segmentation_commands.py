@@ -84,6 +84,8 @@ def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated
         scored = run("deploy/postprocess.py", *config_keys, *results)
         assert "310 Inference Result" in scored
         assert miou(scored) == pytest.approx(miou(evaluated), abs=1e-3)
+    unlike = run("deploy/postprocess.py", *config_keys, "--eval_flip", 0, *results, status=2)
+    assert "eval_flip is False, but was True when the images were preprocessed" in unlike
     exported = run("eval.py", *config_keys, "--checkpoint_path", tmp_path / "net.onnx", "--backend", "onnx")
     assert miou(exported) == pytest.approx(miou(evaluated), abs=1e-3)
     refused = run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre", status=2)

@@ -1,6 +1,7 @@
 """Multi-scale, mirrored and windowed prediction against the authors' procedure written out in PyTorch."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -90,6 +91,23 @@ def test_label_maps_equal_the_authors_procedure(chosen, image_size, label_size):
     ranked = np.sort(expected, 0)
     clear = ranked[-1] > ranked[-2] * (1 + 1e-3)  # where rounding cannot decide
     assert found.shape == label_size and clear.mean() > 0.95
+    np.testing.assert_array_equal(found[clear], expected.argmax(0)[clear])
+
+
+def test_stretched_images_slide_as_the_authors_lip_evaluation_does_and_never_leave_the_windows_size():
+    image = cv2.blur(np.random.RandomState(2).randint(0, 256, (50, 70, 3)).astype(np.uint8), (9, 9))
+    chosen = settings(mode="slide", scales=(0.5, 1.0, 1.5), flip=True, stride=0.6)
+    expected = authors_scores(cv2.resize(image, WINDOW[::-1], interpolation=cv2.INTER_LINEAR), chosen, (50, 70))
+    sizes = set()
+
+    def watched(batch):
+        sizes.add(batch.shape[2:])
+        return network(batch)
+
+    found = Segmenter(watched, replace(chosen, keep_ratio=False)).scores(image).label_map((50, 70))
+    ranked = np.sort(expected, 0)
+    clear = ranked[-1] > ranked[-2] * (1 + 1e-3)
+    assert sizes == {WINDOW} and clear.mean() > 0.95
     np.testing.assert_array_equal(found[clear], expected.argmax(0)[clear])
 
 

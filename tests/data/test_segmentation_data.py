@@ -146,10 +146,12 @@ def test_lists_that_are_none_are_one_line(root, content, said):
         samples(root)
 
 
-def test_a_list_can_be_named_itself_and_may_use_spaces(root):
+def test_a_list_can_be_named_itself_and_may_use_spaces(root, monkeypatch):
     (root / "few.lst").write_text("i0.png  l0.png\n")
     assert len(SegmentationDataset(root / "few.lst", "train", label_set(config()))) == 1
     with pytest.raises(UserError, match="does not exist"):
         SegmentationDataset(root / "nowhere", "train", label_set(config()))
     with pytest.raises(UserError, match="val_dataset is empty"):
         SegmentationDataset("", "val", label_set(config()))
+    monkeypatch.chdir(root)
+    assert len(SegmentationDataset(".", "train", label_set(config()))) == 3
