@@ -58,4 +58,6 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
 
 
 if __name__ == "__main__":
+    if not 3 <= len(sys.argv) <= 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

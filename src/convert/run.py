@@ -59,7 +59,10 @@ def convert_file(cfg: Config) -> Conversion:
     if cfg.verify:
         for line in verify(source, model, cfg.verify, _missing_cells(done)):
             logger.info(line)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
     save_weights(model, path, without={*done.unset, *done.dropped})
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done

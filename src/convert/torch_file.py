@@ -36,7 +36,14 @@ class StorageType:
         raise Refused("it tries to change the reader itself")
 
 
-class Storage:
+class Unalterable:
+    """What a pickle has made and the reader has checked: the pickle may not set its attributes afterwards (BUILD)."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise Refused("it tries to change the reader itself")
+
+
+class Storage(Unalterable):
     """A flat array that tensors look at; `values` is there once its bytes have been read."""
 
     def __init__(self, kind: StorageType, count: int, byte_order: str):
@@ -51,7 +58,7 @@ class Storage:
         self.values = np.frombuffer(data, self.dtype)
 
 
-class StoredTensor:
+class StoredTensor(Unalterable):
     """A tensor as the pickle describes it; `array()` checks and reads it."""
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any):

@@ -46,6 +46,8 @@ class Shard:
         self.path = path
         self._file = os.open(path, os.O_RDONLY)
         (length,) = struct.unpack("<Q", os.pread(self._file, 8, 0))
+        if length > os.fstat(self._file).st_size:
+            raise OSError("its header is longer than the file")
         header = json.loads(os.pread(self._file, length, 8))
         if header["schema"][0]["blob_fields"] != BLOB_FIELDS:
             raise UserError(f"{path} holds {header['schema'][0]['blob_fields']}, not {BLOB_FIELDS}")
@@ -59,8 +61,10 @@ class Shard:
             os.close(self._file)
 
     def labels(self, row: Row) -> tuple[dict, int]:
-        """The row's labels, and the number of bytes of its image."""
+        """The row's labels, and the number of bytes of its image. OSError or ValueError where they are damaged."""
         (length,) = struct.unpack(">Q", os.pread(self._file, 8, row.offset + 8))
+        if length > row.length - 24:
+            raise OSError("its labels are longer than the row")
         labels = json.loads(os.pread(self._file, length, row.offset + 16))
         return labels, row.length - 24 - length  # 8 for the whole, 8 for either field
 
@@ -122,10 +126,15 @@ def read_records(folder: Path) -> tuple[dict, RecordFolder]:
         check_whole(folder / name)
         shard = open_shard(folder / name)
         for row in shard.rows:
-            labels, size = shard.labels(row)
-            content["images"].append(labels["image"])
-            content["annotations"] += labels["annotations"]
-            file_name = labels["image"]["file_name"]
+            try:
+                labels, size = shard.labels(row)
+                image, annotations, file_name = labels["image"], labels["annotations"], labels["image"]["file_name"]
+            except (OSError, ValueError, KeyError, TypeError, struct.error):
+                raise UserError(
+                    f"{shard.path}: row {row.index} is damaged; delete {name}{DONE_SUFFIX} and convert again"
+                ) from None
+            content["images"].append(image)
+            content["annotations"] += annotations
             files[file_name] = RecordFile(shard, row, file_name, size)
     if len(content["images"]) != manifest["images"]:
         raise UserError(f"{folder} has {len(content['images'])} images; {MANIFEST} says {manifest['images']}")
@@ -142,7 +151,8 @@ def read_manifest(folder: Path) -> dict:
         ) from None
     except ValueError as error:
         raise UserError(f"{folder / MANIFEST} is not JSON ({error})") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    is_ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    if not is_ours or not {"images", "shards", "other", "strays"} <= manifest.keys():
         raise UserError(f"{folder / MANIFEST} was not written by this version; convert the data set again")
     return manifest
 
@@ -152,10 +162,11 @@ def check_whole(path: Path) -> dict:
     again = "run `python -m src.data.mindrecord` again, it goes on where it was"
     try:
         done = json.loads(path.with_name(path.name + DONE_SUFFIX).read_text(encoding="utf-8"))
+        written = [done["bytes"], done["index_bytes"]]
         sizes = [path.stat().st_size, path.with_name(path.name + INDEX_SUFFIX).stat().st_size]
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not finished: {again}") from None
-    if sizes != [done["bytes"], done["index_bytes"]]:
+    if sizes != written:
         raise UserError(f"{path} or its index is not of the size that was written: {again}")
     return done
 

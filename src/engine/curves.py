@@ -115,4 +115,5 @@ def _smooth(values: list[float], window: int = 20) -> list[float]:
 
 
 def _plain(value: float) -> float | int:
-    return int(value) if value == int(value) else value
+    """Counts without a point; not a number and infinity as they are."""
+    return int(value) if value.is_integer() else value

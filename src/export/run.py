@@ -75,8 +75,9 @@ def _target(cfg: Config) -> Path:
         raise UserError(f"file_name {path} is a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise UserError(f"file_name {path}: its folder cannot be made ({error.strerror})") from None
+        raise UserError(f"file_name {path}: its folder cannot be written ({error.strerror})") from None
     return path
 
 

@@ -67,6 +67,12 @@ def test_an_existing_checkpoint_is_never_replaced(weights, tmp_path, pynative_mo
         assert out.read_text() == "precious"
 
 
+def test_a_target_in_something_that_is_no_folder_is_one_line(weights, pynative_mode):
+    cfg = load_config(str(CONFIG), [*BASE, "--pt_path", str(weights), "--ckpt_path", f"{weights}/w.ckpt"])
+    with pytest.raises(UserError, match=r"mmdet.pth/w.ckpt: its folder cannot be made"):
+        convert_file(cfg)
+
+
 def test_another_number_of_classes_is_refused_and_with_finetune_starts_a_training(weights, tmp_path, pynative_mode):
     """The configuration has four classes, the weights three."""
     path = tmp_path / "mmdet.pth"

@@ -263,3 +263,17 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
             archive.writestr(name, content.replace(b"K\x01K\x03\x85", b"K\x01K\x7f\x85"))
     with pytest.raises(UserError, match="beyond its storage"):
         read_foreign(path)
+
+
+@pytest.mark.parametrize("altered", [b"tensor", b"storage"])
+def test_a_tensor_cannot_be_moved_out_of_its_storage_after_its_check(altered, tmp_path):
+    """BUILD sets attributes: with a negative stride the view would lie before the storage, in the process's memory."""
+    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+    stride = b"}X\x06\x00\x00\x00strideJ\xff\xff\xff\xff\x85sb"  # {"stride": (-1,)}
+    inside, outside = (storage + stride, b"") if altered == b"storage" else (storage, stride)
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + inside + b"K\x00K\x04\x85K\x01\x85\x89NtR" + outside
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00w" + tensor + b"s.")
+        archive.writestr("a/data/0", np.arange(4, dtype=np.float32).tobytes())
+    with pytest.raises(UserError, match="change the reader"):
+        read_foreign(tmp_path / "w.pth")

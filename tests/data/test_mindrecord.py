@@ -16,6 +16,7 @@ from src.check import data_set
 from src.data.coco import CocoDataset, open_coco
 from src.data.mindrecord import convert, main, verify
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
+from src.data.records import open_shard, read_records
 from src.errors import UserError
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square
@@ -140,6 +141,25 @@ def test_a_flipped_byte_is_found_by_the_verification_and_the_image_counts_as_unr
     flags = [flag for batch in batches for flag in batch.readable[: batch.count]]
     assert [i for i, flag in enumerate(flags) if not flag] == [1, 2, 3]
     assert "shard-2-of-3.mindrecord:4.png is no image, or cut off" in caplog.text
+
+
+def test_damaged_labels_and_notes_are_one_line_that_names_the_shard(record):
+    shard = sorted(record.glob("*.mindrecord"))[0]
+    row, done, original = open_shard(shard).rows[0], shard.with_name(f"{shard.name}.done"), shard.read_bytes()
+    for place, damage in ((row.offset + 8, b"\x7f" * 8), (row.offset + 18, b"\0")):  # the labels' length, the labels
+        shard.write_bytes(original[:place] + damage + original[place + len(damage) :])
+        with pytest.raises(UserError, match=rf"{shard.name}: row 0 is damaged; delete {done.name} and convert again"):
+            read_records(record)
+    shard.write_bytes(b"\x7f" * 8 + original[8:])
+    with pytest.raises(UserError, match=f"{shard.name} cannot be read"):
+        read_records(record)
+    for note in ("{}", "[]"):
+        done.write_text(note)
+        with pytest.raises(UserError, match=f"{shard.name} is not finished"):
+            read_records(record)
+    (record / "dataset.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match="dataset.json was not written by this version"):
+        read_records(record)
 
 
 def test_verification_alone_changes_nothing_and_says_what_is_there(record, capsys):

@@ -55,3 +55,11 @@ def test_metrics_of_evaluations_after_the_resume_point_are_cut_too(tmp_path):
     assert (experiment.folder / "metrics.png").read_bytes().startswith(b"\x89PNG")
     experiment.cut_curves(0)
     assert not experiment.metrics.path.exists()
+
+
+def test_a_metric_that_is_no_number_does_not_stop_a_resume(tmp_path):
+    experiment = open_run(tmp_path)
+    row = {"epoch": 1, "global_step": 4, "mAP": 0.0, "Loss": float("nan"), "worst": float("inf")}
+    experiment.write_metrics(row, ["mAP"])
+    experiment.cut_curves(4)
+    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP,Loss,worst\n1,4,0,nan,inf\n"

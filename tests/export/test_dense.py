@@ -117,6 +117,11 @@ def test_a_format_that_cannot_be_written_is_said_at_once(classifier, file_format
         export(config(classifier[0], file_format, name))
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_the_network_is_built(classifier):
+    with pytest.raises(UserError, match="file_name /proc/model.onnx: its folder cannot be written"):
+        export(config(classifier[0], "ONNX", "model", "--file_name", "/proc/model"))
+
+
 def test_a_missing_package_is_named_with_how_to_get_it(graph_mode, classifier, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="needs the package onnxruntime: pip install -r requirements-export.txt"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 from pycocotools import mask as coco_mask
 
 from src.config import load_config
@@ -16,7 +17,13 @@ from src.errors import UserError
 from src.evaluation.detection import evaluate_detector
 from src.evaluation.run import load_backend
 from src.export import run as export_module
-from src.export.parity import compare_detections, detection_difference, pair_detections, valid_detections
+from src.export.parity import (
+    assert_parity,
+    compare_detections,
+    detection_difference,
+    pair_detections,
+    valid_detections,
+)
 from src.export.samples import check_inputs
 from src.inference.backends import open_model, run_model
 from src.inference.paste import paste_masks
@@ -217,3 +224,15 @@ def test_each_kind_of_difference_is_refused(change, message):
     assert "12 detections, 0 without a partner" in compare_detections("case", whole, whole)
     with pytest.raises(UserError, match=re.escape(message)):
         compare_detections("case", whole, change(*whole))
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_comparison_without_any_detection_says_that_it_compared_nothing(count, caplog):
+    boxes, masks = np.zeros((1, 5, 4), np.float32), np.zeros((1, 5, 7, 7), np.float32)
+    detections = boxes, boxes[..., 0], np.zeros((1, 5), np.int32), np.arange(5)[None] < count, masks
+
+    def network(image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(Tensor, detections))
+
+    assert_parity(network, network, {"a": {"image": boxes}, "b": {"image": boxes}}, compare_detections)
+    assert ("were not compared" in caplog.text) == (count == 0)
