@@ -26,7 +26,7 @@ BACKBONE_KEYS = {
 POINTREND = [
     "--point_head.in_channels", "32", "--point_head.fc_channels", "16", "--mask_head.fc_out_channels", "32",
     "--mask_roi.roi_layer.type", "SimpleRoIAlign", "--train_cfg.rcnn.mask_size", "7",
-    "--train_cfg.rcnn.train_on_pred_boxes", "1", "--test_cfg.rcnn.subdivision_steps", "2",
+    "--train_cfg.rcnn.train_on_pred_boxes", "1", "--test_cfg.rcnn.subdivision_steps", "3",
 ]  # fmt: skip
 
 

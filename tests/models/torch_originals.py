@@ -29,6 +29,17 @@ def give_random_weights(cell: nn.Cell, module: tnn.Module, rename=lambda name: n
     assert not state, sorted(state)
 
 
+def assert_gradients_equal(cell: nn.Cell, gradients, module: tnn.Module, rename=lambda name: name) -> None:
+    """Ours of `cell.trainable_params()` against the module's after `backward()`; `rename` maps our names to theirs."""
+    reference = dict(module.named_parameters())
+    for parameter, gradient in zip(cell.trainable_params(), gradients):
+        stem, _, kind = rename(parameter.name).rpartition(".")
+        wanted = reference[f"{stem}.{SUFFIXES.get(kind, kind)}"].grad.numpy()
+        if np.linalg.norm(wanted) > 1e-4:  # a bias before a normalisation gets rounding noise alone
+            distance = np.linalg.norm(gradient.asnumpy() - wanted) / np.linalg.norm(wanted)
+            assert distance < 2e-2, (parameter.name, distance)
+
+
 def conv_bn(inputs: int, outputs: int, size: int, stride: int = 1) -> tnn.Sequential:
     names = {
         "conv": tnn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
