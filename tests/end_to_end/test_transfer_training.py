@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from mindspore import set_seed
 
 from src.config import load_config
 from src.engine.checkpoint import CLASS_LAYERS, read_checkpoint, save_weights
@@ -43,6 +44,7 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
     (tmp_path / "weights").mkdir()
     pretrained = tmp_path / "weights" / "pretrained.ckpt"
     base = re.search(r"_base_: (\S+)", yaml_text)[1]
+    set_seed(0)
     save_weights(build_model(load_config(str(ROOT / "configs" / base))), pretrained)
 
     bash(draw, tmp_path)
@@ -66,4 +68,5 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
     before, after = read_checkpoint(pretrained), read_checkpoint(best[-1])
     kept = [name for name in before if name.endswith(".weight") and name not in fresh]
     moved = [np.abs(after[name] - before[name]).mean() / np.abs(before[name]).mean() for name in kept]
-    assert len(kept) > 50 and max(moved) < 0.5  # 32 small steps away from the checkpoint, not fresh weights
+    # 32 small steps away from the checkpoint; fresh weights would be 1.4 away (two independent draws)
+    assert len(kept) > 50 and np.median(moved) < 0.2 and max(moved) < 1
