@@ -192,10 +192,10 @@ def commands(job: Job) -> Values:
     yield "mindrecord/files", "\n".join(_files(records, with_digest=True))
     for demo in DEMOS.values():
         yield f"summary {demo.name}", job.run("-m", "src.models.summary", "--config_path", demo.config)
-    for name in ("mask_rcnn_hrnet", "hrnet_cls", "hrnet_seg_lip"):
+    for name, mode in (("mask_rcnn_hrnet", "graph"), ("hrnet_cls", "pynative"), ("hrnet_seg_lip", "pynative")):
         demo = DEMOS[name]
         data = [*demo.train_data(job.data), *demo.val_data(job.data), "--num_parallel_workers", "1"]
-        keys = ["--config_path", demo.config, "--mode", "pynative", "--batch_size", "2"]
+        keys = ["--config_path", demo.config, "--mode", mode, "--batch_size", "2"]
         yield f"check {name}", job.run("-m", "src.check", *keys, *data)
     for line in WRONG:
         yield f"wrong: {line}", job.run(*line.split(), fails=True)

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 SECTIONS = ("config", "names", "batches", "losses", "evaluation", "export", "commands")
 OF_DEMOS = ("losses", "evaluation", "export")  # in this order: the others take the checkpoint of the losses
 SECTION_LIMIT = 1800  # seconds
+ERROR = "ended with an error"  # name of the value of a section that could not be worked out
 SHOWN = 5  # differences of a section
 
 # Keys that may be missing in the new commit, in configurations and in --help; one that ends in a dot is a prefix.
@@ -111,7 +112,10 @@ def _collect(tree: Path, section: str, demo: str, out: Path, data: Path, checkpo
     command = [sys.executable, str(HERE / "collect.py"), section, "--out", str(out), "--data", str(data)]
     command += ["--demo", demo] if demo else []
     command += ["--checkpoint", str(checkpoint)] if checkpoint else []
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECTION_LIMIT)
+    try:
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECTION_LIMIT)
+    except subprocess.TimeoutExpired:
+        raise CollectorFailed(f"{_title(section, demo)} took longer than {SECTION_LIMIT} s") from None
     if done.returncode:
         raise CollectorFailed("\n".join(done.stderr.splitlines()[-20:]))
 
@@ -215,7 +219,7 @@ def work_out(commits: Commits, chain: list[tuple[str, str]], say) -> Iterator[tu
         try:
             new, spent_now = commits.new_numbers(section, demo)
         except CollectorFailed as failure:
-            new, spent_now = {"ended with an error": str(failure)}, "new failed"
+            new, spent_now = {ERROR: str(failure)}, "new failed"
         say(f"{_title(section, demo)}: {spent}, {spent_now}")
         prefix = "/".join(filter(None, (section, demo)))
         yield section, *({f"{prefix}/{name}": value for name, value in part.items()} for part in (old, new))
@@ -223,10 +227,9 @@ def work_out(commits: Commits, chain: list[tuple[str, str]], say) -> Iterator[tu
 
 def report(section: str, old: Numbers, new: Numbers, without: tuple[str, ...]) -> bool:
     """Print a section's outcome; whether it is the same."""
-    failures = [f"{name}: {value}" for name, value in new.items() if name.endswith("/ended with an error")]
-    failed = tuple(name.split(": ")[0].removesuffix("ended with an error") for name in failures)
-    old = {name: value for name, value in old.items() if not name.startswith(failed)} if failed else old
-    new = {name: value for name, value in new.items() if not name.startswith(failed)} if failed else new
+    broken = tuple(name.removesuffix(ERROR) for name in new if name.endswith(f"/{ERROR}"))
+    failures = [f"{name}{ERROR}: {new[name + ERROR]}" for name in broken]
+    old, new = ({name: value for name, value in part.items() if not name.startswith(broken)} for part in (old, new))
     found, remarks = differences(old, new, without)
     found = failures + found
     outcome = f"DIFFERENT: {len(found)} of {len(old)} values" if found else f"same ({len(old)} values)"

@@ -77,7 +77,7 @@ WRONG = (  # command lines that end with one line of an error
     f"train.py {_SHAPES} --train_dataset nowhere",
     f"train.py {_SHAPES} --train_dataset nowhere --lrr 1",
     f"train.py {_SHAPES} --train_dataset nowhere --lr much",
-    f"train.py {_SHAPES} --train_dataset nowhere --rpn.sampler.numm 1",
+    f"train.py {_SHAPES} --train_dataset nowhere --bbox_head.fc_out_chanels 1",
     f"train.py {_SHAPES} --train_dataset nowhere --mode slow",
     f"eval.py {_SHAPES} --val_dataset nowhere",
     f"export.py {_SHAPES}",
