@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,16 +202,18 @@ def _short(value: object) -> str:
 
 
 def chains(only: list[str], demos: list[str]) -> Iterator[list[tuple[str, str]]]:
-    """What is worked out one after the other: the sections of each demo; every other section alone."""
+    """What is worked out one after the other: the sections of each demo; every other section alone, and sooner."""
+    yield from ([(section, "")] for section in SECTIONS if section in only and section not in OF_DEMOS)
     for demo in demos:
         chain = [(section, demo) for section in OF_DEMOS if section in only]
         if chain:
             yield chain
-    yield from ([(section, "")] for section in SECTIONS if section in only and section not in OF_DEMOS)
 
 
-def work_out(commits: Commits, chain: list[tuple[str, str]], say) -> Iterator[tuple[str, Numbers, Numbers]]:
-    """(section, old numbers, new numbers) of each link, under whole names."""
+def work_out(
+    commits: Commits, chain: list[tuple[str, str]], without: tuple[str, ...], say: Callable[[str], None]
+) -> Iterator[tuple[str, Numbers, Numbers]]:
+    """(section, old numbers, new numbers) of each link, under whole names; says how each has turned out."""
     if chain[0][1] and chain[0][0] != "losses":
         commits.old_numbers("losses", chain[0][1])  # for its checkpoint
     for section, demo in chain:
@@ -220,9 +222,11 @@ def work_out(commits: Commits, chain: list[tuple[str, str]], say) -> Iterator[tu
             new, spent_now = commits.new_numbers(section, demo)
         except CollectorFailed as failure:
             new, spent_now = {ERROR: str(failure)}, "new failed"
-        say(f"{_title(section, demo)}: {spent}, {spent_now}")
         prefix = "/".join(filter(None, (section, demo)))
-        yield section, *({f"{prefix}/{name}": value for name, value in part.items()} for part in (old, new))
+        old, new = ({f"{prefix}/{name}": value for name, value in part.items()} for part in (old, new))
+        outcome = "DIFFERENT" if differences(old, new, without)[0] else "same"
+        say(f"{_title(section, demo)}: {outcome} ({spent}, {spent_now})")
+        yield section, old, new
 
 
 def report(section: str, old: Numbers, new: Numbers, without: tuple[str, ...]) -> bool:
@@ -262,7 +266,7 @@ def main() -> None:
 
 
 def _run(commits: Commits, arguments: argparse.Namespace) -> bool:
-    started = time.monotonic()
+    started, without = time.monotonic(), tuple(arguments.without)
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr, flush=True)
@@ -272,14 +276,14 @@ def _run(commits: Commits, arguments: argparse.Namespace) -> bool:
         commits.draw_data()
         with ThreadPoolExecutor(arguments.jobs) as pool:
             parts = chains(arguments.only, arguments.demos)
-            for links in pool.map(lambda chain: list(work_out(commits, chain, say)), parts):
+            for links in pool.map(lambda chain: list(work_out(commits, chain, without, say)), parts):
                 for section, old, new in links:
                     collected[section][0].update(old)
                     collected[section][1].update(new)
     except CollectorFailed as failure:
         sys.exit(f"error: the old commit's numbers could not be worked out:\n{failure}")
     sections = [section for section in SECTIONS if section in collected]
-    return all([report(section, *collected[section], tuple(arguments.without)) for section in sections])
+    return all([report(section, *collected[section], without) for section in sections])
 
 
 def _list_of(allowed):
