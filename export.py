@@ -2,7 +2,7 @@
 
 from src.config import parse_cli
 from src.errors import entry_point
-from src.runtime import quiet_logs
+from src.process.runtime import quiet_logs
 
 
 @entry_point

@@ -17,8 +17,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.timing import median_ms  # noqa: E402
-from src import runtime  # noqa: E402
 from src.config import load_config  # noqa: E402
+from src.process import runtime  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 

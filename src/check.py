@@ -16,7 +16,6 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from src import runtime
 from src.config import Config, config_hash, parse_cli
 from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
@@ -30,6 +29,7 @@ from src.errors import entry_point
 from src.models.build import build_model
 from src.models.detection.anchors import level_anchors
 from src.ops.library import device_has_custom_ops, library_path
+from src.process import runtime
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
 TIMED_STEPS = 5

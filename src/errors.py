@@ -27,7 +27,7 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args, **kwargs)
         except UserError as error:
-            from src import runtime
+            from src.process import runtime
 
             rank = runtime.launched_rank()
             if rank:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src import runtime
 from src.config import Config
 from src.convert import expectations
 from src.convert.changes import Layout
@@ -18,6 +17,7 @@ from src.engine.checkpoint import save_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.models.build import build_model
+from src.process import runtime
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from src.data.records import (
 )
 from src.errors import UserError, entry_point
 from src.files import write_text
-from src.runtime import quiet_logs
+from src.process.runtime import quiet_logs
 
 SPLIT = {"train": "train", "validation": "val"}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are

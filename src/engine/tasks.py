@@ -14,7 +14,7 @@ from src.data.segmentation import build_segmentation_loader, open_segmentation
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
 from src.evaluation.segmentation_eval import evaluate_segmenter
-from src.runtime import Runtime
+from src.process.runtime import Runtime
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 

@@ -12,7 +12,6 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from tqdm import tqdm
 
-from src import runtime
 from src.config import Config
 from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.engine.experiment import Experiment, open_experiment, start_logging
@@ -25,7 +24,8 @@ from src.engine.train_step import TrainStep
 from src.errors import UserError
 from src.models.build import build_model
 from src.models.sync_norm import synchronise_batchnorm
-from src.runtime import ALONE, Runtime
+from src.process import runtime
+from src.process.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
 from src.errors import UserError
 from src.files import write_text
 from src.inference.backends import run_model
-from src.runtime import ALONE, Runtime
+from src.process.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from src.evaluation.detection_analysis import analyse_detections, format_analysi
 from src.evaluation.prediction_file import load_predictions, load_protocol, save_predictions
 from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results
-from src.runtime import ALONE, Runtime
+from src.process.runtime import ALONE, Runtime
 
 
 def evaluate_detector(

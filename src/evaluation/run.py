@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from src import runtime
 from src.config import Config, config_hash
 from src.data.coco import open_coco
 from src.data.imagenet import open_image_folder
@@ -16,6 +15,7 @@ from src.evaluation.segmentation_eval import evaluate_segmenter
 from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
+from src.process import runtime
 
 GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 

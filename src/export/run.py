@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mindspore import nn
 
-from src import runtime
 from src.config import Config
 from src.engine.experiment import start_logging
 from src.errors import UserError
@@ -18,6 +17,7 @@ from src.export.mindir import write_air, write_mindir
 from src.export.parity import Inputs, assert_parity, compare_dense, compare_detections
 from src.export.samples import check_inputs
 from src.inference.backends import INSTALL, encode_metadata, input_size, open_model
+from src.process import runtime
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from src import runtime
 from src.config import Config
 from src.data.coco import coco_folder, open_coco
 from src.engine.experiment import start_logging
@@ -18,6 +17,7 @@ from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
 from src.inference.segment_files import segment_files
+from src.process import runtime
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from src import runtime
 from src.config import Config, parse_cli
 from src.errors import entry_point
 from src.models.build import build_model
+from src.process import runtime
 
 
 @dataclass

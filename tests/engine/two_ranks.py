@@ -43,8 +43,8 @@ def norm_case(rois: bool = False) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    from src import runtime
     from src.config import load_config
+    from src.process import runtime
 
     process = runtime.start(load_config(CONFIG, ["--run_distribute", "1", "--device_num", "2"]))
     folder = Path(sys.argv[1])

@@ -9,9 +9,9 @@ from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.evaluation import detection as detection_module
 from src.evaluation.detection import evaluate_detector
-from src.runtime import ALONE
+from src.process.runtime import ALONE
 from tests.evaluation.tiny import SIZE, detection
-from tests.test_channel import connect, together
+from tests.process.test_channel import connect, together
 
 SLOTS = 3
 PROTOCOL = {"config": "12ab", "checkpoint": "34cd"}

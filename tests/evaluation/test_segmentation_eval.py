@@ -14,7 +14,7 @@ from src.errors import UserError
 from src.evaluation.run import evaluate
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
 from src.inference.segment_files import segment_files
-from tests.test_channel import connect, together
+from tests.process.test_channel import connect, together
 
 CLASSES = 6
 KEYS = ("--dataset=custom", "--class_names=[a,b,c,d,e,f]", "--num_classes=6", "--class_weights=[]",

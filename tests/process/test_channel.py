@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from src.channel import Host, accept_invitation, own_addresses
 from src.errors import UserError
-from src.runtime import ALONE, Runtime
+from src.process.channel import Host, accept_invitation, own_addresses
+from src.process.runtime import ALONE, Runtime
 
 
 def connect(size: int, invitation_of=lambda host: host.invitation):

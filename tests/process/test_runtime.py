@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from src import errors, runtime
+from src import errors
 from src.config import load_config
 from src.errors import UserError, entry_point
+from src.process import runtime
 
 CONFIG = str(Path(__file__).parents[1] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
