@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.config import Config, load_config, save_config, to_dict
-from src.config_run_schema import PathKeys
+from src.config.run_keys import PathKeys
 from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
 from src.errors import UserError
 

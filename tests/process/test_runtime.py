@@ -8,7 +8,7 @@ from src.config import load_config
 from src.errors import UserError, entry_point
 from src.process import runtime
 
-CONFIG = str(Path(__file__).parents[1] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
 
 @pytest.fixture(autouse=True)

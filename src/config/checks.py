@@ -1,6 +1,6 @@
 """Values of a configuration that must fit one another."""
 
-from src.config_run_schema import Config
+from src.config.run_keys import Config
 from src.errors import UserError
 
 

@@ -352,7 +352,7 @@ def test_of_several_bases_the_later_one_wins_and_the_file_itself_over_all(tmp_pa
 
 
 def test_a_list_may_be_given_as_numbers_with_commas():
-    config = str(Path(__file__).parents[1] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+    config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
     assert load_config(config, ["--eval_scales", "0.75,1.0,1.25"]).eval_scales == [0.75, 1.0, 1.25]
     assert load_config(config, ["--eval_scales=[0.5]"]).eval_scales == [0.5]
 
@@ -368,6 +368,6 @@ def test_a_list_may_be_given_as_numbers_with_commas():
     ],
 )
 def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
-    config = str(Path(__file__).parents[1] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+    config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
     with pytest.raises(UserError, match=said):
         load_config(config, [f"--{key}", value])

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from src.config_checks import check_together
-from src.config_run_schema import Config, ConvertKeys, DeviceKeys, PathKeys
-from src.config_schema import key_names, nested_kind
+from src.config.checks import check_together
+from src.config.model_keys import key_names, nested_kind
+from src.config.run_keys import Config, ConvertKeys, DeviceKeys, PathKeys
 from src.errors import UserError
 
 # Names that the original folders used for the same keys.
