@@ -16,12 +16,12 @@ import cv2
 import mindspore as ms
 import numpy as np
 
+from src.checkpoint import checkpoint_hash, load_model_weights
 from src.config import Config, config_hash, parse_cli
 from src.data.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
 from src.data.pipeline import read_image, unreadable_reason
 from src.data.segmentation import SegmentationDataset, open_segmentation
-from src.engine.checkpoint import checkpoint_hash, load_model_weights
 from src.engine.experiment import start_logging
 from src.engine.tasks import TASKS
 from src.engine.trainer import load_start_weights, make_train_step

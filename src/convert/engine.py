@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from src.checkpoint import CLASS_LAYERS
 from src.convert.changes import CHANGES, Layout
 from src.convert.table import PARAMETERS, Rule, Source, fill, unwrap
-from src.engine.checkpoint import CLASS_LAYERS
 from src.errors import UserError
 
 SHOWN = 4  # names an error lists

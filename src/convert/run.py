@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
+from src.checkpoint import save_weights
 from src.config import Config
 from src.convert import expectations
 from src.convert.changes import Layout
@@ -13,7 +14,6 @@ from src.convert.detect import choose_source
 from src.convert.engine import Conversion, convert, summary
 from src.convert.read import ForeignFile, read_foreign
 from src.convert.verify import verify
-from src.engine.checkpoint import save_weights
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.models.build import build_model

@@ -12,8 +12,8 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from tqdm import tqdm
 
+from src.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.config import Config
-from src.engine.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.engine.experiment import Experiment, open_experiment, start_logging
 from src.engine.lr_schedule import learning_rates
 from src.engine.observers import Observer, observing

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from src.checkpoint import checkpoint_hash
 from src.config import Config, config_hash
 from src.data.label_sets import label_set
-from src.engine.checkpoint import checkpoint_hash
 from src.inference.classify import known_class_names
 from src.inference.run import known_category_ids
 

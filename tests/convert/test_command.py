@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from src.checkpoint import read_checkpoint
 from src.config import load_config
 from src.convert.run import convert_file
-from src.engine.checkpoint import read_checkpoint
 from src.engine.trainer import load_start_weights
 from src.errors import UserError
 from src.evaluation.run import load_model

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from mindspore import set_seed
 
+from src.checkpoint import CLASS_LAYERS, read_checkpoint, save_weights
 from src.config import load_config
-from src.engine.checkpoint import CLASS_LAYERS, read_checkpoint, save_weights
 from src.models.build import build_model
 
 ROOT = Path(__file__).parents[2]

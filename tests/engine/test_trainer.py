@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.engine.checkpoint import read_checkpoint
+from src.checkpoint import read_checkpoint
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run

@@ -7,9 +7,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
+from src.checkpoint import save_weights
 from src.config import load_config
 from src.data.transforms import ImageSettings, prepare_image
-from src.engine.checkpoint import save_weights
 from src.models.build import build_model
 
 ROIS = 16

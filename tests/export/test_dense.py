@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from src.checkpoint import save_weights
 from src.config import load_config
-from src.engine.checkpoint import save_weights
 from src.errors import UserError
 from src.evaluation.run import load_backend
 from src.export import run as export_module

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from src.engine.checkpoint import (
+from src.checkpoint import (
     BestFolder,
     CheckpointFolder,
     load_backbone_weights,
