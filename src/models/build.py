@@ -10,7 +10,6 @@ from mindspore import nn
 
 from src.config import Config
 from src.errors import UserError
-from src.losses import OhemCrossEntropy, PixelCrossEntropy
 from src.models.backbones.hrnet import HRNet, StageSettings
 from src.models.backbones.resnet import DEPTHS, ResNet
 from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
@@ -27,6 +26,7 @@ from src.models.detection.proposals import ProposalGenerator
 from src.models.detection.rpn_head import RPNHead
 from src.models.detection.sample import BalancedSampler
 from src.models.layers import NormSettings
+from src.models.losses import OhemCrossEntropy, PixelCrossEntropy
 from src.models.necks.fpn import FPN, NoNeck
 from src.models.necks.hrfpn import HRFPN
 from src.models.segmentation import HRNetSegmenter

@@ -3,10 +3,10 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.losses import binary_cross_entropy
 from src.models.detection.boxes import as_rois
 from src.models.detection.roi_conv import RoIConv
 from src.models.layers import NormSettings, conv2d, he_normal_fan_out
+from src.models.losses import binary_cross_entropy
 from src.ops.mask_crop import MaskCrop
 from src.ops.roi_align import RoIAlign
 

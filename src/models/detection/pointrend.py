@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from src.losses import binary_cross_entropy
 from src.models.detection.boxes import as_rois
 from src.models.detection.mask_head import mask_loss, mean_over, own_class
 from src.models.detection.point_head import CoarseMaskHead, PointHead
@@ -19,6 +18,7 @@ from src.models.detection.points import (
     uncertain_of_grid,
 )
 from src.models.layers import resize_bilinear
+from src.models.losses import binary_cross_entropy
 from src.models.randomness import hashed_uniform
 from src.ops.mask_crop import MaskCrop
 from src.ops.point_sample import PointSample

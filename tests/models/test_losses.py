@@ -3,7 +3,7 @@ import pytest
 import torch
 from mindspore import Tensor
 
-from src.losses import binary_cross_entropy, smooth_l1
+from src.models.losses import binary_cross_entropy, smooth_l1
 
 
 def test_binary_cross_entropy_equals_torch_also_for_large_logits(graph_mode):
