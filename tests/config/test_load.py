@@ -9,7 +9,7 @@ import pytest
 from src.config import config_hash, load_config, parse_cli, save_config
 from src.errors import UserError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name != "_base_")
 SHAPES = "coco_classes: [background, circle]\nnum_classes: 2\n"
 
