@@ -20,7 +20,7 @@ from src.data import transforms as T
 from src.data.coco import CocoDataset
 from src.data.mindrecord import convert, verify
 from src.data.pipeline import build_train_loader
-from src.data.synthetic_coco import write_subset
+from src.data.synthetic.coco import write_subset
 from src.errors import UserError, entry_point
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"

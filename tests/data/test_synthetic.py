@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data import shapes, synthetic
 from src.data.coco import CocoDataset
 from src.data.masks import to_bitmap
+from src.data.synthetic import __main__ as synthetic
+from src.data.synthetic import shapes
 
 
 def generate(out, *options: str) -> None:

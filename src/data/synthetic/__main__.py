@@ -7,10 +7,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from src.data.synthetic_cityscapes import write_cityscapes
-from src.data.synthetic_coco import write_coco, write_fine_coco
-from src.data.synthetic_imagenet import write_imagenet
-from src.data.synthetic_lip import write_lip
+from src.data.synthetic.cityscapes import write_cityscapes
+from src.data.synthetic.coco import write_coco, write_fine_coco
+from src.data.synthetic.imagenet import write_imagenet
+from src.data.synthetic.lip import write_lip
 from src.errors import UserError, entry_point
 
 LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {

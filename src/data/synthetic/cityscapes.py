@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from src.data import cityscapes_lst_maker
-from src.data.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
 from src.data.label_sets import CITYSCAPES
+from src.data.synthetic.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
 
 LABEL_IDS = {"unlabeled": 0, "ego vehicle": 1, "static": 4} | {name: raw for name, (raw, _) in CITYSCAPES.items()}
 CITIES = {"train": ("ashford", "brackwede"), "val": ("corvallis",)}
