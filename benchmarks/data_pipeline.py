@@ -17,7 +17,7 @@ import cv2
 
 from src.config import Config, load_config
 from src.data import transforms as T
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.data.mindrecord import convert, verify
 from src.data.pipeline import build_train_loader
 from src.data.synthetic.coco import write_subset

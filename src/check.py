@@ -18,7 +18,7 @@ import numpy as np
 
 from src.checkpoint import checkpoint_hash, load_model_weights
 from src.config import Config, config_hash, parse_cli
-from src.data.coco import CocoDataset, coco_folder, open_coco
+from src.data.formats.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
 from src.data.pipeline import read_image, unreadable_reason
 from src.data.segmentation import SegmentationDataset, open_segmentation

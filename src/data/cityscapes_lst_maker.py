@@ -6,7 +6,7 @@ A sample is ROOT/leftImg8bit/<subset>/<city>/X_leftImg8bit.png with ROOT/gtFine/
 import argparse
 from pathlib import Path
 
-from src.data import sample_list
+from src.data.formats import sample_list
 from src.errors import entry_point
 
 IMAGES, IMAGE_SUFFIX = "leftImg8bit", "_leftImg8bit.png"

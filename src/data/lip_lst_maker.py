@@ -7,7 +7,7 @@ ROOT/TrainVal_parsing_annotations/<subset>_segmentations/ID.png.
 import argparse
 from pathlib import Path
 
-from src.data import sample_list
+from src.data.formats import sample_list
 from src.errors import UserError, entry_point
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"

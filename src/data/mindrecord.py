@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.config import Config, parse_cli
-from src.data.coco import CocoDataset
-from src.data.records import (
+from src.data.formats.coco import CocoDataset
+from src.data.formats.mindrecord import (
     DONE_SUFFIX,
     FORMAT,
     INDEX_FIELDS,

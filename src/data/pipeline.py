@@ -13,7 +13,7 @@ import numpy as np
 from src.config import Config
 from src.data import masks as mask_codec
 from src.data import transforms as T
-from src.data.coco import CocoDataset, ImageRecord
+from src.data.formats.coco import CocoDataset, ImageRecord
 from src.data.images import read_bgr
 from src.data.loader import TrainLoader, make_train_loader
 

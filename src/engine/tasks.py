@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import nn
 
 from src.config import Config
-from src.data.coco import open_coco
+from src.data.formats.coco import open_coco
 from src.data.imagenet import build_folder_loader, open_image_folder
 from src.data.pipeline import build_train_loader
 from src.data.segmentation import build_segmentation_loader, open_segmentation

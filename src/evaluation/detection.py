@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from src.config import Config
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.data.pipeline import build_eval_loader
 from src.evaluation.coco_eval import evaluate_predictions
 from src.evaluation.detection_analysis import analyse_detections, format_analysis

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.evaluation.coco_eval import ground_truth
 
 ERRORS = ("duplicate", "localisation", "confusion", "background", "missed")

@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.errors import UserError
 from src.files import write_text
 

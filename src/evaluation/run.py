@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src.checkpoint import checkpoint_hash, load_model_weights
 from src.config import Config, config_hash
-from src.data.coco import open_coco
+from src.data.formats.coco import open_coco
 from src.data.imagenet import open_image_folder
 from src.data.segmentation import open_segmentation
 from src.engine.experiment import start_logging

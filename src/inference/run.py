@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from src.config import Config
-from src.data.coco import coco_folder, open_coco
+from src.data.formats.coco import coco_folder, open_coco
 from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.run import load_backend

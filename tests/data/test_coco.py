@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.errors import UserError
 from tests.data.tiny import CLASSES, square
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from src.check import data_set
-from src.data.coco import CocoDataset, open_coco
+from src.data.formats.coco import CocoDataset, open_coco
+from src.data.formats.mindrecord import open_shard, read_records
 from src.data.mindrecord import convert, main, verify
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
-from src.data.records import open_shard, read_records
 from src.errors import UserError
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square

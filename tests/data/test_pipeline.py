@@ -13,7 +13,7 @@ import pytest
 
 from src.config import load_config
 from src.data import pipeline
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
 from src.errors import UserError
 from tests.data.tiny import CLASSES, square

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.data.masks import to_bitmap
 from src.data.synthetic import __main__ as synthetic
 from src.data.synthetic import shapes

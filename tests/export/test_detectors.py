@@ -10,7 +10,7 @@ from mindspore import Tensor
 from pycocotools import mask as coco_mask
 
 from src.config import load_config
-from src.data.coco import CocoDataset
+from src.data.formats.coco import CocoDataset
 from src.data.images import read_bgr
 from src.data.synthetic import __main__ as synthetic
 from src.errors import UserError

@@ -12,9 +12,9 @@ from pathlib import Path
 from pycocotools.coco import COCO
 
 from src.config import Config
+from src.data.formats.mindrecord import MANIFEST, read_records
 from src.data.images import ImageFile
 from src.data.masks import is_segmentation
-from src.data.records import MANIFEST, read_records
 from src.errors import UserError
 
 logger = logging.getLogger(__name__)
