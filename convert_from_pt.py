@@ -9,7 +9,7 @@ from src.process.runtime import quiet_logs
 def main() -> None:
     cfg = parse_cli(__doc__, required=("pt_path", "ckpt_path"))
     quiet_logs()
-    from src.convert.run import convert_file
+    from src.commands.convert import convert_file
 
     convert_file(cfg)
 

@@ -9,7 +9,7 @@ from src.process.runtime import quiet_logs
 def main() -> None:
     cfg = parse_cli(__doc__)
     quiet_logs()
-    from src.evaluation.run import evaluate
+    from src.commands.evaluate import evaluate
     from src.integrations.modelarts import modelarts
 
     with modelarts(cfg, "checkpoint_path"):

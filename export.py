@@ -9,7 +9,7 @@ from src.process.runtime import quiet_logs
 def main() -> None:
     cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "file_name"))
     quiet_logs()
-    from src.export.run import export
+    from src.commands.export import export
     from src.integrations.modelarts import modelarts
 
     with modelarts(cfg, "checkpoint_path"):

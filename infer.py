@@ -9,7 +9,7 @@ from src.process.runtime import quiet_logs
 def main() -> None:
     cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "pred_input", "pred_output"))
     quiet_logs()
-    from src.inference.run import infer
+    from src.commands.infer import infer
     from src.integrations.modelarts import modelarts
 
     with modelarts(cfg, "checkpoint_path"):

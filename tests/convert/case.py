@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.commands.convert import convert_file
+from src.commands.evaluate import load_model
 from src.config import load_config
-from src.convert.run import convert_file
-from src.evaluation.run import load_model
 from src.models.build import build_model
 from tests.models.detection.mmdet_case import BASE, CONFIG, mmdet_name
 from tests.reference.recipe import make_parameter

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from src.checkpoint import read_checkpoint
+from src.commands.convert import convert_file
+from src.commands.evaluate import load_model
 from src.config import load_config
-from src.convert.run import convert_file
 from src.engine.trainer import load_start_weights
 from src.errors import UserError
-from src.evaluation.run import load_model
 from src.models.build import build_model
 from tests.convert.case import convert, mmdetection_state
 from tests.convert.test_read import MakesFile

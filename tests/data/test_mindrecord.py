@@ -12,7 +12,7 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 
-from src.check import data_set
+from src.commands.check import data_set
 from src.data.formats.coco import CocoDataset, open_coco
 from src.data.formats.mindrecord import open_shard, read_records
 from src.data.mindrecord import convert, main, verify

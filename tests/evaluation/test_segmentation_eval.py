@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from src.commands.evaluate import evaluate
 from src.config import load_config
 from src.data.segmentation import open_segmentation
 from src.errors import UserError
-from src.evaluation.run import evaluate
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
 from src.inference.segment_files import segment_files
 from tests.process.test_channel import connect, together

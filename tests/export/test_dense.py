@@ -8,11 +8,11 @@ import pytest
 from mindspore import Tensor, nn
 
 from src.checkpoint import save_weights
+from src.commands import export as export_module
+from src.commands.evaluate import load_backend
+from src.commands.export import export
 from src.config import load_config
 from src.errors import UserError
-from src.evaluation.run import load_backend
-from src.export import run as export_module
-from src.export.run import export
 from src.inference.backends import open_model, run_model
 from tests.models.test_fold import with_used_norms
 

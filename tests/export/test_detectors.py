@@ -9,14 +9,14 @@ import pytest
 from mindspore import Tensor
 from pycocotools import mask as coco_mask
 
+from src.commands import export as export_module
+from src.commands.evaluate import load_backend
 from src.config import load_config
 from src.data.formats.coco import CocoDataset
 from src.data.images import read_bgr
 from src.data.synthetic import __main__ as synthetic
 from src.errors import UserError
 from src.evaluation.detection import evaluate_detector
-from src.evaluation.run import load_backend
-from src.export import run as export_module
 from src.export.parity import (
     assert_parity,
     compare_detections,

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from src.commands.summary import summarize, table
 from src.config import load_config
-from src.models.summary import summarize, table
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from src.commands.evaluate import load_backend
 from src.config import Config
 from src.data.formats.coco import coco_folder, open_coco
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.run import load_backend
 from src.files import write_text
 from src.inference.classify import classify_files
 from src.inference.predictor import Predictor, find_images

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mindspore import nn
 
+from src.commands.evaluate import load_model
 from src.config import Config
 from src.engine.experiment import start_logging
 from src.errors import UserError
-from src.evaluation.run import load_model
 from src.export.metadata import describe
 from src.export.mindir import write_air, write_mindir
 from src.export.parity import Inputs, assert_parity, compare_dense, compare_detections
