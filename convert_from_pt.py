@@ -1,8 +1,8 @@
 """Convert weights of a PyTorch project (.pth, .pt, Detectron2's .pkl, .safetensors) into a checkpoint for a config."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.process.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point

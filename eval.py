@@ -1,8 +1,8 @@
 """Evaluate a checkpoint, or saved predictions, on the validation set."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.process.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point

@@ -21,7 +21,8 @@ from src.data.formats.coco import CocoDataset
 from src.data.mindrecord import convert, verify
 from src.data.pipeline import build_train_loader
 from src.data.synthetic.coco import write_subset
-from src.errors import UserError, entry_point
+from src.errors import UserError
+from src.process.command import entry_point
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
 EPOCHS, REPEATS = 3, 3

@@ -21,12 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
 from src.data.segmentation import SegmentationDataset, open_segmentation  # noqa: E402
-from src.errors import UserError, entry_point  # noqa: E402
+from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.backends import input_size  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
 from src.inference.segment import Piece, Scores  # noqa: E402
 from src.inference.visualize import unique_stems  # noqa: E402
+from src.process.command import entry_point  # noqa: E402
 
 PIPELINE = Path(__file__).with_name("hrnetw48seg.pipeline")
 

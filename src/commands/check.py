@@ -22,14 +22,14 @@ from src.data.formats.coco import CocoDataset, coco_folder, open_coco
 from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
 from src.data.pipeline import read_image, unreadable_reason
 from src.data.segmentation import SegmentationDataset, open_segmentation
-from src.engine.experiment import start_logging
 from src.engine.tasks import TASKS
 from src.engine.trainer import load_start_weights, make_train_step
-from src.errors import entry_point
 from src.models.build import build_model
 from src.models.detection.anchors import level_anchors
 from src.ops.library import device_has_custom_ops, library_path
 from src.process import runtime
+from src.process.command import entry_point
+from src.process.logs import PACKAGE, start_logging
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
 TIMED_STEPS = 5
@@ -39,7 +39,7 @@ TIMED_STEPS = 5
 def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
-    logging.getLogger("src").setLevel(logging.WARNING)
+    logging.getLogger(PACKAGE).setLevel(logging.WARNING)
     runtime.start(cfg, may_run_alone=True)
     for title, lines in sections(cfg):
         print(f"== {title}")

@@ -14,10 +14,10 @@ from src.convert.detect import choose_source
 from src.convert.engine import Conversion, convert, summary
 from src.convert.read import ForeignFile, read_foreign
 from src.convert.verify import verify
-from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.models.build import build_model
 from src.process import runtime
+from src.process.logs import start_logging
 
 logger = logging.getLogger(__name__)
 

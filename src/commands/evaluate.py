@@ -7,7 +7,6 @@ from src.config import Config, config_hash
 from src.data.formats.coco import open_coco
 from src.data.imagenet import open_image_folder
 from src.data.segmentation import open_segmentation
-from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.evaluation.classification_eval import evaluate_classifier
 from src.evaluation.detection import evaluate_detector
@@ -16,6 +15,7 @@ from src.inference.backends import SUFFIXES, open_model, require_fit
 from src.models.build import build_model
 from src.models.fold import fold_batchnorm
 from src.process import runtime
+from src.process.logs import start_logging
 
 GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 

@@ -10,7 +10,6 @@ from mindspore import nn
 
 from src.commands.evaluate import load_model
 from src.config import Config
-from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.export.metadata import describe
 from src.export.mindir import write_air, write_mindir
@@ -18,6 +17,7 @@ from src.export.parity import Inputs, assert_parity, compare_dense, compare_dete
 from src.export.samples import check_inputs
 from src.inference.backends import INSTALL, encode_metadata, input_size, open_model
 from src.process import runtime
+from src.process.logs import start_logging
 
 logger = logging.getLogger(__name__)
 

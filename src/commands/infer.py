@@ -10,7 +10,6 @@ import numpy as np
 from src.commands.evaluate import load_backend
 from src.config import Config
 from src.data.formats.coco import coco_folder, open_coco
-from src.engine.experiment import start_logging
 from src.errors import UserError
 from src.files import write_text
 from src.inference.classify import classify_files
@@ -18,6 +17,7 @@ from src.inference.predictor import Predictor, find_images
 from src.inference.results import ImagePrediction, to_json
 from src.inference.segment_files import segment_files
 from src.process import runtime
+from src.process.logs import start_logging
 
 logger = logging.getLogger(__name__)
 

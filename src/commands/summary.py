@@ -12,9 +12,9 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from src.config import Config, parse_cli
-from src.errors import entry_point
 from src.models.build import build_model
 from src.process import runtime
+from src.process.command import entry_point
 
 
 @dataclass

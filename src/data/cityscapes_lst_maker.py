@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from src.data.formats import sample_list
-from src.errors import entry_point
+from src.process.command import entry_point
 
 IMAGES, IMAGE_SUFFIX = "leftImg8bit", "_leftImg8bit.png"
 LABELS, LABEL_SUFFIX = "gtFine", "_gtFine_labelIds.png"  # beside _color, _instanceIds and _polygons.json

@@ -8,7 +8,8 @@ import argparse
 from pathlib import Path
 
 from src.data.formats import sample_list
-from src.errors import UserError, entry_point
+from src.errors import UserError
+from src.process.command import entry_point
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
 

@@ -29,9 +29,10 @@ from src.data.formats.mindrecord import (
     open_shard,
     read_manifest,
 )
-from src.errors import UserError, entry_point
+from src.errors import UserError
 from src.files import write_text
-from src.process.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 SPLIT = {"train": "train", "validation": "val"}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from src.config import Config, load_config, save_config, to_dict
 from src.config.run_keys import PathKeys
 from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
 from src.errors import UserError
+from src.process.logs import start_logging
 
 logger = logging.getLogger(__name__)
 
@@ -87,30 +87,6 @@ def open_experiment(cfg: Config, is_main: bool) -> Experiment:
             logger.info("nothing to resume in %s: starting afresh", outputs)
         save_config(cfg, str(folder / "config.yaml"))
     return Experiment(folder, is_main)
-
-
-def start_logging(log_file: Path | None = None) -> None:
-    """Send this project's log lines to the terminal and, where given, to a file."""
-    root = logging.getLogger("src")
-    root.setLevel(logging.INFO)
-    root.propagate = False
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(_SeedFormatter())
-        root.addHandler(handler)
-
-
-class _SeedFormatter(logging.Formatter):
-    """`[2023-08-16T06:57:11.629] INFO: text`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.datetime.fromtimestamp(record.created)
-        return f"[{moment.isoformat(timespec='milliseconds')}] {record.levelname}: {record.getMessage()}"
 
 
 def _check_same_run(cfg: Config, saved_file: Path) -> None:

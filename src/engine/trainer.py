@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from src.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from src.config import Config
-from src.engine.experiment import Experiment, open_experiment, start_logging
+from src.engine.experiment import Experiment, open_experiment
 from src.engine.lr_schedule import learning_rates
 from src.engine.observers import Observer, observing
 from src.engine.optimizer import build_optimizer
@@ -25,6 +25,7 @@ from src.errors import UserError
 from src.models.build import build_model
 from src.models.sync_norm import synchronise_batchnorm
 from src.process import runtime
+from src.process.logs import start_logging
 from src.process.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)

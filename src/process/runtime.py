@@ -1,4 +1,4 @@
-"""Device, execution mode, seeds and ranks. The only file that reads or writes the process environment."""
+"""Device, execution mode, seeds and ranks; the process environment is read and written in this folder only."""
 
 import atexit
 import contextlib
@@ -18,6 +18,7 @@ import numpy as np
 from src.config import Config
 from src.errors import UserError
 from src.process.channel import LOOPBACK, Channel, Host, Invitation, accept_invitation
+from src.process.logs import quiet_logs
 
 # The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows. Signals to rank
 # 0's process group (mpirun's, Ctrl-C) are for the rank, which still needs its scheduler to stop in good order.
@@ -76,11 +77,6 @@ class Runtime:
 
 
 ALONE = Runtime()
-
-
-def quiet_logs() -> None:
-    """Only errors from MindSpore's C++ side, unless GLOG_v says otherwise. Call before MindSpore is imported."""
-    os.environ.setdefault("GLOG_v", "3")
 
 
 def set_defaults(values: dict[str, str]) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from src.checkpoint import read_checkpoint
-from src.engine.experiment import start_logging
 from src.errors import UserError
+from src.process.logs import start_logging
 from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")

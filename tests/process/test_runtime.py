@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from src import errors
 from src.config import load_config
-from src.errors import UserError, entry_point
-from src.process import runtime
+from src.errors import UserError
+from src.process import command, runtime
+from src.process.command import entry_point
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
@@ -45,7 +45,7 @@ def test_one_process_of_mpirun_needs_no_collectives(monkeypatch):
 @pytest.mark.parametrize("rank,expected", [("0", "error: it is wrong\n"), ("2", "error: rank 2: it is wrong\n")])
 def test_ranks_after_the_first_say_what_is_wrong_with_their_number(monkeypatch, capsys, rank, expected):
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
-    monkeypatch.setattr(errors, "OTHER_RANKS_WAIT", 0)
+    monkeypatch.setattr(command, "OTHER_RANKS_WAIT", 0)
     monkeypatch.setattr(runtime, "leave_at_once", sys.exit)  # the test goes on
 
     @entry_point

@@ -11,7 +11,8 @@ from src.data.synthetic.cityscapes import write_cityscapes
 from src.data.synthetic.coco import write_coco, write_fine_coco
 from src.data.synthetic.imagenet import write_imagenet
 from src.data.synthetic.lip import write_lip
-from src.errors import UserError, entry_point
+from src.errors import UserError
+from src.process.command import entry_point
 
 LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {
     "coco": write_coco,
