@@ -1,6 +1,6 @@
 """`python -m src.check`: see commands/check.py."""
 
-from src.commands.check import main
+from .commands.check import main
 
 if __name__ == "__main__":
     main()

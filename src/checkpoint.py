@@ -16,7 +16,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.errors import UserError
+from .errors import UserError
 
 logger = logging.getLogger(__name__)
 

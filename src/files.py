@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from src.errors import UserError
+from .errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:

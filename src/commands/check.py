@@ -16,20 +16,20 @@ import cv2
 import mindspore as ms
 import numpy as np
 
-from src.checkpoint import checkpoint_hash, load_model_weights
-from src.config import Config, config_hash, parse_cli
-from src.data.formats.coco import CocoDataset, coco_folder, open_coco
-from src.data.imagenet import ImageFolder, open_image_folder, read_rgb
-from src.data.pipeline import read_image, unreadable_reason
-from src.data.segmentation import SegmentationDataset, open_segmentation
-from src.engine.tasks import TASKS
-from src.engine.trainer import load_start_weights, make_train_step
-from src.models.build import build_model
-from src.models.detection.anchors import level_anchors
-from src.ops.library import device_has_custom_ops, library_path
-from src.process import runtime
-from src.process.command import entry_point
-from src.process.logs import PACKAGE, start_logging
+from ..checkpoint import checkpoint_hash, load_model_weights
+from ..config import Config, config_hash, parse_cli
+from ..data.formats.coco import CocoDataset, coco_folder, open_coco
+from ..data.imagenet import ImageFolder, open_image_folder, read_rgb
+from ..data.pipeline import read_image, unreadable_reason
+from ..data.segmentation import SegmentationDataset, open_segmentation
+from ..engine.tasks import TASKS
+from ..engine.trainer import load_start_weights, make_train_step
+from ..models.build import build_model
+from ..models.detection.anchors import level_anchors
+from ..ops.library import device_has_custom_ops, library_path
+from ..process import runtime
+from ..process.command import entry_point
+from ..process.logs import PACKAGE, start_logging
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
 TIMED_STEPS = 5

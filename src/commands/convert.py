@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.checkpoint import save_weights
-from src.config import Config
-from src.convert import expectations
-from src.convert.changes import Layout
-from src.convert.detect import choose_source
-from src.convert.engine import Conversion, convert, summary
-from src.convert.read import ForeignFile, read_foreign
-from src.convert.verify import verify
-from src.errors import UserError
-from src.models.build import build_model
-from src.process import runtime
-from src.process.logs import start_logging
+from ..checkpoint import save_weights
+from ..config import Config
+from ..convert import expectations
+from ..convert.changes import Layout
+from ..convert.detect import choose_source
+from ..convert.engine import Conversion, convert, summary
+from ..convert.read import ForeignFile, read_foreign
+from ..convert.verify import verify
+from ..errors import UserError
+from ..models.build import build_model
+from ..process import runtime
+from ..process.logs import start_logging
 
 logger = logging.getLogger(__name__)
 

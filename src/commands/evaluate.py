@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from src.checkpoint import checkpoint_hash, load_model_weights
-from src.config import Config, config_hash
-from src.data.formats.coco import open_coco
-from src.data.imagenet import open_image_folder
-from src.data.segmentation import open_segmentation
-from src.errors import UserError
-from src.evaluation.classification_eval import evaluate_classifier
-from src.evaluation.detection import evaluate_detector
-from src.evaluation.segmentation_eval import evaluate_segmenter
-from src.inference.backends import SUFFIXES, open_model, require_fit
-from src.models.build import build_model
-from src.models.fold import fold_batchnorm
-from src.process import runtime
-from src.process.logs import start_logging
+from ..checkpoint import checkpoint_hash, load_model_weights
+from ..config import Config, config_hash
+from ..data.formats.coco import open_coco
+from ..data.imagenet import open_image_folder
+from ..data.segmentation import open_segmentation
+from ..errors import UserError
+from ..evaluation.classification_eval import evaluate_classifier
+from ..evaluation.detection import evaluate_detector
+from ..evaluation.segmentation_eval import evaluate_segmenter
+from ..inference.backends import SUFFIXES, open_model, require_fit
+from ..models.build import build_model
+from ..models.fold import fold_batchnorm
+from ..process import runtime
+from ..process.logs import start_logging
 
 GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 

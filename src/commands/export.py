@@ -8,16 +8,16 @@ from pathlib import Path
 
 from mindspore import nn
 
-from src.commands.evaluate import load_model
-from src.config import Config
-from src.errors import UserError
-from src.export.metadata import describe
-from src.export.mindir import write_air, write_mindir
-from src.export.parity import Inputs, assert_parity, compare_dense, compare_detections
-from src.export.samples import check_inputs
-from src.inference.backends import INSTALL, encode_metadata, input_size, open_model
-from src.process import runtime
-from src.process.logs import start_logging
+from ..config import Config
+from ..errors import UserError
+from ..export.metadata import describe
+from ..export.mindir import write_air, write_mindir
+from ..export.parity import Inputs, assert_parity, compare_dense, compare_detections
+from ..export.samples import check_inputs
+from ..inference.backends import INSTALL, encode_metadata, input_size, open_model
+from ..process import runtime
+from ..process.logs import start_logging
+from .evaluate import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ def _write(cfg: Config, model: nn.Cell, inputs: Inputs, metadata: dict, path: Pa
     elif cfg.file_format == "AIR":
         write_air(model, inputs, path)
     else:
-        from src.export.dense_onnx import cell_to_onnx, write_onnx
-        from src.export.detector_onnx import detector_to_onnx
+        from ..export.dense_onnx import cell_to_onnx, write_onnx
+        from ..export.detector_onnx import detector_to_onnx
 
         is_detector = cfg.task == "detection"
         written = detector_to_onnx(model, input_size(cfg)) if is_detector else cell_to_onnx(model, inputs, ["logits"])

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from src.commands.evaluate import load_backend
-from src.config import Config
-from src.data.formats.coco import coco_folder, open_coco
-from src.errors import UserError
-from src.files import write_text
-from src.inference.classify import classify_files
-from src.inference.predictor import Predictor, find_images
-from src.inference.results import ImagePrediction, to_json
-from src.inference.segment_files import segment_files
-from src.process import runtime
-from src.process.logs import start_logging
+from ..config import Config
+from ..data.formats.coco import coco_folder, open_coco
+from ..errors import UserError
+from ..files import write_text
+from ..inference.classify import classify_files
+from ..inference.predictor import Predictor, find_images
+from ..inference.results import ImagePrediction, to_json
+from ..inference.segment_files import segment_files
+from ..process import runtime
+from ..process.logs import start_logging
+from .evaluate import load_backend
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.config import Config, parse_cli
-from src.models.build import build_model
-from src.process import runtime
-from src.process.command import entry_point
+from ..config import Config, parse_cli
+from ..models.build import build_model
+from ..process import runtime
+from ..process.command import entry_point
 
 
 @dataclass

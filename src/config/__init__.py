@@ -1,6 +1,6 @@
 """Configuration files and command lines -> one checked `Config`. No MindSpore here: `--help` comes at once."""
 
-from src.config.load import config_hash, load_config, parse_cli, save_config, to_dict
-from src.config.run_keys import Config
+from .load import config_hash, load_config, parse_cli, save_config, to_dict
+from .run_keys import Config
 
 __all__ = ["Config", "config_hash", "load_config", "parse_cli", "save_config", "to_dict"]

@@ -1,7 +1,7 @@
 """Values of a configuration that must fit one another."""
 
-from src.config.run_keys import Config
-from src.errors import UserError
+from ..errors import UserError
+from .run_keys import Config
 
 
 def check_together(cfg: Config) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from src.config.checks import check_together
-from src.config.model_keys import key_names, nested_kind
-from src.config.run_keys import Config, ConvertKeys, DeviceKeys, PathKeys
-from src.errors import UserError
+from ..errors import UserError
+from .checks import check_together
+from .model_keys import key_names, nested_kind
+from .run_keys import Config, ConvertKeys, DeviceKeys, PathKeys
 
 # Names that the original folders used for the same keys.
 ALIASES = {

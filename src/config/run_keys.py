@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from src.config.model_keys import ModelKeys, key
+from .model_keys import ModelKeys, key
 
 LR_TYPES = ("multistep", "cosine", "cos", "linear", "poly")  # cos: the originals' word for cosine
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.checkpoint import CLASS_LAYERS
-from src.convert.changes import CHANGES, Layout
-from src.convert.table import PARAMETERS, Rule, Source, fill, unwrap
-from src.errors import UserError
+from ..checkpoint import CLASS_LAYERS
+from ..errors import UserError
+from .changes import CHANGES, Layout
+from .table import PARAMETERS, Rule, Source, fill, unwrap
 
 SHOWN = 4  # names an error lists
 

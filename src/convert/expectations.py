@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.convert.read import ForeignFile
-from src.convert.table import Expects, Source
+from ..config import Config
+from .read import ForeignFile
+from .table import Expects, Source
 
 TOLERANCE = 0.02  # of means and deviations: projects round them differently
 NUMBERS = r"[\[(]([\d.,\s]+)[\])]"

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from src.convert.safe_pickle import Inert, PickledArray, Refused, SafeUnpickler, one_line
-from src.convert.torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
-from src.errors import UserError
+from ..errors import UserError
+from .safe_pickle import Inert, PickledArray, Refused, SafeUnpickler, one_line
+from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
 
 # Where checkpoints keep their weights, the plain ones before their moving averages.
 CONTAINERS = (

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from src.convert.safe_pickle import Rebuilder, Refused, SafeUnpickler
+from .safe_pickle import Rebuilder, Refused, SafeUnpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001

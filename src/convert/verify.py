@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.convert.table import WRAPPERS, Source, fill
-from src.errors import UserError
-from src.models.detection.roi_conv import RoIConv
+from ..errors import UserError
+from ..models.detection.roi_conv import RoIConv
+from .table import WRAPPERS, Source, fill
 
 TOLERANCE = 1e-4  # largest difference, relative to the largest number in the layer's output
 ROI_HEADS = ("bbox_head.", "mask_head.")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data import image_augment as A
-from src.data.images import read_bgr
-from src.data.loader import TrainLoader, make_train_loader
-from src.data.randaugment import rand_augment
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
+from . import image_augment as A
+from .images import read_bgr
+from .loader import TrainLoader, make_train_loader
+from .randaugment import rand_augment
 
 logger = logging.getLogger(__name__)
 

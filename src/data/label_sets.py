@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
 
 UNKNOWN = -1  # marks raw values that a data set does not have
 GOLDEN_RATIO = 0.618034

@@ -7,9 +7,9 @@ ROOT/TrainVal_parsing_annotations/<subset>_segmentations/ID.png.
 import argparse
 from pathlib import Path
 
-from src.data.formats import sample_list
-from src.errors import UserError
-from src.process.command import entry_point
+from ..errors import UserError
+from ..process.command import entry_point
+from .formats import sample_list
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
 

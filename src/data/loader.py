@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,13 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.config import Config, parse_cli
-from src.data.formats.coco import CocoDataset
-from src.data.formats.mindrecord import (
+from ..config import Config, parse_cli
+from ..errors import UserError
+from ..files import write_text
+from ..process.command import entry_point
+from ..process.logs import quiet_logs
+from .formats.coco import CocoDataset
+from .formats.mindrecord import (
     DONE_SUFFIX,
     FORMAT,
     INDEX_FIELDS,
@@ -29,10 +33,6 @@ from src.data.formats.mindrecord import (
     open_shard,
     read_manifest,
 )
-from src.errors import UserError
-from src.files import write_text
-from src.process.command import entry_point
-from src.process.logs import quiet_logs
 
 SPLIT = {"train": "train", "validation": "val"}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are

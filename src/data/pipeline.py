@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from src.config import Config
-from src.data import masks as mask_codec
-from src.data import transforms as T
-from src.data.formats.coco import CocoDataset, ImageRecord
-from src.data.images import read_bgr
-from src.data.loader import TrainLoader, make_train_loader
+from ..config import Config
+from . import masks as mask_codec
+from . import transforms as T
+from .formats.coco import CocoDataset, ImageRecord
+from .images import read_bgr
+from .loader import TrainLoader, make_train_loader
 
 logger = logging.getLogger(__name__)
 

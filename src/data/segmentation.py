@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.config import Config
-from src.data.image_augment import colour_jitter, normalise
-from src.data.images import read_bgr
-from src.data.label_sets import UNKNOWN, LabelSet, label_set
-from src.data.loader import TrainLoader, make_train_loader
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
+from .image_augment import colour_jitter, normalise
+from .images import read_bgr
+from .label_sets import UNKNOWN, LabelSet, label_set
+from .loader import TrainLoader, make_train_loader
 
 logger = logging.getLogger(__name__)
 

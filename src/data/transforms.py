@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from src.config import Config
+from ..config import Config
 
 MAX_EXPANSION = 4.0
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.config import Config, load_config, save_config, to_dict
-from src.config.run_keys import PathKeys
-from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
-from src.errors import UserError
-from src.process.logs import start_logging
+from ..config import Config, load_config, save_config, to_dict
+from ..config.run_keys import PathKeys
+from ..errors import UserError
+from ..process.logs import start_logging
+from .curves import CsvTable, Row, plot_losses, plot_metrics
 
 logger = logging.getLogger(__name__)
 

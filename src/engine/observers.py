@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from src.config import Config
-from src.engine.curves import Row
-from src.engine.experiment import Experiment
+from ..config import Config
+from .curves import Row
+from .experiment import Experiment
 
 
 class Observer(Protocol):
@@ -28,7 +28,7 @@ def observing(cfg: Config, experiment: Experiment) -> Iterator[list[Observer]]:
     """The observers that the configuration asks for, on the main rank; told of the end whatever it is."""
     observers: list[Observer] = []
     if cfg.mlflow and experiment.is_main:
-        from src.integrations.mlflow import MlflowObserver
+        from ..integrations.mlflow import MlflowObserver
 
         observers.append(MlflowObserver(cfg, experiment.folder))
     error: BaseException | None = None

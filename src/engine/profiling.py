@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from src.config import Config
+from ..config import Config
 
 FIRST, COUNT = 5, 10  # the step that is profiled first (the ones before it compile and warm up), and how many
 

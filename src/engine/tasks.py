@@ -6,15 +6,15 @@ from typing import Any
 
 from mindspore import nn
 
-from src.config import Config
-from src.data.formats.coco import open_coco
-from src.data.imagenet import build_folder_loader, open_image_folder
-from src.data.pipeline import build_train_loader
-from src.data.segmentation import build_segmentation_loader, open_segmentation
-from src.evaluation.classification_eval import evaluate_classifier
-from src.evaluation.detection import evaluate_detector
-from src.evaluation.segmentation_eval import evaluate_segmenter
-from src.process.runtime import Runtime
+from ..config import Config
+from ..data.formats.coco import open_coco
+from ..data.imagenet import build_folder_loader, open_image_folder
+from ..data.pipeline import build_train_loader
+from ..data.segmentation import build_segmentation_loader, open_segmentation
+from ..evaluation.classification_eval import evaluate_classifier
+from ..evaluation.detection import evaluate_detector
+from ..evaluation.segmentation_eval import evaluate_segmenter
+from ..process.runtime import Runtime
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 

@@ -12,21 +12,21 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from tqdm import tqdm
 
-from src.checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
-from src.config import Config
-from src.engine.experiment import Experiment, open_experiment
-from src.engine.lr_schedule import learning_rates
-from src.engine.observers import Observer, observing
-from src.engine.optimizer import build_optimizer
-from src.engine.profiling import profiled
-from src.engine.tasks import TASKS, Evaluator, Task
-from src.engine.train_step import TrainStep
-from src.errors import UserError
-from src.models.build import build_model
-from src.models.sync_norm import synchronise_batchnorm
-from src.process import runtime
-from src.process.logs import start_logging
-from src.process.runtime import ALONE, Runtime
+from ..checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
+from ..config import Config
+from ..errors import UserError
+from ..models.build import build_model
+from ..models.sync_norm import synchronise_batchnorm
+from ..process import runtime
+from ..process.logs import start_logging
+from ..process.runtime import ALONE, Runtime
+from .experiment import Experiment, open_experiment
+from .lr_schedule import learning_rates
+from .observers import Observer, observing
+from .optimizer import build_optimizer
+from .profiling import profiled
+from .tasks import TASKS, Evaluator, Task
+from .train_step import TrainStep
 
 logger = logging.getLogger(__name__)
 

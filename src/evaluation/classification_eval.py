@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
-from src.errors import UserError
-from src.files import write_text
-from src.inference.backends import run_model
-from src.process.runtime import ALONE, Runtime
+from ..config import Config
+from ..data.imagenet import ImageFolder, Preparation, evaluation_batches
+from ..errors import UserError
+from ..files import write_text
+from ..inference.backends import run_model
+from ..process.runtime import ALONE, Runtime
 
 logger = logging.getLogger(__name__)
 

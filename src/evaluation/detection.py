@@ -7,15 +7,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.config import Config
-from src.data.formats.coco import CocoDataset
-from src.data.pipeline import build_eval_loader
-from src.evaluation.coco_eval import evaluate_predictions
-from src.evaluation.detection_analysis import analyse_detections, format_analysis
-from src.evaluation.prediction_file import load_predictions, load_protocol, save_predictions
-from src.inference.predictor import Predictor
-from src.inference.results import to_coco_results
-from src.process.runtime import ALONE, Runtime
+from ..config import Config
+from ..data.formats.coco import CocoDataset
+from ..data.pipeline import build_eval_loader
+from ..inference.predictor import Predictor
+from ..inference.results import to_coco_results
+from ..process.runtime import ALONE, Runtime
+from .coco_eval import evaluate_predictions
+from .detection_analysis import analyse_detections, format_analysis
+from .prediction_file import load_predictions, load_protocol, save_predictions
 
 
 def evaluate_detector(

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from src.data.formats.coco import CocoDataset
-from src.evaluation.coco_eval import ground_truth
+from ..data.formats.coco import CocoDataset
+from .coco_eval import ground_truth
 
 ERRORS = ("duplicate", "localisation", "confusion", "background", "missed")
 TOUCHING = 0.1  # below this IoU a detection and an object have nothing to do with each other

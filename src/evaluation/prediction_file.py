@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from src.data.formats.coco import CocoDataset
-from src.errors import UserError
-from src.files import write_text
+from ..data.formats.coco import CocoDataset
+from ..errors import UserError
+from ..files import write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 

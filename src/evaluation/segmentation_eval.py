@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.config import Config
-from src.data.segmentation import SegmentationDataset
-from src.inference.segment import Scores, make_segmenter
-from src.process.runtime import ALONE, Runtime
+from ..config import Config
+from ..data.segmentation import SegmentationDataset
+from ..inference.segment import Scores, make_segmenter
+from ..process.runtime import ALONE, Runtime
 
 WAITING = 4  # images whose scores wait to be counted
 MANY_SIZES = 8  # image sizes, each of which compiles the network, from which on a hint is given

@@ -11,13 +11,13 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import TensorProto
 
-from src.export import onnx_boxes as boxes_onnx
-from src.export.dense_onnx import ROWS, cell_to_onnx
-from src.export.onnx_graph import GraphBuilder
-from src.export.pointrend_onnx import pointrend_masks
-from src.models.detection.mask_head import FCNMaskHead
-from src.models.detection.mask_rcnn import MaskRCNN
-from src.models.detection.pointrend import PointRendMaskHead
+from ..models.detection.mask_head import FCNMaskHead
+from ..models.detection.mask_rcnn import MaskRCNN
+from ..models.detection.pointrend import PointRendMaskHead
+from . import onnx_boxes as boxes_onnx
+from .dense_onnx import ROWS, cell_to_onnx
+from .onnx_graph import GraphBuilder
+from .pointrend_onnx import pointrend_masks
 
 
 def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.ModelProto:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from src.checkpoint import checkpoint_hash
-from src.commands.infer import known_category_ids
-from src.config import Config, config_hash
-from src.data.label_sets import label_set
-from src.inference.classify import known_class_names
+from ..checkpoint import checkpoint_hash
+from ..commands.infer import known_category_ids
+from ..config import Config, config_hash
+from ..data.label_sets import label_set
+from ..inference.classify import known_class_names
 
 
 def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.errors import UserError
-from src.inference.backends import ExportedModel, run_model
+from ..errors import UserError
+from ..inference.backends import ExportedModel, run_model
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.config import Config
-from src.data.images import read_bgr
-from src.data.transforms import ImageSettings, prepare_image
-from src.inference.backends import input_size
+from ..config import Config
+from ..data.images import read_bgr
+from ..data.transforms import ImageSettings, prepare_image
+from ..inference.backends import input_size
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_FILES = 1000  # looked at for a first readable image

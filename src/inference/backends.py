@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.data.segmentation import SegmentationDataset
-from src.errors import UserError
-from src.files import write_text
-from src.inference.backends import input_size
-from src.inference.segment import SegmentationSettings, Segmenter
-from src.inference.visualize import unique_stems
+from ..config import Config
+from ..data.segmentation import SegmentationDataset
+from ..errors import UserError
+from ..files import write_text
+from .backends import input_size
+from .segment import SegmentationSettings, Segmenter
+from .visualize import unique_stems
 
 FORMAT = 2
 SEEN_BY = ("img_width", "img_height", "keep_ratio", "eval_mode", "eval_scales", "eval_flip", "eval_stride")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
-from src.evaluation.classification_eval import TOP
-from src.inference.backends import run_model
+from ..config import Config
+from ..data.imagenet import ImageFolder, Preparation, evaluation_batches
+from ..evaluation.classification_eval import TOP
+from .backends import run_model
 
 UNKNOWN = "unknown"
 

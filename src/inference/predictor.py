@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.images import read_bgr
-from src.data.pipeline import EvalBatch
-from src.data.transforms import ImageSettings, prepare_image
-from src.errors import UserError
-from src.inference.backends import run_model
-from src.inference.results import ImagePrediction, to_prediction
+from ..data.images import read_bgr
+from ..data.pipeline import EvalBatch
+from ..data.transforms import ImageSettings, prepare_image
+from ..errors import UserError
+from .backends import run_model
+from .results import ImagePrediction, to_prediction
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 

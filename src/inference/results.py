@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.inference.paste import paste_masks
+from .paste import paste_masks
 
 UNKNOWN_CATEGORY = "unknown"
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from src.config import Config
-from src.data.image_augment import normalise
-from src.data.label_sets import LabelSet
-from src.data.segmentation import scaled_size
-from src.inference.backends import run_model
+from ..config import Config
+from ..data.image_augment import normalise
+from ..data.label_sets import LabelSet
+from ..data.segmentation import scaled_size
+from .backends import run_model
 
 Network = Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32 -> logits (B, C, h, w) float32
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from src.config import Config, to_dict
-from src.errors import UserError
-from src.files import write_text
-from src.process import runtime
+from ..config import Config, to_dict
+from ..errors import UserError
+from ..files import write_text
+from ..process import runtime
 
 logger = logging.getLogger(__name__)
 

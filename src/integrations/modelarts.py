@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.config import Config
-from src.errors import UserError
-from src.process import runtime
+from ..config import Config
+from ..errors import UserError
+from ..process import runtime
 
 # Keys of what the commands write, besides train_outputs.
 RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")

@@ -8,30 +8,30 @@ from typing import NamedTuple
 import numpy as np
 from mindspore import nn
 
-from src.config import Config
-from src.errors import UserError
-from src.models.backbones.hrnet import HRNet, StageSettings
-from src.models.backbones.resnet import DEPTHS, ResNet
-from src.models.backbones.spinenet import ARCHITECTURES, SpineNet
-from src.models.classification import HRNetClassifier, truncated_normal_convolutions
-from src.models.detection.anchors import AnchorSet
-from src.models.detection.assign import MaxIoUAssigner
-from src.models.detection.bbox_head import BBoxHead, DetectionSelector
-from src.models.detection.boxes import DeltaBoxCoder
-from src.models.detection.mask_head import FCNMaskHead
-from src.models.detection.mask_rcnn import MaskRCNN
-from src.models.detection.point_head import CoarseMaskHead, PointHead
-from src.models.detection.pointrend import PointRendMaskHead, PointSettings
-from src.models.detection.proposals import ProposalGenerator
-from src.models.detection.rpn_head import RPNHead
-from src.models.detection.sample import BalancedSampler
-from src.models.layers import NormSettings
-from src.models.losses import OhemCrossEntropy, PixelCrossEntropy
-from src.models.necks.fpn import FPN, NoNeck
-from src.models.necks.hrfpn import HRFPN
-from src.models.segmentation import HRNetSegmenter
-from src.ops.mask_crop import MaskCrop
-from src.ops.roi_align import RoIAlign
+from ..config import Config
+from ..errors import UserError
+from ..ops.mask_crop import MaskCrop
+from ..ops.roi_align import RoIAlign
+from .backbones.hrnet import HRNet, StageSettings
+from .backbones.resnet import DEPTHS, ResNet
+from .backbones.spinenet import ARCHITECTURES, SpineNet
+from .classification import HRNetClassifier, truncated_normal_convolutions
+from .detection.anchors import AnchorSet
+from .detection.assign import MaxIoUAssigner
+from .detection.bbox_head import BBoxHead, DetectionSelector
+from .detection.boxes import DeltaBoxCoder
+from .detection.mask_head import FCNMaskHead
+from .detection.mask_rcnn import MaskRCNN
+from .detection.point_head import CoarseMaskHead, PointHead
+from .detection.pointrend import PointRendMaskHead, PointSettings
+from .detection.proposals import ProposalGenerator
+from .detection.rpn_head import RPNHead
+from .detection.sample import BalancedSampler
+from .layers import NormSettings
+from .losses import OhemCrossEntropy, PixelCrossEntropy
+from .necks.fpn import FPN, NoNeck
+from .necks.hrfpn import HRFPN
+from .segmentation import HRNetSegmenter
 
 RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.models.backbones.residual import Bottleneck, residual_layer
-from src.models.layers import NormSettings, batch_norm, conv2d
-from src.models.losses import cross_entropy
+from .backbones.residual import Bottleneck, residual_layer
+from .layers import NormSettings, batch_norm, conv2d
+from .losses import cross_entropy
 
 TRUNCATION_STD = 0.87962566103423978  # standard deviation of a unit normal cut off at two
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal
 
-from src.models.layers import NormSettings, batch_norm, conv2d, resize_bilinear
+from .layers import NormSettings, batch_norm, conv2d, resize_bilinear
 
 HEAD_STD = 0.001  # the authors' initial weights of every convolution
 

@@ -1,6 +1,6 @@
 """`python -m src.models.summary`: see commands/summary.py."""
 
-from src.commands.summary import main
+from ..commands.summary import main
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from src.errors import UserError
+from ..errors import UserError
 
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 5.0  # for one address; those of networks that the ranks do not share are tried too

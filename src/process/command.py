@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from src.errors import UserError
-from src.process import runtime
+from ..errors import UserError
+from . import runtime
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
-from src.process.channel import LOOPBACK, Channel, Host, Invitation, accept_invitation
-from src.process.logs import quiet_logs
+from ..config import Config
+from ..errors import UserError
+from .channel import LOOPBACK, Channel, Host, Invitation, accept_invitation
+from .logs import quiet_logs
 
 # The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows. Signals to rank
 # 0's process group (mpirun's, Ctrl-C) are for the rank, which still needs its scheduler to stop in good order.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pycocotools.coco import COCO
 
-from src.config import Config
-from src.data.formats.mindrecord import MANIFEST, read_records
-from src.data.images import ImageFile
-from src.data.masks import is_segmentation
-from src.errors import UserError
+from ...config import Config
+from ...errors import UserError
+from ..images import ImageFile
+from ..masks import is_segmentation
+from .mindrecord import MANIFEST, read_records
 
 logger = logging.getLogger(__name__)
 

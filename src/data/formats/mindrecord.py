@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from src.errors import UserError
+from ...errors import UserError
 
 MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
 DONE_SUFFIX = ".done"  # beside a shard that is whole; written last

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from src.errors import UserError
-from src.files import write_text
+from ...errors import UserError
+from ...files import write_text
 
 SUBSETS = ("train", "val")
 NAMES_SHOWN = 5

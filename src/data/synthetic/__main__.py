@@ -7,12 +7,12 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from src.data.synthetic.cityscapes import write_cityscapes
-from src.data.synthetic.coco import write_coco, write_fine_coco
-from src.data.synthetic.imagenet import write_imagenet
-from src.data.synthetic.lip import write_lip
-from src.errors import UserError
-from src.process.command import entry_point
+from ...errors import UserError
+from ...process.command import entry_point
+from .cityscapes import write_cityscapes
+from .coco import write_coco, write_fine_coco
+from .imagenet import write_imagenet
+from .lip import write_lip
 
 LAYOUTS: dict[str, Callable[[Path, int, int, int, int], None]] = {
     "coco": write_coco,

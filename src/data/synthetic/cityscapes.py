@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.data import cityscapes_lst_maker
-from src.data.label_sets import CITYSCAPES
-from src.data.synthetic.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
+from .. import cityscapes_lst_maker
+from ..label_sets import CITYSCAPES
+from .label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
 
 LABEL_IDS = {"unlabeled": 0, "ego vehicle": 1, "static": 4} | {name: raw for name, (raw, _) in CITYSCAPES.items()}
 CITIES = {"train": ("ashford", "brackwede"), "val": ("corvallis",)}

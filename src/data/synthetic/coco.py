@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from src.data.synthetic import shapes
+from . import shapes
 
 CATEGORY_IDS = {"circle": 2, "square": 5, "triangle": 7, "star": 11, "gear": 13, "burst": 17}  # gapped, like COCO's
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0))  # height, width in shares of the size

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.data.synthetic import shapes
+from . import shapes
 
 CLASSES = ("arrow", "burst", "circle", "cross", "gear", "square", "star", "triangle")
 RADIUS = (0.26, 0.42)  # in shares of the image's size

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from src.data.synthetic import shapes
+from . import shapes
 
 Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows, columns (pixels) -> what to add to the brightness
 

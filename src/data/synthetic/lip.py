@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.data import lip_lst_maker
-from src.data.label_sets import LIP
-from src.data.synthetic import shapes
-from src.data.synthetic.label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
+from .. import lip_lst_maker
+from ..label_sets import LIP
+from . import shapes
+from .label_canvas import Canvas, box, checks, ellipse, limb, stripes, vary
 
 CLASSES = tuple(LIP)
 SIDES = (("left", 1), ("right", -1))  # the sign is the direction in the picture

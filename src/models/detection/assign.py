@@ -4,8 +4,8 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.boxes import pairwise_overlap
-from src.ops.library import custom_op
+from ...ops.library import custom_op
+from .boxes import pairwise_overlap
 
 NOT_ASSIGNED = -1
 BACKGROUND = 0

@@ -7,11 +7,11 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
-from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
-from src.models.detection.roi_conv import RoIConv
-from src.models.layers import NormSettings, xavier_uniform
-from src.models.losses import smooth_l1
-from src.ops.nms import Nms
+from ...ops.nms import Nms
+from ..layers import NormSettings, xavier_uniform
+from ..losses import smooth_l1
+from .boxes import DeltaBoxCoder, clip_boxes
+from .roi_conv import RoIConv
 
 
 class BBoxHead(nn.Cell):

@@ -3,12 +3,12 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.boxes import as_rois
-from src.models.detection.roi_conv import RoIConv
-from src.models.layers import NormSettings, conv2d, he_normal_fan_out
-from src.models.losses import binary_cross_entropy
-from src.ops.mask_crop import MaskCrop
-from src.ops.roi_align import RoIAlign
+from ...ops.mask_crop import MaskCrop
+from ...ops.roi_align import RoIAlign
+from ..layers import NormSettings, conv2d, he_normal_fan_out
+from ..losses import binary_cross_entropy
+from .boxes import as_rois
+from .roi_conv import RoIConv
 
 
 class FCNMaskHead(nn.Cell):

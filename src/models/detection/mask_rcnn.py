@@ -3,13 +3,13 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.assign import MaxIoUAssigner
-from src.models.detection.bbox_head import BBoxHead, DetectionSelector
-from src.models.detection.boxes import as_rois, take_rows
-from src.models.detection.proposals import ProposalGenerator
-from src.models.detection.rpn_head import RPNHead
-from src.models.detection.sample import BalancedSampler
-from src.ops.roi_align import RoIAlign
+from ...ops.roi_align import RoIAlign
+from .assign import MaxIoUAssigner
+from .bbox_head import BBoxHead, DetectionSelector
+from .boxes import as_rois, take_rows
+from .proposals import ProposalGenerator
+from .rpn_head import RPNHead
+from .sample import BalancedSampler
 
 
 class MaskRCNN(nn.Cell):

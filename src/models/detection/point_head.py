@@ -6,7 +6,7 @@ Detectron2 `ConvFCHead` (the coarse head, `CoarseMaskHead` in older versions) an
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Normal
 
-from src.models.layers import caffe2_xavier, he_normal_fan_out
+from ..layers import caffe2_xavier, he_normal_fan_out
 
 
 class CoarseMaskHead(nn.Cell):

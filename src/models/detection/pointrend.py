@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from src.models.detection.boxes import as_rois
-from src.models.detection.mask_head import mask_loss, mean_over, own_class
-from src.models.detection.point_head import CoarseMaskHead, PointHead
-from src.models.detection.points import (
+from ...ops.mask_crop import MaskCrop
+from ...ops.point_sample import PointSample
+from ..layers import resize_bilinear
+from ..losses import binary_cross_entropy
+from ..randomness import hashed_uniform
+from .boxes import as_rois
+from .mask_head import mask_loss, mean_over, own_class
+from .point_head import CoarseMaskHead, PointHead
+from .points import (
     in_image,
     most_uncertain,
     packed_mask_values,
     regular_grid,
     uncertain_of_grid,
 )
-from src.models.layers import resize_bilinear
-from src.models.losses import binary_cross_entropy
-from src.models.randomness import hashed_uniform
-from src.ops.mask_crop import MaskCrop
-from src.ops.point_sample import PointSample
 
 POINT_STREAM = 3  # keeps these random numbers apart from the samplers'
 

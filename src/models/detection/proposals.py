@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
-from src.ops.nms import Nms
+from ...ops.nms import Nms
+from .boxes import DeltaBoxCoder, clip_boxes
 
 
 class ProposalGenerator(nn.Cell):

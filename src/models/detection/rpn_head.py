@@ -6,12 +6,12 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
-from src.models.detection.anchors import AnchorSet
-from src.models.detection.assign import MaxIoUAssigner
-from src.models.detection.boxes import DeltaBoxCoder, take_rows
-from src.models.detection.sample import BalancedSampler
-from src.models.layers import conv2d
-from src.models.losses import binary_cross_entropy, smooth_l1
+from ..layers import conv2d
+from ..losses import binary_cross_entropy, smooth_l1
+from .anchors import AnchorSet
+from .assign import MaxIoUAssigner
+from .boxes import DeltaBoxCoder, take_rows
+from .sample import BalancedSampler
 
 
 class RPNHead(nn.Cell):

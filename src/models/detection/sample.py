@@ -3,8 +3,8 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.assign import BACKGROUND
-from src.models.randomness import hashed_uniform
+from ..randomness import hashed_uniform
+from .assign import BACKGROUND
 
 ORDERS = ("random", "in_order")
 
