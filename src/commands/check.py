@@ -22,7 +22,6 @@ from ..data.formats.coco import CocoDataset, coco_folder, open_coco
 from ..data.imagenet import ImageFolder, open_image_folder, read_rgb
 from ..data.pipeline import read_image, unreadable_reason
 from ..data.segmentation import SegmentationDataset, open_segmentation
-from ..engine.tasks import TASKS
 from ..engine.trainer import load_start_weights, make_train_step
 from ..models.build import build_model
 from ..models.detection.anchors import level_anchors
@@ -30,6 +29,7 @@ from ..ops.library import device_has_custom_ops, library_path
 from ..process import runtime
 from ..process.command import entry_point
 from ..process.logs import PACKAGE, start_logging
+from ..tasks.task import TASKS
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
 TIMED_STEPS = 5

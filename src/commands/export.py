@@ -13,8 +13,8 @@ from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
 from ..export.parity import Inputs, assert_parity, compare_dense, compare_detections
-from ..export.samples import check_inputs
 from ..inference.backends import INSTALL, encode_metadata, input_size, open_model
+from ..inference.example_inputs import check_inputs
 from ..process import runtime
 from ..process.logs import start_logging
 from .evaluate import load_model

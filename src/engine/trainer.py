@@ -20,12 +20,12 @@ from ..models.sync_norm import synchronise_batchnorm
 from ..process import runtime
 from ..process.logs import start_logging
 from ..process.runtime import ALONE, Runtime
+from ..tasks.task import TASKS, Evaluator, Task
 from .experiment import Experiment, open_experiment
 from .lr_schedule import learning_rates
 from .observers import Observer, observing
 from .optimizer import build_optimizer
 from .profiling import profiled
-from .tasks import TASKS, Evaluator, Task
 from .train_step import TrainStep
 
 logger = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ from tqdm import tqdm
 from ..config import Config
 from ..data.formats.coco import CocoDataset
 from ..data.pipeline import build_eval_loader
+from ..inference.prediction_file import load_predictions, load_protocol, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results
 from ..process.runtime import ALONE, Runtime
 from .coco_eval import evaluate_predictions
 from .detection_analysis import analyse_detections, format_analysis
-from .prediction_file import load_predictions, load_protocol, save_predictions
 
 
 def evaluate_detector(

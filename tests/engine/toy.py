@@ -5,8 +5,8 @@ from mindspore import Tensor, nn
 
 from src.config import load_config
 from src.engine.experiment import Experiment
-from src.engine.tasks import Task
 from src.engine.trainer import Run, make_train_step
+from src.tasks.task import Task
 
 STEPS_PER_EPOCH = 6
 

@@ -24,8 +24,8 @@ from src.export.parity import (
     pair_detections,
     valid_detections,
 )
-from src.export.samples import check_inputs
 from src.inference.backends import open_model, run_model
+from src.inference.example_inputs import check_inputs
 from src.inference.paste import paste_masks
 from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results

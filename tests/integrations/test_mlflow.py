@@ -13,9 +13,9 @@ import pytest
 from src.config import load_config
 from src.engine.experiment import Experiment
 from src.engine.observers import observing
-from src.engine.tasks import Task
 from src.errors import UserError
 from src.integrations import mlflow as ours
+from src.tasks.task import Task
 from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")

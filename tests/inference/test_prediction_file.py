@@ -4,7 +4,7 @@ import os
 import pytest
 
 from src.errors import UserError
-from src.evaluation.prediction_file import load_predictions, load_protocol, save_predictions
+from src.inference.prediction_file import load_predictions, load_protocol, save_predictions
 from tests.evaluation.tiny import detection
 
 
