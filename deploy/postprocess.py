@@ -30,7 +30,7 @@ def main() -> None:
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     maps = label_maps(cfg, dataset, read_manifest(own.preprocess_path), own.result_path)
     print(f"Total number of images: {len(dataset):4d}")
-    print_result(score_label_maps(cfg, dataset, maps), dataset.labels.names, "310 Inference Result")
+    print_result(score_label_maps(dataset, cfg.ignore_label, maps), dataset.labels.names, "310 Inference Result")
 
 
 if __name__ == "__main__":

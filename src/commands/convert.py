@@ -15,9 +15,9 @@ from ..convert.engine import Conversion, convert, summary
 from ..convert.read import ForeignFile, read_foreign
 from ..convert.verify import verify
 from ..errors import UserError
-from ..models.build import build_model
 from ..process import runtime
 from ..process.logs import start_logging
+from ..tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ def convert_file(cfg: Config) -> Conversion:
     source = choose_source(list(foreign.tensors), cfg.source, cfg.pt_path)
     logger.info("%s: %s%s", cfg.pt_path, source.title, f", from its entry '{foreign.entry}'" if foreign.entry else "")
     _tell_of_file(foreign)
-    model = build_model(cfg)
+    task = TASKS[cfg.task]
+    model = task.build_model(cfg)
     generator = cfg.rpn.anchor_generator
     done = convert(
         source,
@@ -49,7 +50,7 @@ def convert_file(cfg: Config) -> Conversion:
         where=cfg.pt_path,
     )
     expected, warnings = expectations.compare(
-        expectations.known_of(source, foreign), cfg, with_classes=not (done.dropped or done.unset)
+        expectations.known_of(source, foreign), cfg, () if done.dropped or done.unset else task.class_names(cfg)
     )
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)

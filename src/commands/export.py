@@ -13,11 +13,10 @@ from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
 from ..export.parity import Inputs, assert_parity, compare_dense, compare_detections
-from ..inference.backends import INSTALL, encode_metadata, input_size, open_model
-from ..inference.example_inputs import check_inputs
+from ..inference.backends import INSTALL, encode_metadata, open_model
 from ..process import runtime
 from ..process.logs import start_logging
-from .evaluate import load_model
+from ..tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +33,17 @@ def export(cfg: Config) -> Path:
     target = _target(cfg)
     _require_packages(cfg)
     runtime.start(cfg, may_run_alone=True)
-    cfg.fold_batchnorm = True
-    model = load_model(cfg, cfg.checkpoint_path)
-    metadata, cases = describe(cfg, input_size(cfg)), check_inputs(cfg)
+    task = TASKS[cfg.task]
+    model = task.load_network(cfg, cfg.checkpoint_path)
+    image_size = task.input_size(cfg)
+    metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
         written = Path(folder) / target.name
-        _write(cfg, model, next(iter(cases.values())), metadata, written)
+        _write(cfg.file_format, model, next(iter(cases.values())), metadata, written)
         if cfg.file_format == "AIR":
             logger.info("an AIR file runs on Ascend's own runtime only: it is not compared with the network")
         else:
-            compare = compare_detections if cfg.task == "detection" else compare_dense
+            compare = compare_detections if _is_detector(model) else compare_dense
             assert_parity(model, open_model(written, cfg.file_format.lower()), cases, compare)
         size = written.stat().st_size / 2**20
         os.replace(written, target)
@@ -51,17 +51,23 @@ def export(cfg: Config) -> Path:
     return target
 
 
-def _write(cfg: Config, model: nn.Cell, inputs: Inputs, metadata: dict, path: Path) -> None:
-    if cfg.file_format == "MINDIR":
+def _is_detector(model: nn.Cell) -> bool:
+    return hasattr(model, "detections")
+
+
+def _write(file_format: str, model: nn.Cell, inputs: Inputs, metadata: dict, path: Path) -> None:
+    if file_format == "MINDIR":
         write_mindir(model, inputs, metadata, path)
-    elif cfg.file_format == "AIR":
+    elif file_format == "AIR":
         write_air(model, inputs, path)
     else:
         from ..export.dense_onnx import cell_to_onnx, write_onnx
         from ..export.detector_onnx import detector_to_onnx
 
-        is_detector = cfg.task == "detection"
-        written = detector_to_onnx(model, input_size(cfg)) if is_detector else cell_to_onnx(model, inputs, ["logits"])
+        if _is_detector(model):
+            written = detector_to_onnx(model, inputs["image"].shape[2:])
+        else:
+            written = cell_to_onnx(model, inputs, ["logits"])
         write_onnx(written, encode_metadata(metadata), path)
 
 

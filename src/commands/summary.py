@@ -12,9 +12,9 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..config import Config, parse_cli
-from ..models.build import build_model
 from ..process import runtime
 from ..process.command import entry_point
+from ..tasks import TASKS
 
 
 @dataclass
@@ -39,14 +39,11 @@ def main() -> None:
 
 def summarize(cfg: Config) -> list[Part]:
     """Every part that has parameters or gives feature maps, in the order of the network."""
-    model = build_model(cfg)
+    task = TASKS[cfg.task]
+    model = task.build_model(cfg)
     model.set_train(False)
     counter = _Counter(model)
-    height, width = cfg.img_height, cfg.img_width
-    inputs = [Tensor(np.zeros((1, 3, height, width), np.float32))]
-    if cfg.task == "detection":
-        inputs.append(Tensor(np.array([[height, width]], np.int32)))
-    model(*inputs)
+    model(*(Tensor(array) for array in task.blank_inputs(cfg)))
     return [
         Part(
             name,
@@ -62,8 +59,7 @@ def summarize(cfg: Config) -> list[Part]:
 
 def table(cfg: Config, parts: list[Part]) -> Iterator[str]:
     """The summary as text, a line each."""
-    system = cfg.detector if cfg.task == "detection" else cfg.task
-    yield f"{system} on {cfg.backbone.type}, one image of {cfg.img_width}x{cfg.img_height}"
+    yield f"{TASKS[cfg.task].system(cfg)} on {cfg.backbone.type}, one image of {cfg.img_width}x{cfg.img_height}"
     yield f"{'part':<16} {'parameters':>12} {'learning':>12} {'GMACs':>9}  output"
     for part in parts:
         shapes = " ".join("x".join(map(str, shape)) for shape in part.shapes)

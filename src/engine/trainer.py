@@ -15,12 +15,11 @@ from tqdm import tqdm
 from ..checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
 from ..config import Config
 from ..errors import UserError
-from ..models.build import build_model
 from ..models.sync_norm import synchronise_batchnorm
 from ..process import runtime
 from ..process.logs import start_logging
 from ..process.runtime import ALONE, Runtime
-from ..tasks.task import TASKS, Evaluator, Task
+from ..tasks import TASKS, Evaluator, Task
 from .experiment import Experiment, open_experiment
 from .lr_schedule import learning_rates
 from .observers import Observer, observing
@@ -52,7 +51,7 @@ def train(cfg: Config) -> Path:
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(cfg, process.is_main)
     logger.info("Creating network...")
-    model = build_model(cfg)
+    model = task.build_model(cfg)
     if cfg.sync_batchnorm and process.size > 1:
         count = synchronise_batchnorm(model, process.size)
         logger.info("Batch normalisations over all ranks: %d", count)

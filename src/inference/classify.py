@@ -7,10 +7,10 @@ import numpy as np
 
 from ..config import Config
 from ..data.imagenet import ImageFolder, Preparation, evaluation_batches
-from ..evaluation.classification_eval import TOP
 from .backends import run_model
 
 UNKNOWN = "unknown"
+TOP = 5  # classes of an image that are told, and that top-5 accuracy looks at
 
 
 def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[Path, list[dict] | None]]:

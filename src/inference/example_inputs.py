@@ -11,29 +11,33 @@ import numpy as np
 from ..config import Config
 from ..data.images import read_bgr
 from ..data.transforms import ImageSettings, prepare_image
-from .backends import input_size
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_FILES = 1000  # looked at for a first readable image
 
 
-def check_inputs(cfg: Config) -> dict[str, dict[str, np.ndarray]]:
-    """Named cases: the network's inputs by name, batch 1; what a user would give and what may go wrong.
+def dense_inputs(cfg: Config, size: tuple[int, int]) -> dict[str, dict[str, np.ndarray]]:
+    """Named cases for a network that takes an image (1, 3, *size) alone.
 
-    The first is an image of `cfg.val_dataset` where that is there, else a random one. Detectors also get the same
-    squeezed to the other aspect ratio (padded on the other side), and an image without any area, in which there can be
-    no detection; a constant image would tell little of them, since its detections repeat with equal scores. Other
-    networks get a constant one.
+    An image of `cfg.val_dataset` where that is there, else a random one, and a constant one.
     """
-    pixels, name = _first_image(cfg)
-    height, width = input_size(cfg)
-    if cfg.task != "detection":
-        settings = ImageSettings(width, height, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb, keep_ratio=False)
-        return {
-            name: {"image": prepare_image(pixels, settings)[0][None]},
-            "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},
-        }
-    settings = ImageSettings.from_config(cfg)
+    height, width = size
+    pixels, name = _first_image(cfg.val_dataset, size)
+    settings = ImageSettings(width, height, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb, keep_ratio=False)
+    return {
+        name: {"image": prepare_image(pixels, settings)[0][None]},
+        "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},
+    }
+
+
+def detector_inputs(settings: ImageSettings, folder: str) -> dict[str, dict[str, np.ndarray]]:
+    """Named cases for a network that takes an image and its size before padding.
+
+    The first is an image of `folder` where that is there, else a random one; then the same squeezed to the other aspect
+    ratio (padded on the other side), and an image without any area, in which there can be no detection; a constant
+    image would tell little, since its detections repeat with equal scores.
+    """
+    pixels, name = _first_image(folder, (settings.height, settings.width))
     tall = cv2.resize(pixels, (max(pixels.shape[1] // 2, 1), pixels.shape[0] * 2))
     wide = cv2.resize(pixels, (pixels.shape[1] * 2, max(pixels.shape[0] // 2, 1)))
     other = wide if pixels.shape[0] > pixels.shape[1] else tall
@@ -41,20 +45,20 @@ def check_inputs(cfg: Config) -> dict[str, dict[str, np.ndarray]]:
     for title, image in ((name, pixels), ("another aspect ratio", other)):
         prepared, shape, _ = prepare_image(image, settings)
         cases[title] = {"image": prepared[None], "image_shape": shape[None]}
-    empty = {"image": np.zeros((1, 3, height, width), np.float32), "image_shape": np.zeros((1, 2), np.int32)}
-    return cases | {"no detection": empty}
+    blank = np.zeros((1, 3, settings.height, settings.width), np.float32)
+    return cases | {"no detection": {"image": blank, "image_shape": np.zeros((1, 2), np.int32)}}
 
 
-def _first_image(cfg: Config) -> tuple[np.ndarray, str]:
+def _first_image(dataset: str, size: tuple[int, int]) -> tuple[np.ndarray, str]:
     """(h, w, 3) uint8 and what it is."""
-    folder = Path(cfg.val_dataset) if cfg.val_dataset else None
+    folder = Path(dataset) if dataset else None
     if folder is not None and folder.is_dir():
         for path in itertools.islice(_image_files(folder), MAX_FILES):
             pixels = read_bgr(path)
             if pixels is not None:
                 return pixels, str(path)
     rng = np.random.RandomState(0)
-    height, width = input_size(cfg)
+    height, width = size
     coarse = rng.randint(0, 256, (max(height // 32, 2), max(width // 24, 2), 3)).astype(np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), "a random image"
 

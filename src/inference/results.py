@@ -28,6 +28,14 @@ class ImagePrediction:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def above(self, threshold: float) -> "ImagePrediction":
+        """The detections whose score is `threshold` at least."""
+        keep = np.flatnonzero(self.scores >= threshold)
+        masks = [self.masks[i] for i in keep]
+        return ImagePrediction(
+            self.height, self.width, self.boxes[keep], self.labels[keep], self.scores[keep], masks
+        )
+
 
 def to_prediction(
     boxes: np.ndarray,

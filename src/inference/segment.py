@@ -63,6 +63,11 @@ class SegmentationSettings:
         return normalise(image[..., ::-1] if self.to_rgb else image, self.mean, self.std)
 
 
+def exported_size(cfg: Config) -> tuple[int, int]:
+    """(height, width) of the images that the exported network takes."""
+    return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
+
+
 def make_segmenter(cfg: Config, model, labels: LabelSet) -> "Segmenter":
     """A segmenter of `model` (a MindSpore network or an exported file) by the configuration's `eval_...` keys."""
     settings = SegmentationSettings.from_config(cfg, labels.mirrored_order())
