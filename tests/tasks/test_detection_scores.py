@@ -7,18 +7,21 @@ import pytest
 
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
-from src.evaluation import detection as detection_module
-from src.evaluation.detection import evaluate_detector
 from src.process.runtime import ALONE
+from src.tasks import TASKS
+from src.tasks import detection as detection_module
+from src.tasks.detection import evaluate_saved
 from tests.evaluation.tiny import SIZE, detection
 from tests.process.test_channel import connect, together
 
 SLOTS = 3
 PROTOCOL = {"config": "12ab", "checkpoint": "34cd"}
+TASK = TASKS["detection"]
 
 
-def make_config() -> SimpleNamespace:
+def make_config(prediction_path="") -> SimpleNamespace:
     return SimpleNamespace(
+        prediction_path=str(prediction_path),
         test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
         test_batch_size=2,
         img_width=SIZE,
@@ -82,7 +85,7 @@ def use_loader(monkeypatch):
 
 def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, capsys):
     use_loader(KnowingLoader(tiny_dataset))
-    metrics = evaluate_detector(make_config(), KnowingModel(tiny_dataset), tiny_dataset, protocol=PROTOCOL)
+    metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, protocol=PROTOCOL)
     assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
     printed = capsys.readouterr().out
     assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd" in printed
@@ -92,7 +95,7 @@ def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, ca
 
 def test_unreadable_images_are_counted_and_still_evaluated(tiny_dataset, use_loader, capsys):
     use_loader(KnowingLoader(tiny_dataset, unreadable=[12]))
-    metrics = evaluate_detector(make_config(), KnowingModel(tiny_dataset), tiny_dataset)
+    metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset)
     assert metrics["bbox_mAP"] == pytest.approx((34 / 101 + 1) / 2)  # two of three squares are missed
     assert "unreadable images: 1" in capsys.readouterr().out
 
@@ -101,10 +104,10 @@ def test_saved_predictions_are_evaluated_without_the_network(tiny_dataset, use_l
     use_loader(KnowingLoader(tiny_dataset))
     path = str(tmp_path / "preds.json")
     model = KnowingModel(tiny_dataset)
-    first = evaluate_detector(make_config(), model, tiny_dataset, prediction_path=path, protocol=PROTOCOL)
+    first = TASK.score(make_config(), model, tiny_dataset, protocol=PROTOCOL, save_to=path)
     use_loader(None)
     capsys.readouterr()
-    again = evaluate_detector(make_config(), None, tiny_dataset, prediction_path=path, protocol={"config": "5678"})
+    again = evaluate_saved(make_config(path), tiny_dataset)
     assert again == first
     printed = capsys.readouterr().out
     assert "size 100x100, flip off, config 12ab, checkpoint 34cd, predictions " in printed
@@ -113,7 +116,7 @@ def test_saved_predictions_are_evaluated_without_the_network(tiny_dataset, use_l
 def test_predictions_of_unknown_origin_say_so(tiny_dataset, tmp_path, capsys):
     path = tmp_path / "preds.json"
     path.write_text(json.dumps([detection(11, 7, (10, 10, 40, 40), 0.9)]))
-    evaluate_detector(make_config(), None, tiny_dataset, prediction_path=str(path))
+    evaluate_saved(make_config(path), tiny_dataset)
     assert "checkpoint unknown, predictions " in capsys.readouterr().out
 
 
@@ -121,7 +124,7 @@ def test_wrong_predictions_are_refused_and_kept(tiny_dataset, tmp_path):
     path = tmp_path / "preds.json"
     path.write_text("{}")
     with pytest.raises(UserError, match="preds.json"):
-        evaluate_detector(make_config(), None, tiny_dataset, prediction_path=str(path))
+        evaluate_saved(make_config(path), tiny_dataset)
     assert path.read_text() == "{}"
 
 
@@ -135,7 +138,7 @@ def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypat
 
     def evaluate(process):
         path = str(tmp_path / f"{process.size}.json")
-        return evaluate_detector(make_config(), KnowingModel(tiny_dataset), tiny_dataset, path, process=process)
+        return TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, process, save_to=path)
 
     alone = evaluate(ALONE)
     assert together(channels, evaluate) == [alone, *[{}] * (size - 1)]
