@@ -28,7 +28,8 @@ def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plain", module)  # where the compiler looks for the source
     spec.loader.exec_module(module)
     entry = eval("{" + line.strip() + "}", {**vars(build), "PlainNet": module.PlainNet})
-    monkeypatch.setattr(build, "BACKBONES", build.BACKBONES | entry)
+    for name, constructor in entry.items():
+        monkeypatch.setitem(build.BACKBONES, name, constructor)
 
     size = ["--img_width", "128", "--img_height", "128", "--num_gts", "2"]
     cfg = load_config(str(tmp_path / "plain.yaml"), size)
