@@ -1,30 +1,39 @@
-"""Where configuration keys meet constructor arguments: `build_model(config)` and plain dicts of constructors."""
+"""The network that a configuration names: where the keys of classification and segmentation meet constructor arguments.
+
+Those of a detector are in `detection/`, those of backbones and necks beside them.
+"""
 
 import numpy as np
 from mindspore import nn
 
 from ..config import Config
 from ..errors import UserError
-from .backbones.build import BACKBONES, _hrnet, build_backbone
-from .build_helpers import _choose, _norm
+from .backbones.build import BACKBONES, build_backbone, build_hrnet
+from .build_helpers import norm_settings
 from .classification import HRNetClassifier, truncated_normal_convolutions
-from .detection.build import DETECTORS
+from .detection.build import DETECTORS, build_detector
 from .losses import OhemCrossEntropy, PixelCrossEntropy
+from .necks.build import DEFAULT_NECKS, NECKS
 from .segmentation import HRNetSegmenter
 
-__all__ = ["BACKBONES", "DETECTORS", "build_backbone", "build_model"]
+# The dicts are made elsewhere; they are the same ones here, where they all once stood.
+__all__ = [
+    "BACKBONES", "DEFAULT_NECKS", "DETECTORS", "NECKS", "build_backbone", "build_classifier", "build_model",
+    "build_segmenter",
+]  # fmt: skip
 
 
 def build_model(cfg: Config) -> nn.Cell:
     """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
     if cfg.task == "classification":
-        return _classifier(cfg)
+        return build_classifier(cfg)
     if cfg.task == "segmentation":
-        return _segmenter(cfg)
-    return _choose(DETECTORS, cfg.detector, "detector")(cfg)
+        return build_segmenter(cfg)
+    return build_detector(cfg)
 
 
-def _classifier(cfg: Config) -> HRNetClassifier:
+def build_classifier(cfg: Config) -> HRNetClassifier:
+    """UserError names the keys that do not fit one another."""
     backbone = build_backbone(cfg)
     head = cfg.cls_head
     if len(head.head_channels) != len(backbone.out_channels):
@@ -32,7 +41,7 @@ def _classifier(cfg: Config) -> HRNetClassifier:
             f"cls_head.head_channels {list(head.head_channels)} must name one width for each of the "
             f"{len(backbone.out_channels)} outputs of backbone.type {cfg.backbone.type}"
         )
-    norm = _norm(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
     model = HRNetClassifier(
         backbone, cfg.num_classes, head.head_channels, head.final_channels, norm, cfg.label_smoothing
     )
@@ -41,11 +50,12 @@ def _classifier(cfg: Config) -> HRNetClassifier:
     return model
 
 
-def _segmenter(cfg: Config) -> HRNetSegmenter:
+def build_segmenter(cfg: Config) -> HRNetSegmenter:
+    """HRNet here fuses by bilinear enlargement, as its authors' segmentation code does."""
     is_hrnet = cfg.backbone.type == "hrnet"
-    backbone = _hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
+    backbone = build_hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
     loss = PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
     if cfg.ohem:
         loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
-    norm = _norm(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
     return HRNetSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)

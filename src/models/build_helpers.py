@@ -6,18 +6,21 @@ from ..errors import UserError
 from .layers import NormSettings
 
 
-def _norm(settings, frozen: bool = False) -> NormSettings | None:
+def norm_settings(settings, frozen: bool = False) -> NormSettings | None:
+    """Settings of a `norm_cfg` section, or None where there is none; `frozen` is the configuration's `norm_eval`."""
     if settings is None:
         return None
     return NormSettings(settings.momentum, settings.eps, frozen, settings.requires_grad)
 
 
-def _choose(constructors: dict[str, Callable], name: str, key: str) -> Callable:
+def choose(constructors: dict[str, Callable], name: str, key: str) -> Callable:
+    """The constructor of that name; UserError names the key and the known names."""
     if name not in constructors:
         raise UserError(f"{key}: '{name}' is not known; choose one of {', '.join(sorted(constructors))}")
     return constructors[name]
 
 
-def _require_equal(key: str, value, other_key: str, other) -> None:
+def require_equal(key: str, value, other_key: str, other) -> None:
+    """UserError, with both keys and values, unless the values are equal."""
     if value != other:
         raise UserError(f"{key} is {value}, but {other_key} is {other}: they must be equal")

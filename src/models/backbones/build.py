@@ -6,7 +6,7 @@ from mindspore import nn
 
 from ...config import Config
 from ...errors import UserError
-from ..build_helpers import _choose, _norm
+from ..build_helpers import choose, norm_settings
 from .hrnet import HRNet, StageSettings
 from .resnet import DEPTHS, ResNet
 from .spinenet import ARCHITECTURES, SpineNet
@@ -18,7 +18,7 @@ def build_backbone(cfg: Config) -> nn.Cell:
     It has `out_channels` and `strides`, one entry a feature map, `feature_shapes(image_size)` and `size_divisor`, of
     which the image's sides must be multiples.
     """
-    backbone = _choose(BACKBONES, cfg.backbone.type, "backbone.type")(cfg.backbone)
+    backbone = choose(BACKBONES, cfg.backbone.type, "backbone.type")(cfg.backbone)
     for key in ("img_width", "img_height"):
         if getattr(cfg, key) % backbone.size_divisor:
             raise UserError(
@@ -28,7 +28,8 @@ def build_backbone(cfg: Config) -> nn.Cell:
     return backbone
 
 
-def _hrnet(backbone, upsampling: str = "nearest") -> HRNet:
+def build_hrnet(backbone, upsampling: str = "nearest") -> HRNet:
+    """HRNet of the configuration's `backbone` section; `upsampling` as there."""
     extra = backbone.extra
     stages = []
     for name in ("stage1", "stage2", "stage3", "stage4"):
@@ -39,21 +40,22 @@ def _hrnet(backbone, upsampling: str = "nearest") -> HRNet:
                 f"num_channels {list(stage.num_channels)} must name the same number of branches"
             )
         stages.append(StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels)))
-    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    norm = norm_settings(backbone.norm_cfg, frozen=backbone.norm_eval)
     return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages, upsampling=upsampling)
 
 
 def _resnet(backbone) -> ResNet:
     if backbone.depth not in DEPTHS:
         raise UserError(f"backbone.depth: there is no ResNet-{backbone.depth}; choose one of {sorted(DEPTHS)}")
-    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    norm = norm_settings(backbone.norm_cfg, frozen=backbone.norm_eval)
     return ResNet(backbone.depth, norm, backbone.frozen_stages, backbone.style, backbone.base_channels)
 
 
 def _spinenet(backbone) -> SpineNet:
-    scaling = _choose(ARCHITECTURES, backbone.arch, "backbone.arch")
+    scaling = choose(ARCHITECTURES, backbone.arch, "backbone.arch")
     changed = {item.name: value for item in fields(scaling) if (value := getattr(backbone.scaling, item.name))}
-    norm = _norm(backbone.norm_cfg, frozen=backbone.norm_eval)
+    norm = norm_settings(backbone.norm_cfg, frozen=backbone.norm_eval)
     return SpineNet(replace(scaling, **changed), norm, backbone.frozen_stages)
 
-BACKBONES = {"hrnet": _hrnet, "resnet": _resnet, "spinenet": _spinenet}
+
+BACKBONES = {"hrnet": build_hrnet, "resnet": _resnet, "spinenet": _spinenet}

@@ -6,7 +6,7 @@ from mindspore import nn
 
 from ...config import Config
 from ...errors import UserError
-from ..build_helpers import _choose
+from ..build_helpers import choose
 from .fpn import FPN, NoNeck
 from .hrfpn import HRFPN
 
@@ -21,7 +21,7 @@ class Width(NamedTuple):
 def build_neck(cfg: Config, backbone: nn.Cell) -> tuple[nn.Cell, Width]:
     """The neck that `cfg.neck.type` (by default the backbone's usual one) names, and the width of its pyramid."""
     name = cfg.neck.type or DEFAULT_NECKS.get(cfg.backbone.type, "fpn")
-    neck = _choose(NECKS, name, "neck.type")(cfg, backbone)
+    neck = choose(NECKS, name, "neck.type")(cfg, backbone)
     key = "neck.fpn.out_channels" if name != "none" else f"the width of backbone.type {cfg.backbone.type}"
     strides = tuple(cfg.rpn.anchor_generator.strides)
     wanted = tuple(backbone.strides[0] * 2**level for level in range(neck.num_outs))
@@ -65,6 +65,7 @@ def _no_neck(cfg: Config, backbone: nn.Cell) -> NoNeck:
             f"{list(backbone.out_channels)} channels"
         )
     return NoNeck(backbone.out_channels[0], len(backbone.out_channels))
+
 
 NECKS = {"hrfpn": _hrfpn, "fpn": _fpn, "none": _no_neck}
 DEFAULT_NECKS = {"hrnet": "hrfpn", "spinenet": "none"}  # fpn for the others
