@@ -5,7 +5,7 @@ from ...ops.mask_crop import MaskCrop
 from ..build_helpers import norm_settings, require_equal
 from ..necks.build import Width
 from .build_two_stage import build_roi_align, build_two_stage
-from .mask_head import FCNMaskHead
+from .mask_head import FCNMaskHead, MaskLayers
 from .mask_rcnn import MaskRCNN
 
 
@@ -25,9 +25,7 @@ def _fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
         build_roi_align(cfg, "mask_roi", width),
         MaskCrop(mask_size, cfg.portable),
         head.in_channels,
-        head.conv_out_channels,
         num_classes,
-        num_convs=head.num_convs,
-        norm=norm_settings(head.norm_cfg),
-        loss_weight=head.loss_mask.loss_weight,
+        MaskLayers(head.num_convs, head.conv_out_channels, norm_settings(head.norm_cfg)),
+        head.loss_mask.loss_weight,
     )

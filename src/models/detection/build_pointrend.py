@@ -7,8 +7,8 @@ from ..build_helpers import require_equal
 from ..necks.build import Width
 from .build_two_stage import build_two_stage
 from .mask_rcnn import MaskRCNN
-from .point_head import CoarseMaskHead, PointHead
-from .pointrend import PointRendMaskHead, PointSettings
+from .point_head import CoarseLayers, CoarseMaskHead, PointHead
+from .pointrend import PointRendLossWeights, PointRendMaskHead, PointSettings
 
 
 def build_pointrend(cfg: Config) -> MaskRCNN:
@@ -38,11 +38,9 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         CoarseMaskHead(
             head.in_channels,
             grid_size,
-            head.conv_out_channels,
-            head.num_fcs,
-            head.fc_out_channels,
             num_classes,
             train.mask_size,
+            CoarseLayers(head.conv_out_channels, head.num_fcs, head.fc_out_channels),
         ),
         PointHead(
             point_head.in_channels,
@@ -53,7 +51,6 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         ),
         MaskCrop(train.mask_size, cfg.portable),
         stride,
-        grid_size,
         PointSettings(
             train.num_points,
             train.oversample_ratio,
@@ -61,7 +58,6 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             test.subdivision_steps,
             test.subdivision_num_points,
         ),
-        coarse_weight=head.loss_mask.loss_weight,
-        point_weight=point_head.loss_point.loss_weight,
-        portable=cfg.portable,
+        PointRendLossWeights(head.loss_mask.loss_weight, point_head.loss_point.loss_weight),
+        cfg.portable,
     )

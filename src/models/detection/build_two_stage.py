@@ -8,14 +8,15 @@ from ...config import Config
 from ...ops.roi_align import RoIAlign
 from ..backbones.build import build_backbone
 from ..build_helpers import norm_settings, require_equal
+from ..losses import BoxLossSettings
 from ..necks.build import Width, build_neck
 from .anchors import AnchorSet
 from .assign import MaxIoUAssigner
-from .bbox_head import BBoxHead, DetectionSelector
+from .bbox_head import BBoxHead, BBoxLayers, DetectionSelector, SelectionSettings
 from .boxes import DeltaBoxCoder
-from .mask_rcnn import MaskRCNN
-from .proposals import ProposalGenerator
-from .rpn_head import RPNHead
+from .mask_rcnn import BoxStage, MaskRCNN, ProposalStage, RoITraining
+from .proposals import ProposalGenerator, ProposalSettings
+from .rpn_head import RPNHead, RPNTraining
 from .sample import BalancedSampler
 
 RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
@@ -32,30 +33,28 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
     coder = DeltaBoxCoder(cfg.bbox_head.bbox_coder.target_means, cfg.bbox_head.bbox_coder.target_stds)
     level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
     rpn_head = _rpn_head(cfg, level_shapes, width)
-    rcnn = cfg.train_cfg.rcnn
-    test = cfg.test_cfg.rcnn
+    rcnn, test = cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
+    selection = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img)
     return MaskRCNN(
-        backbone=backbone,
-        neck=neck,
-        rpn_head=rpn_head,
-        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable),
-        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
-        rcnn_assigner=_assigner(rcnn.assigner),
-        rcnn_sampler=_sampler(rcnn.sampler, RCNN_STREAM),
-        add_gt_as_proposals=rcnn.sampler.add_gt_as_proposals,
-        bbox_roi=build_roi_align(cfg, "roi", width),
-        bbox_head=_bbox_head(cfg, coder, num_classes, width),
-        selector=DetectionSelector(
-            coder,
-            num_classes,
-            score_threshold=test.score_thr,
-            iou_threshold=test.iou_threshold,
-            max_per_img=test.max_per_img,
-            class_agnostic=cfg.bbox_head.reg_class_agnostic,
-            portable=cfg.portable,
+        backbone,
+        neck,
+        ProposalStage(
+            rpn_head,
+            train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable),
+            test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
         ),
-        mask_head=mask_head(cfg, num_classes, width),
-        train_on_pred_boxes=rcnn.train_on_pred_boxes,
+        RoITraining(
+            _assigner(rcnn.assigner),
+            _sampler(rcnn.sampler, RCNN_STREAM),
+            rcnn.sampler.add_gt_as_proposals,
+            rcnn.train_on_pred_boxes,
+        ),
+        BoxStage(
+            build_roi_align(cfg, "roi", width),
+            _bbox_head(cfg, coder, num_classes, width),
+            DetectionSelector(coder, num_classes, selection, cfg.bbox_head.reg_class_agnostic, cfg.portable),
+        ),
+        mask_head(cfg, num_classes, width),
     )
 
 
@@ -81,13 +80,8 @@ def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width
         rpn.feat_channels,
         anchors,
         DeltaBoxCoder(rpn.bbox_coder.target_means, rpn.bbox_coder.target_stds),
-        _assigner(train.assigner),
-        _sampler(train.sampler, RPN_STREAM),
-        size_divisor=cfg.divider,
-        allowed_border=train.allowed_border,
-        cls_weight=rpn.loss_cls.loss_weight,
-        box_weight=rpn.loss_bbox.loss_weight,
-        beta=rpn.loss_bbox.beta,
+        RPNTraining(_assigner(train.assigner), _sampler(train.sampler, RPN_STREAM), cfg.divider, train.allowed_border),
+        _box_loss(rpn),
     )
 
 
@@ -100,28 +94,25 @@ def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int, width: Width
         head.roi_feat_size,
         num_classes,
         coder,
-        num_shared_convs=head.num_shared_convs,
-        conv_channels=head.conv_out_channels,
-        num_shared_fcs=head.num_shared_fcs,
-        fc_channels=head.fc_out_channels,
-        norm=norm_settings(head.norm_cfg),
-        class_agnostic=head.reg_class_agnostic,
-        cls_weight=head.loss_cls.loss_weight,
-        box_weight=head.loss_bbox.loss_weight,
-        beta=head.loss_bbox.beta,
+        BBoxLayers(
+            head.num_shared_convs,
+            head.conv_out_channels,
+            head.num_shared_fcs,
+            head.fc_out_channels,
+            norm_settings(head.norm_cfg),
+        ),
+        head.reg_class_agnostic,
+        _box_loss(head),
     )
 
 
 def _proposals(rpn_head: RPNHead, settings, portable: bool) -> ProposalGenerator:
-    return ProposalGenerator(
-        rpn_head.level_sizes,
-        rpn_head.coder,
-        settings.nms_pre,
-        settings.max_per_img,
-        settings.iou_threshold,
-        settings.min_bbox_size,
-        portable,
-    )
+    settings = ProposalSettings(settings.nms_pre, settings.max_per_img, settings.iou_threshold, settings.min_bbox_size)
+    return ProposalGenerator(rpn_head.level_sizes, rpn_head.coder, settings, portable)
+
+
+def _box_loss(section) -> BoxLossSettings:
+    return BoxLossSettings(section.loss_cls.loss_weight, section.loss_bbox.loss_weight, section.loss_bbox.beta)
 
 
 def _assigner(settings) -> MaxIoUAssigner:
