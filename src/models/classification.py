@@ -23,6 +23,8 @@ class HRNetClassifier(nn.Cell):
 
     train_columns = ("image", "label", "other_label", "share")
     loss_names = ("loss_cls",)
+    output_names = ("logits",)
+    class_layers = ("classifier.",)
 
     def __init__(
         self,

@@ -22,6 +22,8 @@ class HRNetSegmenter(nn.Cell):
 
     train_columns = ("image", "label")
     loss_names = ("loss_seg",)
+    output_names = ("logits",)
+    class_layers = ("last_layer.3.",)
 
     def __init__(
         self,

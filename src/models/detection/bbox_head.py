@@ -34,6 +34,9 @@ class BBoxHead(nn.Cell):
     class_agnostic: one box per RoI instead of one per class.
     """
 
+    loss_names = ("loss_cls", "loss_bbox")
+    class_layers = ("fc_cls.", "fc_reg.")
+
     def __init__(
         self,
         in_channels: int,

@@ -28,7 +28,9 @@ class FCNMaskHead(nn.Cell):
     roi: pools RoIs from the first `len(roi.strides)` pyramid levels; crop: makes targets of twice its size.
     """
 
+    kind = "fcn"
     loss_names = ("loss_mask",)
+    class_layers = ("conv_logits.",)
 
     def __init__(
         self,

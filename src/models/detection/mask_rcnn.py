@@ -6,9 +6,11 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from ...ops.roi_align import RoIAlign
+from ..contract import class_layers_of
 from .assign import MaxIoUAssigner
 from .bbox_head import BBoxHead, DetectionSelector
 from .boxes import as_rois, take_rows
+from .detections import Detections
 from .proposals import ProposalGenerator
 from .rpn_head import RPNHead
 from .sample import BalancedSampler
@@ -46,13 +48,15 @@ class BoxStage(NamedTuple):
 class MaskRCNN(nn.Cell):
     """Two-stage instance segmentation.
 
-    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It has `loss_names`, gives its losses by
-        `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and masks of detections when called.
+    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It declares `loss_names`, `class_layers`
+        and its `kind`, gives its losses by `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and
+        masks of detections when called.
     In training mode `construct` takes `train_columns` and returns the weighted losses named in `loss_names`; in
     evaluation mode it takes (image, image_shape) and returns detections, see `detections`.
     """
 
     train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
+    output_names = Detections._fields
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class MaskRCNN(nn.Cell):
         self.mask_head = mask_head
         self.train_on_pred_boxes = roi_training.train_on_pred_boxes
         self.bbox_levels = len(box_stage.roi.strides)
-        self.loss_names = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", *mask_head.loss_names)
+        heads = {"rpn_head": self.rpn_head, "bbox_head": self.bbox_head, "mask_head": mask_head}
+        self.loss_names = tuple(name for head in heads.values() for name in head.loss_names)
+        self.class_layers = class_layers_of(**heads)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if self.training:
@@ -143,8 +149,8 @@ class MaskRCNN(nn.Cell):
     def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
         """Detections of (B, 3, H, W) images, best first; D slots an image.
 
-        Returns boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D) int32 0-based classes,
-        valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
+        Returns what `Detections` names: boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D)
+        int32 0-based classes, valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
         """
         shape = image_shape.astype(mstype.float32)
         pyramid = self.neck(self.backbone(image))

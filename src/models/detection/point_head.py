@@ -29,6 +29,8 @@ class CoarseMaskHead(nn.Cell):
     in_size: cells a side of the RoI features, even; out_size: cells a side of the coarse mask.
     """
 
+    class_layers = ("prediction.",)
+
     def __init__(
         self, in_channels: int, in_size: int, num_classes: int, out_size: int, layers: CoarseLayers | None = None
     ):
@@ -71,6 +73,8 @@ class PointHead(nn.Cell):
 
     coarse_pred_each_layer: the coarse prediction is an input of every layer instead of the first one alone.
     """
+
+    class_layers = ("fcs.", "predictor.")  # all of it: the classes are inputs too
 
     def __init__(
         self,

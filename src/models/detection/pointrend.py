@@ -9,6 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from ...ops.mask_crop import MaskCrop
 from ...ops.point_sample import PointSample
+from ..contract import class_layers_of
 from ..layers import resize_bilinear
 from ..losses import binary_cross_entropy
 from ..randomness import hashed_uniform
@@ -65,6 +66,7 @@ class PointRendMaskHead(nn.Cell):
     side. portable: see `PointSample`.
     """
 
+    kind = "points"
     loss_names = ("loss_mask", "loss_mask_point")
 
     def __init__(
@@ -81,6 +83,7 @@ class PointRendMaskHead(nn.Cell):
         loss_weights = loss_weights or PointRendLossWeights()
         self.coarse_head = coarse_head
         self.point_head = point_head
+        self.class_layers = class_layers_of(coarse_head=coarse_head, point_head=point_head)
         self.crop = crop
         self.sample = PointSample(portable)
         self.stride = stride

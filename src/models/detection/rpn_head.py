@@ -36,6 +36,9 @@ class RPNHead(nn.Cell):
     anchors: `AnchorSet` of the fixed image size.
     """
 
+    loss_names = ("loss_rpn_cls", "loss_rpn_bbox")
+    class_layers = ()
+
     def __init__(
         self,
         in_channels: int,
