@@ -10,11 +10,11 @@ from ..config import Config
 from ..errors import UserError
 from .backbones.build import BACKBONES, build_backbone, build_hrnet
 from .build_helpers import norm_settings
-from .classification import HRNetClassifier, truncated_normal_convolutions
+from .classification import ImageClassifier, truncated_normal_convolutions
 from .detection.build import DETECTORS, build_detector
 from .losses import OhemCrossEntropy, PixelCrossEntropy
 from .necks.build import DEFAULT_NECKS, NECKS
-from .segmentation import HRNetSegmenter
+from .segmentation import SemanticSegmenter
 
 # The dicts are made elsewhere; they are the same ones here, where they all once stood.
 __all__ = [
@@ -32,7 +32,7 @@ def build_model(cfg: Config) -> nn.Cell:
     return build_detector(cfg)
 
 
-def build_classifier(cfg: Config) -> HRNetClassifier:
+def build_classifier(cfg: Config) -> ImageClassifier:
     """UserError names the keys that do not fit one another."""
     backbone = build_backbone(cfg)
     head = cfg.cls_head
@@ -42,7 +42,7 @@ def build_classifier(cfg: Config) -> HRNetClassifier:
             f"{len(backbone.out_channels)} outputs of backbone.type {cfg.backbone.type}"
         )
     norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
-    model = HRNetClassifier(
+    model = ImageClassifier(
         backbone, cfg.num_classes, head.head_channels, head.final_channels, norm, cfg.label_smoothing
     )
     if head.conv_init == "TruncatedNormal":
@@ -50,7 +50,7 @@ def build_classifier(cfg: Config) -> HRNetClassifier:
     return model
 
 
-def build_segmenter(cfg: Config) -> HRNetSegmenter:
+def build_segmenter(cfg: Config) -> SemanticSegmenter:
     """HRNet here fuses by bilinear enlargement, as its authors' segmentation code does."""
     is_hrnet = cfg.backbone.type == "hrnet"
     backbone = build_hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
@@ -58,4 +58,4 @@ def build_segmenter(cfg: Config) -> HRNetSegmenter:
     if cfg.ohem:
         loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
     norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
-    return HRNetSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)
+    return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)
