@@ -22,15 +22,6 @@ logger = logging.getLogger(__name__)
 
 STATE_PREFIX = "state/"
 SHOWN = 4  # names an error lists
-CLASS_LAYERS = (  # layers whose shape follows the number of classes; PointRend's point head takes the classes as inputs
-    "bbox_head.fc_cls.",
-    "bbox_head.fc_reg.",
-    "mask_head.conv_logits.",
-    "mask_head.coarse_head.prediction.",
-    "mask_head.point_head.",
-    "classifier.",
-    "last_layer.3.",
-)
 
 
 def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> None:
@@ -63,15 +54,15 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
 def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
     """Load a model's weights from either kind of checkpoint.
 
-    finetune: class layers of another shape (another number of classes), or that the file lacks, keep their fresh
-    values; their names are returned and logged. Everything else must match: UserError names missing, unexpected and
-    differing parameters.
+    finetune: the model's `class_layers` of another shape (another number of classes), or that the file lacks, keep
+    their fresh values; their names are returned and logged. Everything else must match: UserError names missing,
+    unexpected and differing parameters.
     """
     values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     skipped = []
     if finetune:
-        for name in [name for name in parameters if name.startswith(CLASS_LAYERS)]:
+        for name in [name for name in parameters if name.startswith(model.class_layers)]:
             if name not in values or values[name].shape != tuple(parameters[name].shape):
                 skipped.append(name)
                 values.pop(name, None)

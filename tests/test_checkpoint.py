@@ -20,6 +20,8 @@ class Head(nn.Cell):
 
 
 class Model(nn.Cell):
+    class_layers = ("bbox_head.fc_cls.",)
+
     def __init__(self, classes=3, width=4):
         super().__init__()
         self.backbone = nn.Dense(2, width)

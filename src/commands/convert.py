@@ -44,7 +44,7 @@ def convert_file(cfg: Config) -> Conversion:
         source,
         foreign.tensors,
         {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()},
-        Layout(len(generator.scales), len(generator.ratios)),
+        Layout(len(generator.scales), len(generator.ratios), model.class_layers),
         finetune=cfg.finetune,
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,

@@ -12,6 +12,7 @@ from ..data.images import read_bgr
 from ..data.pipeline import EvalBatch
 from ..data.transforms import ImageSettings, prepare_image
 from ..errors import UserError
+from ..models.detection.detections import Detections, as_detections
 from .backends import run_model
 from .results import ImagePrediction, to_prediction
 
@@ -60,19 +61,17 @@ class Predictor:
         batches = (paths[i : i + self.batch_size] for i in range(0, len(paths), self.batch_size))
         return self.predict_stream(self._load(batch) for batch in batches)
 
-    def _run(self, batch: EvalBatch) -> tuple[np.ndarray, ...]:
+    def _run(self, batch: EvalBatch) -> Detections:
         started = time.perf_counter()
         arrays = run_model(self.model, batch.image, batch.image_shape.astype(np.int32))
         self.first_run_seconds = self.first_run_seconds or time.perf_counter() - started
-        return arrays
+        return as_detections(arrays)
 
-    def _finish(self, batch: EvalBatch, outputs: tuple[np.ndarray, ...], i: int) -> ImagePrediction | None:
+    def _finish(self, batch: EvalBatch, outputs: Detections, i: int) -> ImagePrediction | None:
         if not batch.readable[i]:
             return None
-        boxes, scores, labels, valid, masks = (output[i] for output in outputs)
-        return to_prediction(
-            boxes, scores, labels, valid, masks, batch.scale_factor[i], batch.orig_shape[i], self.mask_threshold
-        )
+        scale_factor, orig_shape = batch.scale_factor[i], batch.orig_shape[i]
+        return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold)
 
     def _load(self, paths: Sequence[str | Path]) -> EvalBatch:
         """A batch of `batch_size` slots; a slot without a readable image is black and marked so."""

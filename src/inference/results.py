@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..models.detection.detections import Detections
 from .paste import paste_masks
 
 UNKNOWN_CATEGORY = "unknown"
@@ -38,30 +39,22 @@ class ImagePrediction:
 
 
 def to_prediction(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    valid: np.ndarray,
-    masks: np.ndarray,
-    scale_factor: Sequence[float],
-    orig_shape: Sequence[int],
-    mask_threshold: float,
+    slots: Detections, scale_factor: Sequence[float], orig_shape: Sequence[int], mask_threshold: float
 ) -> ImagePrediction:
     """One image's slots of a detector's output, in pixels of the image itself.
 
-    boxes (D, 4) xyxy in pixels of the network's input, scores (D,), labels (D,), valid (D,) bool, masks (D, M, M)
-    probabilities; scale_factor (w, h) = resized / original; orig_shape (h, w).
+    scale_factor (w, h) = resized / original; orig_shape (h, w).
     """
     height, width = (int(side) for side in orig_shape)
-    used = np.flatnonzero(valid)
-    boxes = boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
+    used = np.flatnonzero(slots.valid)
+    boxes = slots.boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
     return ImagePrediction(
         height,
         width,
         boxes,
-        labels[used].astype(np.int32),
-        scores[used].astype(np.float32),
-        paste_masks(masks[used], boxes, height, width, mask_threshold),
+        slots.labels[used].astype(np.int32),
+        slots.scores[used].astype(np.float32),
+        paste_masks(slots.masks[used], boxes, height, width, mask_threshold),
     )
 
 

@@ -1,5 +1,7 @@
 """Elementwise losses, which the caller masks, sums and divides, and the two losses of semantic segmentation."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
@@ -17,6 +19,15 @@ def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
     if beta <= 0:
         return difference
     return ops.where(difference < beta, 0.5 * difference * difference / beta, difference - 0.5 * beta)
+
+
+@dataclass(frozen=True)
+class BoxLossSettings:
+    """Of a stage that classifies boxes and moves them: factors of its two losses, and smooth-L1's turning point."""
+
+    cls_weight: float = 1.0
+    box_weight: float = 1.0
+    beta: float = 0.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:

@@ -17,7 +17,7 @@ from src.models.build import build_model
 from tests.convert.case import CONFIGS
 from tests.convert.torch_detectron2 import Detectron2, old_pointrend_names
 
-LAYOUT = Layout(1, 3)
+LAYOUT = Layout(1, 3, ("bbox_head.fc_cls.",))
 TOY = Source(
     name="toy",
     title="a toy",

@@ -9,7 +9,8 @@ import numpy as np
 
 from src.config import load_config
 from src.engine.trainer import make_train_step
-from src.models import build
+from src.models.backbones import build
+from src.models.build import build_model
 from tests.models.test_any_backbone import batch
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +29,12 @@ def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plain", module)  # where the compiler looks for the source
     spec.loader.exec_module(module)
     entry = eval("{" + line.strip() + "}", {**vars(build), "PlainNet": module.PlainNet})
-    monkeypatch.setattr(build, "BACKBONES", build.BACKBONES | entry)
+    for name, constructor in entry.items():
+        monkeypatch.setitem(build.BACKBONES, name, constructor)
 
     size = ["--img_width", "128", "--img_height", "128", "--num_gts", "2"]
     cfg = load_config(str(tmp_path / "plain.yaml"), size)
-    model = build.build_model(cfg)
+    model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=1)
     inputs = batch()
     assert all(np.isfinite(float(loss)) for loss in step(*inputs))

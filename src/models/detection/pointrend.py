@@ -9,6 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from ...ops.mask_crop import MaskCrop
 from ...ops.point_sample import PointSample
+from ..contract import class_layers_of
 from ..layers import resize_bilinear
 from ..losses import binary_cross_entropy
 from ..randomness import hashed_uniform
@@ -50,13 +51,22 @@ class PointSettings:
         return size, steps
 
 
+@dataclass(frozen=True)
+class PointRendLossWeights:
+    """Factors of the coarse masks' loss and of the points'."""
+
+    coarse: float = 1.0
+    point: float = 1.0
+
+
 class PointRendMaskHead(nn.Cell):
     """Coarse mask from a grid of points, then a point head that refines it where it is uncertain.
 
-    All points are read from the finest pyramid level, `stride` pixels a cell. grid_size: points a side that the coarse
-    head takes. portable: see `PointSample`.
+    All points are read from the finest pyramid level, `stride` pixels a cell; the coarse head takes `in_size` of them a
+    side. portable: see `PointSample`.
     """
 
+    kind = "points"
     loss_names = ("loss_mask", "loss_mask_point")
 
     def __init__(
@@ -65,26 +75,26 @@ class PointRendMaskHead(nn.Cell):
         point_head: PointHead,
         crop: MaskCrop,
         stride: int,
-        grid_size: int,
         settings: PointSettings,
-        coarse_weight: float = 1.0,
-        point_weight: float = 1.0,
+        loss_weights: PointRendLossWeights | None = None,
         portable: bool = False,
     ):
         super().__init__()
+        loss_weights = loss_weights or PointRendLossWeights()
         self.coarse_head = coarse_head
         self.point_head = point_head
+        self.class_layers = class_layers_of(coarse_head=coarse_head, point_head=point_head)
         self.crop = crop
         self.sample = PointSample(portable)
         self.stride = stride
-        self.grid_size = grid_size
+        self.grid_size = coarse_head.in_size
         self.num_candidates = int(settings.num_points * settings.oversample_ratio)
         self.num_uncertain = int(settings.importance_sample_ratio * settings.num_points)
         self.num_random = settings.num_points - self.num_uncertain
         self.first_size, self.steps = settings.subdivision(coarse_head.out_size)
         self.subdivision_num_points = settings.subdivision_num_points
-        self.coarse_weight = coarse_weight
-        self.point_weight = point_weight
+        self.coarse_weight = loss_weights.coarse
+        self.point_weight = loss_weights.point
 
     def construct(self, pyramid: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
         """Mask probabilities of detections by adaptive subdivision: boxes (B, D, 4), labels (B, D) int32 0-based,
