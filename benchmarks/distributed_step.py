@@ -39,7 +39,7 @@ def measure(cfg, process) -> None:
     from mindspore import Tensor, nn, ops
 
     from src.engine.trainer import make_train_step
-    from src.models.build import build_model
+    from src.tasks import build_model
 
     model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=100, size=process.size)

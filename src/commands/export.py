@@ -12,7 +12,7 @@ from ..config import Config
 from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
-from ..export.parity import Inputs, assert_parity, compare_dense, compare_detections
+from ..export.parity import Inputs, assert_parity
 from ..inference.backends import INSTALL, encode_metadata, open_model
 from ..process import runtime
 from ..process.logs import start_logging
@@ -43,16 +43,11 @@ def export(cfg: Config) -> Path:
         if cfg.file_format == "AIR":
             logger.info("an AIR file runs on Ascend's own runtime only: it is not compared with the network")
         else:
-            compare = compare_detections if _is_detector(model) else compare_dense
-            assert_parity(model, open_model(written, cfg.file_format.lower()), cases, compare)
+            assert_parity(model, open_model(written, cfg.file_format.lower()), cases)
         size = written.stat().st_size / 2**20
         os.replace(written, target)
     logger.info("%s written to %s (%.1f MB)", cfg.file_format, target, size)
     return target
-
-
-def _is_detector(model: nn.Cell) -> bool:
-    return hasattr(model, "detections")
 
 
 def _write(file_format: str, model: nn.Cell, inputs: Inputs, metadata: dict, path: Path) -> None:
@@ -61,14 +56,10 @@ def _write(file_format: str, model: nn.Cell, inputs: Inputs, metadata: dict, pat
     elif file_format == "AIR":
         write_air(model, inputs, path)
     else:
-        from ..export.dense_onnx import cell_to_onnx, write_onnx
-        from ..export.detector_onnx import detector_to_onnx
+        from ..export.dense_onnx import write_onnx
+        from ..export.onnx_writers import network_to_onnx
 
-        if _is_detector(model):
-            written = detector_to_onnx(model, inputs["image"].shape[2:])
-        else:
-            written = cell_to_onnx(model, inputs, ["logits"])
-        write_onnx(written, encode_metadata(metadata), path)
+        write_onnx(network_to_onnx(model, inputs), encode_metadata(metadata), path)
 
 
 def _target(cfg: Config) -> Path:

@@ -1,35 +1,24 @@
-"""The network that a configuration names: where the keys of classification and segmentation meet constructor arguments.
+"""Networks of classification and segmentation: where their keys meet constructor arguments.
 
 Those of a detector are in `detection/`, those of backbones and necks beside them.
 """
 
 import numpy as np
-from mindspore import nn
 
 from ..config import Config
 from ..errors import UserError
 from .backbones.build import BACKBONES, build_backbone, build_hrnet
 from .build_helpers import norm_settings
 from .classification import ImageClassifier, truncated_normal_convolutions
-from .detection.build import DETECTORS, build_detector
+from .detection.build import DETECTORS
 from .losses import OhemCrossEntropy, PixelCrossEntropy
 from .necks.build import DEFAULT_NECKS, NECKS
 from .segmentation import SemanticSegmenter
 
 # The dicts are made elsewhere; they are the same ones here, where they all once stood.
 __all__ = [
-    "BACKBONES", "DEFAULT_NECKS", "DETECTORS", "NECKS", "build_backbone", "build_classifier", "build_model",
-    "build_segmenter",
+    "BACKBONES", "DEFAULT_NECKS", "DETECTORS", "NECKS", "build_backbone", "build_classifier", "build_segmenter",
 ]  # fmt: skip
-
-
-def build_model(cfg: Config) -> nn.Cell:
-    """The network that `cfg.task` and `cfg.detector` name, freshly initialised; UserError for an unknown name."""
-    if cfg.task == "classification":
-        return build_classifier(cfg)
-    if cfg.task == "segmentation":
-        return build_segmenter(cfg)
-    return build_detector(cfg)
 
 
 def build_classifier(cfg: Config) -> ImageClassifier:

@@ -17,7 +17,7 @@ from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_entries
-from ..models.build import build_model
+from ..models.build import build_classifier
 from ..process.runtime import ALONE, Runtime
 from .task import Section, Task
 
@@ -39,7 +39,7 @@ class Classification(Task):
         return ("HRNetCls",)
 
     def build_model(self, cfg: Config) -> nn.Cell:
-        return build_model(cfg)
+        return build_classifier(cfg)
 
     def open(self, cfg: Config, split: str) -> ImageFolder:
         return open_image_folder(cfg, getattr(cfg, f"{split}_dataset"))

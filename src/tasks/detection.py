@@ -25,7 +25,7 @@ from ..inference.output import write_entries
 from ..inference.prediction_file import load_predictions, load_protocol, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
-from ..models.build import build_model
+from ..models.detection.build import build_detector
 from ..process import runtime
 from ..process.runtime import ALONE, Runtime
 from .task import GIVE_CHECKPOINT, Section, Task
@@ -50,7 +50,7 @@ class Detection(Task):
         return (SYSTEMS.get(cfg.detector, cfg.detector),)
 
     def build_model(self, cfg: Config) -> nn.Cell:
-        return build_model(cfg)
+        return build_detector(cfg)
 
     def open(self, cfg: Config, split: str) -> CocoDataset:
         return open_coco(cfg, split)

@@ -20,7 +20,7 @@ from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
 from ..inference.segment import Scores, exported_size, make_segmenter
 from ..inference.segment_files import segment_files
-from ..models.build import build_model
+from ..models.build import build_segmenter
 from ..process.runtime import ALONE, Runtime
 from .task import Section, Task
 
@@ -46,7 +46,7 @@ class Segmentation(Task):
         return ("HRNetSeg",)
 
     def build_model(self, cfg: Config) -> nn.Cell:
-        return build_model(cfg)
+        return build_segmenter(cfg)
 
     def open(self, cfg: Config, split: str) -> SegmentationDataset:
         return open_segmentation(cfg, getattr(cfg, f"{split}_dataset"), split)

@@ -7,8 +7,7 @@ import torch
 
 from src.commands.convert import convert_file
 from src.config import load_config
-from src.models.build import build_model
-from src.tasks import TASKS
+from src.tasks import TASKS, build_model
 from tests.models.detection.mmdet_case import BASE, CONFIG, mmdet_name
 from tests.reference.recipe import make_parameter
 

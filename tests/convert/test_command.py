@@ -12,8 +12,7 @@ from src.commands.convert import convert_file
 from src.config import load_config
 from src.engine.trainer import load_start_weights
 from src.errors import UserError
-from src.models.build import build_model
-from src.tasks import TASKS
+from src.tasks import TASKS, build_model
 from tests.convert.case import convert, mmdetection_state
 from tests.convert.test_read import MakesFile
 from tests.end_to_end.test_commands import run

@@ -13,7 +13,7 @@ from src.convert.detect import SOURCES, choose_source
 from src.convert.engine import convert
 from src.convert.table import Rule, Source, fill, unwrap
 from src.errors import UserError
-from src.models.build import build_model
+from src.tasks import build_model
 from tests.convert.case import CONFIGS
 from tests.convert.torch_detectron2 import Detectron2, old_pointrend_names
 

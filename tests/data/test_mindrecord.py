@@ -12,9 +12,9 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 
-from src.commands.check import data_set
 from src.data.formats.coco import CocoDataset, open_coco
 from src.data.formats.mindrecord import open_shard, read_records
+from src.data.inspection import annotated_images
 from src.data.mindrecord import convert, main, verify
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
 from src.errors import UserError
@@ -204,8 +204,8 @@ def test_the_configuration_leads_to_the_record_by_its_parent_or_by_the_datasets_
 def test_the_check_says_the_same_of_both(folder, record, make_config):
     names = {"coco_classes": f"[background, {', '.join(CLASSES)}]", "num_classes": 3}
     cfg = make_config(**names, train_data_type="mindrecord", mindrecord_dir=record.parent)
-    lines = list(data_set(cfg, open_coco(cfg, "train"), is_train=True))
-    others = list(data_set(cfg, CocoDataset(folder, CLASSES), is_train=True))
+    lines = list(annotated_images(open_coco(cfg, "train"), "kept", cfg.num_gts))
+    others = list(annotated_images(CocoDataset(folder, CLASSES), "kept", cfg.num_gts))
     assert lines[1:-1] == others[1:-1] and "WARNING" not in lines[0]
     assert lines[0].replace(str(record / "dataset.json"), str(folder / "labels.json")) == others[0]
     assert lines[-1].startswith("11 image files opened, 2 unreadable: 2.png: ") and "is missing" in lines[-1]

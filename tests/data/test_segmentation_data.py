@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.commands.check import label_files
 from src.config import load_config
+from src.data.inspection import label_files
 from src.data.label_sets import label_set
 from src.data.segmentation import (
     SegmentationDataset,

@@ -12,7 +12,7 @@ from mindspore import set_seed
 
 from src.checkpoint import read_checkpoint, save_weights
 from src.config import load_config
-from src.models.build import build_model
+from src.tasks import build_model
 
 ROOT = Path(__file__).parents[2]
 

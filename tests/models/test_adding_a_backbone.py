@@ -10,7 +10,7 @@ import numpy as np
 from src.config import load_config
 from src.engine.trainer import make_train_step
 from src.models.backbones import build
-from src.models.build import build_model
+from src.tasks import build_model
 from tests.models.test_any_backbone import batch
 
 ROOT = Path(__file__).parents[2]

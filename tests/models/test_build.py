@@ -5,7 +5,7 @@ import pytest
 
 from src.config import load_config
 from src.errors import UserError
-from src.models.build import build_model
+from src.tasks import build_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from src.config import load_config
-from src.models.build import build_model
 from src.models.contract import Declares
+from src.tasks import build_model
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
 DETECTION = "[background, a, b, c, d, e, f]"
