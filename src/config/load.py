@@ -18,8 +18,8 @@ import yaml
 
 from ..errors import UserError
 from .checks import check_together
-from .model_keys import key_names, nested_kind
-from .run_keys import Config, ConvertKeys, DeviceKeys, PathKeys
+from .run_keys import Config
+from .schema import default_of, key_names, leaves, nested_kind
 
 # Names that the original folders used for the same keys.
 ALIASES = {
@@ -39,13 +39,6 @@ ALIASES = {
     "lr_min": "min_lr",
     "label_smooth_factor": "label_smoothing",
 }
-
-# Where a run lives says nothing about what it computes: these keys stay out of the hash.
-LOCATION_KEYS = {field.name for kind in (ConvertKeys, PathKeys, DeviceKeys) for field in dataclasses.fields(kind)} | {
-    "train_outputs", "brief", "resume", "pre_trained", "num_parallel_workers", "python_multiprocessing",
-    "train_dataset", "val_dataset", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
-    "log_every", "save_every", "analysis", "report_dir", "class_names", "mlflow", "mlflow_uri", "mlflow_experiment",
-}  # fmt: skip
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -99,7 +92,7 @@ def save_config(cfg: Config, path: str) -> None:
 
 def config_hash(cfg: Config) -> str:
     """12 hexadecimal digits over every key that can change a result (paths and devices cannot)."""
-    values = {name: value for name, value in to_dict(cfg).items() if name not in LOCATION_KEYS}
+    values = {leaf.name: leaf.value for leaf in leaves(cfg) if leaf.matters != "never"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -308,10 +301,9 @@ def _help_lines(kind: type, prefix: str, helps: dict) -> list[str]:
         if nested:
             lines += _help_lines(nested, f"{dotted}.", helps)
             continue
-        default = item.default if item.default is not dataclasses.MISSING else item.default_factory()
         text = helps.get(dotted) or helps.get(item.name) or item.metadata["help"]
         choices = f" ({' | '.join(map(str, item.metadata['choices']))})" if item.metadata["choices"] else ""
-        lines.append(f"  --{dotted} [{default}]{choices}  {text}")
+        lines.append(f"  --{dotted} [{default_of(item)}]{choices}  {text}")
     return lines
 
 
