@@ -7,8 +7,6 @@ Nothing here imports MindSpore, so that `--help` and every complaint come at onc
 import argparse
 import dataclasses
 import difflib
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ import yaml
 from ..errors import UserError
 from .checks import check_together
 from .run_keys import Config
-from .schema import default_of, key_names, leaves, nested_kind
+from .schema import default_of, key_names, nested_kind
 
 # Names that the original folders used for the same keys.
 ALIASES = {
@@ -88,12 +86,6 @@ def save_config(cfg: Config, path: str) -> None:
         Path(path).write_text(yaml.safe_dump(to_dict(cfg), sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
-
-
-def config_hash(cfg: Config) -> str:
-    """12 hexadecimal digits over every key that can change a result (paths and devices cannot)."""
-    values = {leaf.name: leaf.value for leaf in leaves(cfg) if leaf.matters != "never"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 # ---------------------------------------------------------------------------------------------------- reading files

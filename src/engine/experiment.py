@@ -5,8 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import Config, load_config, save_config
-from ..config.schema import leaves
+from ..config import Config, differences, load_config, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
 from .curves import CsvTable, Row, plot_losses, plot_metrics
@@ -16,6 +15,7 @@ logger = logging.getLogger(__name__)
 SYSTEM_NAMES = {
     "mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls", "segmentation": "HRNetSeg",
 }  # fmt: skip
+MOST_SHOWN = 4  # keys of another configuration that a message names
 
 
 class Experiment:
@@ -81,10 +81,8 @@ def open_experiment(cfg: Config, is_main: bool) -> Experiment:
 
 
 def _check_same_run(cfg: Config, saved_file: Path) -> None:
-    saved = {leaf.name: leaf.value for leaf in leaves(load_config(str(saved_file)))}
-    different = [leaf for leaf in leaves(cfg) if leaf.on_resume == "same" and saved.get(leaf.name) != leaf.value]
+    different = [one for one in differences(load_config(str(saved_file)), cfg) if one.on_resume == "same"]
     if different:
-        shown = ", ".join(
-            f"{one.name} ({saved.get(one.name)!r:.40} then, {one.value!r:.40} now)" for one in different[:4]
-        )
-        raise UserError(f"{saved_file}: the run to resume was started with another {shown}")
+        shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
+        shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []
+        raise UserError(f"{saved_file}: the run to resume was started with another {', '.join(shown)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config import config_hash, load_config, parse_cli, save_config
+from src.config import load_config, parse_cli, save_config
 from src.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -329,18 +329,6 @@ def test_malformed_arguments_are_refused(write, arguments):
 def test_saving_where_nothing_can_be_written_is_a_user_error(write, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         save_config(load_config(write()), str(tmp_path / "nowhere" / "config.yaml"))
-
-
-# -------------------------------------------------------------------------------------------------------------- hash
-
-
-def test_the_hash_tells_experiments_apart_but_not_places(write):
-    plain = config_hash(load_config(write()))
-    assert len(plain) == 12 and int(plain, 16) >= 0
-    places = ["--train_outputs", "/elsewhere", "--checkpoint_path", "a.ckpt", "--device_target", "CPU", "--resume", "1"]
-    assert config_hash(load_config(write(), places)) == plain
-    for change in (["--lr", "0.5"], ["--test_cfg.rcnn.score_thr", "0.2"], ["--mask_head.norm_cfg.eps", "0.1"]):
-        assert config_hash(load_config(write(), change)) != plain
 
 
 def test_of_several_bases_the_later_one_wins_and_the_file_itself_over_all(tmp_path):
