@@ -27,9 +27,22 @@ ALIASES = {
     "lr_min": "min_lr",
     "label_smooth_factor": "label_smoothing",
 }
+# Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.
+WITHOUT_EFFECT = {"rank_id", "roi.sample_num", "mask_roi.sample_num", "train_cfg.rpn.sampler.add_gt_as_proposals"}
 
 
-def fill(kind: type, values: Any, prefix: str, source: str) -> Any:
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where values come from. name: in messages; without_effect: the keys of this kind that were met."""
+
+    name: str
+    without_effect: list[str] = dataclasses.field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
     """An instance of the schema class `kind` from a mapping."""
     if not isinstance(values, dict):
         raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {values!r}")
@@ -37,6 +50,9 @@ def fill(kind: type, values: Any, prefix: str, source: str) -> Any:
     filled = {}
     for name, value in values.items():
         dotted = f"{prefix}{name}"
+        if dotted in WITHOUT_EFFECT:
+            source.without_effect.append(dotted)
+            continue
         name = ALIASES.get(dotted, name)
         if name not in known:
             raise unknown_key(dotted, source)
@@ -44,7 +60,8 @@ def fill(kind: type, values: Any, prefix: str, source: str) -> Any:
     return kind(**filled)
 
 
-def convert(item: dataclasses.Field, value: Any, dotted: str, source: str) -> Any:
+def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> Any:
+    """The value as the key has it; UserError for one that the key may not have. dotted: the key's name in messages."""
     nested = nested_kind(item.type)
     if nested:
         return None if value is None and item.default is None else fill(nested, value, f"{dotted}.", source)
@@ -64,7 +81,7 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: str) -> An
     return members
 
 
-def _convert_leaf(kind: type, value: Any, dotted: str, source: str) -> Any:
+def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
     """YAML 1.1 reads `1e-5` as a string and 0/1 as integers; both are meant."""
     if kind is str and value is None:
         return ""
@@ -85,7 +102,7 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: str) -> Any:
     raise UserError(f"{source}: {dotted} must be {wanted}, not {value!r}")
 
 
-def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: str) -> None:
+def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> None:
     rules = item.metadata
     if rules["choices"] and value not in rules["choices"]:
         allowed = ", ".join(repr(choice) for choice in rules["choices"])
@@ -103,7 +120,8 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: str) 
         raise UserError(f"{source}: {dotted} is {value}; it must be {' and '.join(filter(None, (low, high)))}")
 
 
-def unknown_key(dotted: str, source: str) -> UserError:
+def unknown_key(dotted: str, source: Source) -> UserError:
+    """What to raise for a key that is not there, with the nearest that is."""
     names = key_names(Config)
     prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     candidates = sorted({*names, *prefixes})

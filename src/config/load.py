@@ -4,6 +4,7 @@ A file may start from others (`_base_: other.yaml`) and may have three YAML docu
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import yaml
 
 from ..errors import UserError
 from .checks import check_together
-from .fill import fill
+from .fill import Source, fill
 from .overrides import override, parse_overrides
 from .read import read_file
 from .run_keys import Config
+
+logger = logging.getLogger(__name__)
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -25,9 +28,11 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     type, out of range, not among the choices, or at odds with another value.
     """
     values, _, choices = read_file(Path(path))
-    cfg = fill(Config, values, "", str(path))
+    file, command_line = Source(str(path)), Source("command line")
+    cfg = fill(Config, values, "", file)
     for dotted, text in parse_overrides(overrides):
-        cfg = override(cfg, dotted, text)
+        cfg = override(cfg, dotted, text, command_line)
+    _tell_without_effect(file, command_line)
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
     return cfg
@@ -44,6 +49,12 @@ def save_config(cfg: Config, path: str) -> None:
         Path(path).write_text(yaml.safe_dump(to_dict(cfg), sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
+
+
+def _tell_without_effect(*sources: Source) -> None:
+    told = [f"{', '.join(dict.fromkeys(one.without_effect))} ({one})" for one in sources if one.without_effect]
+    if told:
+        logger.warning("keys without effect: %s", "; ".join(told))
 
 
 def _check_choices(cfg: Config, choices: dict, source: str) -> None:

@@ -161,7 +161,6 @@ class RoICfg:
     out_channels: int = key(256, "channels of the pyramid", low=1, matters="weights")
     featmap_strides: list[int] = key([4, 8, 16, 32], "pyramid levels that RoIs are read from, by stride", low=1)
     finest_scale: float = key(56, "RoIs up to twice this side are read from the finest level", low=1)
-    sample_num: int = key(640, "RoI slots of the original; here they follow from train_cfg", low=1)
 
 
 @keys(matters="training", on_resume="same")
@@ -180,6 +179,15 @@ class SamplerCfg:
     num: int = key(512, "boxes an image that the loss looks at", low=1)
     pos_fraction: float = key(0.25, "largest share of positives", low=0, high=1)
     neg_pos_ub: float = key(-1, "background boxes for each positive at most; -1 no bound", low=-1)
+
+
+@keys(matters="training", on_resume="same")
+class RPNSamplerCfg(SamplerCfg):
+    order: str = key("random", "which candidates are taken", choices=("random", "in_order"))
+
+
+@keys(matters="training", on_resume="same")
+class RCNNSamplerCfg(SamplerCfg):
     add_gt_as_proposals: bool = key(False, "objects' own boxes compete as proposals")
     order: str = key("random", "which candidates are taken", choices=("random", "in_order"))
 
@@ -187,7 +195,7 @@ class SamplerCfg:
 @keys(matters="training", on_resume="same")
 class TrainRPN:
     assigner: AssignerCfg = section(AssignerCfg)
-    sampler: SamplerCfg = section(SamplerCfg)
+    sampler: RPNSamplerCfg = section(RPNSamplerCfg)
     allowed_border: float = key(-1, "leave out anchors further over the image border than this; -1 never", low=-1)
 
 
@@ -202,7 +210,7 @@ class ProposalCfg:
 @keys(matters="training", on_resume="same")
 class TrainRCNN:
     assigner: AssignerCfg = section(AssignerCfg)
-    sampler: SamplerCfg = section(SamplerCfg)
+    sampler: RCNNSamplerCfg = section(RCNNSamplerCfg)
     mask_size: int = key(28, "cells a side of the mask targets", low=1, matters="weights")
     train_on_pred_boxes: bool = key(False, "the mask head trains on the box head's boxes instead of the proposals")
     num_points: int = key(196, "points of a RoI that the point head trains on", low=1)

@@ -7,11 +7,9 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
-from .fill import ALIASES, convert, unknown_key
+from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
 from .run_keys import Config
 from .schema import nested_kind
-
-SOURCE = "command line"
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -30,28 +28,31 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def override(cfg: Config, dotted: str, text: str) -> Config:
+def override(cfg: Config, dotted: str, text: str, source: Source) -> Config:
     """The configuration with one key set from its text on the command line, typed by the schema."""
-    return _replaced(cfg, dotted.split("."), dotted, text)
+    if dotted in WITHOUT_EFFECT:
+        source.without_effect.append(dotted)
+        return cfg
+    return _replaced(cfg, dotted.split("."), dotted, text, source)
 
 
-def _replaced(part: Any, names: Sequence[str], dotted: str, text: str) -> Any:
+def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: Source) -> Any:
     """`part`, a configuration or a section of it, with another value of the key that `names` leads to."""
     name, *rest = names
     name = name if rest else ALIASES.get(dotted, name)
     item = {item.name: item for item in dataclasses.fields(part)}.get(name)
     nested = nested_kind(item.type) if item else None
     if item is None or (rest and not nested):
-        raise unknown_key(dotted, SOURCE)
+        raise unknown_key(dotted, source)
     if rest:
         inner = getattr(part, name)
-        value = _replaced(nested() if inner is None else inner, rest, dotted, text)
+        value = _replaced(nested() if inner is None else inner, rest, dotted, text, source)
     else:
-        value = convert(item, _parse_value(item, dotted, text), dotted, SOURCE)
+        value = convert(item, _parse_value(item, dotted, text, source), dotted, source)
     return dataclasses.replace(part, **{name: value})
 
 
-def _parse_value(item: dataclasses.Field, dotted: str, text: str) -> Any:
+def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source) -> Any:
     """A list may be given as numbers with commas."""
     if item.type is str:
         return text
@@ -60,4 +61,4 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise UserError(f"{SOURCE}: --{dotted} {text!r} cannot be read as a value") from None
+        raise UserError(f"{source}: --{dotted} {text!r} cannot be read as a value") from None

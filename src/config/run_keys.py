@@ -91,7 +91,6 @@ class DeviceKeys:
         matters="training",
         on_resume="same",
     )
-    rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
 
 
 @keys(matters="never", on_resume="free")

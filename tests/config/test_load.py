@@ -1,5 +1,6 @@
 """Configuration: what loads, what overrides do, and what is refused with which words. Nothing here needs MindSpore."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,13 @@ def write(tmp_path):
     return make
 
 
+@pytest.fixture()
+def said(caplog, monkeypatch):
+    """The log's lines; also where an earlier test has started logging to the terminal."""
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
 def refusal(path, *overrides: str) -> str:
     """The error message, which must be one line."""
     with pytest.raises(UserError) as caught:
@@ -48,7 +56,6 @@ def test_the_published_spinenet_file_loads_unchanged_and_its_sample_num_is_the_s
     cfg = load_config(str(data_files / "seed_spinenet.yaml"))
     assert (cfg.backbone.type, cfg.backbone.arch) == ("spinenet", "49")
     assert (cfg.roi.roi_layer.sampling_ratio, cfg.mask_roi.roi_layer.sampling_ratio) == (2, 2)
-    assert (cfg.roi.sample_num, cfg.mask_roi.sample_num) == (640, 128)
     assert cfg.mask_head.norm_cfg.eps == 0.001
 
 
@@ -119,6 +126,41 @@ def test_two_loads_share_no_values(write):
     first.lr_steps.append(99)
     first.mask_roi.roi_layer.out_size = 99
     assert second == load_config(write())
+
+
+# ---------------------------------------------------------------------------------------------- keys without effect
+
+
+IDLE = "rank_id: 3\nroi: {sample_num: 640}\ntrain_cfg: {rpn: {sampler: {num: 9, add_gt_as_proposals: true}}}\n"
+
+
+def test_keys_that_nothing_reads_are_taken_and_said_once_to_have_no_effect(write, said):
+    write(IDLE, "base.yaml")
+    path = write("_base_: base.yaml\nmask_roi: {sample_num: many}\n", classes="")
+    cfg = load_config(path, ["--rank_id", "5", "--mask_roi.sample_num=1", "--rank_id=6", "--seed=7"])
+    assert (cfg.seed, cfg.train_cfg.rpn.sampler.num) == (7, 9)
+    names = "rank_id, roi.sample_num, train_cfg.rpn.sampler.add_gt_as_proposals, mask_roi.sample_num"
+    assert said() == [f"keys without effect: {names} ({path}); rank_id, mask_roi.sample_num (command line)"]
+
+
+def test_the_line_on_keys_without_effect_goes_to_stderr_before_there_is_a_log(write):
+    program = "import sys; from src.config import load_config; load_config(sys.argv[1])"
+    command = [sys.executable, "-c", program, write(IDLE)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stderr.startswith("keys without effect: rank_id") and result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
+def test_a_file_without_such_keys_says_nothing_and_the_second_stage_keeps_its_own(write, said):
+    cfg = load_config(write("train_cfg: {rcnn: {sampler: {add_gt_as_proposals: 1}}}\n"))
+    assert cfg.train_cfg.rcnn.sampler.add_gt_as_proposals is True and not said()
+    assert "unknown key rpn.sample_num" in refusal(write("rpn: {sample_num: 1}\n"))
+
+
+def test_the_shipped_configurations_hold_no_key_without_effect(said):
+    for path in CONFIGS:
+        load_config(str(path))
+    assert len(CONFIGS) > 25 and not said()
 
 
 # ------------------------------------------------------------------------------------------------------------ _base_

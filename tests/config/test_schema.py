@@ -13,7 +13,7 @@ PLACES = """
     pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment
 """
 DEVICES = """
-    device_target mode device_id rank_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
+    device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
     num_parallel_workers python_multiprocessing test_batch_size
 """
 CADENCE = """
