@@ -66,10 +66,12 @@ def _check_detection(cfg: Config) -> None:
 
 
 def _check_backbone(cfg: Config) -> None:
+    if cfg.backbone.type != "hrnet":
+        return
     for number in range(1, 5):
         stage = getattr(cfg.backbone.extra, f"stage{number}")
         for name in ("num_blocks", "num_channels"):
-            if cfg.backbone.type == "hrnet" and len(getattr(stage, name)) != stage.num_branches:
+            if len(getattr(stage, name)) != stage.num_branches:
                 raise UserError(
                     f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
                     f"of the {stage.num_branches} branches (num_branches)"

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import UserError
 from .run_keys import Config
-from .schema import key_names, nested_kind
+from .schema import is_optional, key_names, nested_kind, variants_of
+from .variants import choose_variant
 
 # Names that the original folders used for the same keys.
 ALIASES = {
@@ -63,8 +64,14 @@ def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
 def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> Any:
     """The value as the key has it; UserError for one that the key may not have. dotted: the key's name in messages."""
     nested = nested_kind(item.type)
+    if nested and value is None and is_optional(item):
+        return None
     if nested:
-        return None if value is None and item.default is None else fill(nested, value, f"{dotted}.", source)
+        if variants_of(item) and isinstance(value, dict):
+            by = dataclasses.fields(nested)[0]
+            name = convert(by, value.get(by.name, by.default), f"{dotted}.{by.name}", source)
+            nested, value = choose_variant(item, name, value, dotted)
+        return fill(nested, value, f"{dotted}.", source)
     member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
     if member is None:
         value = _convert_leaf(item.type, value, dotted, source)

@@ -17,6 +17,7 @@ from .fill import Source, fill
 from .overrides import override, parse_overrides
 from .read import read_file
 from .run_keys import Config
+from .variants import refuse_keys_of_others, take_types
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +28,11 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     Raises UserError in one line: missing or broken file, unknown key (with the nearest known one), value of the wrong
     type, out of range, not among the choices, or at odds with another value.
     """
-    values, _, choices = read_file(Path(path))
+    values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
     file, command_line = Source(str(path)), Source("command line")
+    values, pairs = take_types(values, parse_overrides(overrides))
     cfg = fill(Config, values, "", file)
-    for dotted, text in parse_overrides(overrides):
+    for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
     _tell_without_effect(file, command_line)
     _check_choices(cfg, choices, str(path))

@@ -9,7 +9,8 @@ import yaml
 from ..errors import UserError
 from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
 from .run_keys import Config
-from .schema import nested_kind
+from .schema import nested_kind, variants_of
+from .variants import refuse_key_of_other, refuse_keys_of_others
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -46,9 +47,13 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: S
         raise unknown_key(dotted, source)
     if rest:
         inner = getattr(part, name)
+        if variants_of(item):
+            refuse_key_of_other(item, inner.type, rest[:1], source)
         value = _replaced(nested() if inner is None else inner, rest, dotted, text, source)
     else:
-        value = convert(item, _parse_value(item, dotted, text, source), dotted, source)
+        value = _parse_value(item, dotted, text, source)
+        refuse_keys_of_others({dotted: value}, source)
+        value = convert(item, value, dotted, source)
     return dataclasses.replace(part, **{name: value})
 
 

@@ -1,5 +1,6 @@
 """Configuration files as plain mappings: three YAML documents, merged over the files of `_base_`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -7,10 +8,13 @@ import yaml
 from ..errors import UserError
 
 
-def read_file(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict, dict, dict]:
+def read_file(
+    path: Path, check: Callable[[dict, Path], None] | None = None, chain: tuple[Path, ...] = ()
+) -> tuple[dict, dict, dict]:
     """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win).
 
-    chain: the files that it is a base of. UserError for a file that is none of this.
+    check: called with each file's own values, before they are merged. chain: the files that this one is a base of.
+    UserError for a file that is no configuration.
     """
     if path.resolve() in chain:
         raise UserError(f"{path}: _base_ leads back to this file")
@@ -30,9 +34,11 @@ def read_file(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict, dict, dic
         raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
     documents += [{}] * (3 - len(documents))
     bases = documents[0].pop("_base_", None) or []
+    if check:
+        check(documents[0], path)
     inherited = [{}, {}, {}]
     for base in bases if isinstance(bases, list) else [bases]:
-        above = read_file(path.parent / str(base), (*chain, path.resolve()))
+        above = read_file(path.parent / str(base), check, (*chain, path.resolve()))
         inherited = [_merge(*pair) for pair in zip(inherited, above)]
     values, helps, choices = (_merge(*pair) for pair in zip(inherited, documents))
     return values, helps, choices

@@ -6,7 +6,7 @@ matters: the furthest that the key reaches. "weights": names or shapes of the pa
 on_resume: "same" if a resumed run must have the value that it was started with, "free" if it may have another.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -35,10 +35,17 @@ def key(
     return field(default=default, metadata=metadata)
 
 
-def section(kind: type, optional: bool = False, matters: str = "", on_resume: str = ""):
-    """A nested mapping of keys. optional: it may be left out (YAML's null), and is by default."""
-    metadata = _facts(matters, on_resume)
-    return field(default=None, metadata=metadata) if optional else field(default_factory=kind, metadata=metadata)
+def section(
+    kind: type, optional: bool = False, variants: dict[str, type] | None = None, matters: str = "", on_resume: str = ""
+):
+    """A nested mapping of keys. optional: it may be left out (YAML's null), and is by default.
+
+    variants: a class for each value of its key `type`, which `kind` has first; each has the keys of `kind` and its own.
+    """
+    metadata = _facts(matters, on_resume) | ({} if variants is None else {"variants": variants})
+    if optional:
+        return field(default=None, metadata=metadata)
+    return field(default_factory=lambda: _default_kind(kind, variants)(), metadata=metadata)
 
 
 def keys(matters: str = "", on_resume: str = "") -> Callable[[type], type]:
@@ -71,24 +78,51 @@ class Leaf:
 def leaves(part: Any) -> Iterator[Leaf]:
     """Every key of a configuration, or of a schema class with its defaults, in the order of the classes.
 
-    An optional section is a leaf too, whose value is whether it is there; its own keys follow where it is, and in a
-    schema class. ValueError for a key without its two facts.
+    An optional section is a leaf too, whose value is whether it is there; its own keys follow where it is. Of a class
+    there are the keys of all optional sections and of all variants. ValueError for a key without its two facts.
     """
-    yield from _walk(part, "", {})
+    yield from _walk(fields(part), None if isinstance(part, type) else part, "", {})
 
 
-def _walk(part: Any, prefix: str, above: dict[str, str]) -> Iterator[Leaf]:
-    is_class = isinstance(part, type)
-    for item in fields(part):
+def _walk(items: Iterable[Field], part: Any, prefix: str, above: dict[str, str]) -> Iterator[Leaf]:
+    """part: what has these fields; None for their defaults."""
+    for item in items:
         name, facts = prefix + item.name, above | {fact: item.metadata[fact] for fact in FACTS if fact in item.metadata}
-        value = default_of(item) if is_class else getattr(part, item.name)
+        value = default_of(item) if part is None else getattr(part, item.name)
         nested = nested_kind(item.type)
         if not nested or is_optional(item):
             if unset := [fact for fact in FACTS if fact not in facts]:
                 raise ValueError(f"{name}: {' and '.join(unset)} must be said at the key, its class or its section")
             yield Leaf(name, item, value is not None if nested else value, **facts)
-        if nested and (is_class or value is not None):
-            yield from _walk(nested if is_class else value, f"{name}.", facts)
+        if nested and part is None:
+            yield from _walk(section_fields(item), None, f"{name}.", facts)
+        elif nested and value is not None:
+            yield from _walk(fields(value), value, f"{name}.", facts)
+
+
+def section_fields(item: Field) -> list[Field]:
+    """The fields of a section: of all variants, if it has some, each name once: `type`, the variants' own, the rest."""
+    first, *rest = fields(nested_kind(item.type))
+    variants = variants_of(item)
+    shared = {one.name for one in (first, *rest)}
+    own = {one.name: one for kind in variants.values() for one in fields(kind) if one.name not in shared}
+    return [first, *own.values(), *rest]
+
+
+def variants_of(item: Field) -> dict[str, type]:
+    """A section's classes by its `type`; empty for one that has no variants."""
+    return item.metadata.get("variants", {})
+
+
+def keys_of_others(variants: dict[str, type], name: str) -> dict[str, list[str]]:
+    """Every key that variant `name` does not have, with the names of those that do."""
+    own = {item.name for item in fields(variants[name])}
+    others: dict[str, list[str]] = {}
+    for other, kind in variants.items():
+        for item in fields(kind):
+            if item.name not in own:
+                others.setdefault(item.name, []).append(other)
+    return others
 
 
 def key_names(kind: type) -> list[str]:
@@ -113,6 +147,10 @@ def is_optional(item: Field) -> bool:
 def default_of(item: Field) -> Any:
     """The default of a key or section."""
     return item.default if item.default is not MISSING else item.default_factory()
+
+
+def _default_kind(kind: type, variants: dict[str, type] | None) -> type:
+    return kind if variants is None else variants[fields(kind)[0].default]
 
 
 def _facts(matters: str, on_resume: str) -> dict[str, str]:

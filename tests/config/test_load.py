@@ -1,6 +1,5 @@
 """Configuration: what loads, what overrides do, and what is refused with which words. Nothing here needs MindSpore."""
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +23,6 @@ def write(tmp_path):
         return str(tmp_path / name)
 
     return make
-
-
-@pytest.fixture()
-def said(caplog, monkeypatch):
-    """The log's lines; also where an earlier test has started logging to the terminal."""
-    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
-    return lambda: [record.getMessage() for record in caplog.records]
 
 
 def refusal(path, *overrides: str) -> str:
@@ -277,7 +269,7 @@ def test_an_unknown_key_on_the_command_line_is_named_in_full_with_the_nearest(wr
         ("keep_ratio", "2"), ("keep_ratio", "often"), ("keep_ratio", "1.0"),
         ("img_mean", "[1, 2]"), ("img_std", "[0, 1, 1]"), ("img_std", "3"), ("lr_steps", "8"), ("lr_steps", "[a]"),
         ("device_target", "TPU"), ("opt_type", "lion"), ("lr_type", "polynomial"), ("mode", "eager"), ("task", "pose"),
-        ("backbone.style", "keras"), ("backbone.extra.stage1.block", "basic"),
+        ("backbone.extra.stage1.block", "basic"),
         ("bbox_head.bbox_coder.target_stds", "[1]"),
         ("mask_divider", "2.0"), ("datasink", "1"), ("rpn", "5"), ("rpn.anchor_generator.scales", "[-8]"),
         ("train_cfg.rpn.assigner.neg_iou_thr", "0.95"), ("train_cfg.rcnn.sampler.pos_fraction", "2"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import load_config
+from src.config import backbone_keys, load_config
 from src.engine.trainer import make_train_step
 from src.models import build
 from tests.models.test_any_backbone import batch
@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
     page = (ROOT / "docs" / "adding_a_backbone.md").read_text(encoding="utf-8")
-    module_text, line, yaml_text = re.findall(r"```(?:python|text|yaml)\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```(?:python|text|yaml)\n(.*?)```", page, re.DOTALL)
+    module_text, line, keys_text, keys_line, yaml_text = blocks
     (tmp_path / "plain.py").write_text(module_text, encoding="utf-8")
     (tmp_path / "plain.yaml").write_text(
         yaml_text.replace("mask_rcnn_hrnet_tiny.yaml", str(ROOT / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")),
@@ -29,6 +30,11 @@ def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     entry = eval("{" + line.strip() + "}", {**vars(build), "PlainNet": module.PlainNet})
     monkeypatch.setattr(build, "BACKBONES", build.BACKBONES | entry)
+
+    known = dict(vars(backbone_keys))
+    exec(keys_text, known)
+    for name, kind in eval("{" + keys_line.strip() + "}", known).items():
+        monkeypatch.setitem(backbone_keys.BACKBONE_KEYS, name, kind)
 
     size = ["--img_width", "128", "--img_height", "128", "--num_gts", "2"]
     cfg = load_config(str(tmp_path / "plain.yaml"), size)
