@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from src.config import load_config, parse_cli, save_config
 from src.errors import UserError
@@ -68,6 +69,15 @@ def test_the_published_values_are_kept_by_the_configurations_of_the_repository(d
         assert ours.neck.fpn == published.neck.fpn
         assert (ours.lr, ours.lr_steps, ours.img_width) == (published.lr, published.lr_steps, published.img_width)
         assert (ours.batch_size, ours.epoch_size, ours.loss_scale) == (2, 12, 256.0)
+
+
+def test_the_stages_of_a_network_stand_in_one_file():
+    blocks = {}
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
+        extra = next(yaml.safe_load_all(path.read_text(encoding="utf-8"))).get("backbone", {}).get("extra")
+        blocks.setdefault(str(extra), []).append(path.name)
+    assert len(blocks.pop("None")) > 25 and len(blocks) == 6
+    assert not [names for names in blocks.values() if len(names) > 1]
 
 
 # ------------------------------------------------------------------------------------------------------------ values
