@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from mindspore import nn
@@ -34,7 +35,7 @@ def export(cfg: Config) -> Path:
     target = _target(cfg)
     _require_packages(cfg)
     runtime.start(cfg, may_run_alone=True)
-    cfg.fold_batchnorm = True
+    cfg = replace(cfg, fold_batchnorm=True)
     model = load_model(cfg, cfg.checkpoint_path)
     metadata, cases = describe(cfg, input_size(cfg)), check_inputs(cfg)
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:

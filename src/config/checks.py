@@ -5,9 +5,7 @@ from .run_keys import Config
 
 
 def check_together(cfg: Config) -> None:
-    """Raise UserError for values that do not fit one another; `input_size` sets both sides of the image."""
-    if cfg.input_size:
-        cfg.img_width = cfg.img_height = cfg.input_size
+    """Raise UserError for values that do not fit one another."""
     divisors = [(cfg.divider, "divider")] if cfg.task != "segmentation" else []  # its HRNet takes any size
     divisors += [(8, "masks are packed eight pixels a byte")] if cfg.task == "detection" else []
     for name in ("img_width", "img_height"):

@@ -35,6 +35,8 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
     _tell_without_effect(file, command_line)
+    if cfg.input_size:
+        cfg = dataclasses.replace(cfg, img_width=cfg.input_size, img_height=cfg.input_size)
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
     return cfg

@@ -234,4 +234,7 @@ class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys,
     ScheduleKeys, OptimizerKeys, ModelKeys,
 ):  # fmt: skip
-    """All keys. A loaded configuration is an instance whose values have been checked."""
+    """All keys. A loaded configuration is an instance whose values have been checked.
+
+    It is frozen: who needs another one uses `dataclasses.replace`.
+    """

@@ -49,13 +49,13 @@ def section(
 
 
 def keys(matters: str = "", on_resume: str = "") -> Callable[[type], type]:
-    """Class decorator: a dataclass of keys and sections."""
+    """Class decorator: a frozen dataclass of keys and sections."""
 
     def make(kind: type) -> type:
         for item in vars(kind).values():
             if isinstance(item, Field):
                 item.metadata = MappingProxyType(_facts(matters, on_resume) | dict(item.metadata))
-        return dataclass(kind)
+        return dataclass(frozen=True)(kind)
 
     return make
 

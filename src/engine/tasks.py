@@ -1,7 +1,7 @@
 """What training needs to know about each task: where its batches come from and how it is evaluated."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mindspore import nn
@@ -25,6 +25,7 @@ class Task:
 
     Both makers look at the data first and raise UserError for what is wrong with it, before any training. All ranks
     evaluate together, each its share; the metrics are rank 0's.
+    resolved(cfg) -> the configuration with what only the data tell: the run's config.yaml holds it from then on.
     metric: the one that ranks checkpoints; reported: those of the log.
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
@@ -35,6 +36,7 @@ class Task:
     metric: str
     reported: tuple[str, ...]
     epoch_line: str = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
+    resolved: Callable[[Config], Config] = lambda cfg: cfg
 
 
 def _detection_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
@@ -49,9 +51,11 @@ def _detection_evaluator(cfg: Config, process: Runtime) -> Evaluator:
 
 
 def _classification_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
-    dataset = open_image_folder(cfg, cfg.train_dataset)
-    cfg.class_names = dataset.classes  # the run's config.yaml tells the names from now on
-    return build_folder_loader(cfg, dataset, rank, size, start_step)
+    return build_folder_loader(cfg, open_image_folder(cfg, cfg.train_dataset), rank, size, start_step)
+
+
+def _with_class_names(cfg: Config) -> Config:
+    return replace(cfg, class_names=open_image_folder(cfg, cfg.train_dataset).classes)
 
 
 def _classification_evaluator(cfg: Config, process: Runtime) -> Evaluator:
@@ -77,6 +81,7 @@ TASKS = {
         ("Loss", "Top_1_Acc", "Top_5_Acc"),
         "epoch: [{epoch:2d}/{epochs}], epoch time: {milliseconds:.3f}, steps: {steps}, per step time: {per_step:.3f}, "
         "avg loss: {loss:.3f}, lr:[{lr:.3f}]",
+        resolved=_with_class_names,
     ),
     "segmentation": Task(
         _segmentation_loader,

@@ -1,5 +1,6 @@
 """Configuration: what loads, what overrides do, and what is refused with which words. Nothing here needs MindSpore."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -126,8 +127,26 @@ def test_sample_num_is_the_sampling_ratio_on_the_command_line_too(write):
 def test_two_loads_share_no_values(write):
     first, second = load_config(write()), load_config(write())
     first.lr_steps.append(99)
-    first.mask_roi.roi_layer.out_size = 99
     assert second == load_config(write())
+
+
+def test_a_configuration_and_its_sections_cannot_be_changed_in_place(write):
+    cfg = load_config(write())
+    for part, name in (
+        (cfg, "lr"),
+        (cfg.backbone, "norm_eval"),
+        (cfg.backbone.extra.stage1, "block"),
+        (cfg.rpn, "new"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, name, 1)
+    assert dataclasses.replace(cfg, lr=0.5).lr == 0.5 and cfg == load_config(write())
+
+
+def test_input_size_sets_both_sides_of_the_image(write):
+    cfg = load_config(write("img_width: 512\n"), ["--input_size", "256"])
+    assert (cfg.img_width, cfg.img_height) == (256, 256)
+    assert "img_width is 100; it must be a multiple of 32" in refusal(write("input_size: 100\n"))
 
 
 # ---------------------------------------------------------------------------------------------- keys without effect
