@@ -12,7 +12,7 @@ def main() -> None:
     from src.commands.evaluate import evaluate
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         evaluate(cfg)
 
 

@@ -12,7 +12,7 @@ def main() -> None:
     from src.commands.export import export
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         export(cfg)
 
 

@@ -12,7 +12,7 @@ def main() -> None:
     from src.engine.trainer import train
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "pre_trained"):
+    with modelarts(cfg, "pre_trained") as cfg:
         train(cfg)
 
 

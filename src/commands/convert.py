@@ -1,6 +1,7 @@
 """What convert_from_pt.py does: another project's weights -> a checkpoint of the configured model."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def convert_file(cfg: Config) -> Conversion:
     start_logging()
     path = Path(cfg.ckpt_path)
     _check_target(path)
-    cfg.device_target, cfg.mode, cfg.run_distribute = "CPU", "pynative", False
+    cfg = replace(cfg, device_target="CPU", mode="pynative", run_distribute=False)
     runtime.start(cfg, may_run_alone=True)
     foreign = read_foreign(cfg.pt_path, cfg.pt_entry)
     source = choose_source(list(foreign.tensors), cfg.source, cfg.pt_path)

@@ -5,7 +5,7 @@ network runs once, on the CPU and in PyNative mode, so that every layer can be w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mindspore as ms
 import numpy as np
@@ -30,8 +30,7 @@ class Part:
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__.splitlines()[0])
-    cfg.mode, cfg.device_target = "pynative", "CPU"
+    cfg = replace(parse_cli(__doc__.splitlines()[0]), mode="pynative", device_target="CPU")
     runtime.start(cfg, may_run_alone=True)
     for line in table(cfg, summarize(cfg)):
         print(line)

@@ -5,9 +5,7 @@ from .run_keys import Config
 
 
 def check_together(cfg: Config) -> None:
-    """Raise UserError for values that do not fit one another; `input_size` sets both sides of the image."""
-    if cfg.input_size:
-        cfg.img_width = cfg.img_height = cfg.input_size
+    """Raise UserError for values that do not fit one another."""
     divisors = [(cfg.divider, "divider")] if cfg.task != "segmentation" else []  # its HRNet takes any size
     divisors += [(8, "masks are packed eight pixels a byte")] if cfg.task == "detection" else []
     for name in ("img_width", "img_height"):
@@ -66,10 +64,12 @@ def _check_detection(cfg: Config) -> None:
 
 
 def _check_backbone(cfg: Config) -> None:
+    if cfg.backbone.type != "hrnet":
+        return
     for number in range(1, 5):
         stage = getattr(cfg.backbone.extra, f"stage{number}")
         for name in ("num_blocks", "num_channels"):
-            if cfg.backbone.type == "hrnet" and len(getattr(stage, name)) != stage.num_branches:
+            if len(getattr(stage, name)) != stage.num_branches:
                 raise UserError(
                     f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
                     f"of the {stage.num_branches} branches (num_branches)"

@@ -1,13 +1,12 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices. `Config` joins them with the model's."""
 
-from dataclasses import dataclass
-
-from .model_keys import ModelKeys, key
+from .model_keys import ModelKeys
+from .schema import key, keys
 
 LR_TYPES = ("multistep", "cosine", "cos", "linear", "poly")  # cos: the originals' word for cosine
 
 
-@dataclass
+@keys(matters="training", on_resume="same")
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
     lr: float = key(0.02, "base learning rate", low=1e-12)
@@ -38,14 +37,18 @@ class OptimizerKeys:
     )
 
 
-@dataclass
-class RunKeys:
+@keys(matters="training", on_resume="same")
+class ScheduleKeys:
     seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0)
-    epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1)
+    epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1, on_resume="free")
     begin_epoch: int = key(0, "start after this many epochs of the schedule, with the weights of pre_trained", low=0)
-    end_epoch: int = key(0, "stop after this epoch; 0 runs to the end of the schedule", low=0)
-    max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0)
+    end_epoch: int = key(0, "stop after this epoch; 0 runs to the end of the schedule", low=0, on_resume="free")
+    max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0, on_resume="free")
     batch_size: int = key(2, "training images a step and device", low=1)
+
+
+@keys(matters="never", on_resume="free")
+class RunKeys:
     test_batch_size: int = key(1, "images a step in evaluation", low=1)
     run_eval: bool = key(True, "evaluate while training")
     eval_every: int = key(1, "epochs between evaluations", low=1)
@@ -54,11 +57,15 @@ class RunKeys:
     keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1)
     keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1)
     pre_trained: str = key("", "checkpoint to start from")
-    finetune: bool = key(False, "class layers of another shape, or missing ones, in pre_trained start fresh")
+    finetune: bool = key(
+        False, "class layers of another shape, or missing ones, in pre_trained start fresh", matters="training"
+    )
     resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
-    portable: bool = key(False, "MindSpore's own operators in place of this project's compiled ones")
+    portable: bool = key(
+        False, "MindSpore's own operators in place of this project's compiled ones", matters="scores", on_resume="same"
+    )
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
     enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")
@@ -71,18 +78,22 @@ class RunKeys:
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
 
-@dataclass
+@keys(matters="never", on_resume="free")
 class DeviceKeys:
     device_target: str = key("GPU", "device", choices=("CPU", "GPU", "Ascend"))
     mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
-    run_distribute: bool = key(False, "one process a device, started by mpirun or msrun")
+    run_distribute: bool = key(False, "one process a device, started by mpirun or msrun", on_resume="same")
     device_id: int = key(0, "device of a single run", low=0)
-    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1)
-    sync_batchnorm: bool = key(False, "batch statistics over all ranks' batches instead of each rank's own")
-    rank_id: int = key(0, "number of this process; the launcher sets it", low=0)
+    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1, on_resume="same")
+    sync_batchnorm: bool = key(
+        False,
+        "batch statistics over all ranks' batches instead of each rank's own",
+        matters="training",
+        on_resume="same",
+    )
 
 
-@dataclass
+@keys(matters="never", on_resume="free")
 class PathKeys:
     checkpoint_path: str = key("", "checkpoint to evaluate, run or export; the exported file with another backend")
     backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
@@ -103,7 +114,7 @@ class PathKeys:
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
 
 
-@dataclass
+@keys(matters="never", on_resume="free")
 class ConvertKeys:
     pt_path: str = key("", "convert_from_pt.py: weights to convert (.pth, .pt, .pkl, .safetensors)")
     ckpt_path: str = key("", "convert_from_pt.py: checkpoint to write; an existing one is never replaced")
@@ -112,9 +123,9 @@ class ConvertKeys:
     verify: str = key("", "convert_from_pt.py: .npz with activations of the original, compared layer by layer")
 
 
-@dataclass
-class DataKeys:
-    train_dataset: str = key("", "folder of the training images")
+@keys(matters="never", on_resume="free")
+class DataPlaceKeys:
+    train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
     train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
     val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
@@ -122,39 +133,65 @@ class DataKeys:
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
     mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
+
+
+@keys(matters="training", on_resume="same")
+class DataKeys:
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
         choices=("cityscapes", "lip", "custom"),
+        matters="scores",
     )
-    ignore_label: int = key(255, "segmentation: label of pixels that do not count", low=0, high=255)
+    ignore_label: int = key(255, "segmentation: label of pixels that do not count", low=0, high=255, matters="scores")
     filter_empty_gt: bool = key(True, "leave images without objects out of training")
-    class_names: list[str] = key([], "class names: of a classifier (empty takes the folder names), of a custom dataset")
-    coco_classes: list[str] = key(["background"], "'background', then the class names of the label file")
-    num_classes: int = key(81, "classes; detection counts the background too", low=2)
+    class_names: list[str] = key(
+        [], "class names: of a classifier (empty takes the folder names), of a custom dataset", matters="never"
+    )
+    coco_classes: list[str] = key(
+        ["background"], "'background', then the class names of the label file", matters="scores"
+    )
+    num_classes: int = key(81, "classes; detection counts the background too", low=2, matters="weights")
     num_gts: int = key(100, "most objects of a training image", low=1)
-    num_parallel_workers: int = key(1, "workers that read and prepare images", low=1)
-    python_multiprocessing: bool = key(False, "workers are processes instead of threads")
+    num_parallel_workers: int = key(1, "workers that read and prepare images", low=1, matters="never", on_resume="free")
+    python_multiprocessing: bool = key(
+        False, "workers are processes instead of threads", matters="never", on_resume="free"
+    )
 
 
-@dataclass
+@keys(matters="scores", on_resume="same")
 class ImageKeys:
     input_size: int = key(0, "width and height at once; 0 leaves them to img_width and img_height", low=0)
     img_width: int = key(1024, "width of the network's input in pixels", low=8)
     img_height: int = key(1024, "height of the network's input in pixels", low=8)
-    divider: int = key(32, "img_width and img_height must be multiples of this", low=1)
+    divider: int = key(32, "img_width and img_height must be multiples of this", low=1, matters="training")
     mask_divider: float = key(
-        1.0, "downscaling of the ground-truth masks", choices=(1.0,), why_only="masks are kept whole, bit-packed"
+        1.0,
+        "downscaling of the ground-truth masks",
+        choices=(1.0,),
+        why_only="masks are kept whole, bit-packed",
+        matters="training",
     )
     img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
     img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
-    base_size: int = key(0, "segmentation: longer side at scale 1 in training; 0 takes each image's own", low=0)
-    scale_range: list[float] = key(
-        [0.5, 2.1], "segmentation: smallest and largest training scale, in steps of 0.1", length=2, low=0.1, high=10
+    base_size: int = key(
+        0, "segmentation: longer side at scale 1 in training; 0 takes each image's own", low=0, matters="training"
     )
+    scale_range: list[float] = key(
+        [0.5, 2.1],
+        "segmentation: smallest and largest training scale, in steps of 0.1",
+        length=2,
+        low=0.1,
+        high=10,
+        matters="training",
+    )
+
+
+@keys(matters="scores", on_resume="free")
+class EvaluationKeys:
     eval_mode: str = key(
         "whole",
         "segmentation: whole images (above scale 1 by windows) or windows of img_width x img_height",
@@ -166,6 +203,10 @@ class ImageKeys:
     eval_width: int = key(0, "segmentation: width of an exported network's input; 0 takes img_width", low=0)
     eval_height: int = key(0, "segmentation: height of an exported network's input; 0 takes img_height", low=0)
     eval_resize: int = key(256, "classification: short side before the central crop in evaluation", low=8)
+
+
+@keys(matters="training", on_resume="same")
+class AugmentationKeys:
     crop_scale: list[float] = key(
         [0.08, 1.0], "classification: share of the image that a training crop covers", length=2, low=1e-3, high=1
     )
@@ -181,11 +222,19 @@ class ImageKeys:
     cutmix: float = key(
         0.0, "classification: alpha of CutMix; 0 is off, with mixup too each batch takes one of them", low=0
     )
-    keep_ratio: bool = key(True, "resize without distortion; segmentation: do not stretch to the network's size")
+    keep_ratio: bool = key(
+        True, "resize without distortion; segmentation: do not stretch to the network's size", matters="scores"
+    )
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)
 
 
-@dataclass
-class Config(ImageKeys, DataKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys, OptimizerKeys, ModelKeys):
-    """All keys. A loaded configuration is an instance whose values have been checked."""
+@keys()
+class Config(
+    AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys,
+    ScheduleKeys, OptimizerKeys, ModelKeys,
+):  # fmt: skip
+    """All keys. A loaded configuration is an instance whose values have been checked.
+
+    It is frozen: who needs another one uses `dataclasses.replace`.
+    """

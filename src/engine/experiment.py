@@ -1,13 +1,11 @@
 """The folder of one training run: resolved configuration, log, losses and their curves."""
 
-import dataclasses
 import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import Config, load_config, save_config, to_dict
-from ..config.run_keys import PathKeys
+from ..config import Config, differences, load_config, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
 from .curves import CsvTable, Row, plot_losses, plot_metrics
@@ -17,14 +15,7 @@ logger = logging.getLogger(__name__)
 SYSTEM_NAMES = {
     "mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls", "segmentation": "HRNetSeg",
 }  # fmt: skip
-FREE_TO_CHANGE = {
-    "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
-    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "num_parallel_workers",
-    "python_multiprocessing", "test_batch_size", "train_data_type", "val_data_type", "mindrecord_dir",
-    "mindrecord_shards", "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel",
-    "analysis", "infer_score_thr", "test_cfg", "report_dir", "end_epoch", "mlflow", "mlflow_uri", "mlflow_experiment",
-    "enable_profiling", "eval_mode", "eval_scales", "eval_flip", "eval_stride", "eval_width", "eval_height",
-} | {field.name for field in dataclasses.fields(PathKeys)}  # fmt: skip
+MOST_SHOWN = 4  # keys of another configuration that a message names
 
 
 class Experiment:
@@ -90,10 +81,8 @@ def open_experiment(cfg: Config, is_main: bool) -> Experiment:
 
 
 def _check_same_run(cfg: Config, saved_file: Path) -> None:
-    saved = to_dict(load_config(str(saved_file)))
-    current = to_dict(cfg)
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in FREE_TO_CHANGE]
-    different = [name for name in names if saved[name] != current[name]]
+    different = [one for one in differences(load_config(str(saved_file)), cfg) if one.on_resume == "same"]
     if different:
-        shown = ", ".join(f"{name} ({saved[name]!r:.40} then, {current[name]!r:.40} now)" for name in different[:4])
-        raise UserError(f"{saved_file}: the run to resume was started with another {shown}")
+        shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
+        shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []
+        raise UserError(f"{saved_file}: the run to resume was started with another {', '.join(shown)}")

@@ -47,6 +47,7 @@ def train(cfg: Config) -> Path:
     start_logging()
     process = runtime.start(cfg)
     task = TASKS[cfg.task]
+    cfg = task.resolved(cfg)
     loader = task.make_loader(cfg, process.rank, process.size, 0)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(cfg, process.is_main)

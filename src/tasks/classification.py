@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,11 @@ class Classification(Task):
         return open_image_folder(cfg, getattr(cfg, f"{split}_dataset"))
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
-        dataset = self.open(cfg, "train")
-        cfg.class_names = dataset.classes  # the run's config.yaml tells the names from now on
-        return build_folder_loader(cfg, dataset, rank, size, start_step)
+        return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def resolved(self, cfg: Config) -> Config:
+        """With the names of the classes."""
+        return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def score(
         self, cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE, protocol: dict | None = None

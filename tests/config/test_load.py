@@ -1,12 +1,14 @@
 """Configuration: what loads, what overrides do, and what is refused with which words. Nothing here needs MindSpore."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from src.config import config_hash, load_config, parse_cli, save_config
+from src.config import load_config, parse_cli, save_config
 from src.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +50,6 @@ def test_the_published_spinenet_file_loads_unchanged_and_its_sample_num_is_the_s
     cfg = load_config(str(data_files / "seed_spinenet.yaml"))
     assert (cfg.backbone.type, cfg.backbone.arch) == ("spinenet", "49")
     assert (cfg.roi.roi_layer.sampling_ratio, cfg.mask_roi.roi_layer.sampling_ratio) == (2, 2)
-    assert (cfg.roi.sample_num, cfg.mask_roi.sample_num) == (640, 128)
     assert cfg.mask_head.norm_cfg.eps == 0.001
 
 
@@ -69,6 +70,15 @@ def test_the_published_values_are_kept_by_the_configurations_of_the_repository(d
         assert ours.neck.fpn == published.neck.fpn
         assert (ours.lr, ours.lr_steps, ours.img_width) == (published.lr, published.lr_steps, published.img_width)
         assert (ours.batch_size, ours.epoch_size, ours.loss_scale) == (2, 12, 256.0)
+
+
+def test_the_stages_of_a_network_stand_in_one_file():
+    blocks = {}
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
+        extra = next(yaml.safe_load_all(path.read_text(encoding="utf-8"))).get("backbone", {}).get("extra")
+        blocks.setdefault(str(extra), []).append(path.name)
+    assert len(blocks.pop("None")) > 25 and len(blocks) == 6
+    assert not [names for names in blocks.values() if len(names) > 1]
 
 
 # ------------------------------------------------------------------------------------------------------------ values
@@ -117,8 +127,61 @@ def test_sample_num_is_the_sampling_ratio_on_the_command_line_too(write):
 def test_two_loads_share_no_values(write):
     first, second = load_config(write()), load_config(write())
     first.lr_steps.append(99)
-    first.mask_roi.roi_layer.out_size = 99
     assert second == load_config(write())
+
+
+def test_a_configuration_and_its_sections_cannot_be_changed_in_place(write):
+    cfg = load_config(write())
+    for part, name in (
+        (cfg, "lr"),
+        (cfg.backbone, "norm_eval"),
+        (cfg.backbone.extra.stage1, "block"),
+        (cfg.rpn, "new"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, name, 1)
+    assert dataclasses.replace(cfg, lr=0.5).lr == 0.5 and cfg == load_config(write())
+
+
+def test_input_size_sets_both_sides_of_the_image(write):
+    cfg = load_config(write("img_width: 512\n"), ["--input_size", "256"])
+    assert (cfg.img_width, cfg.img_height) == (256, 256)
+    assert "img_width is 100; it must be a multiple of 32" in refusal(write("input_size: 100\n"))
+
+
+# ---------------------------------------------------------------------------------------------- keys without effect
+
+
+IDLE = "rank_id: 3\nroi: {sample_num: 640}\ntrain_cfg: {rpn: {sampler: {num: 9, add_gt_as_proposals: true}}}\n"
+
+
+def test_keys_that_nothing_reads_are_taken_and_said_once_to_have_no_effect(write, said):
+    write(IDLE, "base.yaml")
+    path = write("_base_: base.yaml\nmask_roi: {sample_num: many}\n", classes="")
+    cfg = load_config(path, ["--rank_id", "5", "--mask_roi.sample_num=1", "--rank_id=6", "--seed=7"])
+    assert (cfg.seed, cfg.train_cfg.rpn.sampler.num) == (7, 9)
+    names = "rank_id, roi.sample_num, train_cfg.rpn.sampler.add_gt_as_proposals, mask_roi.sample_num"
+    assert said() == [f"keys without effect: {names} ({path}); rank_id, mask_roi.sample_num (command line)"]
+
+
+def test_the_line_on_keys_without_effect_goes_to_stderr_before_there_is_a_log(write):
+    program = "import sys; from src.config import load_config; load_config(sys.argv[1])"
+    command = [sys.executable, "-c", program, write(IDLE)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stderr.startswith("keys without effect: rank_id") and result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
+def test_a_file_without_such_keys_says_nothing_and_the_second_stage_keeps_its_own(write, said):
+    cfg = load_config(write("train_cfg: {rcnn: {sampler: {add_gt_as_proposals: 1}}}\n"))
+    assert cfg.train_cfg.rcnn.sampler.add_gt_as_proposals is True and not said()
+    assert "unknown key rpn.sample_num" in refusal(write("rpn: {sample_num: 1}\n"))
+
+
+def test_the_shipped_configurations_hold_no_key_without_effect(said):
+    for path in CONFIGS:
+        load_config(str(path))
+    assert len(CONFIGS) > 25 and not said()
 
 
 # ------------------------------------------------------------------------------------------------------------ _base_
@@ -235,7 +298,7 @@ def test_an_unknown_key_on_the_command_line_is_named_in_full_with_the_nearest(wr
         ("keep_ratio", "2"), ("keep_ratio", "often"), ("keep_ratio", "1.0"),
         ("img_mean", "[1, 2]"), ("img_std", "[0, 1, 1]"), ("img_std", "3"), ("lr_steps", "8"), ("lr_steps", "[a]"),
         ("device_target", "TPU"), ("opt_type", "lion"), ("lr_type", "polynomial"), ("mode", "eager"), ("task", "pose"),
-        ("backbone.style", "keras"), ("backbone.extra.stage1.block", "basic"),
+        ("backbone.extra.stage1.block", "basic"),
         ("bbox_head.bbox_coder.target_stds", "[1]"),
         ("mask_divider", "2.0"), ("datasink", "1"), ("rpn", "5"), ("rpn.anchor_generator.scales", "[-8]"),
         ("train_cfg.rpn.assigner.neg_iou_thr", "0.95"), ("train_cfg.rcnn.sampler.pos_fraction", "2"),
@@ -329,18 +392,6 @@ def test_malformed_arguments_are_refused(write, arguments):
 def test_saving_where_nothing_can_be_written_is_a_user_error(write, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         save_config(load_config(write()), str(tmp_path / "nowhere" / "config.yaml"))
-
-
-# -------------------------------------------------------------------------------------------------------------- hash
-
-
-def test_the_hash_tells_experiments_apart_but_not_places(write):
-    plain = config_hash(load_config(write()))
-    assert len(plain) == 12 and int(plain, 16) >= 0
-    places = ["--train_outputs", "/elsewhere", "--checkpoint_path", "a.ckpt", "--device_target", "CPU", "--resume", "1"]
-    assert config_hash(load_config(write(), places)) == plain
-    for change in (["--lr", "0.5"], ["--test_cfg.rcnn.score_thr", "0.2"], ["--mask_head.norm_cfg.eps", "0.1"]):
-        assert config_hash(load_config(write(), change)) != plain
 
 
 def test_of_several_bases_the_later_one_wins_and_the_file_itself_over_all(tmp_path):

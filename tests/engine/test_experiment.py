@@ -36,6 +36,23 @@ def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configur
         open_run(tmp_path, "--resume", "1", "--batch_size", "3")
 
 
+def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
+    open_run(tmp_path)
+    free = ["--test_cfg.rcnn.score_thr", "0.3", "--num_parallel_workers", "3"]
+    changed = ["--backbone.extra.stage4.num_channels", "[4, 8, 16, 64]", "--mask_head.norm_cfg.eps", "0.01"]
+    said = (
+        r"another backbone.extra.stage4.num_channels \(\[4, 8, 16, 32\] then, \[4, 8, 16, 64\] now\), "
+        r"mask_head.norm_cfg \(False then, True now\)$"
+    )
+    with pytest.raises(UserError, match=said):
+        open_run(tmp_path, "--resume", "1", *free, *changed)
+    many = [
+        f"--{name}={value}" for name, value in dict(lr=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1).items()
+    ]
+    with pytest.raises(UserError, match=r"lr \(0.01 then, 1.0 now\).* 2 more$"):
+        open_run(tmp_path, "--resume", "1", *many)
+
+
 def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
     experiment = open_run(tmp_path)
     experiment.write_losses([{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.config import load_config
+from src.config import backbone_keys, load_config
 from src.engine.trainer import make_train_step
 from src.models.backbones import build
 from src.tasks import build_model
@@ -11,11 +11,16 @@ from tests.page_blocks import add_module, blocks, write_config
 
 
 def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
-    module_text, line, yaml_text = blocks("adding_a_backbone.md")
+    module_text, line, keys_text, keys_line, yaml_text = blocks("adding_a_backbone.md")
     module = add_module("src.models.backbones.plain", module_text, tmp_path, monkeypatch)
     entry = eval("{" + line.strip() + "}", {**vars(build), "PlainNet": module.PlainNet})
     for name, constructor in entry.items():
         monkeypatch.setitem(build.BACKBONES, name, constructor)
+
+    known = dict(vars(backbone_keys))
+    exec(keys_text, known)
+    for name, kind in eval("{" + keys_line.strip() + "}", known).items():
+        monkeypatch.setitem(backbone_keys.BACKBONE_KEYS, name, kind)
 
     size = ["--img_width", "128", "--img_height", "128", "--num_gts", "2"]
     cfg = load_config(write_config(yaml_text, tmp_path / "plain.yaml"), size)

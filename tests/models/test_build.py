@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from src.config import load_config
+from src.config.backbone_keys import BACKBONE_KEYS
 from src.errors import UserError
+from src.models.build import BACKBONES
 from src.tasks import build_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -40,6 +42,10 @@ def test_parts_that_do_not_fit_are_an_error_that_names_the_keys(graph_mode, key,
     with pytest.raises(UserError) as error:
         build_model(load_config(TINY, [f"--{key}", value]))
     assert named in str(error.value)
+
+
+def test_every_backbone_that_can_be_built_has_its_keys_and_the_other_way_round():
+    assert set(BACKBONES) == set(BACKBONE_KEYS)
 
 
 def test_frozen_stages_do_not_learn(graph_mode):
