@@ -14,9 +14,9 @@ from src.export.mindir import write_mindir
 from src.export.parity import compare_detections
 from src.inference.backends import open_model, run_model
 from src.inference.predictor import Predictor
-from src.models.build import build_model
 from src.models.contract import Declares
 from src.models.detection.build import DETECTORS
+from src.tasks import build_model
 from tests.models.test_any_backbone import BACKBONE_KEYS, batch
 from tests.page_blocks import add_module, blocks, write_config
 
