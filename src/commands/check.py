@@ -19,9 +19,10 @@ import numpy as np
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
 from ..data.formats.coco import CocoDataset, coco_folder, open_coco
-from ..data.imagenet import ImageFolder, open_image_folder, read_rgb
+from ..data.formats.image_folder import ImageFolder, open_image_folder
+from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
+from ..data.imagenet import read_rgb
 from ..data.pipeline import read_image, unreadable_reason
-from ..data.segmentation import SegmentationDataset, open_segmentation
 from ..engine.tasks import TASKS
 from ..engine.trainer import load_start_weights, make_train_step
 from ..models.build import build_model

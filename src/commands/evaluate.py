@@ -5,8 +5,8 @@ from pathlib import Path
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash
 from ..data.formats.coco import open_coco
-from ..data.imagenet import open_image_folder
-from ..data.segmentation import open_segmentation
+from ..data.formats.image_folder import open_image_folder
+from ..data.formats.segmentation_list import open_segmentation
 from ..errors import UserError
 from ..evaluation.classification_eval import evaluate_classifier
 from ..evaluation.detection import evaluate_detector

@@ -8,9 +8,11 @@ from mindspore import nn
 
 from ..config import Config
 from ..data.formats.coco import open_coco
-from ..data.imagenet import build_folder_loader, open_image_folder
+from ..data.formats.image_folder import open_image_folder
+from ..data.formats.segmentation_list import open_segmentation
+from ..data.imagenet import build_folder_loader
 from ..data.pipeline import build_train_loader
-from ..data.segmentation import build_segmentation_loader, open_segmentation
+from ..data.segmentation import build_segmentation_loader
 from ..evaluation.classification_eval import evaluate_classifier
 from ..evaluation.detection import evaluate_detector
 from ..evaluation.segmentation_eval import evaluate_segmenter

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..config import Config
-from ..data.segmentation import SegmentationDataset
+from ..data.formats.segmentation_list import SegmentationDataset
 from ..inference.segment import Scores, make_segmenter
 from ..process.runtime import ALONE, Runtime
 

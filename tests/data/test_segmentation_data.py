@@ -9,16 +9,9 @@ from PIL import Image
 
 from src.commands.check import label_files
 from src.config import load_config
+from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from src.data.label_sets import label_set
-from src.data.segmentation import (
-    SegmentationDataset,
-    SegmentationSamples,
-    build_segmentation_loader,
-    draw_scale,
-    open_segmentation,
-    random_crop,
-    scaled_size,
-)
+from src.data.segmentation import SegmentationSamples, build_segmentation_loader, draw_scale, random_crop, scaled_size
 from src.errors import UserError
 
 LIP = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_lip.yaml")
