@@ -18,8 +18,9 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
-from ..data.formats.coco import CocoDataset, coco_folder, open_coco
+from ..data.formats import detection_source, open_detection
 from ..data.formats.image_folder import ImageFolder, open_image_folder
+from ..data.formats.index import DetectionIndex
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..data.imagenet import read_rgb
 from ..data.pipeline import read_image, unreadable_reason
@@ -57,10 +58,10 @@ def sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def _coco_sections(cfg: Config) -> Iterator[tuple[str, Iterator[str]]]:
-    train = open_coco(cfg, "train")
+    train = open_detection(cfg, "train")
     yield "training data", data_set(cfg, train, is_train=True)
-    if coco_folder(cfg, "val"):
-        val = open_coco(cfg, "val")
+    if detection_source(cfg, "val"):
+        val = open_detection(cfg, "val")
         yield "validation data", data_set(cfg, val, is_train=False)
     yield "anchors", anchors(cfg, train)
 
@@ -116,7 +117,7 @@ def configuration(cfg: Config) -> Iterator[str]:
         yield f"{cfg.opt_type}, lr {cfg.lr} for {images} images a step"
 
 
-def data_set(cfg: Config, dataset: CocoDataset, is_train: bool) -> Iterator[str]:
+def data_set(cfg: Config, dataset: DetectionIndex, is_train: bool) -> Iterator[str]:
     """Counts, class balance, and whatever is odd."""
     records = [dataset.record(i) for i in range(len(dataset))]
     objects = [item for record in records for item in record.objects]
@@ -206,7 +207,7 @@ def weights(cfg: Config, model) -> Iterator[str]:
             yield "WARNING: backbone.norm_eval keeps the fresh normalisation statistics; from scratch it should be 0"
 
 
-def anchors(cfg: Config, dataset: CocoDataset) -> Iterator[str]:
+def anchors(cfg: Config, dataset: DetectionIndex) -> Iterator[str]:
     """How many objects some anchor overlaps well, at the training size."""
     generator = cfg.rpn.anchor_generator
     sides, shapes = [], level_anchors((1, 1), 1, generator.scales, generator.ratios)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash
-from ..data.formats.coco import open_coco
+from ..data.formats import open_detection
 from ..data.formats.image_folder import open_image_folder
 from ..data.formats.segmentation_list import open_segmentation
 from ..errors import UserError
@@ -45,7 +45,7 @@ def _evaluate_detector(cfg: Config) -> dict[str, float]:
     has_predictions = bool(cfg.prediction_path) and Path(cfg.prediction_path).exists()
     if not has_predictions and not cfg.checkpoint_path:
         raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
-    dataset = open_coco(cfg, "val")
+    dataset = open_detection(cfg, "val")
     if has_predictions:
         return evaluate_detector(cfg, None, dataset, prediction_path=cfg.prediction_path)
     process = runtime.start(cfg, may_run_alone=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
-from ..data.formats.coco import coco_folder, open_coco
+from ..data.formats import detection_source, open_detection
 from ..errors import UserError
 from ..files import write_text
 from ..inference.classify import classify_files
@@ -87,10 +87,10 @@ def _classified(cfg: Config, model, paths: list[Path]) -> Iterator[tuple[Path, d
 
 def known_category_ids(cfg: Config) -> list[int] | None:
     """The data set's own id of each class where the validation data are there to tell, otherwise None."""
-    if not coco_folder(cfg, "val") or not Path(coco_folder(cfg, "val")).is_dir():
+    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).is_dir():
         return None
     try:
-        return open_coco(cfg, "val").category_ids
+        return open_detection(cfg, "val").category_ids
     except UserError as error:
         logger.warning("category ids stay unknown: %s", error)
         return None

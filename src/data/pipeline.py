@@ -13,7 +13,7 @@ import numpy as np
 from ..config import Config
 from . import masks as mask_codec
 from . import transforms as T
-from .formats.coco import CocoDataset, ImageRecord
+from .formats.index import DetectionIndex, ImageRecord
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
 
@@ -38,7 +38,7 @@ class CocoSamples:
 
     def __init__(
         self,
-        dataset: CocoDataset,
+        dataset: DetectionIndex,
         indices: list[int],
         settings: T.ImageSettings,
         augmentation: Augmentation,
@@ -63,7 +63,7 @@ class CocoSamples:
 
 
 def build_train_loader(
-    cfg: Config, dataset: CocoDataset, rank: int = 0, size: int = 1, start_step: int = 0
+    cfg: Config, dataset: DetectionIndex, rank: int = 0, size: int = 1, start_step: int = 0
 ) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
@@ -192,7 +192,7 @@ class EvalLoader:
 
     def __init__(
         self,
-        dataset: CocoDataset,
+        dataset: DetectionIndex,
         settings: T.ImageSettings,
         batch_size: int,
         num_workers: int,
@@ -242,7 +242,7 @@ class EvalLoader:
 
 
 def build_eval_loader(
-    cfg: Config, dataset: CocoDataset, batch_size: int | None = None, indices: Sequence[int] | None = None
+    cfg: Config, dataset: DetectionIndex, batch_size: int | None = None, indices: Sequence[int] | None = None
 ) -> EvalLoader:
     """Evaluation batches of `batch_size` (default `cfg.test_batch_size`) slots over the images at `indices` (all)."""
     settings = T.ImageSettings.from_config(cfg)

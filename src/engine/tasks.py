@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import nn
 
 from ..config import Config
-from ..data.formats.coco import open_coco
+from ..data.formats import open_detection
 from ..data.formats.image_folder import open_image_folder
 from ..data.formats.segmentation_list import open_segmentation
 from ..data.imagenet import build_folder_loader
@@ -40,12 +40,12 @@ class Task:
 
 
 def _detection_loader(cfg: Config, rank: int, size: int, start_step: int) -> Any:
-    dataset = open_coco(cfg, "train")
+    dataset = open_detection(cfg, "train")
     return build_train_loader(cfg, dataset, rank, size, start_step)
 
 
 def _detection_evaluator(cfg: Config, process: Runtime) -> Evaluator:
-    dataset = open_coco(cfg, "val")
+    dataset = open_detection(cfg, "val")
     protocol = {"checkpoint": "in training"}
     return lambda model: evaluate_detector(cfg, model, dataset, protocol=protocol, process=process)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..config import Config
-from ..data.formats.coco import CocoDataset
+from ..data.formats.index import DetectionIndex
 from ..data.pipeline import build_eval_loader
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results
@@ -21,7 +21,7 @@ from .prediction_file import load_predictions, load_protocol, save_predictions
 def evaluate_detector(
     cfg: Config,
     model,
-    dataset: CocoDataset,
+    dataset: DetectionIndex,
     prediction_path: str = "",
     protocol: dict | None = None,
     process: Runtime = ALONE,
@@ -51,7 +51,7 @@ def evaluate_detector(
     return metrics
 
 
-def predict_dataset(cfg: Config, model, dataset: CocoDataset, process: Runtime = ALONE) -> list[dict]:
+def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = ALONE) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
 
     Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.
