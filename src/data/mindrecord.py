@@ -74,7 +74,7 @@ def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
     be written.
     """
     source = Source(dataset)
-    with _alone_in(folder):
+    with _locked(folder):
         manifest = _plan(cfg, source) | source.common()
         if (folder / MANIFEST).exists():
             if read_manifest(folder) != manifest:
@@ -247,7 +247,7 @@ def _write_shard(path: Path, rows: Iterator[dict], manifest: dict) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep another conversion out of `folder`, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 
 from ..config import Config
-from ..data.images import read_bgr
+from ..data.images import IMAGE_SUFFIXES, read_bgr
 from ..data.transforms import ImageSettings, prepare_image
 from ..inference.backends import input_size
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_FILES = 1000  # looked at for a first readable image
 
 

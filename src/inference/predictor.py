@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.images import read_bgr
+from ..data.images import IMAGE_SUFFIXES, read_bgr
 from ..data.pipeline import EvalBatch
 from ..data.transforms import ImageSettings, prepare_image
 from ..errors import UserError
 from .backends import run_model
 from .results import ImagePrediction, to_prediction
-
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 class Predictor:
@@ -92,7 +90,7 @@ class Predictor:
 
 
 def find_images(path: str | Path) -> list[Path]:
-    """The image file `path`, or the png, jpg and jpeg files directly in the folder `path`, sorted by name."""
+    """The image file `path`, or the images (by `IMAGE_SUFFIXES`) directly in the folder `path`, sorted by name."""
     path = Path(path)
     if path.is_file():
         return [path]

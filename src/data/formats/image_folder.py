@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+from ..images import IMAGE_SUFFIXES
 
 
 class ImageFolder:
@@ -35,7 +34,7 @@ class ImageFolder:
             (str(path), label)
             for label, name in enumerate(self.classes)
             for path in sorted((self.folder / name).iterdir())
-            if path.suffix.lower() in SUFFIXES
+            if path.suffix.lower() in IMAGE_SUFFIXES
         ]
         if not self.images:
             raise UserError(f"{folder} has no images in its {len(self.classes)} class folders")
