@@ -5,7 +5,6 @@ shrinks (antialias), on which published accuracies depend.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -61,12 +60,6 @@ def colour_jitter(
         if strength > 0:
             picture = enhance(picture).enhance(rng.uniform(max(0.0, 1 - strength), 1 + strength))
     return np.asarray(picture)
-
-
-def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(h, w, 3) uint8 -> (3, h, w) float32, (pixel - mean) / std; mean and std in 0..255."""
-    scaled = (image.astype(np.float32) - np.float32(mean)) / np.float32(std)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
 def mixup(

@@ -11,6 +11,7 @@ from . import image_augment as A
 from .formats.image_folder import ImageFolder
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
+from .normalisation import PixelNormalisation
 from .randaugment import rand_augment
 
 COLUMNS = ("image", "label", "other_label", "share")
@@ -18,26 +19,19 @@ COLUMNS = ("image", "label", "other_label", "share")
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pixels become the network's input; mean and std in 0..255, in the order of the channels."""
+    """How images become the network's input: its size (h, w), and the short side before the crop in evaluation."""
 
     size: tuple[int, int]
     eval_resize: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    to_rgb: bool
+    normalisation: PixelNormalisation
 
     @classmethod
     def from_config(cls, cfg: Config) -> "Preparation":
-        size = (cfg.img_height, cfg.img_width)
-        return cls(size, cfg.eval_resize, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb)
-
-    def finish(self, rgb: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 RGB -> (3, h, w) float32."""
-        return A.normalise(rgb if self.to_rgb else rgb[..., ::-1], self.mean, self.std)
+        return cls((cfg.img_height, cfg.img_width), cfg.eval_resize, PixelNormalisation.from_config(cfg))
 
     def for_evaluation(self, rgb: np.ndarray) -> np.ndarray:
         """Short side to `eval_resize`, central crop, normalised: (3, H, W) float32."""
-        return self.finish(A.resize_and_centre_crop(rgb, self.eval_resize, self.size))
+        return self.normalisation.divided(A.resize_and_centre_crop(rgb, self.eval_resize, self.size))
 
 
 class FolderSamples:
@@ -70,7 +64,7 @@ class FolderSamples:
             image = A.colour_jitter(image, rng, self.jitter, self.jitter, self.jitter)
         if self.rand_augment:
             image = rand_augment(image, rng, self.rand_augment, self.magnitude)
-        return self.preparation.finish(image), np.int32(label), np.int32(label), np.float32(1)
+        return self.preparation.normalisation.divided(image), np.int32(label), np.int32(label), np.float32(1)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         image, label, _, _ = batch

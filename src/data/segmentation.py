@@ -8,8 +8,9 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .formats.segmentation_list import SegmentationDataset
-from .image_augment import colour_jitter, normalise
+from .image_augment import colour_jitter
 from .loader import TrainLoader, make_train_loader
+from .normalisation import PixelNormalisation
 
 
 class SegmentationSamples:
@@ -26,7 +27,7 @@ class SegmentationSamples:
         self.size = (cfg.img_height, cfg.img_width)
         self.base_size, self.scale_range, self.keep_ratio = cfg.base_size, cfg.scale_range, cfg.keep_ratio
         self.flip, self.jitter, self.ignore_label = cfg.flip_ratio, cfg.color_jitter, cfg.ignore_label
-        self.mean, self.std, self.to_rgb = tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb
+        self.normalisation = PixelNormalisation.from_config(cfg)
 
     def read(self, entry: int) -> tuple[np.ndarray, np.ndarray] | None:
         image, label = self.dataset.read_image(self.keys[entry]), self.dataset.read_label(self.keys[entry])
@@ -50,7 +51,7 @@ class SegmentationSamples:
         rgb = image[..., ::-1]
         if self.jitter:
             rgb = colour_jitter(rgb, rng, self.jitter, self.jitter, self.jitter)
-        return normalise(rgb if self.to_rgb else rgb[..., ::-1], self.mean, self.std), label.astype(np.int32)
+        return self.normalisation.divided(rgb), label.astype(np.int32)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch

@@ -6,24 +6,23 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from .normalisation import PixelNormalisation
 
 MAX_EXPANSION = 4.0
 
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How images become network input: fixed size in pixels, normalisation, channel order, distortion."""
+    """How images become network input: fixed size in pixels, normalisation, distortion."""
 
     width: int
     height: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    to_rgb: bool = True
+    normalisation: PixelNormalisation
     keep_ratio: bool = True
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
-        return cls(cfg.img_width, cfg.img_height, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb, cfg.keep_ratio)
+        return cls(cfg.img_width, cfg.img_height, PixelNormalisation.from_config(cfg), cfg.keep_ratio)
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
@@ -44,13 +43,8 @@ def resize_image(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
 
 def normalise_and_pad(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
     """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32, zeros right of and below the image."""
-    height, width = image.shape[:2]
     out = np.zeros((3, settings.height, settings.width), np.float32)
-    for channel in range(3):  # plane by plane, in place: five times as fast as on the interleaved float image
-        plane = out[channel, :height, :width]
-        values = image[..., 2 - channel if settings.to_rgb else channel]
-        np.subtract(values, np.float32(settings.mean[channel]), out=plane)
-        plane *= np.float32(1.0) / np.float32(settings.std[channel])
+    settings.normalisation.multiplied(image, out)
     return out
 
 
@@ -104,8 +98,7 @@ def draw_expansion(height: int, width: int, rng: np.random.RandomState) -> Expan
 
 def expand_image(image: np.ndarray, expansion: Expansion, settings: ImageSettings) -> np.ndarray:
     """(h, w, 3) uint8 BGR on a canvas of the mean colour."""
-    mean = settings.mean[::-1] if settings.to_rgb else settings.mean
-    canvas = np.full((expansion.height, expansion.width, 3), np.round(mean), np.uint8)
+    canvas = np.full((expansion.height, expansion.width, 3), settings.normalisation.mean_colour(), np.uint8)
     rows = slice(expansion.top, expansion.top + image.shape[0])
     canvas[rows, expansion.left : expansion.left + image.shape[1]] = image
     return canvas

@@ -6,6 +6,7 @@ from ..checkpoint import checkpoint_hash
 from ..commands.infer import known_category_ids
 from ..config import Config, config_hash
 from ..data.label_sets import label_set
+from ..data.normalisation import PixelNormalisation
 from ..inference.classify import known_class_names
 
 
@@ -20,9 +21,7 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
         "num_classes": cfg.num_classes,
         "height": height,
         "width": width,
-        "mean": list(cfg.img_mean),
-        "std": list(cfg.img_std),
-        "to_rgb": bool(cfg.to_rgb),
+        **PixelNormalisation.from_config(cfg).to_dict(),
         "config": config_hash(cfg),
         "checkpoint": checkpoint_hash(cfg.checkpoint_path),
     }

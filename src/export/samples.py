@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import Config
 from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.normalisation import PixelNormalisation
 from ..data.transforms import ImageSettings, prepare_image
 from ..inference.backends import input_size
 
@@ -27,7 +28,7 @@ def check_inputs(cfg: Config) -> dict[str, dict[str, np.ndarray]]:
     pixels, name = _first_image(cfg)
     height, width = input_size(cfg)
     if cfg.task != "detection":
-        settings = ImageSettings(width, height, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb, keep_ratio=False)
+        settings = ImageSettings(width, height, PixelNormalisation.from_config(cfg), keep_ratio=False)
         return {
             name: {"image": prepare_image(pixels, settings)[0][None]},
             "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},

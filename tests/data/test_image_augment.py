@@ -63,11 +63,6 @@ def test_jitter_of_strength_zero_changes_nothing_and_brightness_scales():
     assert 49 <= min(values) < 60 and 140 < max(values) <= 150
 
 
-def test_normalisation_is_per_channel():
-    out = A.normalise(np.full((2, 3, 3), 100, np.uint8), (100, 90, 80), (1, 2, 4))
-    assert out.shape == (3, 2, 3) and out.dtype == np.float32 and out[:, 0, 0].tolist() == [0, 5, 5]
-
-
 def batch():
     images = np.arange(6, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, 16, 20), np.float32)
     return images, np.arange(6, dtype=np.int32)

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from src.data import transforms as T
+from src.data.normalisation import PixelNormalisation
 
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 5.0)
 
 
-def settings(width: int = 64, height: int = 48, **changes) -> T.ImageSettings:
-    return T.ImageSettings(width, height, MEAN, STD, **changes)
+def settings(width: int = 64, height: int = 48, to_rgb: bool = True, **changes) -> T.ImageSettings:
+    return T.ImageSettings(width, height, PixelNormalisation(MEAN, STD, to_rgb), **changes)
 
 
 @pytest.mark.parametrize(
