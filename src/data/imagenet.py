@@ -1,7 +1,7 @@
 """Classified images: training samples and evaluation batches."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .randaugment import rand_augment
+from .read_ahead import read_ahead
 
 COLUMNS = ("image", "label", "other_label", "share")
 
@@ -94,17 +95,15 @@ def evaluation_batches(
         rgb = read_rgb(item[0], upright)
         return None if rgb is None else preparation.for_evaluation(rgb)
 
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="decode") as pool:
-        upcoming = [pool.submit(load, item) for item in items[:batch_size]]
-        for start in range(0, len(items), batch_size):
-            following = items[start + batch_size : start + 2 * batch_size]
-            loading, upcoming = upcoming, [pool.submit(load, item) for item in following]
-            loaded = [future.result() for future in loading]
-            image = np.zeros((batch_size, 3, *preparation.size), np.float32)
-            for slot, pixels in enumerate(loaded):
-                if pixels is not None:
-                    image[slot] = pixels
-            yield image, list(items[start : start + batch_size]), [pixels is not None for pixels in loaded]
+    images = read_ahead(load, items, max(workers, 1), ahead=batch_size)
+    for start in range(0, len(items), batch_size):
+        group = list(items[start : start + batch_size])
+        loaded = list(itertools.islice(images, len(group)))
+        image = np.zeros((batch_size, 3, *preparation.size), np.float32)
+        for slot, pixels in enumerate(loaded):
+            if pixels is not None:
+                image[slot] = pixels
+        yield image, group, [pixels is not None for pixels in loaded]
 
 
 def read_rgb(path: str, upright: bool = False) -> np.ndarray | None:

@@ -2,9 +2,7 @@
 
 import itertools
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +14,7 @@ from . import transforms as T
 from .formats.index import DetectionIndex, ImageRecord
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
+from .read_ahead import read_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +183,40 @@ class EvalBatch:
     count: int
 
 
+@dataclass(frozen=True)
+class EvalImage:
+    """One image of an evaluation batch. orig_shape: its (h, w); prepared: by `prepare_image`, None if unreadable."""
+
+    image_id: Hashable
+    orig_shape: tuple[int, int]
+    prepared: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+
+
+def make_eval_batch(
+    images: Sequence[EvalImage], batch_size: int, settings: T.ImageSettings, empty_id: Hashable
+) -> EvalBatch:
+    """A batch of `batch_size` slots from at most as many images; an unreadable or empty slot is black.
+
+    empty_id: image id of the slots without an image.
+    """
+    size = (settings.height, settings.width)
+    empty = batch_size - len(images)
+    batch = EvalBatch(
+        image=np.zeros((batch_size, 3, *size), np.float32),
+        image_shape=np.tile(np.int32(size), (batch_size, 1)),
+        scale_factor=np.ones((batch_size, 2), np.float32),
+        orig_shape=np.tile(np.int32(size), (batch_size, 1)),
+        image_ids=[image.image_id for image in images] + [empty_id] * empty,
+        readable=[image.prepared is not None for image in images] + [False] * empty,
+        count=len(images),
+    )
+    for slot, image in enumerate(images):
+        batch.orig_shape[slot] = image.orig_shape
+        if image.prepared is not None:
+            batch.image[slot], batch.image_shape[slot], batch.scale_factor[slot] = image.prepared
+    return batch
+
+
 class EvalLoader:
     """Every image once, in order; the last batch is filled up with empty slots. len() counts images.
 
@@ -206,39 +239,18 @@ class EvalLoader:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        ahead = self.batch_size + 2 * self.num_workers  # images decoded or being decoded, the batch in use included
-        upcoming = iter(self.indices)
-        waiting: deque = deque()
-        with ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode") as pool:
-            for start in range(0, len(self), self.batch_size):
-                for i in itertools.islice(upcoming, ahead - len(waiting)):
-                    waiting.append(pool.submit(self._load, self.dataset.record(i)))
-                records = [self.dataset.record(i) for i in self.indices[start : start + self.batch_size]]
-                yield self._make_batch(records, [waiting.popleft().result() for _ in records])
+        records = (self.dataset.record(i) for i in self.indices)
+        images = read_ahead(self._load, records, self.num_workers, ahead=2 * self.num_workers)
+        for _ in range(0, len(self), self.batch_size):
+            group = list(itertools.islice(images, self.batch_size))
+            yield make_eval_batch(group, self.batch_size, self.settings, empty_id=-1)
 
-    def _load(self, record: ImageRecord) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def _load(self, record: ImageRecord) -> EvalImage:
         image = read_image(record)
         if image is None:
             logger.warning("%s; it counts without predictions", unreadable_reason(record))
-            return None
-        return T.prepare_image(image, self.settings)
-
-    def _make_batch(self, records: list[ImageRecord], loaded: list) -> EvalBatch:
-        size = (self.settings.height, self.settings.width)
-        batch = EvalBatch(
-            image=np.zeros((self.batch_size, 3, *size), np.float32),
-            image_shape=np.tile(np.int32(size), (self.batch_size, 1)),
-            scale_factor=np.ones((self.batch_size, 2), np.float32),
-            orig_shape=np.tile(np.int32(size), (self.batch_size, 1)),
-            image_ids=[record.image_id for record in records] + [-1] * (self.batch_size - len(records)),
-            readable=[item is not None for item in loaded] + [False] * (self.batch_size - len(records)),
-            count=len(records),
-        )
-        for slot, (record, item) in enumerate(zip(records, loaded)):
-            batch.orig_shape[slot] = record.height, record.width
-            if item is not None:
-                batch.image[slot], batch.image_shape[slot], batch.scale_factor[slot] = item
-        return batch
+        prepared = None if image is None else T.prepare_image(image, self.settings)
+        return EvalImage(record.image_id, (record.height, record.width), prepared)
 
 
 def build_eval_loader(

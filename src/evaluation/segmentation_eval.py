@@ -5,15 +5,14 @@ has IoU 0 and counts in the mean. Such classes are named, and the mean without t
 """
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..config import Config
 from ..data.formats.segmentation_list import SegmentationDataset
+from ..data.read_ahead import read_ahead
 from ..inference.segment import Scores, make_segmenter
 from ..process.runtime import ALONE, Runtime
 
@@ -104,22 +103,28 @@ def segment_dataset(
     segmenter = make_segmenter(cfg, model, labels)
     result = SegmentationResult.empty(len(labels.names))
     sizes: set[tuple[int, ...]] = set()
-    waiting: deque[Future] = deque()
     indices = range(len(dataset)) if indices is None else indices
-    with ThreadPoolExecutor(1, thread_name_prefix="count") as pool:
-        for index, image, label in _read_ahead(dataset, indices, cfg.num_parallel_workers):
+
+    def read(index: int) -> tuple[int, np.ndarray | None, np.ndarray | None]:
+        return index, dataset.read_image(index), dataset.read_label(index)
+
+    def scored() -> Iterator[tuple[Scores, np.ndarray]]:
+        workers = max(cfg.num_parallel_workers, 1)
+        for index, image, label in read_ahead(read, indices, workers, ahead=workers):
             if image is None or label is None:
                 _count_unreadable(result, dataset, index, label, cfg.ignore_label)
                 continue
             sizes.add(image.shape)
             if len(sizes) == MANY_SIZES and cfg.keep_ratio and cfg.eval_mode == "whole":
                 print(f"{MANY_SIZES} sizes of images: each compiles the network anew; --eval_mode slide does not")
-            scores = segmenter.scores(image)
-            waiting.append(pool.submit(_count, scores, label, len(labels.names), cfg.ignore_label))
-            while len(waiting) > WAITING:
-                result.confusion += waiting.popleft().result()
-        while waiting:
-            result.confusion += waiting.popleft().result()
+            yield segmenter.scores(image), label
+
+    def count(item: tuple[Scores, np.ndarray]) -> np.ndarray:
+        scores, label = item
+        return confusion_matrix(label, scores.label_map(label.shape), len(labels.names), cfg.ignore_label)
+
+    for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
+        result.confusion += confusion
     return result
 
 
@@ -180,10 +185,6 @@ def protocol(cfg: Config) -> str:
     return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"
 
 
-def _count(scores: Scores, label: np.ndarray, num_classes: int, ignore_label: int) -> np.ndarray:
-    return confusion_matrix(label, scores.label_map(label.shape), num_classes, ignore_label)
-
-
 def _count_unreadable(
     result: SegmentationResult, dataset: SegmentationDataset, index: int, label: np.ndarray | None, ignore_label: int
 ) -> None:
@@ -193,21 +194,3 @@ def _count_unreadable(
     if label is not None:
         counts = np.bincount(label[label != ignore_label], minlength=len(result.missed))
         result.missed += counts
-
-
-def _read_ahead(
-    dataset: SegmentationDataset, indices: Sequence[int], workers: int
-) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
-    """(index, image, label) in order, the next ones read by other threads while one is in use."""
-
-    def read(index: int):
-        return index, dataset.read_image(index), dataset.read_label(index)
-
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="decode") as pool:
-        upcoming: deque[Future] = deque()
-        for index in indices:
-            upcoming.append(pool.submit(read, index))
-            if len(upcoming) > max(workers, 1):
-                yield upcoming.popleft().result()
-        while upcoming:
-            yield upcoming.popleft().result()
