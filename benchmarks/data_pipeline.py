@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 
 from src.config import Config, load_config
-from src.data import transforms as T
+from src.data import network_input as T
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex
 from src.data.formats.mindrecord import read_mindrecord

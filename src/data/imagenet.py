@@ -8,11 +8,11 @@ import numpy as np
 
 from ..config import Config
 from . import image_augment as A
+from .augmentation.randaugment import rand_augment
 from .formats.image_folder import ImageFolder
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
-from .randaugment import rand_augment
 from .read_ahead import read_ahead
 
 COLUMNS = ("image", "label", "other_label", "share")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import Config
 from . import masks as mask_codec
-from . import transforms as T
+from . import network_input as T
 from .formats.index import DetectionIndex, ImageRecord
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..config import Config
 from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.network_input import ImageSettings, prepare_image
 from ..data.normalisation import PixelNormalisation
-from ..data.transforms import ImageSettings, prepare_image
 from ..inference.backends import input_size
 
 MAX_FILES = 1000  # looked at for a first readable image

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.network_input import ImageSettings, prepare_image
 from ..data.pipeline import EvalBatch, EvalImage, make_eval_batch
 from ..data.read_ahead import iterate_ahead, read_ahead
-from ..data.transforms import ImageSettings, prepare_image
 from ..errors import UserError
 from .backends import run_model
 from .results import ImagePrediction, to_prediction

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.randaugment import OPERATIONS, rand_augment
+from src.data.augmentation.randaugment import OPERATIONS, rand_augment
 
 IMAGE = np.random.RandomState(0).randint(0, 256, (24, 32, 3)).astype(np.uint8)
 UNCHANGED_AT_ZERO = set(OPERATIONS) - {"AutoContrast", "Equalize", "Solarize"}  # solarizing inverts 255 even at zero

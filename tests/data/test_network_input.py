@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data import transforms as T
+from src.data import network_input as T
 from src.data.normalisation import PixelNormalisation
 
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 5.0)
