@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 
 from src.config import Config, load_config
-from src.data import network_input as T
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex
 from src.data.formats.mindrecord import read_mindrecord
 from src.data.mindrecord import convert, verify
+from src.data.network_input import ImageSettings, resize_image
 from src.data.pipeline import build_train_loader
 from src.data.synthetic.coco import write_subset
 from src.errors import UserError
@@ -88,14 +88,14 @@ def make_config(size: int, workers: int, processes: bool) -> Config:
 
 def plain_rate(dataset: DetectionIndex, cfg: Config) -> float:
     """Images per second of the fastest of some rounds (the first also warms the disk cache)."""
-    settings = T.ImageSettings.from_config(cfg)
+    settings = ImageSettings.from_config(cfg)
     paths = [dataset.record(i).path for i in dataset.training_indices(cfg.filter_empty_gt)]
     cv2.setNumThreads(1)
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         for path in paths:
-            T.resize_image(cv2.imread(str(path)), settings)
+            resize_image(cv2.imread(str(path)), settings)
         seconds.append(time.perf_counter() - started)
     return len(paths) / min(seconds)
 

@@ -8,14 +8,20 @@ import numpy as np
 
 from ..config import Config
 from . import image_augment as A
-from .augmentation.randaugment import rand_augment
+from .augmentation import draw_transforms
+from .augmentation.colour import ColourJitter
+from .augmentation.geometry import HorizontalFlip, RandomResizedCrop
+from .augmentation.randaugment import RandAugment
+from .augmentation.transform import Chain, Size, draw_in_turn
 from .formats.image_folder import ImageFolder
 from .images import read_bgr
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .read_ahead import read_ahead
+from .streams import SampleStreams
 
 COLUMNS = ("image", "label", "other_label", "share")
+TRANSFORMS = (RandomResizedCrop, HorizontalFlip, ColourJitter, RandAugment)
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,7 @@ class FolderSamples:
 
     def __init__(self, dataset: ImageFolder, cfg: Config):
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
-        self.preparation = Preparation.from_config(cfg)
-        self.scale, self.ratio = tuple(cfg.crop_scale), tuple(cfg.crop_ratio)
-        self.flip, self.jitter = cfg.flip_ratio, cfg.color_jitter
-        self.rand_augment, self.magnitude = cfg.rand_augment, cfg.rand_augment_magnitude
+        self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
         self.mixup, self.cutmix = cfg.mixup, cfg.cutmix
 
     def read(self, entry: int) -> tuple[np.ndarray, int] | None:
@@ -56,16 +59,12 @@ class FolderSamples:
     def why_unreadable(self, entry: int) -> str:
         return f"{self.dataset.images[entry][0]} is no image, or cut off"
 
-    def make(self, item: tuple[np.ndarray, int], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+    def make(self, item: tuple[np.ndarray, int], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """image (3, H, W) float32 normalised, its class twice, the first one's share 1: `mix` changes the last two."""
         image, label = item
-        image = A.random_resized_crop(image, self.preparation.size, rng, self.scale, self.ratio)
-        if rng.rand() < self.flip:
-            image = image[:, ::-1]
-        if self.jitter:
-            image = A.colour_jitter(image, rng, self.jitter, self.jitter, self.jitter)
-        if self.rand_augment:
-            image = rand_augment(image, rng, self.rand_augment, self.magnitude)
-        return self.preparation.normalisation.divided(image), np.int32(label), np.int32(label), np.float32(1)
+        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=False)
+        pixels = self.normalisation.divided(transforms.image(image))
+        return pixels, np.int32(label), np.int32(label), np.float32(1)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         image, label, _, _ = batch
@@ -74,6 +73,9 @@ class FolderSamples:
         use_cutmix = self.cutmix and (not self.mixup or rng.rand() < 0.5)
         mixed = A.cutmix(image, label, self.cutmix, rng) if use_cutmix else A.mixup(image, label, self.mixup, rng)
         return mixed[0], label, mixed[1], mixed[2]
+
+    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
+        return draw_in_turn(TRANSFORMS, self.cfg, size, rng)
 
 
 def build_folder_loader(

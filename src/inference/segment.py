@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from ..data.augmentation.geometry import scaled_size
 from ..data.label_sets import LabelSet
 from ..data.normalisation import PixelNormalisation
-from ..data.segmentation import scaled_size
 from .backends import run_model
 
 Network = Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32 -> logits (B, C, h, w) float32
