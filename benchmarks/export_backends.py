@@ -24,7 +24,7 @@ from pycocotools import mask as coco_mask  # noqa: E402
 from src.commands.export import export  # noqa: E402
 from src.config import load_config  # noqa: E402
 from src.data.images import read_bgr  # noqa: E402
-from src.data.transforms import ImageSettings, prepare_image  # noqa: E402
+from src.data.network_input import ImageSettings, prepare_image  # noqa: E402
 from src.export.parity import detection_difference, pair_detections, valid_detections  # noqa: E402
 from src.inference.backends import run_model  # noqa: E402
 from src.inference.paste import paste_masks  # noqa: E402

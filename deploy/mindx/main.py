@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
-from src.data.segmentation import SegmentationDataset, open_segmentation  # noqa: E402
+from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402

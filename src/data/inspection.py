@@ -6,15 +6,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..models.detection.anchors import level_anchors
-from .formats.coco import CocoDataset
-from .imagenet import ImageFolder, read_rgb
+from .formats.image_folder import ImageFolder
+from .formats.index import DetectionIndex
+from .formats.segmentation_list import SegmentationDataset
+from .imagenet import read_rgb
 from .pipeline import read_image, unreadable_reason
-from .segmentation import SegmentationDataset
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
 
 
-def annotated_images(dataset: CocoDataset, empty: str, num_gts: int | None = None) -> Iterator[str]:
+def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = None) -> Iterator[str]:
     """Counts, class balance, and whatever is odd.
 
     empty: what becomes of images without objects; num_gts: most objects that are taken of a training image.
@@ -82,7 +83,7 @@ def label_files(dataset: SegmentationDataset, ignore_label: int) -> Iterator[str
         yield f"WARNING: {len(never)} classes have no pixel: {_shorten(never)}"
 
 
-def anchor_overlaps(dataset: CocoDataset, image_size: tuple[int, int], generator, threshold: float) -> Iterator[str]:
+def anchor_overlaps(dataset: DetectionIndex, image_size: tuple[int, int], generator, threshold: float) -> Iterator[str]:
     """How many objects some anchor overlaps well in images of (height, width) `image_size`.
 
     generator: scales, ratios and strides of the anchors; threshold: the IoU from which on an anchor is positive.

@@ -78,11 +78,11 @@ class LabelSet:
             order[[left, right]] = right, left
         return order
 
-    def mirror(self, label: np.ndarray) -> np.ndarray:
-        """(h, w) classes of the image -> of its mirror image, left and right parts swapped."""
+    def swapped(self, label: np.ndarray) -> np.ndarray:
+        """(h, w) classes of a mirrored label map -> of the mirror image: left and right parts change their names."""
         table = np.arange(256, dtype=label.dtype)
         table[: len(self.names)] = self.mirrored_order()
-        return table[label[:, ::-1]]
+        return table[label]
 
 
 def label_set(cfg: Config) -> LabelSet:

@@ -21,7 +21,8 @@ from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs
-from .formats.coco import CocoDataset
+from .formats.coco import read_coco
+from .formats.index import DetectionIndex
 from .formats.mindrecord import (
     DONE_SUFFIX,
     FORMAT,
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in found:
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
     elif subsets:
-        datasets = {name: CocoDataset(folder, cfg.coco_classes[1:], SPLIT[name]) for name, folder in subsets.items()}
+        datasets = {name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name]) for name, folder in subsets.items()}
         for name, dataset in datasets.items():
             convert(cfg, dataset, Path(cfg.mindrecord_dir) / name)
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
@@ -66,14 +67,14 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError("nothing to convert: give --train_dataset or --val_dataset")
 
 
-def convert(cfg: Config, dataset: CocoDataset, folder: Path) -> None:
+def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
     """Write the shards of `dataset` that are not whole in `folder` yet.
 
     UserError if the folder holds another data set or division, if another conversion is at work there, or if it cannot
     be written.
     """
     source = Source(dataset)
-    with _alone_in(folder):
+    with _locked(folder):
         manifest = _plan(cfg, source) | source.common()
         if (folder / MANIFEST).exists():
             if read_manifest(folder) != manifest:
@@ -98,7 +99,7 @@ def shard_bounds(images: int, shards: int) -> list[int]:
 class Source:
     """A COCO data set as rows of `SCHEMA`."""
 
-    def __init__(self, dataset: CocoDataset):
+    def __init__(self, dataset: DetectionIndex):
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -246,7 +247,7 @@ def _write_shard(path: Path, rows: Iterator[dict], manifest: dict) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep another conversion out of `folder`, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

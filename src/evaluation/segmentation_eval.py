@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..data.segmentation import SegmentationDataset
+from ..data.formats.segmentation_list import SegmentationDataset
 
 
 @dataclass

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash
+from ..data.normalisation import PixelNormalisation
 
 
 def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
@@ -17,9 +18,7 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
         "num_classes": cfg.num_classes,
         "height": height,
         "width": width,
-        "mean": list(cfg.img_mean),
-        "std": list(cfg.img_std),
-        "to_rgb": bool(cfg.to_rgb),
+        **PixelNormalisation.from_config(cfg).to_dict(),
         "config": config_hash(cfg),
         "checkpoint": checkpoint_hash(cfg.checkpoint_path),
     }

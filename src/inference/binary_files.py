@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..data.segmentation import SegmentationDataset
+from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
 from ..files import write_text
 from .segment import SegmentationSettings, Segmenter, exported_size

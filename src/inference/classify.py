@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
-from ..data.imagenet import ImageFolder, Preparation, evaluation_batches
+from ..data.formats.image_folder import ImageFolder
+from ..data.imagenet import Preparation, evaluation_batches
 from .backends import run_model
 
 UNKNOWN = "unknown"

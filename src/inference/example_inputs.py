@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from ..config import Config
-from ..data.images import read_bgr
-from ..data.transforms import ImageSettings, prepare_image
+from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.network_input import ImageSettings, prepare_image
+from ..data.normalisation import PixelNormalisation
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_FILES = 1000  # looked at for a first readable image
 
 
@@ -23,7 +23,7 @@ def dense_inputs(cfg: Config, size: tuple[int, int]) -> dict[str, dict[str, np.n
     """
     height, width = size
     pixels, name = _first_image(cfg.val_dataset, size)
-    settings = ImageSettings(width, height, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb, keep_ratio=False)
+    settings = ImageSettings(width, height, PixelNormalisation.from_config(cfg), keep_ratio=False)
     return {
         name: {"image": prepare_image(pixels, settings)[0][None]},
         "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},

@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..data.formats.coco import CocoDataset
+from ..data.formats.index import DetectionIndex
 from ..errors import UserError
 from ..files import write_text
 
@@ -20,7 +20,7 @@ def save_predictions(path: str | Path, results: list[dict], protocol: dict | Non
         write_text(_protocol_path(path), json.dumps(protocol | {"predictions": _hash(text.encode())}, indent=1))
 
 
-def load_predictions(path: str | Path, dataset: CocoDataset) -> list[dict]:
+def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
     """COCO results from a file; UserError, naming it, unless they are results for images and classes of `dataset`."""
     try:
         results = json.loads(Path(path).read_bytes())
@@ -73,7 +73,7 @@ def _problem(result: object, sizes: dict[int, list[int]], categories: set[int]) 
     return ""
 
 
-def _size(dataset: CocoDataset, image_id: int) -> list[int]:
+def _size(dataset: DetectionIndex, image_id: int) -> list[int]:
     image = dataset.coco.imgs[image_id]
     return [image["height"], image["width"]]
 

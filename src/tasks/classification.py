@@ -12,7 +12,8 @@ from mindspore import nn
 
 from ..config import Config
 from ..data import inspection
-from ..data.imagenet import ImageFolder, Preparation, build_folder_loader, evaluation_batches, open_image_folder
+from ..data.formats.image_folder import ImageFolder, open_image_folder
+from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
 from ..evaluation.classification_eval import ClassificationResult, write_report
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names

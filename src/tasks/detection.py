@@ -14,9 +14,10 @@ from tqdm import tqdm
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash
 from ..data import inspection
-from ..data.formats.coco import CocoDataset, coco_folder, open_coco
+from ..data.formats import detection_source, open_detection
+from ..data.formats.index import DetectionIndex
+from ..data.network_input import ImageSettings
 from ..data.pipeline import build_eval_loader, build_train_loader
-from ..data.transforms import ImageSettings
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -52,8 +53,8 @@ class Detection(Task):
     def build_model(self, cfg: Config) -> nn.Cell:
         return build_detector(cfg)
 
-    def open(self, cfg: Config, split: str) -> CocoDataset:
-        return open_coco(cfg, split)
+    def open(self, cfg: Config, split: str) -> DetectionIndex:
+        return open_detection(cfg, split)
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_train_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
@@ -79,7 +80,7 @@ class Detection(Task):
         self,
         cfg: Config,
         model,
-        dataset: CocoDataset,
+        dataset: DetectionIndex,
         process: Runtime = ALONE,
         protocol: dict | None = None,
         save_to: str = "",
@@ -140,21 +141,21 @@ class Detection(Task):
         train = self.open(cfg, "train")
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts)
-        if coco_folder(cfg, "val"):
+        if detection_source(cfg, "val"):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept")
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
 
 
-def evaluate_saved(cfg: Config, dataset: CocoDataset) -> dict[str, float]:
+def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     """Metrics of the predictions in `cfg.prediction_path`."""
     print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
     results = load_predictions(cfg.prediction_path, dataset)
     return score_results(cfg, dataset, results, load_protocol(cfg.prediction_path))
 
 
-def score_results(cfg: Config, dataset: CocoDataset, results: list[dict], protocol: dict) -> dict[str, float]:
+def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
     metrics = evaluate_predictions(dataset, results, protocol)
     if cfg.analysis:
@@ -162,7 +163,7 @@ def score_results(cfg: Config, dataset: CocoDataset, results: list[dict], protoc
     return metrics
 
 
-def predict_dataset(cfg: Config, model, dataset: CocoDataset, process: Runtime = ALONE) -> list[dict]:
+def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = ALONE) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
 
     Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.
@@ -190,10 +191,10 @@ def predict_dataset(cfg: Config, model, dataset: CocoDataset, process: Runtime =
 
 def known_category_ids(cfg: Config) -> list[int] | None:
     """The data set's own id of each class where the validation data are there to tell, otherwise None."""
-    if not coco_folder(cfg, "val") or not Path(coco_folder(cfg, "val")).is_dir():
+    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).is_dir():
         return None
     try:
-        return open_coco(cfg, "val").category_ids
+        return open_detection(cfg, "val").category_ids
     except UserError as error:
         logger.warning("category ids stay unknown: %s", error)
         return None

@@ -2,9 +2,7 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,10 @@ from mindspore import nn
 
 from ..config import Config
 from ..data import inspection
+from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..data.label_sets import label_set
-from ..data.segmentation import SegmentationDataset, build_segmentation_loader, open_segmentation
+from ..data.read_ahead import read_ahead
+from ..data.segmentation import build_segmentation_loader
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
@@ -108,22 +108,28 @@ def segment_dataset(
     segmenter = make_segmenter(cfg, model, labels)
     result = SegmentationResult.empty(len(labels.names))
     sizes: set[tuple[int, ...]] = set()
-    waiting: deque[Future] = deque()
     indices = range(len(dataset)) if indices is None else indices
-    with ThreadPoolExecutor(1, thread_name_prefix="count") as pool:
-        for index, image, label in _read_ahead(dataset, indices, cfg.num_parallel_workers):
+
+    def read(index: int) -> tuple[int, np.ndarray | None, np.ndarray | None]:
+        return index, dataset.read_image(index), dataset.read_label(index)
+
+    def scored() -> Iterator[tuple[Scores, np.ndarray]]:
+        workers = max(cfg.num_parallel_workers, 1)
+        for index, image, label in read_ahead(read, indices, workers, ahead=workers):
             if image is None or label is None:
                 result.add_unreadable(dataset.why_unreadable(index), label, cfg.ignore_label)
                 continue
             sizes.add(image.shape)
             if len(sizes) == MANY_SIZES and cfg.keep_ratio and cfg.eval_mode == "whole":
                 print(f"{MANY_SIZES} sizes of images: each compiles the network anew; --eval_mode slide does not")
-            scores = segmenter.scores(image)
-            waiting.append(pool.submit(_count, scores, label, len(labels.names), cfg.ignore_label))
-            while len(waiting) > WAITING:
-                result.confusion += waiting.popleft().result()
-        while waiting:
-            result.confusion += waiting.popleft().result()
+            yield segmenter.scores(image), label
+
+    def count(item: tuple[Scores, np.ndarray]) -> np.ndarray:
+        scores, label = item
+        return confusion_matrix(label, scores.label_map(label.shape), len(labels.names), cfg.ignore_label)
+
+    for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
+        result.confusion += confusion
     return result
 
 
@@ -135,25 +141,3 @@ def protocol_line(cfg: Config) -> str:
         size = windows if cfg.keep_ratio else f"{size}, {windows}"
     scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
     return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"
-
-
-def _count(scores: Scores, label: np.ndarray, num_classes: int, ignore_label: int) -> np.ndarray:
-    return confusion_matrix(label, scores.label_map(label.shape), num_classes, ignore_label)
-
-
-def _read_ahead(
-    dataset: SegmentationDataset, indices: Sequence[int], workers: int
-) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
-    """(index, image, label) in order, the next ones read by other threads while one is in use."""
-
-    def read(index: int):
-        return index, dataset.read_image(index), dataset.read_label(index)
-
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="decode") as pool:
-        upcoming: deque[Future] = deque()
-        for index in indices:
-            upcoming.append(pool.submit(read, index))
-            if len(upcoming) > max(workers, 1):
-                yield upcoming.popleft().result()
-        while upcoming:
-            yield upcoming.popleft().result()

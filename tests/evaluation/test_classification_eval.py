@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.config import load_config
-from src.data.imagenet import ImageFolder
+from src.data.formats.image_folder import ImageFolder
 from src.errors import UserError
 from src.inference.classify import classify_files
 from src.tasks import TASKS

@@ -10,7 +10,7 @@ from mindspore import Tensor
 
 from src.commands.evaluate import evaluate
 from src.config import load_config
-from src.data.segmentation import open_segmentation
+from src.data.formats.segmentation_list import open_segmentation
 from src.errors import UserError
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix
 from src.inference.segment_files import segment_files

@@ -9,7 +9,7 @@ from mindspore import Tensor
 
 from src.checkpoint import save_weights
 from src.config import load_config
-from src.data.transforms import ImageSettings, prepare_image
+from src.data.network_input import ImageSettings, prepare_image
 from src.tasks import build_model
 
 ROIS = 16

@@ -11,7 +11,8 @@ from pycocotools import mask as coco_mask
 
 from src.commands import export as export_module
 from src.config import load_config
-from src.data.formats.coco import CocoDataset
+from src.data.formats.coco import read_coco
+from src.data.formats.index import DetectionIndex
 from src.data.images import read_bgr
 from src.data.synthetic import __main__ as synthetic
 from src.errors import UserError
@@ -142,11 +143,11 @@ def test_a_file_whose_compiled_operators_are_gone_says_what_to_do(graph_mode, ma
         open_model(moved, "mindir")
 
 
-def labels_near_the_predictions(exported: Exported, cfg) -> CocoDataset:
+def labels_near_the_predictions(exported: Exported, cfg) -> DetectionIndex:
     """The validation images, labelled with the detector's own best detections, a little out of place."""
     folder = exported.folder / "data" / "validation"
     labels = json.loads((folder / "labels.json").read_text())
-    dataset = CocoDataset(folder, cfg.coco_classes[1:])
+    dataset = read_coco(folder, cfg.coco_classes[1:])
     rng, annotations = np.random.RandomState(0), []
     by_path = {dataset.record(i).path: dataset.record(i).image_id for i in range(len(dataset))}
     for path, prediction in Predictor(exported.network, cfg).predict_files(exported.paths):
@@ -163,7 +164,7 @@ def labels_near_the_predictions(exported: Exported, cfg) -> CocoDataset:
     (moved / "labels.json").write_text(json.dumps(labels | {"annotations": annotations}))
     if not (moved / "data").exists():
         (moved / "data").symlink_to(folder / "data")
-    return CocoDataset(moved, cfg.coco_classes[1:])
+    return read_coco(moved, cfg.coco_classes[1:])
 
 
 def test_the_onnx_file_is_standard_and_tells_how_to_use_it(mask_rcnn):

@@ -2,7 +2,8 @@
 
 MindSpore's own readers go through a file in one pass, or page by page (`MindPage`: 26 ms a row at 20,000 rows, and
 slower the more there are). Training asks for images in an order of its own, so a row is read here in one go from where
-the record's index (the `.db` file that MindSpore writes beside each shard) says that it lies.
+the record's index (the `.db` file that MindSpore writes beside each shard) says that it lies. That index is private to
+MindSpore: once its own reader gives a row by number as fast as a file is read, `Shard` and `_read_index` can go.
 """
 
 import json
@@ -10,10 +11,14 @@ import os
 import sqlite3
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ...config import Config
 from ...errors import UserError
+from .coco import read_content
+from .index import DetectionIndex
 
 MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
 DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
@@ -27,6 +32,29 @@ SCHEMA = {
 }
 INDEX_FIELDS = ("index", "crc32")
 BLOB_FIELDS = ["annotations", "image"]  # in the order in which MindSpore lays them down
+SUBSETS = {"train": "train", "val": "validation"}  # folders below mindrecord_dir
+
+
+def open_mindrecord(cfg: Config, split: str) -> DetectionIndex:
+    """The converted subset of the configuration's training ('train') or validation ('val') data."""
+    return read_mindrecord(record_folder(cfg, split), cfg.coco_classes[1:])
+
+
+def record_folder(cfg: Config, split: str) -> str:
+    """Its folder: below `mindrecord_dir`, or `train_dataset` and `val_dataset` themselves where that is empty."""
+    if cfg.mindrecord_dir:
+        return str(Path(cfg.mindrecord_dir) / SUBSETS[split])
+    return getattr(cfg, f"{split}_dataset")
+
+
+def read_mindrecord(folder: str | Path, classes: Sequence[str]) -> DetectionIndex:
+    """What `src.data.mindrecord` made of a COCO subset: the index is that of the subset itself.
+
+    UserError as `formats.coco.read_coco`, and if the folder holds no whole converted subset.
+    """
+    folder = Path(folder)
+    content, images = read_records(folder)
+    return read_content(content, images, classes, folder / MANIFEST)
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,13 @@ def pair(images: Mapping[str, str], labels: Mapping[str, str], where: str) -> tu
     if broken:
         raise UserError(f"{where}: the file name {broken[0]!r} holds a tab or a line break")
     notes = [
-        *told(where, "images without label", images.keys() - labels.keys()),
-        *told(where, "labels without image", labels.keys() - images.keys()),
+        *count_line(where, "images without label", images.keys() - labels.keys()),
+        *count_line(where, "labels without image", labels.keys() - images.keys()),
     ]
     return pairs, notes
 
 
-def told(where: str, what: str, names: Sequence[str] | set[str]) -> list[str]:
+def count_line(where: str, what: str, names: Sequence[str] | set[str]) -> list[str]:
     """One line with the number of names and the first of them, or no line."""
     if not names:
         return []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.randaugment import OPERATIONS, rand_augment
+from src.data.augmentation.randaugment import OPERATIONS, RandAugment
 
 IMAGE = np.random.RandomState(0).randint(0, 256, (24, 32, 3)).astype(np.uint8)
 UNCHANGED_AT_ZERO = set(OPERATIONS) - {"AutoContrast", "Equalize", "Solarize"}  # solarizing inverts 255 even at zero
@@ -43,6 +43,7 @@ def test_magnitudes_are_torchvisions():
 
 
 def test_the_same_random_state_gives_the_same_picture_and_others_differ():
-    pictures = [rand_augment(IMAGE, np.random.RandomState(seed), 2, 15) for seed in (1, 1, 2, 3, 4)]
+    drawn = [RandAugment.of(2, 15, IMAGE.shape[:2], np.random.RandomState(seed)) for seed in (1, 1, 2, 3, 4)]
+    pictures = [augmentation.image(IMAGE) for augmentation in drawn]
     np.testing.assert_array_equal(pictures[0], pictures[1])
     assert len({picture.tobytes() for picture in pictures}) > 2

@@ -1,26 +1,48 @@
 """RandAugment (Cubuk et al., arXiv:1909.13719) with torchvision's operations and magnitudes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
+
+from ...config import Config
+from .transform import Size, Transform
 
 BINS = 31
 
 Operation = Callable[[Image.Image, float], Image.Image]
 
 
-def rand_augment(image: np.ndarray, rng: np.random.RandomState, num_ops: int = 2, magnitude: int = 9) -> np.ndarray:
-    """(h, w, 3) uint8 RGB through `num_ops` random operations of strength `magnitude` of 30."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    names = list(OPERATIONS)
-    for _ in range(num_ops):
-        operation, strength, signed = OPERATIONS[names[rng.randint(len(names))]]
-        value = strength(magnitude / (BINS - 1), picture.size)
-        if signed and rng.rand() < 0.5:
-            value = -value
-        picture = operation(picture, value)
-    return np.asarray(picture)
+@dataclass(frozen=True)
+class RandAugment(Transform):
+    """`rand_augment` random operations of strength `rand_augment_magnitude` of 30, on the image alone.
+
+    operations: (name, value) of each in turn.
+    """
+
+    operations: tuple[tuple[str, float], ...]
+
+    @classmethod
+    def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "RandAugment | None":
+        return cls.of(cfg.rand_augment, cfg.rand_augment_magnitude, size, rng) if cfg.rand_augment else None
+
+    @classmethod
+    def of(cls, count: int, magnitude: int, size: Size, rng: np.random.RandomState) -> "RandAugment":
+        """`count` operations for an image of (h, w) pixels."""
+        names, chosen = list(OPERATIONS), []
+        for _ in range(count):
+            name = names[rng.randint(len(names))]
+            _, strength, signed = OPERATIONS[name]
+            value = strength(magnitude / (BINS - 1), size[::-1])
+            chosen.append((name, -value if signed and rng.rand() < 0.5 else value))
+        return cls(tuple(chosen))
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        for name, value in self.operations:
+            picture = OPERATIONS[name][0](picture, value)
+        return np.asarray(picture)
 
 
 def _affine(picture: Image.Image, coefficients: tuple[float, ...]) -> Image.Image:
