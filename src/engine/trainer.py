@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor
 from tqdm import tqdm
 
-from ..checkpoint import BestFolder, CheckpointFolder, load_backbone_weights, load_model_weights
+from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
 from ..errors import UserError
 from ..models.build import build_model
@@ -20,6 +20,7 @@ from ..models.sync_norm import synchronise_batchnorm
 from ..process import runtime
 from ..process.logs import start_logging
 from ..process.runtime import ALONE, Runtime
+from .checkpoint_folders import BestFolder, CheckpointFolder
 from .experiment import Experiment, open_experiment
 from .lr_schedule import learning_rates
 from .observers import Observer, observing
