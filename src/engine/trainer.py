@@ -26,17 +26,13 @@ from .lr_schedule import learning_rates
 from .observers import Observer, observing
 from .optimizer import build_optimizer
 from .profiling import profiled
+from .stop_signals import StopSignals
 from .tasks import TASKS, Evaluator, Task
 from .train_step import TrainStep
 
 logger = logging.getLogger(__name__)
 
 STOP_CHECK = 10  # steps between looks at whether the ranks are to stop (CPU: 1): the device's queue runs dry for it
-STOP_SIGNALS = {  # signal: as which it counts
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGUSR1: signal.SIGTERM,
-}
 
 
 def train(cfg: Config) -> Path:
@@ -175,7 +171,7 @@ class Run:
             return
         done, epoch_started = start, time.perf_counter()
         bar = tqdm(total=self.last, initial=start, disable=not (sys.stderr.isatty() and self.experiment.is_main))
-        with _StopSignals() as stop, bar:
+        with StopSignals() as stop, bar:
             for batch in loader:
                 if done == start:
                     self._compile_together(batch)
@@ -210,7 +206,7 @@ class Run:
             self.step.compile(*batch)
         self.process.barrier()
 
-    def _is_stopping(self, stop: "_StopSignals", done: int) -> int:
+    def _is_stopping(self, stop: "StopSignals", done: int) -> int:
         """The signal by which the run ends now, or 0: on every rank after the same step, whichever got the signal."""
         if self.process.size == 1:
             return stop.received
@@ -312,32 +308,3 @@ class Run:
 
     def _mean_epoch_loss(self) -> float:
         return sum(self.epoch_losses) / max(len(self.epoch_losses), 1)
-
-
-class _StopSignals:
-    """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once.
-
-    SIGUSR1 counts as SIGTERM: mpirun passes it on to its ranks, whereas it kills them soon after a SIGTERM of its own.
-    MindSpore puts a handler of its own on SIGINT whenever it runs a graph, which sends SIGTERM to this process: hence
-    `listen` after every step, and a Ctrl-C that falls into a step arrives as SIGTERM.
-    """
-
-    def __enter__(self) -> "_StopSignals":
-        self.received = 0
-        self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-        self.listen()
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def listen(self) -> None:
-        """Put the handlers (back) in place."""
-        for number in self._previous:
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _frame) -> None:
-        if self.received:
-            raise KeyboardInterrupt
-        self.received = STOP_SIGNALS[number]
