@@ -22,13 +22,13 @@ from ..process.logs import start_logging
 from ..process.runtime import ALONE, Runtime
 from .checkpoint_folders import BestFolder, CheckpointFolder
 from .experiment import Experiment, open_experiment
-from .lr_schedule import learning_rates
+from .lr_schedule import LrPolicy, learning_rates
 from .observers import Observer, observing
-from .optimizer import build_optimizer
+from .optimizer import OptimizerSettings, build_optimizer
 from .profiling import profiled
 from .stop_signals import StopSignals
 from .tasks import TASKS, Evaluator, Task
-from .train_step import TrainStep
+from .train_step import StepSettings, TrainStep
 
 logger = logging.getLogger(__name__)
 
@@ -95,28 +95,30 @@ def load_start_weights(cfg: Config, model) -> None:
 def make_train_step(cfg: Config, model, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, np.ndarray]:
     """The compiled step and the learning rate of each of its updates (one every `accumulate_step` batches)."""
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
-    warmup = cfg.warmup_step
-    if cfg.warmup_epochs:
-        warmup = round(cfg.warmup_epochs * steps_per_epoch / cfg.accumulate_step)
-    rates = learning_rates(
+    updates_per_epoch = steps_per_epoch / cfg.accumulate_step
+    policy = LrPolicy(
         cfg.lr_type,
         cfg.lr,
-        max(updates, 1),
-        steps_per_epoch / cfg.accumulate_step,
         cfg.lr_steps,
-        warmup,
-        cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
-        cfg.min_lr,
-        cfg.lr_power,
+        warmup_steps=round(cfg.warmup_epochs * steps_per_epoch / cfg.accumulate_step)
+        if cfg.warmup_epochs
+        else cfg.warmup_step,
+        warmup_ratio=cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
+        minimum=cfg.min_lr,
+        power=cfg.lr_power,
     )
+    rates = learning_rates(policy, max(updates, 1), updates_per_epoch)
     if cfg.scale_lr:
         images = cfg.batch_size * size * cfg.accumulate_step
         rates = rates * np.float32(images / cfg.base_batch_size)
         logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
     optimizer = build_optimizer(
-        model, cfg.opt_type, rates, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps
+        model,
+        rates,
+        OptimizerSettings(cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps),
     )
-    step = TrainStep(model, optimizer, cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, size, cfg.ema_decay)
+    settings = StepSettings(cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay)
+    step = TrainStep(model, optimizer, settings, size)
     step.set_train(True)
     return step, rates
 
