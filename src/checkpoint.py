@@ -1,14 +1,15 @@
 """Checkpoints: written whole or not at all, loaded with every difference named.
 
 A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
-pending gradients, counters, learning rates) under `state/...`. A weights-only checkpoint lacks the latter.
+pending gradients, counters, learning rates) under `state/...`; what hooks of the training keep lies under
+`state/hooks/...`. A weights-only checkpoint lacks all that.
 """
 
 import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import mindspore as ms
@@ -20,6 +21,7 @@ from .errors import UserError
 logger = logging.getLogger(__name__)
 
 STATE_PREFIX = "state/"
+HOOK_PREFIX = STATE_PREFIX + "hooks/"
 SHOWN = 4  # names an error lists
 CLASS_LAYERS = (  # layers whose shape follows the number of classes; PointRend's point head takes the classes as inputs
     "bbox_head.fc_cls.",
@@ -37,17 +39,22 @@ def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> N
     _write({parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}, path)
 
 
-def save_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
+def save_training_state(
+    step: nn.Cell, model: nn.Cell, path: Path, hook_states: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Everything that `load_training_state` needs to go on as if nothing had happened."""
     own = {parameter.name for parameter in model.get_parameters()}
     entries = {}
     for parameter in step.get_parameters():
         entries[parameter.name if parameter.name in own else STATE_PREFIX + parameter.name] = parameter
-    _write(entries, path)
+    _write(entries | {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}, path)
 
 
-def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
-    """Restore a state written by `save_training_state`; UserError if anything is missing or of another shape."""
+def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, np.ndarray]:
+    """Restore a state written by `save_training_state`; the hooks' states are returned.
+
+    UserError if a parameter is missing or of another shape.
+    """
     values = read_checkpoint(path)
     own = {parameter.name for parameter in model.get_parameters()}
     parameters = {p.name if p.name in own else STATE_PREFIX + p.name: p for p in step.get_parameters()}
@@ -57,6 +64,7 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
     _check_shapes(parameters, values, path)
     for name, parameter in parameters.items():
         parameter.set_data(Tensor(values[name], parameter.dtype))
+    return {name.removeprefix(HOOK_PREFIX): v for name, v in values.items() if name.startswith(HOOK_PREFIX)}
 
 
 def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
@@ -126,12 +134,12 @@ def checkpoint_hash(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
-def _write(entries: dict[str, ms.Parameter], path: Path) -> None:
+def _write(entries: Mapping[str, Tensor], path: Path) -> None:
     """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
     try:
         with _quiet_mindspore():
-            items = [{"name": name, "data": parameter} for name, parameter in entries.items()]
+            items = [{"name": name, "data": value} for name, value in entries.items()]
             ms.save_checkpoint(items, str(temporary), crc_check=True)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())

@@ -22,8 +22,8 @@ from ..data.formats.coco import CocoDataset, coco_folder, open_coco
 from ..data.imagenet import ImageFolder, open_image_folder, read_rgb
 from ..data.pipeline import read_image, unreadable_reason
 from ..data.segmentation import SegmentationDataset, open_segmentation
+from ..engine.setup import load_start_weights, make_train_step
 from ..engine.tasks import TASKS
-from ..engine.trainer import load_start_weights, make_train_step
 from ..models.build import build_model
 from ..models.detection.anchors import level_anchors
 from ..ops.library import device_has_custom_ops, library_path

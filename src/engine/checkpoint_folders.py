@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from mindspore import nn
 
 from ..checkpoint import load_training_state, save_training_state, save_weights
@@ -12,18 +13,19 @@ from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 
+States = dict[str, np.ndarray]  # what hooks keep, by HOOK/KEY
+
 
 class CheckpointFolder:
     """`ckpt/` of an experiment: the last `keep` training states, named by epoch and step (both from 1)."""
 
     def __init__(self, folder: Path, keep: int):
         self.folder, self.keep = folder, keep
-        folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, step: nn.Cell, model: nn.Cell, epoch: int, step_of_epoch: int) -> Path:
-        """Write a state and delete the oldest ones above `keep`."""
-        path = self.folder / f"epoch_{epoch:04d}_step_{step_of_epoch:07d}.ckpt"
-        save_training_state(step, model, path)
+    def save(self, step: nn.Cell, model: nn.Cell, position: tuple[int, int], hook_states: States | None = None) -> Path:
+        """Write the state at (epoch, step of it), and delete the oldest ones above `keep`."""
+        path = self.folder / "epoch_{:04d}_step_{:07d}.ckpt".format(*position)
+        save_training_state(step, model, path, hook_states)
         for old in self.newest_first()[self.keep :]:
             old.unlink(missing_ok=True)
         return path
@@ -33,12 +35,14 @@ class CheckpointFolder:
         found = [path for path in self.folder.glob("*.ckpt") if re.fullmatch(r"epoch_\d+_step_\d+", path.stem)]
         return sorted(found, key=lambda path: tuple(map(int, re.findall(r"\d+", path.stem))), reverse=True)
 
-    def load_newest(self, step: nn.Cell, model: nn.Cell) -> Path | None:
-        """Restore the newest readable state; damaged ones are named and passed over. None if there is none."""
+    def load_newest(self, step: nn.Cell, model: nn.Cell) -> tuple[Path, States] | None:
+        """Restore the newest readable state: its file and the hooks' states. None if there is none.
+
+        Damaged ones are named and passed over.
+        """
         for path in self.newest_first():
             try:
-                load_training_state(step, model, path)
-                return path
+                return path, load_training_state(step, model, path)
             except UserError as error:
                 if "cannot be read" not in str(error):
                     raise
@@ -51,7 +55,6 @@ class BestFolder:
 
     def __init__(self, folder: Path, keep: int):
         self.folder, self.keep = folder, keep
-        folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
         """Write the weights if they are among the best so far."""

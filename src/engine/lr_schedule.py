@@ -1,4 +1,4 @@
-"""The learning rate of every optimizer step, computed before training starts."""
+"""Epochs and learning rates over the steps of a run, computed before training starts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,6 +23,24 @@ class LrPolicy:
     warmup_ratio: float = 0.0
     minimum: float = 0.0
     power: float = 0.9
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Where each step of a run lies. rates: of each update, which is made of `accumulate` steps."""
+
+    steps_per_epoch: int
+    rates: np.ndarray
+    accumulate: int = 1
+
+    def position(self, done: int) -> tuple[int, int]:
+        """(epoch, step within it), both from 1, of the step that made `done` steps complete."""
+        epoch, step_of_epoch = divmod(done - 1, self.steps_per_epoch)
+        return epoch + 1, step_of_epoch + 1
+
+    def rate(self, done: int) -> float:
+        """Learning rate of that step."""
+        return float(self.rates[(done - 1) // self.accumulate])
 
 
 def learning_rates(policy: LrPolicy, num_steps: int, steps_per_epoch: float) -> np.ndarray:

@@ -34,32 +34,3 @@ def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configur
     assert open_run(tmp_path, "--resume", "1", "--epoch_size", "9").folder == older
     with pytest.raises(UserError, match=r"batch_size"):
         open_run(tmp_path, "--resume", "1", "--batch_size", "3")
-
-
-def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
-    experiment = open_run(tmp_path)
-    experiment.write_losses([{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])
-    with open(experiment.losses.path, "a") as file:
-        file.write("1,4,4,0.1,")
-    experiment.cut_curves(2)
-    assert [row["global_step"] for row in experiment.losses.read()] == [1, 2]
-    assert experiment.losses.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
-
-
-def test_metrics_of_evaluations_after_the_resume_point_are_cut_too(tmp_path):
-    experiment = open_run(tmp_path)
-    for epoch in (1, 2, 3):
-        experiment.write_metrics({"epoch": epoch, "global_step": 4 * epoch, "mAP": 0.25 * epoch}, ["mAP"])
-    experiment.cut_curves(8)
-    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP\n1,4,0.25\n2,8,0.5\n"
-    assert (experiment.folder / "metrics.png").read_bytes().startswith(b"\x89PNG")
-    experiment.cut_curves(0)
-    assert not experiment.metrics.path.exists()
-
-
-def test_a_metric_that_is_no_number_does_not_stop_a_resume(tmp_path):
-    experiment = open_run(tmp_path)
-    row = {"epoch": 1, "global_step": 4, "mAP": 0.0, "Loss": float("nan"), "worst": float("inf")}
-    experiment.write_metrics(row, ["mAP"])
-    experiment.cut_curves(4)
-    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP,Loss,worst\n1,4,0,nan,inf\n"

@@ -5,7 +5,7 @@ import pytest
 
 from src.config import load_config
 from src.engine.lr_schedule import LrPolicy, learning_rates
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from tests.engine.toy import fresh_model
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
@@ -42,7 +42,7 @@ def test_linear_rises_to_the_base_and_falls_to_the_minimum():
 def test_rates_follow_the_images_of_an_update_over_all_ranks_where_asked_for(graph_mode):
     keys = ["--batch_size", "2", "--accumulate_step", "3", "--base_batch_size", "16", "--epoch_size", "2"]
     rates = [
-        make_train_step(load_config(CONFIG, [*keys, "--scale_lr", str(scale)]), fresh_model(), 6, size=size)[1]
+        make_train_step(load_config(CONFIG, [*keys, "--scale_lr", str(scale)]), fresh_model(), 6, size=size)[1].rates
         for scale, size in ((0, 1), (1, 1), (1, 4))
     ]
     np.testing.assert_allclose(rates[1], rates[0] * (2 * 3 / 16), rtol=1e-6)

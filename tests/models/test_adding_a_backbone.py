@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from src.config import load_config
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from src.models import build
 from tests.models.test_any_backbone import batch
 
