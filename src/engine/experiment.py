@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 SYSTEM_NAMES = {  # in the names of run folders; after it what older versions called the system
     "mask_rcnn": ("MaskRCNN",),
     "pointrend": ("PointRend",),
-    "classification": ("HRNetCls",),
+    "classification": ("Classifier", "HRNetCls"),
     "segmentation": ("HRNetSeg",),
 }
 FREE_TO_CHANGE = {

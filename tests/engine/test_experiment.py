@@ -6,7 +6,8 @@ from src.config import load_config
 from src.engine.experiment import open_experiment
 from src.errors import UserError
 
-CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+DEMO = Path(__file__).parents[2] / "configs" / "demo"
+CONFIG, CLASSIFIER = str(DEMO / "mask_rcnn_hrnet_tiny.yaml"), str(DEMO / "hrnet_cls_shapes.yaml")
 
 
 def open_run(tmp_path, *overrides):
@@ -34,3 +35,18 @@ def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configur
     assert open_run(tmp_path, "--resume", "1", "--epoch_size", "9").folder == older
     with pytest.raises(UserError, match=r"batch_size"):
         open_run(tmp_path, "--resume", "1", "--batch_size", "3")
+
+
+def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):
+    keys = ("--train_outputs", str(tmp_path), "--brief", "b")
+    resumed = load_config(CLASSIFIER, [*keys, "--resume", "1"])
+    fresh = open_experiment(load_config(CLASSIFIER, keys), True).folder
+    assert fresh.name[6:] == "_Classifier_b"
+    old = fresh.with_name("300101_HRNetCls_b")
+    fresh.rename(old)
+    assert open_experiment(resumed, True).folder == old
+    newer = old.with_name("300102_Classifier_b")
+    newer.mkdir()
+    assert open_experiment(resumed, True).folder == newer
+    newer.rename(old.with_name("300101_Classifier_b"))
+    assert open_experiment(resumed, True).folder.name == "300101_Classifier_b"
