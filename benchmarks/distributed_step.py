@@ -38,7 +38,7 @@ def main() -> None:
 def measure(cfg, process) -> None:
     from mindspore import Tensor, nn, ops
 
-    from src.engine.trainer import make_train_step
+    from src.engine.setup import make_train_step
     from src.tasks import build_model
 
     model = build_model(cfg)

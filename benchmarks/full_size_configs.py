@@ -23,7 +23,7 @@ from mindspore import Tensor  # noqa: E402
 
 from src.checkpoint import load_model_weights, save_weights  # noqa: E402
 from src.config import load_config  # noqa: E402
-from src.engine.trainer import make_train_step  # noqa: E402
+from src.engine.setup import make_train_step  # noqa: E402
 from src.tasks import build_model  # noqa: E402
 
 TRAIN_SIZE = 256

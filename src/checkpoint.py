@@ -1,15 +1,15 @@
 """Checkpoints: written whole or not at all, loaded with every difference named.
 
 A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
-pending gradients, counters, learning rates) under `state/...`. A weights-only checkpoint lacks the latter.
+pending gradients, counters, learning rates) under `state/...`; what hooks of the training keep lies under
+`state/hooks/...`. A weights-only checkpoint lacks all that.
 """
 
 import contextlib
 import hashlib
 import logging
 import os
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import mindspore as ms
@@ -21,6 +21,7 @@ from .errors import UserError
 logger = logging.getLogger(__name__)
 
 STATE_PREFIX = "state/"
+HOOK_PREFIX = STATE_PREFIX + "hooks/"
 SHOWN = 4  # names an error lists
 
 
@@ -29,17 +30,22 @@ def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> N
     _write({parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}, path)
 
 
-def save_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
+def save_training_state(
+    step: nn.Cell, model: nn.Cell, path: Path, hook_states: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Everything that `load_training_state` needs to go on as if nothing had happened."""
     own = {parameter.name for parameter in model.get_parameters()}
     entries = {}
     for parameter in step.get_parameters():
         entries[parameter.name if parameter.name in own else STATE_PREFIX + parameter.name] = parameter
-    _write(entries, path)
+    _write(entries | {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}, path)
 
 
-def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
-    """Restore a state written by `save_training_state`; UserError if anything is missing or of another shape."""
+def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, np.ndarray]:
+    """Restore a state written by `save_training_state`; the hooks' states are returned.
+
+    UserError if a parameter is missing or of another shape.
+    """
     values = read_checkpoint(path)
     own = {parameter.name for parameter in model.get_parameters()}
     parameters = {p.name if p.name in own else STATE_PREFIX + p.name: p for p in step.get_parameters()}
@@ -49,6 +55,7 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> None:
     _check_shapes(parameters, values, path)
     for name, parameter in parameters.items():
         parameter.set_data(Tensor(values[name], parameter.dtype))
+    return {name.removeprefix(HOOK_PREFIX): v for name, v in values.items() if name.startswith(HOOK_PREFIX)}
 
 
 def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
@@ -118,82 +125,18 @@ def checkpoint_hash(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
-class CheckpointFolder:
-    """`ckpt/` of an experiment: the last `keep` training states, named by epoch and step (both from 1)."""
-
-    def __init__(self, folder: Path, keep: int):
-        self.folder, self.keep = folder, keep
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, step: nn.Cell, model: nn.Cell, epoch: int, step_of_epoch: int) -> Path:
-        """Write a state and delete the oldest ones above `keep`."""
-        path = self.folder / f"epoch_{epoch:04d}_step_{step_of_epoch:07d}.ckpt"
-        save_training_state(step, model, path)
-        for old in self.newest_first()[self.keep :]:
-            _delete(old)
-        return path
-
-    def newest_first(self) -> list[Path]:
-        """Whole checkpoints, the latest step first; temporary files of a killed run do not count."""
-        found = [path for path in self.folder.glob("*.ckpt") if re.fullmatch(r"epoch_\d+_step_\d+", path.stem)]
-        return sorted(found, key=lambda path: tuple(map(int, re.findall(r"\d+", path.stem))), reverse=True)
-
-    def load_newest(self, step: nn.Cell, model: nn.Cell) -> Path | None:
-        """Restore the newest readable state; damaged ones are named and passed over. None if there is none."""
-        for path in self.newest_first():
-            try:
-                load_training_state(step, model, path)
-                return path
-            except UserError as error:
-                if "cannot be read" not in str(error):
-                    raise
-                logger.warning("%s; trying the one before", error)
-        return None
-
-
-class BestFolder:
-    """`best_ckpt/` of an experiment: weights of the `keep` best evaluations, the metric first in the name."""
-
-    def __init__(self, folder: Path, keep: int):
-        self.folder, self.keep = folder, keep
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
-        """Write the weights if they are among the best so far."""
-        path = self.folder / f"{metric}_{value:.4f}_epoch_{epoch:04d}.ckpt"
-        ranked = sorted([*self._entries(), path], key=_metric_of, reverse=True)
-        if path not in ranked[: self.keep]:
-            return None
-        save_weights(model, path)
-        for old in ranked[self.keep :]:
-            _delete(old)
-        return path
-
-    def top(self) -> Path | None:
-        """The best weights so far."""
-        return max(self._entries(), key=_metric_of, default=None)
-
-    def _entries(self) -> Iterable[Path]:
-        return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]
-
-
-def _metric_of(path: Path) -> tuple[float, int]:
-    value, epoch = re.fullmatch(r".*_(-?\d+\.\d+)_epoch_(\d+)", path.stem).groups()
-    return float(value), int(epoch)
-
-
-def _write(entries: dict[str, ms.Parameter], path: Path) -> None:
+def _write(entries: Mapping[str, Tensor], path: Path) -> None:
     """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
     try:
         with _quiet_mindspore():
-            items = [{"name": name, "data": parameter} for name, parameter in entries.items()]
+            items = [{"name": name, "data": value} for name, value in entries.items()]
             ms.save_checkpoint(items, str(temporary), crc_check=True)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        _delete(temporary)
+        temporary.unlink(missing_ok=True)
         raise UserError(f"checkpoint {path} cannot be written: {_first_line(error)}") from None
 
 
@@ -214,11 +157,6 @@ def _names(names: list[str]) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _delete(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
 
 
 @contextlib.contextmanager

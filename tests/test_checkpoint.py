@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import nn
 
 from src.checkpoint import (
-    BestFolder,
-    CheckpointFolder,
     load_backbone_weights,
     load_model_weights,
     read_checkpoint,
@@ -108,26 +106,3 @@ def test_a_backbone_loads_from_a_whole_model_and_from_itself(tmp_path):
     save_weights(Head(3), tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="missing"):
         load_backbone_weights(target.backbone, tmp_path / "other.ckpt")
-
-
-def test_the_last_checkpoints_are_kept_and_a_damaged_newest_one_is_passed_over(tmp_path):
-    model, folder = Model(), CheckpointFolder(tmp_path, keep=2)
-    for number in range(1, 5):
-        model.backbone.bias.set_data(Tensor(np.full(4, number, np.float32)))
-        folder.save(model, model, 1 + number // 4, number)
-    names = [path.name for path in folder.newest_first()]
-    assert names == ["epoch_0002_step_0000004.ckpt", "epoch_0001_step_0000003.ckpt"]
-    newest = folder.newest_first()[0]
-    newest.chmod(0o644)
-    newest.write_bytes(newest.read_bytes()[:-3])
-    assert folder.load_newest(model, model).name == names[1]
-    np.testing.assert_array_equal(model.backbone.bias.asnumpy(), np.full(4, 3))
-
-
-def test_the_best_checkpoints_are_kept_by_metric(tmp_path):
-    folder = BestFolder(tmp_path, keep=2)
-    for epoch, value in enumerate((0.1, 0.3, 0.2, 0.05), 1):
-        folder.save(Model(), "bbox_mAP", value, epoch)
-    kept = sorted(path.name for path in tmp_path.iterdir())
-    assert kept == ["bbox_mAP_0.2000_epoch_0003.ckpt", "bbox_mAP_0.3000_epoch_0002.ckpt"]
-    assert "backbone.weight" in read_checkpoint(tmp_path / kept[0])

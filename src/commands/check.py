@@ -17,7 +17,7 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
-from ..engine.trainer import load_start_weights, make_train_step
+from ..engine.setup import load_start_weights, make_train_step
 from ..ops.library import device_has_custom_ops, library_path
 from ..process import runtime
 from ..process.command import entry_point

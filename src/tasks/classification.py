@@ -38,7 +38,7 @@ class Classification(Task):
     )
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
-        return ("HRNetCls",)
+        return ("Classifier", "HRNetCls")
 
     def build_model(self, cfg: Config) -> nn.Cell:
         return build_classifier(cfg)

@@ -10,7 +10,7 @@ import torch
 from src.checkpoint import read_checkpoint
 from src.commands.convert import convert_file
 from src.config import load_config
-from src.engine.trainer import load_start_weights
+from src.engine.setup import load_start_weights
 from src.errors import UserError
 from src.tasks import TASKS, build_model
 from tests.convert.case import convert, mmdetection_state

@@ -3,7 +3,7 @@
 import numpy as np
 
 from src.config import backbone_keys, load_config
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from src.models.backbones import build
 from src.tasks import build_model
 from tests.models.test_any_backbone import batch

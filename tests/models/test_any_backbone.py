@@ -7,7 +7,7 @@ import pytest
 from mindspore import Tensor, set_seed
 
 from src.config import load_config
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from src.errors import UserError
 from src.models.build import BACKBONES, DETECTORS
 from src.tasks import build_model

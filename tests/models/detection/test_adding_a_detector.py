@@ -8,7 +8,7 @@ import pytest
 
 from src.checkpoint import load_model_weights, save_weights
 from src.config import load_config
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from src.errors import UserError
 from src.export.mindir import write_mindir
 from src.export.parity import compare_detections
