@@ -15,13 +15,16 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
+from mindspore import dtype as mstype
 
 from .errors import UserError
+from .files import CHECKPOINT_FORMAT, require_readable
 
 logger = logging.getLogger(__name__)
 
 STATE_PREFIX = "state/"
 HOOK_PREFIX = STATE_PREFIX + "hooks/"
+FORMAT_ENTRY = STATE_PREFIX + "format"  # a number that says in which format the file is
 SHOWN = 4  # names an error lists
 
 
@@ -108,7 +111,7 @@ def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a checkpoint by name. UserError for a missing, empty, cut-off or damaged file."""
+    """All arrays of a checkpoint by name. UserError for a missing, empty, cut-off, damaged or too new file."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist")
@@ -117,7 +120,10 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
             loaded = ms.load_checkpoint(str(path), crc_check=True)
     except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
         raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({_first_line(error)})") from None
-    return {name: parameter.asnumpy() for name, parameter in loaded.items()}
+    values = {name: parameter.asnumpy() for name, parameter in loaded.items()}
+    written = values.pop(FORMAT_ENTRY, None)
+    require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
+    return values
 
 
 def checkpoint_hash(path: str | Path) -> str:
@@ -131,6 +137,7 @@ def _write(entries: Mapping[str, Tensor], path: Path) -> None:
     try:
         with _quiet_mindspore():
             items = [{"name": name, "data": value} for name, value in entries.items()]
+            items.append({"name": FORMAT_ENTRY, "data": Tensor(CHECKPOINT_FORMAT, mstype.int32)})
             ms.save_checkpoint(items, str(temporary), crc_check=True)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())

@@ -5,6 +5,7 @@ from typing import Any
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash
 from ..data.normalisation import PixelNormalisation
+from ..files import EXPORT_FORMAT
 
 
 def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
@@ -14,6 +15,7 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
     """
     height, width = image_size
     return {
+        "format": EXPORT_FORMAT,
         "task": cfg.task,
         "num_classes": cfg.num_classes,
         "height": height,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..files import EXPORT_FORMAT, require_readable
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
@@ -71,6 +72,7 @@ def open_model(path: str | Path, backend: str) -> ExportedModel:
     model = {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
     if "task" not in model.metadata:
         raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
+    require_readable(model.metadata.get("format"), EXPORT_FORMAT, path)
     return model
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..data.formats.index import DetectionIndex
 from ..errors import UserError
-from ..files import write_text
+from ..files import PREDICTION_FORMAT, require_readable, write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 
@@ -17,7 +17,8 @@ def save_predictions(path: str | Path, results: list[dict], protocol: dict | Non
     text = json.dumps(results)
     write_text(path, text)
     if protocol is not None:
-        write_text(_protocol_path(path), json.dumps(protocol | {"predictions": _hash(text.encode())}, indent=1))
+        note = {"format": PREDICTION_FORMAT} | protocol | {"predictions": _hash(text.encode())}
+        write_text(_protocol_path(path), json.dumps(note, indent=1))
 
 
 def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
@@ -39,12 +40,17 @@ def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
 
 
 def load_protocol(path: str | Path) -> dict:
-    """Protocol under which the predictions of `path` were made: unknown, but for their hash, unless saved with them."""
+    """Protocol under which the predictions of `path` were made: unknown, but for their hash, unless saved with them.
+
+    UserError where a newer version wrote them.
+    """
     digest = _hash(Path(path).read_bytes())
     try:
         protocol = json.loads(_protocol_path(Path(path)).read_bytes())
     except (OSError, ValueError):
         protocol = {}
+    if isinstance(protocol, dict):
+        require_readable(protocol.pop("format", None), PREDICTION_FORMAT, path)
     if not isinstance(protocol, dict) or protocol.get("predictions") != digest:
         protocol = {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
     return protocol | {"predictions": digest}

@@ -151,8 +151,8 @@ class Detection(Task):
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     """Metrics of the predictions in `cfg.prediction_path`."""
     print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
-    results = load_predictions(cfg.prediction_path, dataset)
-    return score_results(cfg, dataset, results, load_protocol(cfg.prediction_path))
+    protocol = load_protocol(cfg.prediction_path)
+    return score_results(cfg, dataset, load_predictions(cfg.prediction_path, dataset), protocol)
 
 
 def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
