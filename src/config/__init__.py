@@ -2,7 +2,10 @@
 
 from .command_line import parse_cli
 from .compare import config_hash, differences
+from .config import EXTRA_KEYS, Config, config_type
 from .load import load_config, save_config, to_dict
-from .run_keys import Config
 
-__all__ = ["Config", "config_hash", "differences", "load_config", "parse_cli", "save_config", "to_dict"]
+__all__ = [
+    "EXTRA_KEYS", "Config", "config_hash", "config_type", "differences", "load_config", "parse_cli", "save_config",
+    "to_dict",
+]  # fmt: skip

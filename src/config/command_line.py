@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from .config import Config, config_type
 from .load import load_config
 from .read import read_file
-from .run_keys import Config
 from .schema import Leaf, leaves, nested_kind
 
 
@@ -37,7 +37,7 @@ def _help_text(description: str, config_path: str, required: Sequence[str]) -> s
     lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
     lines += [f"required: {', '.join('--' + name.replace('|', ' or --') for name in required)}"] if required else []
     lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
-    lines += [_help_line(leaf, helps) for leaf in leaves(Config) if not nested_kind(leaf.item.type)]
+    lines += [_help_line(leaf, helps) for leaf in leaves(config_type()) if not nested_kind(leaf.item.type)]
     return "\n".join(lines)
 
 

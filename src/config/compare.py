@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from .run_keys import Config
+from .config import Config
 from .schema import leaves
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..errors import UserError
-from .run_keys import Config
+from .config import config_type
 from .schema import is_optional, key_names, nested_kind, variants_of
 from .variants import choose_variant
 
@@ -129,7 +129,7 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Sourc
 
 def unknown_key(dotted: str, source: Source) -> UserError:
     """What to raise for a key that is not there, with the nearest that is."""
-    names = key_names(Config)
+    names = key_names(config_type())
     prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     candidates = sorted({*names, *prefixes})
     nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5)

@@ -13,10 +13,10 @@ import yaml
 
 from ..errors import UserError
 from .checks import check_together
+from .config import Config, config_type
 from .fill import Source, fill
 from .overrides import override, parse_overrides
 from .read import read_file
-from .run_keys import Config
 from .variants import refuse_keys_of_others, take_types
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
     file, command_line = Source(str(path)), Source("command line")
     values, pairs = take_types(values, parse_overrides(overrides))
-    cfg = fill(Config, values, "", file)
+    cfg = fill(config_type(), values, "", file)
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
     _tell_without_effect(file, command_line)

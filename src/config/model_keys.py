@@ -1,6 +1,8 @@
 """Configuration keys of the networks; those of backbones stand in backbone_keys.py. Attribute names are YAML keys."""
 
 from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
+from .checks import TASK_CHECKS
+from .choices import DETECTORS, NECKS
 from .schema import key, keys, section
 
 
@@ -13,7 +15,7 @@ class FPNCfg:
 
 @keys(matters="weights", on_resume="same")
 class Neck:
-    type: str = key("", "neck; empty takes the backbone's usual one", choices=("", "hrfpn", "fpn", "none"))
+    type: str = key("", "neck; empty takes the backbone's usual one", choices=NECKS)
     fpn: FPNCfg = section(FPNCfg)
 
 
@@ -205,15 +207,13 @@ class ModelKeys:
     task: str = key(
         "detection",
         "what the network does",
-        choices=("detection", "segmentation", "classification"),
+        choices=TASK_CHECKS,
         matters="weights",
         on_resume="same",
     )
     cls_head: ClsHead = section(ClsHead)
     seg_head: SegHead = section(SegHead)
-    detector: str = key(
-        "mask_rcnn", "detection system", choices=("mask_rcnn", "pointrend"), matters="weights", on_resume="same"
-    )
+    detector: str = key("mask_rcnn", "detection system", choices=DETECTORS, matters="weights", on_resume="same")
     backbone: Backbone = section(Backbone, variants=BACKBONE_KEYS)
     neck: Neck = section(Neck)
     rpn: RPN = section(RPN)

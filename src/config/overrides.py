@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
+from .config import Config
 from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
-from .run_keys import Config
 from .schema import nested_kind, variants_of
 from .variants import refuse_key_of_other, refuse_keys_of_others
 

@@ -1,14 +1,12 @@
-"""Configuration keys of runs: optimisation, data, images, outputs, devices. `Config` joins them with the model's."""
+"""Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
-from .model_keys import ModelKeys
+from .choices import DATA_TYPES, LABEL_SETS, LR_TYPES, OPTIMIZERS
 from .schema import key, keys
-
-LR_TYPES = ("multistep", "cosine", "cos", "linear", "poly")  # cos: the originals' word for cosine
 
 
 @keys(matters="training", on_resume="same")
 class OptimizerKeys:
-    opt_type: str = key("sgd", "optimizer", choices=("sgd", "momentum", "adam", "rmsprop"))
+    opt_type: str = key("sgd", "optimizer", choices=OPTIMIZERS)
     lr: float = key(0.02, "base learning rate", low=1e-12)
     scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
     base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
@@ -127,8 +125,8 @@ class ConvertKeys:
 class DataPlaceKeys:
     train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data (detection)", choices=("coco", "mindrecord"))
-    val_data_type: str = key("coco", "format of the validation data (detection)", choices=("coco", "mindrecord"))
+    train_data_type: str = key("coco", "format of the training data (detection)", choices=DATA_TYPES)
+    val_data_type: str = key("coco", "format of the validation data (detection)", choices=DATA_TYPES)
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
@@ -142,7 +140,7 @@ class DataKeys:
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
-        choices=("cityscapes", "lip", "custom"),
+        choices=LABEL_SETS,
         matters="scores",
     )
     ignore_label: int = key(255, "segmentation: label of pixels that do not count", low=0, high=255, matters="scores")
@@ -227,14 +225,3 @@ class AugmentationKeys:
     )
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)
-
-
-@keys()
-class Config(
-    AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys,
-    ScheduleKeys, OptimizerKeys, ModelKeys,
-):  # fmt: skip
-    """All keys. A loaded configuration is an instance whose values have been checked.
-
-    It is frozen: who needs another one uses `dataclasses.replace`.
-    """

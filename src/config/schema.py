@@ -6,7 +6,7 @@ matters: the furthest that the key reaches. "weights": names or shapes of the pa
 on_resume: "same" if a resumed run must have the value that it was started with, "free" if it may have another.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ FACTS = {"matters": ("weights", "scores", "training", "never"), "on_resume": ("s
 def key(
     default: Any,
     text: str,
-    choices: tuple = (),
+    choices: Collection = (),
     low: float | None = None,
     high: float | None = None,
     length: int | None = None,
@@ -25,8 +25,8 @@ def key(
     matters: str = "",
     on_resume: str = "",
 ):
-    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `why_only`
-    explains why `choices` holds a single value.
+    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `choices`
+    are looked up whenever a value is checked, `why_only` explains why they are a single one.
     """
     limits = {"choices": choices, "low": low, "high": high, "length": length, "why_only": why_only}
     metadata = {"help": text} | limits | _facts(matters, on_resume)
@@ -55,9 +55,23 @@ def keys(matters: str = "", on_resume: str = "") -> Callable[[type], type]:
         for item in vars(kind).values():
             if isinstance(item, Field):
                 item.metadata = MappingProxyType(_facts(matters, on_resume) | dict(item.metadata))
-        return dataclass(frozen=True)(kind)
+        # `dataclass` would work out a signature where there is no text, and compile an equality and a repr of its own
+        # for each class; --help would wait for it.
+        kind.__doc__ = kind.__doc__ or kind.__name__
+        kind.__eq__, kind.__hash__, kind.__repr__ = _are_equal, None, _shown
+        return dataclass(frozen=True, eq=False, repr=False)(kind)
 
     return make
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return NotImplemented
+    return all(getattr(one, item.name) == getattr(other, item.name) for item in fields(one))
+
+
+def _shown(part: Any) -> str:
+    return f"{type(part).__name__}({', '.join(f'{item.name}={getattr(part, item.name)!r}' for item in fields(part))})"
 
 
 @dataclass(frozen=True)

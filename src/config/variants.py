@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import Field, fields
 
 from ..errors import UserError
-from .run_keys import Config
+from .config import config_type
 from .schema import keys_of_others, variants_of
 
 # Run folders of before have the keys of all backbones in their config.yaml, whatever its backbone.type.
@@ -29,7 +29,7 @@ def choose_variant(item: Field, name: str, values: dict, dotted: str) -> tuple[t
 
 def refuse_keys_of_others(values: dict, source: object) -> None:
     """UserError for keys of another type than the one that stands beside them. values: typed in one place, `source`."""
-    for item in fields(Config):
+    for item in fields(config_type()):
         variants, given = variants_of(item), values.get(item.name)
         if variants and isinstance(given, dict) and not set(given) >= WRITTEN_BEFORE:
             name = given.get("type")
@@ -48,7 +48,7 @@ def refuse_key_of_other(item: Field, name: str, typed: Iterable[str], source: ob
 
 def take_types(values: dict, pairs: list[tuple[str, str]]) -> tuple[dict, list[tuple[str, str]]]:
     """A file's values with the types that the command line names, (dotted key, text) each, and its other pairs."""
-    for section in (item.name for item in fields(Config) if variants_of(item)):
+    for section in (item.name for item in fields(config_type()) if variants_of(item)):
         types = [text for dotted, text in pairs if dotted == f"{section}.type"]
         given = values.get(section, {})
         if types and isinstance(given, dict):

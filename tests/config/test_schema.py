@@ -80,6 +80,22 @@ def test_a_fact_holds_for_the_key_its_class_or_its_section_the_nearest_counts():
     }
 
 
+def test_sections_are_equal_by_class_and_values_and_show_them():
+    @keys(matters="training", on_resume="same")
+    class One:
+        rate: float = key(0.5, "a rate")
+        steps: list[int] = key([1, 2], "a list")
+
+    @keys(matters="training", on_resume="same")
+    class Other(One):
+        pass
+
+    assert One() == One(steps=[1, 2]) and One() != One(rate=0.25) and One() != Other()
+    assert repr(One(rate=0.25)) == "One(rate=0.25, steps=[1, 2])"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(One())
+
+
 def test_a_key_without_its_facts_or_with_another_word_is_an_error_that_names_it():
     @keys(on_resume="same")
     class Forgetful:
