@@ -46,7 +46,7 @@ def configured(tmp_path, monkeypatch):
 
 def test_a_task_from_outside_trains_evaluates_infers_exports_and_is_checked(configured, tmp_path, capsys, graph_mode):
     folder = train(configured("--train_outputs", tmp_path / "runs"))
-    assert folder.name.endswith("_counting_count") and len(list((folder / "ckpt").iterdir())) == 3
+    assert folder.name.endswith("_counting_count") and len(list((folder / "ckpt").iterdir())) == 4
     resumed = train(configured("--train_outputs", tmp_path / "runs", "--resume", 1))
     assert resumed == folder and "complete already" in (folder / "train.log").read_text()
     (best, *_) = (folder / "best_ckpt").iterdir()
