@@ -33,7 +33,7 @@ def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger(PACKAGE).setLevel(logging.WARNING)
-    runtime.start(cfg, may_run_alone=True)
+    runtime.start(cfg, may_be_single=True)
     for title, lines in sections(cfg):
         print(f"== {title}")
         for line in lines:

@@ -33,7 +33,7 @@ def convert_file(cfg: Config) -> Conversion:
     path = Path(cfg.ckpt_path)
     _check_target(path)
     cfg = replace(cfg, device_target="CPU", mode="pynative", run_distribute=False)
-    runtime.start(cfg, may_run_alone=True)
+    runtime.start(cfg, may_be_single=True)
     foreign = read_foreign(cfg.pt_path, cfg.pt_entry)
     source = choose_source(list(foreign.tensors), cfg.source, cfg.pt_path)
     logger.info("%s: %s%s", cfg.pt_path, source.title, f", from its entry '{foreign.entry}'" if foreign.entry else "")
@@ -83,9 +83,10 @@ def _tell_of_file(foreign: ForeignFile) -> None:
     if foreign.not_tensors:
         shown = ", ".join(foreign.not_tensors[:4])
         logger.info("%d entries beside the tensors hold none: %s", len(foreign.not_tensors), shown)
-    if foreign.inert:
-        shown = ", ".join(name for name, _ in foreign.inert.most_common(4))
-        logger.info("objects of %d classes were not loaded (nothing of them was run): %s", len(foreign.inert), shown)
+    if foreign.placeholders:
+        shown = ", ".join(name for name, _ in foreign.placeholders.most_common(4))
+        count = len(foreign.placeholders)
+        logger.info("objects of %d classes were not loaded (nothing of them was run): %s", count, shown)
 
 
 def _set(model: nn.Cell, done: Conversion) -> None:

@@ -32,7 +32,7 @@ def export(cfg: Config) -> Path:
     start_logging()
     target = _target(cfg)
     _require_packages(cfg)
-    runtime.start(cfg, may_run_alone=True)
+    runtime.start(cfg, may_be_single=True)
     task = TASKS[cfg.task]
     model = task.load_network(cfg, cfg.checkpoint_path)
     image_size = task.input_size(cfg)

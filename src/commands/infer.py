@@ -23,5 +23,5 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if not task.writes_folder and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
-    runtime.start(cfg, may_run_alone=True)
+    runtime.start(cfg, may_be_single=True)
     task.infer(cfg, task.load(cfg), paths, output)

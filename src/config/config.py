@@ -6,6 +6,7 @@ from dataclasses import fields
 from .model_keys import ModelKeys
 from .run_keys import (
     AugmentationKeys,
+    CommandKeys,
     ConvertKeys,
     DataKeys,
     DataPlaceKeys,
@@ -13,7 +14,6 @@ from .run_keys import (
     EvaluationKeys,
     ImageKeys,
     OptimizerKeys,
-    PathKeys,
     RunKeys,
     ScheduleKeys,
 )
@@ -25,7 +25,7 @@ EXTRA_KEYS: list[type] = []
 
 @keys()
 class Config(
-    AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, PathKeys, DeviceKeys, RunKeys,
+    AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
     ScheduleKeys, OptimizerKeys, ModelKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.

@@ -92,7 +92,7 @@ class DeviceKeys:
 
 
 @keys(matters="never", on_resume="free")
-class PathKeys:
+class CommandKeys:
     checkpoint_path: str = key("", "checkpoint to evaluate, run or export; the exported file with another backend")
     backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
     file_name: str = key("", "exported file; its format's suffix is added where it is missing")

@@ -2,6 +2,10 @@
 
 The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
 here and in `onnx_boxes.py`.
+
+What would let it go: an exporter of MindSpore that writes RoIAlign with half-pixel corners, suppression with free row
+counts, and GridSample; then the detector goes through `cell_to_onnx` like every other network, and `onnx_graph.py`,
+`onnx_boxes.py` and `pointrend_onnx.py` go with this file.
 """
 
 from collections.abc import Callable

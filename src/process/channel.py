@@ -3,6 +3,9 @@
 Why beside the device's collectives: those of MindSpore on the CPU give up after 30 seconds, which a rank that compiles,
 evaluates or writes a checkpoint may well take, and they carry tensors only. Nothing waits here with a time limit but
 the connecting; a process that dies closes its connections, which ends every wait for it.
+
+What would let it go: collectives of MindSpore on the CPU that wait as long as it takes; then pickled objects could
+travel as tensors of bytes, and this file would be two functions.
 """
 
 import fcntl
@@ -22,7 +25,7 @@ ADDRESS_OF_INTERFACE = 0x8915  # Linux' SIOCGIFADDR
 
 
 @dataclass(frozen=True)
-class Invitation:
+class Rendezvous:
     """Where rank 0 listens and the secret that a rank shows; rank 0 sends it to the others by other means."""
 
     addresses: tuple[str, ...]
@@ -31,18 +34,18 @@ class Invitation:
 
 
 class Host:
-    """Rank 0's side before the others are there. alone: all ranks run on this machine, so no network is listened on."""
+    """Rank 0's side before the others are there. one_machine: all ranks run on it, so no network is listened on."""
 
-    def __init__(self, alone: bool):
+    def __init__(self, one_machine: bool):
         secret = secrets.token_bytes(32)
-        self.listener = Listener((LOOPBACK if alone else "", 0), authkey=secret, backlog=128)
-        addresses = (LOOPBACK,) if alone else own_addresses()
-        self.invitation = Invitation(addresses, self.listener.address[1], secret)
+        self.listener = Listener((LOOPBACK if one_machine else "", 0), authkey=secret, backlog=128)
+        addresses = (LOOPBACK,) if one_machine else own_addresses()
+        self.rendezvous = Rendezvous(addresses, self.listener.address[1], secret)
 
-    def welcome(self, size: int) -> tuple["Channel", str]:
+    def accept_ranks(self, size: int) -> tuple["Channel", str]:
         """Wait for the other ranks: the channel, and an address of this machine that all of them reach."""
         connections: dict[int, Connection] = {}
-        common = list(self.invitation.addresses)
+        common = list(self.rendezvous.addresses)
         while len(connections) < size - 1:
             try:
                 connection = self.listener.accept()
@@ -57,18 +60,18 @@ class Host:
         return Channel(0, [connections[rank] for rank in range(1, size)]), common[0]
 
 
-def accept_invitation(invitation: Invitation, rank: int) -> "Channel":
+def join_host(rendezvous: Rendezvous, rank: int) -> "Channel":
     """The side of another rank. UserError if none of rank 0's addresses can be reached."""
-    reachable = [address for address in invitation.addresses if _is_open(address, invitation.port)]
+    reachable = [address for address in rendezvous.addresses if _is_open(address, rendezvous.port)]
     for address in reachable:
         try:
-            connection = Client((address, invitation.port), authkey=invitation.secret)
+            connection = Client((address, rendezvous.port), authkey=rendezvous.secret)
         except (AuthenticationError, EOFError, OSError):
             continue  # a machine of the same address in another network
         connection.send((rank, reachable))
         return Channel(rank, [connection])
-    tried = ", ".join(invitation.addresses) or "none"
-    raise UserError(f"rank {rank} cannot reach rank 0 at any of its addresses ({tried}), port {invitation.port}")
+    tried = ", ".join(rendezvous.addresses) or "none"
+    raise UserError(f"rank {rank} cannot reach rank 0 at any of its addresses ({tried}), port {rendezvous.port}")
 
 
 class Channel:

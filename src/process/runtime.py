@@ -17,7 +17,7 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
-from .channel import LOOPBACK, Channel, Host, Invitation, accept_invitation
+from .channel import LOOPBACK, Channel, Host, Rendezvous, join_host
 from .logs import quiet_logs
 
 # The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows. Signals to rank
@@ -76,7 +76,7 @@ class Runtime:
         self.from_main(self.gather(None))
 
 
-ALONE = Runtime()
+SINGLE = Runtime()
 
 
 def set_defaults(values: dict[str, str]) -> None:
@@ -99,15 +99,15 @@ def leave_at_once(status: int) -> None:
     os._exit(status)
 
 
-def start(cfg: Config, may_run_alone: bool = False) -> Runtime:
+def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     """Set device, mode and seeds by the configuration; join the other ranks where `run_distribute` is set.
 
-    may_run_alone: without mpirun and msrun, `run_distribute` (it is in the configuration of a distributed run) is
+    may_be_single: without mpirun and msrun, `run_distribute` (it is in the configuration of a distributed run) is
     passed over. Raises UserError if the device is not there, or if the launcher and the configuration disagree.
     """
     quiet_logs()
     size = _launched_size()
-    distributed = cfg.run_distribute and not (may_run_alone and size is None)
+    distributed = cfg.run_distribute and not (may_be_single and size is None)
     if distributed:
         if size is None:
             raise UserError("run_distribute is set: start by scripts/run_distribute_train_*.sh (mpirun or msrun)")
@@ -180,13 +180,13 @@ def _boot_from_mpi(device: str) -> Channel:
     world = MPI.COMM_WORLD
     rank, size = world.Get_rank(), world.Get_size()
     local_rank = os.environ["OMPI_COMM_WORLD_LOCAL_RANK"]
-    host = Host(alone=int(os.environ["OMPI_COMM_WORLD_LOCAL_SIZE"]) == size) if rank == 0 else None
-    invitation = world.bcast(host.invitation if host else None)
+    host = Host(one_machine=int(os.environ["OMPI_COMM_WORLD_LOCAL_SIZE"]) == size) if rank == 0 else None
+    rendezvous = world.bcast(host.rendezvous if host else None)
     address = None
     if host:
-        channel, address = host.welcome(size)
+        channel, address = host.accept_ranks(size)
     else:
-        channel = accept_invitation(invitation, rank)
+        channel = join_host(rendezvous, rank)
     if device == "Ascend" and os.environ.get("RANK_TABLE_FILE"):
         os.environ.update(RANK_ID=str(rank), RANK_SIZE=str(size), DEVICE_ID=local_rank)
         return channel
@@ -254,20 +254,20 @@ def _end_after(wait: Callable[[], str]) -> None:
 
 
 def _channel_by_collective(ms, rank: int, size: int) -> Channel:
-    """Under msrun there is no MPI: rank 0's invitation goes out as numbers by the device's own collective."""
-    alone = os.environ.get("MS_SCHED_HOST", LOOPBACK) == LOOPBACK
-    host = Host(alone) if rank == 0 else None
+    """Under msrun there is no MPI: rank 0's rendezvous goes out as numbers by the device's own collective."""
+    one_machine = os.environ.get("MS_SCHED_HOST", LOOPBACK) == LOOPBACK
+    host = Host(one_machine) if rank == 0 else None
     room = 64  # addresses at most
     numbers = np.zeros(1 + 32 + 1 + 4 * room, np.int32)
     if host:
-        addresses = [int(part) for address in host.invitation.addresses[:room] for part in address.split(".")]
-        sent = [host.invitation.port, *host.invitation.secret, len(addresses) // 4, *addresses]
+        addresses = [int(part) for address in host.rendezvous.addresses[:room] for part in address.split(".")]
+        sent = [host.rendezvous.port, *host.rendezvous.secret, len(addresses) // 4, *addresses]
         numbers[: len(sent)] = sent
     received = ms.ops.Broadcast(0)((ms.Tensor(numbers),))[0].asnumpy().tolist()
     count = received[33]
     quads = [received[34 + 4 * k : 38 + 4 * k] for k in range(count)]
-    invitation = Invitation(tuple(".".join(map(str, quad)) for quad in quads), received[0], bytes(received[1:33]))
-    return host.welcome(size)[0] if host else accept_invitation(invitation, rank)
+    rendezvous = Rendezvous(tuple(".".join(map(str, quad)) for quad in quads), received[0], bytes(received[1:33]))
+    return host.accept_ranks(size)[0] if host else join_host(rendezvous, rank)
 
 
 def slow_convolutions(version: str) -> bool:

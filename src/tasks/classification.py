@@ -20,7 +20,7 @@ from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_entries
 from ..models.build import build_classifier
-from ..process.runtime import ALONE, Runtime
+from ..process.runtime import SINGLE, Runtime
 from .task import Section, Task
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Classification(Task):
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def score(
-        self, cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE, protocol: dict | None = None
+        self, cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, protocol: dict | None = None
     ) -> dict[str, float]:
         """Loss, top-1 and top-5; the report where `report_dir` asks for it. No protocol is printed."""
         started = time.perf_counter()
@@ -90,7 +90,7 @@ class Classification(Task):
             yield "validation data", inspection.image_folder(self.open(cfg, "val"))
 
 
-def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE) -> ClassificationResult:
+def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:
     """Run the network over the data set; each rank over its share, and every rank has the whole result."""
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)

@@ -28,7 +28,7 @@ from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
 from ..models.detection.build import build_detector
 from ..process import runtime
-from ..process.runtime import ALONE, Runtime
+from ..process.runtime import SINGLE, Runtime
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Detection(Task):
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
         dataset = self.open(cfg, "val")
-        process = runtime.start(cfg, may_run_alone=True)
+        process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
         protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
         return self.score(cfg, model, dataset, process, protocol, save_to=cfg.prediction_path)
@@ -81,7 +81,7 @@ class Detection(Task):
         cfg: Config,
         model,
         dataset: DetectionIndex,
-        process: Runtime = ALONE,
+        process: Runtime = SINGLE,
         protocol: dict | None = None,
         save_to: str = "",
     ) -> dict[str, float]:
@@ -163,7 +163,7 @@ def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], pro
     return metrics
 
 
-def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = ALONE) -> list[dict]:
+def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
 
     Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.

@@ -21,7 +21,7 @@ from ..inference.output import report_unreadable
 from ..inference.segment import Scores, exported_size, make_segmenter
 from ..inference.segment_files import segment_files
 from ..models.build import build_segmenter
-from ..process.runtime import ALONE, Runtime
+from ..process.runtime import SINGLE, Runtime
 from .task import Section, Task
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Segmentation(Task):
         return exported_size(cfg)
 
     def score(
-        self, cfg: Config, model, dataset: SegmentationDataset, process: Runtime = ALONE, protocol: dict | None = None
+        self, cfg: Config, model, dataset: SegmentationDataset, process: Runtime = SINGLE, protocol: dict | None = None
     ) -> dict[str, float]:
         """mIoU and accuracies, printed in the original's form with a protocol of its own."""
         started = time.perf_counter()

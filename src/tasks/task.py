@@ -94,7 +94,7 @@ class Task(ABC):
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
         dataset = self.open(cfg, "val")
-        process = runtime.start(cfg, may_run_alone=True)
+        process = runtime.start(cfg, may_be_single=True)
         return self.score(cfg, self.load(cfg), dataset, process)
 
     # -------------------------------------------------------------------------------------------------- inference

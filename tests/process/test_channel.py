@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.process.channel import Host, accept_invitation, own_addresses
-from src.process.runtime import ALONE, Runtime
+from src.process.channel import Host, join_host, own_addresses
+from src.process.runtime import SINGLE, Runtime
 
 
-def connect(size: int, invitation_of=lambda host: host.invitation):
+def connect(size: int, invitation_of=lambda host: host.rendezvous):
     """(channels of all ranks, the address that they have in common)."""
-    host = Host(alone=True)
+    host = Host(one_machine=True)
     with ThreadPoolExecutor(size) as pool:
-        others = [pool.submit(accept_invitation, invitation_of(host), rank) for rank in range(1, size)]
-        channel, address = host.welcome(size)
+        others = [pool.submit(join_host, invitation_of(host), rank) for rank in range(1, size)]
+        channel, address = host.accept_ranks(size)
         return [channel, *(other.result(20) for other in others)], address
 
 
@@ -65,27 +65,27 @@ def test_the_end_of_a_rank_is_told_to_those_who_wait_for_it():
 
 def test_addresses_that_do_not_lead_to_rank_0_are_passed_over():
     def with_decoy(host):
-        return dataclasses.replace(host.invitation, addresses=("127.0.0.2", *host.invitation.addresses))
+        return dataclasses.replace(host.rendezvous, addresses=("127.0.0.2", *host.rendezvous.addresses))
 
     channels, address = connect(2, with_decoy)
     assert address == "127.0.0.1" and together(channels, lambda process: process.from_main(process.rank)) == [0, 0]
 
 
 def test_a_stranger_without_the_secret_is_not_let_in():
-    host = Host(alone=True)
-    stranger = dataclasses.replace(host.invitation, secret=b"guessed")
+    host = Host(one_machine=True)
+    stranger = dataclasses.replace(host.rendezvous, secret=b"guessed")
     with ThreadPoolExecutor(2) as pool:
-        refused = pool.submit(accept_invitation, stranger, 1)
-        welcome = pool.submit(host.welcome, 2)
+        refused = pool.submit(join_host, stranger, 1)
+        welcome = pool.submit(host.accept_ranks, 2)
         with pytest.raises(UserError, match="cannot reach rank 0"):
             refused.result(20)
-        channel = accept_invitation(host.invitation, 1)
+        channel = join_host(host.rendezvous, 1)
         assert welcome.result(20)[0].connections and channel.rank == 1
 
 
 def test_a_job_of_one_process_needs_no_channel():
-    assert ALONE.gather(3) == [3] and ALONE.from_main(3) == 3 and ALONE.sum_arrays(np.ones(2)).tolist() == [1, 1]
-    assert ALONE.barrier() is None and list(ALONE.share(3)) == [0, 1, 2]
+    assert SINGLE.gather(3) == [3] and SINGLE.from_main(3) == 3 and SINGLE.sum_arrays(np.ones(2)).tolist() == [1, 1]
+    assert SINGLE.barrier() is None and list(SINGLE.share(3)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8])

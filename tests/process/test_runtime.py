@@ -27,7 +27,7 @@ def test_a_distributed_run_without_a_launcher_is_refused():
 
 
 def test_what_needs_no_other_rank_runs_alone_with_a_distributed_runs_configuration():
-    process = runtime.start(distributed(), may_run_alone=True)
+    process = runtime.start(distributed(), may_be_single=True)
     assert (process.rank, process.size, process.is_main) == (0, 1, True)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
-from src.process.runtime import ALONE
+from src.process.runtime import SINGLE
 from src.tasks import TASKS
 from src.tasks import detection as detection_module
 from src.tasks.detection import evaluate_saved
@@ -140,7 +140,7 @@ def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypat
         path = str(tmp_path / f"{process.size}.json")
         return TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, process, save_to=path)
 
-    alone = evaluate(ALONE)
+    alone = evaluate(SINGLE)
     assert together(channels, evaluate) == [alone, *[{}] * (size - 1)]
     files = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (1, size)]
     assert files[0] == files[1] and files[0]
