@@ -1,6 +1,7 @@
 """What is written says its format; what a newer version wrote is one line, what an older one wrote is read."""
 
 import json
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from mindspore import nn
 
 from src import checkpoint, files
+from src.config import load_config, save_config
 from src.errors import UserError
 from src.inference import prediction_file
 from src.inference.backends import open_model
 from src.inference.prediction_file import load_protocol, save_predictions
 
+TINY = str(Path(__file__).parents[1] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 NEWER = "written by a newer version: it has format 2, and 1 is the last known"
 
 
@@ -32,6 +35,17 @@ def test_the_format_is_no_parameter(tmp_path):
     checkpoint.save_weights(model, tmp_path / "own.ckpt")
     assert checkpoint.load_model_weights(_declared(model), tmp_path / "own.ckpt") == []
     assert set(checkpoint.read_checkpoint(tmp_path / "own.ckpt")) == {"weight", "bias"}
+
+
+def test_a_run_folder_of_a_newer_version_is_refused(tmp_path):
+    cfg = load_config(TINY)
+    save_config(cfg, str(tmp_path / "own.yaml"))
+    assert load_config(str(tmp_path / "own.yaml")) == cfg
+    written = (tmp_path / "own.yaml").read_text()
+    assert written.startswith("_format_: 1\n")
+    (tmp_path / "new.yaml").write_text(written.replace("_format_: 1", "_format_: 2"))
+    with pytest.raises(UserError, match=f"new.yaml was {NEWER}"):
+        load_config(str(tmp_path / "new.yaml"))
 
 
 def test_predictions_of_a_newer_version_are_refused_and_the_protocol_does_not_show_the_format(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
+from ..files import RUN_FORMAT
 from .checks import check_together
 from .config import Config, config_type
 from .fill import Source, fill
@@ -50,7 +51,8 @@ def to_dict(cfg: Config) -> dict[str, Any]:
 def save_config(cfg: Config, path: str) -> None:
     """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`."""
     try:
-        Path(path).write_text(yaml.safe_dump(to_dict(cfg), sort_keys=False), encoding="utf-8")
+        values = {"_format_": RUN_FORMAT} | to_dict(cfg)
+        Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
 

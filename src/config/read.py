@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import UserError
+from ..files import RUN_FORMAT, require_readable
 
 
 def read_file(
@@ -14,7 +15,7 @@ def read_file(
     """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win).
 
     check: called with each file's own values, before they are merged. chain: the files that this one is a base of.
-    UserError for a file that is no configuration.
+    UserError for a file that is no configuration, or a run's of a newer version.
     """
     if path.resolve() in chain:
         raise UserError(f"{path}: _base_ leads back to this file")
@@ -33,6 +34,7 @@ def read_file(
     if not documents or len(documents) > 3 or not all(isinstance(document, dict) for document in documents):
         raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
     documents += [{}] * (3 - len(documents))
+    require_readable(documents[0].pop("_format_", None), RUN_FORMAT, path)
     bases = documents[0].pop("_base_", None) or []
     if check:
         check(documents[0], path)
