@@ -30,12 +30,13 @@ from .formats.mindrecord import (
     INDEX_SUFFIX,
     MANIFEST,
     SCHEMA,
+    SUBSETS,
     check_whole,
     open_shard,
     read_manifest,
 )
 
-SPLIT = {"train": "train", "validation": "val"}
+SPLIT = {folder: split for split, folder in SUBSETS.items()}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are
 BATCH = 32  # rows handed over at once
 LEAST_PAGE, USUAL_PAGE, LARGEST_PAGE = 2**15, 2**25, 2**28  # bytes; MindRecord's own limits and default

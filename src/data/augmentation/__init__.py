@@ -45,6 +45,8 @@ def _draw_added(cfg: Config, size: Size, streams: SampleStreams, bgr: bool, on_o
     for name, kind in AUGMENTATIONS.items():
         step = kind.draw(cfg, size, streams.of(name)) if kind.on_original == on_original else None
         if step is not None:
+            if not on_original and step.new_size(size) != size:
+                raise ValueError(f"augmentation {name} changes the image's size, which only one with on_original may")
             steps.append(OnRgb(step) if bgr else step)
             size = step.new_size(size)
     return Chain(tuple(steps))
