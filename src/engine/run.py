@@ -43,12 +43,12 @@ class Epoch:
 
 
 class Hook:
-    """Something that happens beside the steps. Subclasses answer what they want to hear of; they add nothing to `Run`.
+    """Something that happens beside the steps. Subclasses answer what they want to hear of.
 
-    Every rank has its hooks and calls them at the same points, in the order of `HOOKS`; who writes files asks
-    `run.process.is_main`, and who waits for other ranks does so on every rank. Who is about to keep weights or needs
-    rows calls `run.fetch_rows()` first, which ends the run after a step that was not finite. A hook ends the run early
-    by `run.last = run.done` in `on_epoch`, on every rank alike.
+    Every rank has the same hooks and calls them at the same points, in the order of `HOOKS`: who writes files asks
+    `run.process.is_main`, and who waits for other ranks does so on every rank. Who needs rows, or is about to keep
+    weights, calls `run.fetch_rows()` first, which ends the run after a step that was not finite. A hook ends the run
+    early by `run.last = run.done` in `on_epoch`, on every rank alike.
     """
 
     def on_start(self, run: "Run", state: Mapping[str, np.ndarray]) -> None:

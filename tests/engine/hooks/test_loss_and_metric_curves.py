@@ -27,6 +27,12 @@ def test_losses_after_the_resume_point_and_half_lines_are_cut(run):
     assert hook.table.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
 
 
+def test_a_run_resumed_before_its_first_checkpoint_starts_its_losses_anew(run):
+    (run.experiment.folder / "losses.csv").write_text("epoch,step,global_step,lr,loss\n1,1,1,0.1,1.5\n")
+    LossCurves().on_start(run, {})
+    assert not (run.experiment.folder / "losses.csv").exists()
+
+
 def evaluated(epoch: int, **metrics: float) -> Epoch:
     return Epoch(epoch, STEPS_PER_EPOCH, epoch * STEPS_PER_EPOCH, 1.0, 0.5, metrics)
 
