@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from src.errors import UserError, entry_point
+from src.errors import UserError
 from src.inference.visualize import draw_prediction_file
+from src.process.command import entry_point
 
 
 @entry_point

@@ -1,18 +1,18 @@
 """Evaluate a checkpoint, or saved predictions, on the validation set."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point
 def main() -> None:
     cfg = parse_cli(__doc__)
     quiet_logs()
-    from src.evaluation.run import evaluate
+    from src.commands.evaluate import evaluate
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         evaluate(cfg)
 
 

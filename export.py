@@ -1,18 +1,18 @@
 """Write a checkpoint as MINDIR, ONNX or AIR, and check that the file gives the checkpoint's outputs."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point
 def main() -> None:
     cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "file_name"))
     quiet_logs()
-    from src.export.run import export
+    from src.commands.export import export
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         export(cfg)
 
 

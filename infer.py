@@ -1,18 +1,18 @@
 """Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point
 def main() -> None:
     cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "pred_input", "pred_output"))
     quiet_logs()
-    from src.inference.run import infer
+    from src.commands.infer import infer
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         infer(cfg)
 
 

@@ -1,8 +1,8 @@
 """Train a model: weights from scratch, from a backbone, from a checkpoint, or on with a stopped run (--resume 1)."""
 
 from src.config import parse_cli
-from src.errors import entry_point
-from src.runtime import quiet_logs
+from src.process.command import entry_point
+from src.process.logs import quiet_logs
 
 
 @entry_point
@@ -12,7 +12,7 @@ def main() -> None:
     from src.engine.trainer import train
     from src.integrations.modelarts import modelarts
 
-    with modelarts(cfg, "pre_trained"):
+    with modelarts(cfg, "pre_trained") as cfg:
         train(cfg)
 
 

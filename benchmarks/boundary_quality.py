@@ -21,7 +21,7 @@ from pycocotools.cocoeval import COCOeval
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data.synthetic_coco import write_fine_coco  # noqa: E402
+from src.data.synthetic.coco import write_fine_coco  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {"fcn": "configs/demo/mask_rcnn_hrnet_shapes.yaml", "pointrend": "configs/demo/pointrend_hrnet_shapes.yaml"}

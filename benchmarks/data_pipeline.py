@@ -16,12 +16,15 @@ from pathlib import Path
 import cv2
 
 from src.config import Config, load_config
-from src.data import transforms as T
-from src.data.coco import CocoDataset
+from src.data.formats.coco import read_coco
+from src.data.formats.index import DetectionIndex
+from src.data.formats.mindrecord import read_mindrecord
 from src.data.mindrecord import convert, verify
+from src.data.network_input import ImageSettings, resize_image
 from src.data.pipeline import build_train_loader
-from src.data.synthetic_coco import write_subset
-from src.errors import UserError, entry_point
+from src.data.synthetic.coco import write_subset
+from src.errors import UserError
+from src.process.command import entry_point
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
 EPOCHS, REPEATS = 3, 3
@@ -54,12 +57,12 @@ def make_folder(folder: Path) -> Path:
 def measure(folder: Path, record: Path, size: int, workers: int) -> None:
     """Print the rates of OpenCV alone and of the pipeline, by threads and processes, from files and MindRecord."""
     names = [item["name"] for item in json.loads((folder / "labels.json").read_text())["categories"]]
-    dataset = CocoDataset(str(folder), names)
+    dataset = read_coco(folder, names)
     print(f"{folder}: {len(dataset)} images at {size} x {size}, {workers} workers")
     with contextlib.redirect_stdout(None):
         convert(make_config(size, workers, False), dataset, record)
     print(f"as MindRecord: {verify(record)}")
-    converted = CocoDataset(str(record), names, data_type="mindrecord")
+    converted = read_mindrecord(record, names)
     for processes in (False, True):
         cfg = make_config(size, workers, processes)
         plain = plain_rate(dataset, cfg)
@@ -83,21 +86,21 @@ def make_config(size: int, workers: int, processes: bool) -> Config:
     return load_config(CONFIG, [f"--{key}={value}" for key, value in values.items()])
 
 
-def plain_rate(dataset: CocoDataset, cfg: Config) -> float:
+def plain_rate(dataset: DetectionIndex, cfg: Config) -> float:
     """Images per second of the fastest of some rounds (the first also warms the disk cache)."""
-    settings = T.ImageSettings.from_config(cfg)
+    settings = ImageSettings.from_config(cfg)
     paths = [dataset.record(i).path for i in dataset.training_indices(cfg.filter_empty_gt)]
     cv2.setNumThreads(1)
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         for path in paths:
-            T.resize_image(cv2.imread(str(path)), settings)
+            resize_image(cv2.imread(str(path)), settings)
         seconds.append(time.perf_counter() - started)
     return len(paths) / min(seconds)
 
 
-def pipeline_rate(dataset: CocoDataset, cfg: Config) -> tuple[float, float]:
+def pipeline_rate(dataset: DetectionIndex, cfg: Config) -> tuple[float, float]:
     """Images per second after the first batch, and the seconds until that one."""
     started = time.perf_counter()
     batches = iter(build_train_loader(cfg, dataset))

@@ -17,8 +17,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.timing import median_ms  # noqa: E402
-from src import runtime  # noqa: E402
 from src.config import load_config  # noqa: E402
+from src.process import runtime  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,8 +38,8 @@ def main() -> None:
 def measure(cfg, process) -> None:
     from mindspore import Tensor, nn, ops
 
-    from src.engine.trainer import make_train_step
-    from src.models.build import build_model
+    from src.engine.setup import make_train_step
+    from src.tasks import build_model
 
     model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=100, size=process.size)

@@ -21,15 +21,15 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from pycocotools import mask as coco_mask  # noqa: E402
 
+from src.commands.export import export  # noqa: E402
 from src.config import load_config  # noqa: E402
 from src.data.images import read_bgr  # noqa: E402
-from src.data.transforms import ImageSettings, prepare_image  # noqa: E402
-from src.evaluation.run import load_backend  # noqa: E402
+from src.data.network_input import ImageSettings, prepare_image  # noqa: E402
 from src.export.parity import detection_difference, pair_detections, valid_detections  # noqa: E402
-from src.export.run import export  # noqa: E402
 from src.inference.backends import run_model  # noqa: E402
 from src.inference.paste import paste_masks  # noqa: E402
 from src.inference.predictor import find_images  # noqa: E402
+from src.tasks import TASKS  # noqa: E402
 from tests.export.detector_weights import save_lively_detector  # noqa: E402
 
 IMAGES, REPEATS = 5, 3
@@ -54,10 +54,10 @@ def main() -> None:
 
 
 def compare(config: str, overrides: list[str], files: dict[str, str], images: list[np.ndarray]) -> None:
-    models = {
-        backend: load_backend(load_config(config, [*overrides, "--checkpoint_path", path, "--backend", backend]))
-        for backend, path in files.items()
-    }
+    models = {}
+    for backend, path in files.items():
+        cfg = load_config(config, [*overrides, "--checkpoint_path", path, "--backend", backend])
+        models[backend] = TASKS[cfg.task].load(cfg)
     settings = ImageSettings.from_config(load_config(config, overrides))
     times: dict[str, list[float]] = {backend: [] for backend in models}
     for number, image in enumerate(images):

@@ -21,10 +21,10 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
+from src.checkpoint import load_model_weights, save_weights  # noqa: E402
 from src.config import load_config  # noqa: E402
-from src.engine.checkpoint import load_model_weights, save_weights  # noqa: E402
-from src.engine.trainer import make_train_step  # noqa: E402
-from src.models.build import build_model  # noqa: E402
+from src.engine.setup import make_train_step  # noqa: E402
+from src.tasks import build_model  # noqa: E402
 
 TRAIN_SIZE = 256
 OBJECTS = 3

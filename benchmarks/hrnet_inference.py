@@ -20,8 +20,8 @@ from mindspore import Tensor  # noqa: E402
 
 from benchmarks.timing import median_ms  # noqa: E402
 from src.config import load_config  # noqa: E402
-from src.models.build import build_model  # noqa: E402
 from src.models.fold import fold_batchnorm  # noqa: E402
+from src.tasks import build_model  # noqa: E402
 from tests.models.timm_models import import_timm  # noqa: E402
 
 

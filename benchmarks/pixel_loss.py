@@ -18,7 +18,7 @@ import torch  # noqa: E402
 from mindspore import Tensor, ops  # noqa: E402
 
 from benchmarks.timing import median_ms  # noqa: E402
-from src.losses import OhemCrossEntropy, PixelCrossEntropy  # noqa: E402
+from src.models.losses import OhemCrossEntropy, PixelCrossEntropy  # noqa: E402
 
 SHAPES = ((8, 20, 96, 96), (2, 19, 256, 512))
 

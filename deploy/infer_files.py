@@ -12,10 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.errors import UserError, entry_point  # noqa: E402
+from src.errors import UserError  # noqa: E402
 from src.inference.backends import SUFFIXES, open_model  # noqa: E402
 from src.inference.binary_files import ELEMENT, make_empty, read_input, read_manifest, result_path  # noqa: E402
-from src.runtime import quiet_logs  # noqa: E402
+from src.process.command import entry_point  # noqa: E402
+from src.process.logs import quiet_logs  # noqa: E402
 
 
 @entry_point

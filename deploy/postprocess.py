@@ -13,10 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.config import parse_cli  # noqa: E402
-from src.data.segmentation import open_segmentation  # noqa: E402
-from src.errors import entry_point  # noqa: E402
+from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import label_maps, read_manifest  # noqa: E402
+from src.process.command import entry_point  # noqa: E402
 
 
 @entry_point
@@ -30,7 +30,7 @@ def main() -> None:
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     maps = label_maps(cfg, dataset, read_manifest(own.preprocess_path), own.result_path)
     print(f"Total number of images: {len(dataset):4d}")
-    print_result(score_label_maps(cfg, dataset, maps), dataset.labels.names, "310 Inference Result")
+    print_result(score_label_maps(dataset, cfg.ignore_label, maps), dataset.labels.names, "310 Inference Result")
 
 
 if __name__ == "__main__":

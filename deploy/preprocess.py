@@ -10,9 +10,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.config import parse_cli  # noqa: E402
-from src.data.segmentation import open_segmentation  # noqa: E402
-from src.errors import entry_point  # noqa: E402
+from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.inference.binary_files import write_inputs  # noqa: E402
+from src.process.command import entry_point  # noqa: E402
 
 
 @entry_point

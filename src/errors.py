@@ -1,46 +1,5 @@
 """The one way a command says that its input is wrong."""
 
-import functools
-import os
-import sys
-import time
-from collections.abc import Callable
-
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
-OTHER_RANKS_WAIT = 5.0  # seconds
-
 
 class UserError(Exception):
     """Wrong input from the user: one line that names the file, the key or the shape, and what would be right."""
-
-
-def entry_point(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command's `main`: `UserError` becomes one line on stderr and exit status 2, Ctrl-C exit status 130.
-
-    What is wrong on every rank of a distributed run is said once: the others let rank 0 speak, after which the launcher
-    ends them; what is wrong on another rank alone is said by it a moment later, with its number.
-    """
-
-    @functools.wraps(main)
-    def wrapped(*args, **kwargs) -> None:
-        try:
-            main(*args, **kwargs)
-        except UserError as error:
-            from src import runtime
-
-            rank = runtime.launched_rank()
-            if rank:
-                time.sleep(OTHER_RANKS_WAIT)
-            print(f"error: {f'rank {rank}: ' if rank else ''}{error}", file=sys.stderr, flush=True)
-            if rank is not None:
-                runtime.leave_at_once(EXIT_BAD_INPUT)
-            sys.exit(EXIT_BAD_INPUT)
-        except BrokenPipeError:  # `--help | head`: whoever read the output has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr, flush=True)
-            sys.exit(EXIT_INTERRUPTED)
-
-    return wrapped

@@ -1,10 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the formats in which they are written."""
 
 import contextlib
 import os
 from pathlib import Path
 
-from src.errors import UserError
+from .errors import UserError
+
+# The format of each kind of file. It rises when an older version would misread what is written.
+CHECKPOINT_FORMAT = RUN_FORMAT = PREDICTION_FORMAT = EXPORT_FORMAT = 1
+
+
+def require_readable(found: object, known: int, path: str | Path) -> None:
+    """UserError where `path` says that its format is later than the `known` one; files of before say nothing (None)."""
+    if isinstance(found, int) and found > known:
+        raise UserError(f"{path} was written by a newer version: it has format {found}, and {known} is the last known")
 
 
 def write_text(path: Path, text: str) -> None:

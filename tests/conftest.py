@@ -34,3 +34,18 @@ def pynative_mode():
     ms.set_context(mode=ms.PYNATIVE_MODE, device_target="CPU")
     yield ms
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+
+
+@pytest.fixture()
+def tiny_dataset():
+    """Three images of a hand-worked data set, see tests/evaluation/tiny.py."""
+    from tests.evaluation.tiny import make_dataset
+
+    return make_dataset(
+        [
+            (11, 7, (10, 10, 40, 40), False),
+            (11, 3, (60, 60, 30, 30), False),
+            (12, 7, (0, 0, 50, 50), False),
+            (12, 7, (60, 60, 20, 20), False),
+        ]
+    )

@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
-from src.data.segmentation import SegmentationDataset, open_segmentation  # noqa: E402
-from src.errors import UserError, entry_point  # noqa: E402
+from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation  # noqa: E402
+from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
-from src.inference.backends import input_size  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
-from src.inference.segment import Piece, Scores  # noqa: E402
+from src.inference.segment import Piece, Scores, exported_size  # noqa: E402
 from src.inference.visualize import unique_stems  # noqa: E402
+from src.process.command import entry_point  # noqa: E402
 
 PIPELINE = Path(__file__).with_name("hrnetw48seg.pipeline")
 
@@ -45,7 +45,8 @@ def main() -> None:
     try:
         make_empty(own.result_path)
         network = Timed(stream)
-        result = score_label_maps(cfg, dataset, label_maps(cfg, dataset, network, own.result_path))
+        maps = label_maps(cfg, dataset, network, own.result_path)
+        result = score_label_maps(dataset, cfg.ignore_label, maps)
     finally:
         stream.close()
     mean = network.seconds / max(network.count, 1)
@@ -83,7 +84,7 @@ def label_maps(
     network: the bytes of an image file -> its logits, C * ceil(H / 4) * ceil(W / 4) float32.
     UserError: an image is not of the network's size (where the configuration keeps sizes), or an output is not.
     """
-    size = input_size(cfg)
+    size = exported_size(cfg)
     shape = (len(dataset.labels.names), *(-(-side // 4) for side in size))
     for index, name in enumerate(unique_stems([image for image, _ in dataset.samples])):
         path = dataset.samples[index][0]

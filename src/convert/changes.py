@@ -8,10 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Layout:
-    """Of the configured model: anchors at a position of one pyramid level are scales x ratios."""
+    """Of the configured model: anchors at a position of one pyramid level are scales x ratios; `class_layers` begin the
+    names of parameters whose shape follows the number of classes.
+    """
 
     scales: int = 1
     ratios: int = 3
+    class_layers: tuple[str, ...] = ()
 
 
 def background_last(value: np.ndarray, layout: Layout) -> np.ndarray:

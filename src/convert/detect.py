@@ -1,8 +1,8 @@
 """All mapping tables by the name that `--source` takes, and which of them a file is of."""
 
-from src.convert.sources import detectron2, hrnet, mmdet, resnet, spinenet
-from src.convert.table import Source, unwrap
-from src.errors import UserError
+from ..errors import UserError
+from .sources import detectron2, hrnet, mmdet, resnet, spinenet
+from .table import Source, unwrap
 
 SOURCES = {
     source.name: source

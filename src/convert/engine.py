@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.convert.changes import CHANGES, Layout
-from src.convert.table import PARAMETERS, Rule, Source, fill, unwrap
-from src.engine.checkpoint import CLASS_LAYERS
-from src.errors import UserError
+from ..errors import UserError
+from .changes import CHANGES, Layout
+from .table import PARAMETERS, Rule, Source, fill, unwrap
 
 SHOWN = 4  # names an error lists
 
@@ -67,7 +66,7 @@ def convert(
                 mismatched[parameter] = f"{full} {_shape(tensors[full])}, here {parameter} {_shape(shapes[parameter])}"
     if leftover:
         raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model")
-    _settle_shapes(done, mismatched, finetune, where)
+    _settle_shapes(done, mismatched, layout.class_layers, finetune, where)
     if source.affine_norms:
         _fill_statistics(done, shapes, norm_eps)
     _settle_unset(done, shapes, where)
@@ -91,10 +90,12 @@ def _place(source: Source, name: str, shapes: Mapping) -> tuple[tuple[str, Rule]
     return None, ""
 
 
-def _settle_shapes(done: Conversion, mismatched: dict[str, str], finetune: bool, where: str) -> None:
+def _settle_shapes(
+    done: Conversion, mismatched: dict[str, str], class_layers: tuple[str, ...], finetune: bool, where: str
+) -> None:
     """Leave out class layers for fine-tuning; every other difference is an error."""
     if finetune:
-        cells = {parameter.rpartition(".")[0] for parameter in mismatched if parameter.startswith(CLASS_LAYERS)}
+        cells = {parameter.rpartition(".")[0] for parameter in mismatched if parameter.startswith(class_layers)}
         done.dropped = [parameter for parameter in done.values if parameter.rpartition(".")[0] in cells]
         for parameter in done.dropped:
             mismatched.pop(parameter, None)
@@ -102,7 +103,7 @@ def _settle_shapes(done: Conversion, mismatched: dict[str, str], finetune: bool,
             done.ignored.setdefault("class layers of another shape (finetune)", []).append(done.used.pop(parameter))
     if mismatched:
         hint = ""
-        if all(parameter.startswith(CLASS_LAYERS) for parameter in mismatched):
+        if all(parameter.startswith(class_layers) for parameter in mismatched):
             hint = "; --finetune 1 leaves these class layers out"
         rest = f" and {len(mismatched) - SHOWN} more" if len(mismatched) > SHOWN else ""
         shown = "; ".join(list(mismatched.values())[:SHOWN])

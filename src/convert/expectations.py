@@ -2,15 +2,15 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.convert.read import ForeignFile
-from src.convert.table import Expects, Source
+from ..config import Config
+from .read import ForeignFile
+from .table import Expects, Source
 
 TOLERANCE = 0.02  # of means and deviations: projects round them differently
 NUMBERS = r"[\[(]([\d.,\s]+)[\])]"
@@ -73,10 +73,11 @@ def _classes(meta: Mapping) -> tuple[str, ...]:
     return ()
 
 
-def compare(known: Known, cfg: Config, with_classes: bool = True) -> tuple[str, list[str]]:
+def compare(known: Known, cfg: Config, class_names: Sequence[str]) -> tuple[str, list[str]]:
     """One line on what the source expects, and a warning for each thing that the configuration does otherwise.
 
-    with_classes: the class layers are converted too, so the class names must be the same.
+    class_names: the configuration's classes, which must be the source's; empty where it names none, or where the class
+        layers are not converted.
     """
     expects = known.expects
     mean, std = _numbers(expects.img_mean), _numbers(expects.img_std)
@@ -95,8 +96,8 @@ def compare(known: Known, cfg: Config, with_classes: bool = True) -> tuple[str, 
     if style and cfg.backbone.style != expects.style and cfg.backbone.depth >= 50:  # basic blocks have no style
         pairs.append(("backbone.style", cfg.backbone.style, expects.style))
     warnings = [f"{key} is {ours} in the configuration, the source expects {theirs}" for key, ours, theirs in pairs]
-    ours = tuple(cfg.coco_classes[1:]) if cfg.task == "detection" else tuple(cfg.class_names)
-    if with_classes and known.classes and ours and known.classes != ours:
+    ours = tuple(class_names)
+    if known.classes and ours and known.classes != ours:
         warnings.append(f"the source's classes are not the configuration's: {_difference(known.classes, ours)}")
     return line, warnings
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from src.convert.safe_pickle import Inert, PickledArray, Refused, SafeUnpickler, one_line
-from src.convert.torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
-from src.errors import UserError
+from ..errors import UserError
+from .safe_pickle import PickledArray, Placeholder, Refused, SafeUnpickler, one_line
+from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
 
 # Where checkpoints keep their weights, the plain ones before their moving averages.
 CONTAINERS = (
@@ -34,7 +34,7 @@ class ForeignFile:
     """tensors: arrays by the file's own names. entry: where in the file they lie, '' for its top.
 
     others: entries besides it that hold weights too. not_tensors: names in it that hold no tensor. metadata: the top's
-    other entries. inert: classes of objects that were not loaded, with their numbers.
+    other entries. placeholders: classes of objects that were not loaded, with their numbers.
     """
 
     tensors: dict[str, np.ndarray]
@@ -42,7 +42,7 @@ class ForeignFile:
     others: list[str] = field(default_factory=list)
     not_tensors: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
-    inert: Counter[str] = field(default_factory=Counter)
+    placeholders: Counter[str] = field(default_factory=Counter)
 
 
 def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
@@ -54,9 +54,9 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     try:
-        content, inert = _load(path)
+        content, placeholders = _load(path)
         found = _find_weights(content, entry)
-        found.inert = inert
+        found.placeholders = placeholders
         return found
     except UserError:
         raise
@@ -88,7 +88,7 @@ def _load(path: Path) -> tuple[Any, Counter[str]]:
         if is_legacy_file(head):
             return read_legacy(file)
         unpickler = SafeUnpickler(file, strict=True)
-        return unpickler.load(), unpickler.inert
+        return unpickler.load(), unpickler.placeholders
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -114,7 +114,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _find_weights(content: Any, entry: str) -> ForeignFile:
-    if isinstance(content, Inert):
+    if isinstance(content, Placeholder):
         raise Refused(f"it holds an object of class {content.origin} instead of a dict; save its state_dict()")
     if not isinstance(content, Mapping):
         raise Refused(f"it holds a {type(content).__name__} instead of a dict of tensors")
@@ -151,7 +151,7 @@ def _usual_place(content: Mapping) -> tuple[str, Mapping, list[str]]:
         path.append(found[0])
         place = place[found[0]]
     for name in CONTAINERS:
-        if not path and isinstance(place.get(name), Inert):
+        if not path and isinstance(place.get(name), Placeholder):
             raise Refused(f"its {name!r} is an object of class {place[name].origin}; save its state_dict() instead")
     return ".".join(path), place, others
 

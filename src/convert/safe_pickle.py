@@ -4,9 +4,10 @@ A pickle is a program: it names functions and asks for them to be called. Here a
 rebuilders that only make arrays, dicts and numbers. What else may be named depends on the reader:
 
 - strict (Detectron2's .pkl): nothing.
-- otherwise (training checkpoints carry configurations, loggers, schedulers): a class of some project becomes an inert
-  stand-in that ignores whatever is done to it. Names of Python's own library, NumPy and PyTorch outside of the tables
-  are refused with the whole file: a checkpoint has no use for `os.system`, and one that has it is not to be trusted.
+- otherwise (training checkpoints carry configurations, loggers, schedulers): a class of some project becomes a
+  placeholder that ignores whatever is done to it. Names of Python's own library, NumPy and PyTorch outside of the
+  tables are refused with the whole file: a checkpoint has no use for `os.system`, and one that has it is not to be
+  trusted.
 """
 
 import pickle
@@ -20,7 +21,7 @@ import numpy as np
 
 PYTHON2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 GUARDED_PACKAGES = sys.stdlib_module_names | {"numpy", "torch"}
-INERT_ANYWAY = re.compile(  # of the guarded packages: met in honest checkpoints, and never needed for a tensor
+ALWAYS_PLACEHOLDERS = re.compile(  # of the guarded packages: met in honest checkpoints, and never needed for a tensor
     r"builtins\.(getattr|set|frozenset|list|dict|tuple|slice|range|complex|bytearray|object|int|float|str|bool)"
     r"|argparse\.Namespace|types\.SimpleNamespace|pathlib\.\w+|pathlib\._local\.\w+|datetime\.\w+|uuid\.UUID"
     r"|collections\.(defaultdict|deque|Counter)|copyreg\._reconstructor|functools\.partial|enum\.\w+"
@@ -40,7 +41,7 @@ def one_line(text: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(text)[:200])
 
 
-class Inert:
+class Placeholder:
     """Stands for an object of a class that is not loaded. `origin` names the class."""
 
     origin = ""
@@ -147,7 +148,7 @@ class SafeUnpickler(pickle.Unpickler):
     """Reads one pickle from `file`.
 
     extra: rebuilders besides `ARRAYS`, by (module, name). persistent: makes objects of persistent ids.
-    inert counts the stand-ins by class after `load`.
+    placeholders counts them by class after `load`.
     """
 
     def __init__(
@@ -161,8 +162,8 @@ class SafeUnpickler(pickle.Unpickler):
         self.strict = strict
         self.known = {**ARRAYS, **(extra or {})}
         self.persistent = persistent
-        self.inert: Counter[str] = Counter()
-        self._stand_ins: dict[str, type[Inert]] = {}
+        self.placeholders: Counter[str] = Counter()
+        self._stand_ins: dict[str, type[Placeholder]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         module = PYTHON2_MODULES.get(module, module)
@@ -170,11 +171,11 @@ class SafeUnpickler(pickle.Unpickler):
             return self.known[module, name]
         full = one_line(f"{module}.{name}")
         guarded = module.partition(".")[0] in GUARDED_PACKAGES
-        if self.strict or (guarded and not INERT_ANYWAY.fullmatch(full)):
+        if self.strict or (guarded and not ALWAYS_PLACEHOLDERS.fullmatch(full)):
             raise Refused(f"it asks for {full}, which no weights need; nothing of it was run")
-        self.inert[full] += 1
+        self.placeholders[full] += 1
         if full not in self._stand_ins:
-            self._stand_ins[full] = type("StandIn", (Inert,), {"origin": full})
+            self._stand_ins[full] = type("StandIn", (Placeholder,), {"origin": full})
         return self._stand_ins[full]
 
     def persistent_load(self, pid: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from src.convert.safe_pickle import Rebuilder, Refused, SafeUnpickler
+from .safe_pickle import Rebuilder, Refused, SafeUnpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
@@ -157,7 +157,7 @@ def read_archive(path: Path) -> tuple[Any, Counter[str]]:
             if f"{folder}data/{key}" not in names:
                 raise Refused(f"its storage {key[:20]!r} is missing")
             storage.fill(archive.read(f"{folder}data/{key}"))
-    return loaded, unpickler.inert
+    return loaded, unpickler.placeholders
 
 
 def is_legacy_file(head: bytes) -> bool:
@@ -179,7 +179,7 @@ def read_legacy(file: BinaryIO) -> tuple[Any, Counter[str]]:
         if count != storage.count:
             raise Refused("a storage has another length than its tensors say; the file is damaged")
         storage.fill(_exactly(file, count * storage.dtype.itemsize))
-    return loaded, unpickler.inert
+    return loaded, unpickler.placeholders
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:

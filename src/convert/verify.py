@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.convert.table import WRAPPERS, Source, fill
-from src.errors import UserError
-from src.models.detection.roi_conv import RoIConv
+from ..errors import UserError
+from ..models.detection.roi_conv import RoIConv
+from .table import WRAPPERS, Source, fill
 
 TOLERANCE = 1e-4  # largest difference, relative to the largest number in the layer's output
 ROI_HEADS = ("bbox_head.", "mask_head.")
@@ -56,7 +56,7 @@ def verify(source: Source, model: nn.Cell, path: str, without: tuple[str, ...] =
     worst, compared, skipped = ("", 0.0), 0, 0
     for partner in partners:
         if partner.cell.startswith(ROI_HEADS):
-            value = _run_alone(cells[partner.cell], recorded.get(f"{partner.module}:in"), partner.call)
+            value = _run_cell(cells[partner.cell], recorded.get(f"{partner.module}:in"), partner.call)
         else:
             value = ours.get((partner.cell, partner.call))
         if value is None:
@@ -146,7 +146,7 @@ def _run(
     return outputs
 
 
-def _run_alone(cell: nn.Cell, given: np.ndarray | None, call: int) -> np.ndarray | None:
+def _run_cell(cell: nn.Cell, given: np.ndarray | None, call: int) -> np.ndarray | None:
     """A layer of the RoI heads on its recorded input; PyTorch's convolutions of width one are linear layers here."""
     if given is None or call:
         return None

@@ -6,8 +6,8 @@ A sample is ROOT/leftImg8bit/<subset>/<city>/X_leftImg8bit.png with ROOT/gtFine/
 import argparse
 from pathlib import Path
 
-from src.data import sample_list
-from src.errors import entry_point
+from ..process.command import entry_point
+from .formats import sample_list
 
 IMAGES, IMAGE_SUFFIX = "leftImg8bit", "_leftImg8bit.png"
 LABELS, LABEL_SUFFIX = "gtFine", "_gtFine_labelIds.png"  # beside _color, _instanceIds and _polygons.json

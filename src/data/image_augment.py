@@ -1,30 +1,13 @@
-"""Preparation and augmentation of classified images with torchvision's semantics; pure functions of a RandomState.
+"""Resizing of classified images with torchvision's semantics, and the mixing of a batch of them.
 
 Images are RGB numpy arrays (h, w, 3) uint8. PIL resizes, as in the originals: its bilinear filter widens when it
 shrinks (antialias), on which published accuracies depend.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageEnhance
-
-CROP_TRIES = 10
-
-
-def random_resized_crop(
-    image: np.ndarray,
-    size: tuple[int, int],
-    rng: np.random.RandomState,
-    scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> np.ndarray:
-    """A random part of the image at `size` (h, w): area uniform in `scale` of the image's, width / height log-uniform
-    in `ratio`; after ten misses the largest central part within the ratio (torchvision `RandomResizedCrop`).
-    """
-    left, top, width, height = _crop_window(image.shape[1], image.shape[0], rng, scale, ratio)
-    return resize(image[top : top + height, left : left + width], size)
+from PIL import Image
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -48,25 +31,6 @@ def resize_and_centre_crop(image: np.ndarray, short_side: int, size: tuple[int, 
         image = np.pad(image, [(gap // 2, gap - gap // 2) for gap in missing] + [(0, 0)])
     top, left = (int(round((have - wanted) / 2.0)) for have, wanted in zip(image.shape, size))
     return image[top : top + size[0], left : left + size[1]]
-
-
-def colour_jitter(
-    image: np.ndarray, rng: np.random.RandomState, brightness: float, contrast: float, saturation: float
-) -> np.ndarray:
-    """Each of the three by a factor uniform in [max(0, 1 - x), 1 + x], in random order (torchvision `ColorJitter`)."""
-    kinds = ((ImageEnhance.Brightness, brightness), (ImageEnhance.Contrast, contrast), (ImageEnhance.Color, saturation))
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    for k in rng.permutation(len(kinds)):
-        enhance, strength = kinds[k]
-        if strength > 0:
-            picture = enhance(picture).enhance(rng.uniform(max(0.0, 1 - strength), 1 + strength))
-    return np.asarray(picture)
-
-
-def normalise(image: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(h, w, 3) uint8 -> (3, h, w) float32, (pixel - mean) / std; mean and std in 0..255."""
-    scaled = (image.astype(np.float32) - np.float32(mean)) / np.float32(std)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
 def mixup(
@@ -100,21 +64,3 @@ def cutmix(
     mixed[:, :, top:bottom, left:right] = images[partner][:, :, top:bottom, left:right]
     share = 1 - (bottom - top) * (right - left) / (height * width)
     return mixed, labels[partner], np.full(len(images), share, np.float32)
-
-
-def _crop_window(
-    width: int, height: int, rng: np.random.RandomState, scale: tuple[float, float], ratio: tuple[float, float]
-) -> tuple[int, int, int, int]:
-    """left, top, width, height."""
-    for _ in range(CROP_TRIES):
-        area = width * height * rng.uniform(*scale)
-        shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
-        w, h = int(round(math.sqrt(area * shape))), int(round(math.sqrt(area / shape)))
-        if 0 < w <= width and 0 < h <= height:
-            return rng.randint(width - w + 1), rng.randint(height - h + 1), w, h
-    w, h = width, height
-    if width / height < ratio[0]:
-        h = int(round(width / ratio[0]))
-    elif width / height > ratio[1]:
-        w = int(round(height * ratio[1]))
-    return (width - w) // 2, (height - h) // 2, w, h

@@ -1,91 +1,44 @@
-"""ImageNet-style folders, one a class: training samples and evaluation batches."""
+"""Classified images: training samples and evaluation batches."""
 
-import logging
+import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data import image_augment as A
-from src.data.images import read_bgr
-from src.data.loader import TrainLoader, make_train_loader
-from src.data.randaugment import rand_augment
-from src.errors import UserError
+from ..config import Config
+from . import image_augment as A
+from .augmentation import draw_transforms
+from .augmentation.colour import ColourJitter
+from .augmentation.geometry import HorizontalFlip, RandomResizedCrop
+from .augmentation.randaugment import RandAugment
+from .augmentation.transform import Chain, Size, draw_in_turn
+from .formats.image_folder import ImageFolder
+from .images import read_bgr
+from .loader import TrainLoader, make_train_loader
+from .normalisation import PixelNormalisation
+from .read_ahead import read_ahead
+from .streams import SampleStreams
 
-logger = logging.getLogger(__name__)
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 COLUMNS = ("image", "label", "other_label", "share")
-
-
-class ImageFolder:
-    """`folder/<class>/*.jpg`: `classes` (sorted folder names, or the given order) and (path, label) of every image.
-
-    class_names: the classes that must be there, in label order; empty takes the folder's own.
-    Raises UserError for a missing folder, one without class folders or images, and class names that do not match.
-    """
-
-    def __init__(self, folder: str | Path, class_names: Sequence[str] = ()):
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise UserError(f"data set folder {folder} does not exist")
-        found = sorted(path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if not found:
-            raise UserError(f"{folder} has no class folders (expected <class>/*.jpg)")
-        self.classes = list(class_names) or found
-        unknown = sorted(set(found) - set(self.classes))
-        missing = sorted(set(self.classes) - set(found))
-        if unknown or missing:
-            parts = [
-                f"{what} {', '.join(names[:5])}" for what, names in (("has", unknown), ("lacks", missing)) if names
-            ]
-            raise UserError(f"{folder} does not match class_names: it {' and '.join(parts)}")
-        self.images = [
-            (str(path), label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((self.folder / name).iterdir())
-            if path.suffix.lower() in SUFFIXES
-        ]
-        if not self.images:
-            raise UserError(f"{folder} has no images in its {len(self.classes)} class folders")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def open_image_folder(cfg: Config, folder: str) -> ImageFolder:
-    """The data set in `folder`; UserError if it does not have the configuration's classes."""
-    dataset = ImageFolder(folder, cfg.class_names)
-    if len(dataset.classes) != cfg.num_classes:
-        raise UserError(f"num_classes is {cfg.num_classes}, but {folder} has {len(dataset.classes)} class folders")
-    return dataset
+TRANSFORMS = (RandomResizedCrop, HorizontalFlip, ColourJitter, RandAugment)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pixels become the network's input; mean and std in 0..255, in the order of the channels."""
+    """How images become the network's input: its size (h, w), and the short side before the crop in evaluation."""
 
     size: tuple[int, int]
     eval_resize: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    to_rgb: bool
+    normalisation: PixelNormalisation
 
     @classmethod
     def from_config(cls, cfg: Config) -> "Preparation":
-        size = (cfg.img_height, cfg.img_width)
-        return cls(size, cfg.eval_resize, tuple(cfg.img_mean), tuple(cfg.img_std), cfg.to_rgb)
-
-    def finish(self, rgb: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 RGB -> (3, h, w) float32."""
-        return A.normalise(rgb if self.to_rgb else rgb[..., ::-1], self.mean, self.std)
+        return cls((cfg.img_height, cfg.img_width), cfg.eval_resize, PixelNormalisation.from_config(cfg))
 
     def for_evaluation(self, rgb: np.ndarray) -> np.ndarray:
         """Short side to `eval_resize`, central crop, normalised: (3, H, W) float32."""
-        return self.finish(A.resize_and_centre_crop(rgb, self.eval_resize, self.size))
+        return self.normalisation.divided(A.resize_and_centre_crop(rgb, self.eval_resize, self.size))
 
 
 class FolderSamples:
@@ -95,10 +48,7 @@ class FolderSamples:
 
     def __init__(self, dataset: ImageFolder, cfg: Config):
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
-        self.preparation = Preparation.from_config(cfg)
-        self.scale, self.ratio = tuple(cfg.crop_scale), tuple(cfg.crop_ratio)
-        self.flip, self.jitter = cfg.flip_ratio, cfg.color_jitter
-        self.rand_augment, self.magnitude = cfg.rand_augment, cfg.rand_augment_magnitude
+        self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
         self.mixup, self.cutmix = cfg.mixup, cfg.cutmix
 
     def read(self, entry: int) -> tuple[np.ndarray, int] | None:
@@ -109,16 +59,12 @@ class FolderSamples:
     def why_unreadable(self, entry: int) -> str:
         return f"{self.dataset.images[entry][0]} is no image, or cut off"
 
-    def make(self, item: tuple[np.ndarray, int], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+    def make(self, item: tuple[np.ndarray, int], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """image (3, H, W) float32 normalised, its class twice, the first one's share 1: `mix` changes the last two."""
         image, label = item
-        image = A.random_resized_crop(image, self.preparation.size, rng, self.scale, self.ratio)
-        if rng.rand() < self.flip:
-            image = image[:, ::-1]
-        if self.jitter:
-            image = A.colour_jitter(image, rng, self.jitter, self.jitter, self.jitter)
-        if self.rand_augment:
-            image = rand_augment(image, rng, self.rand_augment, self.magnitude)
-        return self.preparation.finish(image), np.int32(label), np.int32(label), np.float32(1)
+        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=False)
+        pixels = self.normalisation.divided(transforms.image(image))
+        return pixels, np.int32(label), np.int32(label), np.float32(1)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         image, label, _, _ = batch
@@ -127,6 +73,9 @@ class FolderSamples:
         use_cutmix = self.cutmix and (not self.mixup or rng.rand() < 0.5)
         mixed = A.cutmix(image, label, self.cutmix, rng) if use_cutmix else A.mixup(image, label, self.mixup, rng)
         return mixed[0], label, mixed[1], mixed[2]
+
+    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
+        return draw_in_turn(TRANSFORMS, self.cfg, size, rng)
 
 
 def build_folder_loader(
@@ -148,17 +97,15 @@ def evaluation_batches(
         rgb = read_rgb(item[0], upright)
         return None if rgb is None else preparation.for_evaluation(rgb)
 
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="decode") as pool:
-        upcoming = [pool.submit(load, item) for item in items[:batch_size]]
-        for start in range(0, len(items), batch_size):
-            following = items[start + batch_size : start + 2 * batch_size]
-            loading, upcoming = upcoming, [pool.submit(load, item) for item in following]
-            loaded = [future.result() for future in loading]
-            image = np.zeros((batch_size, 3, *preparation.size), np.float32)
-            for slot, pixels in enumerate(loaded):
-                if pixels is not None:
-                    image[slot] = pixels
-            yield image, list(items[start : start + batch_size]), [pixels is not None for pixels in loaded]
+    images = read_ahead(load, items, max(workers, 1), ahead=batch_size)
+    for start in range(0, len(items), batch_size):
+        group = list(items[start : start + batch_size])
+        loaded = list(itertools.islice(images, len(group)))
+        image = np.zeros((batch_size, 3, *preparation.size), np.float32)
+        for slot, pixels in enumerate(loaded):
+            if pixels is not None:
+                image[slot] = pixels
+        yield image, group, [pixels is not None for pixels in loaded]
 
 
 def read_rgb(path: str, upright: bool = False) -> np.ndarray | None:

@@ -6,6 +6,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of the files that are taken for images, in lower case
+
 
 class ImageFile(Protocol):
     """What is asked of an image file: a `pathlib.Path`, or one inside a MindRecord shard."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
 
 UNKNOWN = -1  # marks raw values that a data set does not have
 GOLDEN_RATIO = 0.618034
@@ -78,11 +78,11 @@ class LabelSet:
             order[[left, right]] = right, left
         return order
 
-    def mirror(self, label: np.ndarray) -> np.ndarray:
-        """(h, w) classes of the image -> of its mirror image, left and right parts swapped."""
+    def swapped(self, label: np.ndarray) -> np.ndarray:
+        """(h, w) classes of a mirrored label map -> of the mirror image: left and right parts change their names."""
         table = np.arange(256, dtype=label.dtype)
         table[: len(self.names)] = self.mirrored_order()
-        return table[label[:, ::-1]]
+        return table[label]
 
 
 def label_set(cfg: Config) -> LabelSet:

@@ -7,8 +7,9 @@ ROOT/TrainVal_parsing_annotations/<subset>_segmentations/ID.png.
 import argparse
 from pathlib import Path
 
-from src.data import sample_list
-from src.errors import UserError, entry_point
+from ..errors import UserError
+from ..process.command import entry_point
+from .formats import sample_list
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
 
@@ -39,8 +40,8 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
         str(id_file),
     )
     files = images.keys() | labels.keys()
-    notes += sample_list.told(str(id_file), "ids with neither image nor label", names - files)
-    notes += sample_list.told(str(id_file), "images or labels whose id is not in it", files - names)
+    notes += sample_list.count_line(str(id_file), "ids with neither image nor label", names - files)
+    notes += sample_list.count_line(str(id_file), "images or labels whose id is not in it", files - names)
     if len(ids) > len(names):
         notes.append(f"{id_file}: {len(ids) - len(names)} repeated ids, taken once")
     return pairs, notes

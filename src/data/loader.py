@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
+from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ class Samples(Protocol):
     def why_unreadable(self, entry: int) -> str:
         """One line with the file's path, for a log."""
 
-    def make(self, item: Any, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
-        """One training sample from what `read` gave; all randomness from `rng`."""
+    def make(self, item: Any, streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """One training sample from what `read` gave; all randomness from `streams`."""
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         """The batch as the network gets it, columns in order (mixup and the like happen here)."""
@@ -80,8 +81,8 @@ class TrainSource:
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
     def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
-        rng = np.random.RandomState([self.seed, epoch, self.samples.keys[entry]])
-        return self.samples.make(self._read(entry), rng)
+        streams = SampleStreams(self.seed, epoch, self.samples.keys[entry])
+        return self.samples.make(self._read(entry), streams)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time

@@ -16,24 +16,27 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.config import Config, parse_cli
-from src.data.coco import CocoDataset
-from src.data.records import (
+from ..config import Config, parse_cli
+from ..errors import UserError
+from ..files import write_text
+from ..process.command import entry_point
+from ..process.logs import quiet_logs
+from .formats.coco import read_coco
+from .formats.index import DetectionIndex
+from .formats.mindrecord import (
     DONE_SUFFIX,
     FORMAT,
     INDEX_FIELDS,
     INDEX_SUFFIX,
     MANIFEST,
     SCHEMA,
+    SUBSETS,
     check_whole,
     open_shard,
     read_manifest,
 )
-from src.errors import UserError, entry_point
-from src.files import write_text
-from src.runtime import quiet_logs
 
-SPLIT = {"train": "train", "validation": "val"}
+SPLIT = {folder: split for split, folder in SUBSETS.items()}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are
 BATCH = 32  # rows handed over at once
 LEAST_PAGE, USUAL_PAGE, LARGEST_PAGE = 2**15, 2**25, 2**28  # bytes; MindRecord's own limits and default
@@ -57,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in found:
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
     elif subsets:
-        datasets = {name: CocoDataset(folder, cfg.coco_classes[1:], SPLIT[name]) for name, folder in subsets.items()}
+        datasets = {name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name]) for name, folder in subsets.items()}
         for name, dataset in datasets.items():
             convert(cfg, dataset, Path(cfg.mindrecord_dir) / name)
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
@@ -65,14 +68,14 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError("nothing to convert: give --train_dataset or --val_dataset")
 
 
-def convert(cfg: Config, dataset: CocoDataset, folder: Path) -> None:
+def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
     """Write the shards of `dataset` that are not whole in `folder` yet.
 
     UserError if the folder holds another data set or division, if another conversion is at work there, or if it cannot
     be written.
     """
     source = Source(dataset)
-    with _alone_in(folder):
+    with _locked(folder):
         manifest = _plan(cfg, source) | source.common()
         if (folder / MANIFEST).exists():
             if read_manifest(folder) != manifest:
@@ -97,7 +100,7 @@ def shard_bounds(images: int, shards: int) -> list[int]:
 class Source:
     """A COCO data set as rows of `SCHEMA`."""
 
-    def __init__(self, dataset: CocoDataset):
+    def __init__(self, dataset: DetectionIndex):
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -245,7 +248,7 @@ def _write_shard(path: Path, rows: Iterator[dict], manifest: dict) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep another conversion out of `folder`, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,21 +1,23 @@
-"""COCO images -> samples of fixed shape for training, a plain iterable of batches for evaluation."""
+"""Annotated images -> samples of fixed shape for training, a plain iterable of batches for evaluation."""
 
 import itertools
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from src.config import Config
-from src.data import masks as mask_codec
-from src.data import transforms as T
-from src.data.coco import CocoDataset, ImageRecord
-from src.data.images import read_bgr
-from src.data.loader import TrainLoader, make_train_loader
+from ..config import Config
+from . import masks as mask_codec
+from .augmentation import draw_transforms
+from .augmentation.geometry import Expand, FitInput, HorizontalFlip
+from .augmentation.transform import Chain, Size
+from .formats.index import DetectionIndex, ImageRecord
+from .images import read_bgr
+from .loader import TrainLoader, make_train_loader
+from .network_input import ImageSettings, normalise_and_pad, prepare_image
+from .read_ahead import read_ahead
+from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
 
@@ -23,29 +25,14 @@ COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_mask
 CROWD_LABEL = -1
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of training images: probabilities of a horizontal flip and of a larger canvas."""
-
-    flip: float
-    expand: float
-
-
-class CocoSamples:
-    """Training samples of a COCO data set, see `loader.Samples`; `indices` are the images that take part."""
+class DetectionSamples:
+    """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part."""
 
     columns = COLUMNS
 
-    def __init__(
-        self,
-        dataset: CocoDataset,
-        indices: list[int],
-        settings: T.ImageSettings,
-        augmentation: Augmentation,
-        num_gts: int,
-    ):
-        self.dataset, self.keys, self.name = dataset, indices, str(dataset.annotation_file)
-        self.settings, self.augmentation, self.num_gts = settings, augmentation, num_gts
+    def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
+        self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
+        self.settings = ImageSettings.from_config(cfg)
 
     def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
         record = self.dataset.record(self.keys[entry])
@@ -55,24 +42,60 @@ class CocoSamples:
     def why_unreadable(self, entry: int) -> str:
         return unreadable_reason(self.dataset.record(self.keys[entry]))
 
-    def make(self, item: tuple[ImageRecord, np.ndarray], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
-        return make_sample(*item, self.settings, self.augmentation, self.num_gts, rng)
+    def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """In the order of `COLUMNS`, shapes as in the batch without its first axis."""
+        record, image = item
+        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
+        sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
+        image = transforms.image(image)
+        boxes, labels, masks = self._truth(record, transforms)
+        pixels = normalise_and_pad(image, self.settings)
+        return pixels, np.int32(image.shape[:2]), boxes, labels, labels > 0, masks, sample_seed
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
 
+    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
+        """Drawn in another order than they act."""
+        flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
+        return Chain.of((expand, FitInput(self.settings), flip))
+
+    def _truth(self, record: ImageRecord, transforms: Chain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """gt_boxes, gt_labels and gt_masks of the objects that are left, crowds last, otherwise in the file's order."""
+        num_gts, width = self.cfg.num_gts, self.settings.width
+        boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
+        packed = np.zeros((num_gts, self.settings.height, width // 8), np.uint8)
+        objects = sorted(record.objects, key=lambda item: item.crowd)
+        moved = np.float32([item.box for item in objects]).reshape(-1, 4)
+        moved = transforms.boxes(moved, (record.height, record.width))
+        row = 0
+        for item, box in zip(objects, moved):
+            if row == num_gts:
+                break
+            if box[2] <= box[0] or box[3] <= box[1]:
+                continue
+            if not item.crowd:
+                bitmap = _moved_bitmap(item.segmentation, record, transforms)
+                if bitmap is None:
+                    continue
+                full = np.zeros((bitmap.shape[0], width), np.uint8)
+                full[:, : bitmap.shape[1]] = bitmap
+                packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
+            boxes[row] = box
+            labels[row] = CROWD_LABEL if item.crowd else item.label + 1
+            row += 1
+        return boxes, labels, packed
+
 
 def build_train_loader(
-    cfg: Config, dataset: CocoDataset, rank: int = 0, size: int = 1, start_step: int = 0
+    cfg: Config, dataset: DetectionIndex, rank: int = 0, size: int = 1, start_step: int = 0
 ) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
     Raises UserError if one global batch is larger than the data set.
     """
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
-    augmentation = Augmentation(cfg.flip_ratio, cfg.expand_ratio)
-    samples = CocoSamples(dataset, indices, T.ImageSettings.from_config(cfg), augmentation, cfg.num_gts)
-    loader = make_train_loader(cfg, samples, rank, size, start_step)
+    loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
     crowded = dataset.images_above(cfg.num_gts)
     if crowded:
         logger.warning(
@@ -102,66 +125,14 @@ def unreadable_reason(record: ImageRecord) -> str:
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
 
 
-def make_sample(
-    record: ImageRecord,
-    image: np.ndarray,
-    settings: T.ImageSettings,
-    augmentation: Augmentation,
-    num_gts: int,
-    rng: np.random.RandomState,
-) -> tuple[np.ndarray, ...]:
-    """One training sample in the order of `COLUMNS` (shapes as in the batch, without its first axis)."""
-    flip, expand = rng.rand() < augmentation.flip, rng.rand() < augmentation.expand
-    expansion = T.draw_expansion(*image.shape[:2], rng) if expand else None
-    sample_seed = np.int32(rng.randint(0, 2**31 - 1))
-    if expansion:
-        image = T.expand_image(image, expansion, settings)
-    old_size = (image.shape[1], image.shape[0])
-    image = T.resize_image(image, settings)
-    height, width = image.shape[:2]
-    image = cv2.flip(image, 1) if flip else image
-
-    boxes = np.zeros((num_gts, 4), np.float32)
-    labels = np.zeros(num_gts, np.int32)
-    packed = np.zeros((num_gts, settings.height, settings.width // 8), np.uint8)
-    row = 0
-    for item in sorted(record.objects, key=lambda item: item.crowd):  # crowds last, otherwise the file's order
-        if row == num_gts:
-            break
-        box = np.float32([item.box])
-        if expansion:
-            box = box + np.float32([expansion.left, expansion.top] * 2)
-        box = T.resize_boxes(box, old_size, (width, height))
-        box = T.flip_boxes(box, width) if flip else box
-        if box[0, 2] <= box[0, 0] or box[0, 3] <= box[0, 1]:
-            continue
-        if not item.crowd:
-            bitmap = _resized_bitmap(item.segmentation, record, expansion, (width, height), flip)
-            if bitmap is None:
-                continue
-            full = np.zeros((height, settings.width), np.uint8)
-            full[:, :width] = bitmap
-            packed[row, :height] = mask_codec.pack(full)
-        boxes[row] = box
-        labels[row] = CROWD_LABEL if item.crowd else item.label + 1
-        row += 1
-    image = T.normalise_and_pad(image, settings)
-    return image, np.int32([height, width]), boxes, labels, labels > 0, packed, sample_seed
-
-
-def _resized_bitmap(
-    segmentation: object, record: ImageRecord, expansion: T.Expansion | None, size: tuple[int, int], flip: bool
-) -> np.ndarray | None:
-    """The object's mask in the network's input, or None if its segmentation cannot be decoded."""
+def _moved_bitmap(segmentation: object, record: ImageRecord, transforms: Chain) -> np.ndarray | None:
+    """(h, w) uint8: the object's mask where the sample shows it, or None if its segmentation cannot be decoded."""
     try:
         bitmap = mask_codec.to_bitmap(segmentation, record.height, record.width)
     except (ValueError, TypeError) as error:
         logger.warning("%s: an object's segmentation is left out: %s", record.path.name, error)
         return None
-    if expansion:
-        bitmap = T.expand_mask(bitmap, expansion)
-    bitmap = T.resize_mask(bitmap, size)
-    return bitmap[:, ::-1] if flip else bitmap
+    return transforms.masks(bitmap)
 
 
 # ------------------------------------------------------------------------------------------------------- evaluation
@@ -184,6 +155,40 @@ class EvalBatch:
     count: int
 
 
+@dataclass(frozen=True)
+class EvalImage:
+    """One image of an evaluation batch. orig_shape: its (h, w); prepared: by `prepare_image`, None if unreadable."""
+
+    image_id: Hashable
+    orig_shape: tuple[int, int]
+    prepared: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+
+
+def make_eval_batch(
+    images: Sequence[EvalImage], batch_size: int, settings: ImageSettings, empty_id: Hashable
+) -> EvalBatch:
+    """A batch of `batch_size` slots from at most as many images; an unreadable or empty slot is black.
+
+    empty_id: image id of the slots without an image.
+    """
+    size = (settings.height, settings.width)
+    empty = batch_size - len(images)
+    batch = EvalBatch(
+        image=np.zeros((batch_size, 3, *size), np.float32),
+        image_shape=np.tile(np.int32(size), (batch_size, 1)),
+        scale_factor=np.ones((batch_size, 2), np.float32),
+        orig_shape=np.tile(np.int32(size), (batch_size, 1)),
+        image_ids=[image.image_id for image in images] + [empty_id] * empty,
+        readable=[image.prepared is not None for image in images] + [False] * empty,
+        count=len(images),
+    )
+    for slot, image in enumerate(images):
+        batch.orig_shape[slot] = image.orig_shape
+        if image.prepared is not None:
+            batch.image[slot], batch.image_shape[slot], batch.scale_factor[slot] = image.prepared
+    return batch
+
+
 class EvalLoader:
     """Every image once, in order; the last batch is filled up with empty slots. len() counts images.
 
@@ -192,8 +197,8 @@ class EvalLoader:
 
     def __init__(
         self,
-        dataset: CocoDataset,
-        settings: T.ImageSettings,
+        dataset: DetectionIndex,
+        settings: ImageSettings,
         batch_size: int,
         num_workers: int,
         indices: Sequence[int] | None = None,
@@ -206,44 +211,23 @@ class EvalLoader:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        ahead = self.batch_size + 2 * self.num_workers  # images decoded or being decoded, the batch in use included
-        upcoming = iter(self.indices)
-        waiting: deque = deque()
-        with ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode") as pool:
-            for start in range(0, len(self), self.batch_size):
-                for i in itertools.islice(upcoming, ahead - len(waiting)):
-                    waiting.append(pool.submit(self._load, self.dataset.record(i)))
-                records = [self.dataset.record(i) for i in self.indices[start : start + self.batch_size]]
-                yield self._make_batch(records, [waiting.popleft().result() for _ in records])
+        records = (self.dataset.record(i) for i in self.indices)
+        images = read_ahead(self._load, records, self.num_workers, ahead=2 * self.num_workers)
+        for _ in range(0, len(self), self.batch_size):
+            group = list(itertools.islice(images, self.batch_size))
+            yield make_eval_batch(group, self.batch_size, self.settings, empty_id=-1)
 
-    def _load(self, record: ImageRecord) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def _load(self, record: ImageRecord) -> EvalImage:
         image = read_image(record)
         if image is None:
             logger.warning("%s; it counts without predictions", unreadable_reason(record))
-            return None
-        return T.prepare_image(image, self.settings)
-
-    def _make_batch(self, records: list[ImageRecord], loaded: list) -> EvalBatch:
-        size = (self.settings.height, self.settings.width)
-        batch = EvalBatch(
-            image=np.zeros((self.batch_size, 3, *size), np.float32),
-            image_shape=np.tile(np.int32(size), (self.batch_size, 1)),
-            scale_factor=np.ones((self.batch_size, 2), np.float32),
-            orig_shape=np.tile(np.int32(size), (self.batch_size, 1)),
-            image_ids=[record.image_id for record in records] + [-1] * (self.batch_size - len(records)),
-            readable=[item is not None for item in loaded] + [False] * (self.batch_size - len(records)),
-            count=len(records),
-        )
-        for slot, (record, item) in enumerate(zip(records, loaded)):
-            batch.orig_shape[slot] = record.height, record.width
-            if item is not None:
-                batch.image[slot], batch.image_shape[slot], batch.scale_factor[slot] = item
-        return batch
+        prepared = None if image is None else prepare_image(image, self.settings)
+        return EvalImage(record.image_id, (record.height, record.width), prepared)
 
 
 def build_eval_loader(
-    cfg: Config, dataset: CocoDataset, batch_size: int | None = None, indices: Sequence[int] | None = None
+    cfg: Config, dataset: DetectionIndex, batch_size: int | None = None, indices: Sequence[int] | None = None
 ) -> EvalLoader:
     """Evaluation batches of `batch_size` (default `cfg.test_batch_size`) slots over the images at `indices` (all)."""
-    settings = T.ImageSettings.from_config(cfg)
+    settings = ImageSettings.from_config(cfg)
     return EvalLoader(dataset, settings, batch_size or cfg.test_batch_size, cfg.num_parallel_workers, indices)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from src.files import write_text
+from ..files import write_text
 
 Row = dict[str, float]
 

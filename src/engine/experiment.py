@@ -1,83 +1,64 @@
-"""The folder of one training run: resolved configuration, log, losses and their curves."""
+"""The folder of one training run: made or found again, with the resolved configuration and the log in it."""
 
-import dataclasses
 import datetime
 import logging
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.config import Config, load_config, save_config, to_dict
-from src.config_run_schema import PathKeys
-from src.engine.curves import CsvTable, Row, plot_losses, plot_metrics
-from src.errors import UserError
+from ..config import Config, differences, load_config, save_config
+from ..errors import UserError
+from ..process.logs import start_logging
+from .checkpoint_folders import BestFolder, CheckpointFolder
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_NAMES = {
-    "mask_rcnn": "MaskRCNN", "pointrend": "PointRend", "classification": "HRNetCls", "segmentation": "HRNetSeg",
-}  # fmt: skip
-FREE_TO_CHANGE = {
-    "epoch_size", "max_steps", "run_eval", "eval_every", "log_every", "save_every", "keep_checkpoint_max",
-    "keep_best_checkpoints_max", "train_outputs", "resume", "pre_trained", "finetune", "num_parallel_workers",
-    "python_multiprocessing", "test_batch_size", "train_data_type", "val_data_type", "mindrecord_dir",
-    "mindrecord_shards", "val_dataset", "device_id", "rank_id", "device_target", "mode", "enable_graph_kernel",
-    "analysis", "infer_score_thr", "test_cfg", "report_dir", "end_epoch", "mlflow", "mlflow_uri", "mlflow_experiment",
-    "enable_profiling", "eval_mode", "eval_scales", "eval_flip", "eval_stride", "eval_width", "eval_height",
-} | {field.name for field in dataclasses.fields(PathKeys)}  # fmt: skip
+MOST_SHOWN = 4  # keys of another configuration that a message names
 
 
+@dataclass(frozen=True)
 class Experiment:
-    """Outputs of one run. On ranks other than 0 (`is_main` False) nothing is written."""
+    """The folder of one run, which rank 0 alone reads and writes."""
 
-    def __init__(self, folder: Path, is_main: bool):
-        self.folder = folder
-        self.is_main = is_main
-        self.losses = CsvTable(folder / "losses.csv")
-        self.metrics = CsvTable(folder / "metrics.csv")
+    folder: Path
+    keep: int = 5  # checkpoints
+    keep_best: int = 5
 
-    def write_losses(self, rows: Sequence[Row]) -> None:
-        """Append one row a step to losses.csv."""
-        if self.is_main:
-            self.losses.append(rows)
+    @property
+    def checkpoints(self) -> CheckpointFolder:
+        """`ckpt/`: the last training states."""
+        return CheckpointFolder(self.folder / "ckpt", self.keep)
 
-    def write_metrics(self, row: Row, shown: Sequence[str]) -> None:
-        """Append the row of an evaluation to metrics.csv; metrics.png shows the metrics `shown`."""
-        if self.is_main:
-            self.metrics.append([row])
-            plot_metrics(self.metrics.read(), shown, self.folder / "metrics.png")
+    @property
+    def best(self) -> BestFolder:
+        """`best_ckpt/`: the best weights."""
+        return BestFolder(self.folder / "best_ckpt", self.keep_best)
 
-    def cut_curves(self, last_step: int) -> None:
-        """Drop the rows after a global step: a resumed run writes them again."""
-        if self.is_main:
-            self.losses.cut(last_step)
-            self.metrics.cut(last_step)
-
-    def plot_losses(self) -> None:
-        """losses.png: the total, each loss, and the learning rate on an axis of its own."""
-        rows = self.losses.read() if self.is_main else []
-        if rows:
-            plot_losses(rows, self.folder / "losses.png")
+    def make(self) -> None:
+        """Make the folders."""
+        for folder in (self.checkpoints.folder, self.best.folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
-def open_experiment(cfg: Config, is_main: bool) -> Experiment:
+def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Experiment:
     """Make `TRAIN_OUT/<yymmdd>_<system>_<brief>/`, or with `resume` find the newest one of this name.
+
+    systems: what is trained, by the name that a new folder gets and then by those of older versions.
 
     UserError if a new run would go into a folder that holds a run already, or if a resumed one has another
     configuration where that matters.
     """
     outputs = Path(cfg.train_outputs)
-    system = cfg.detector if cfg.task == "detection" else cfg.task
-    name = f"{SYSTEM_NAMES.get(system, system)}_{cfg.brief}"
-    folder = outputs / f"{datetime.date.today():%y%m%d}_{name}"
+    names = [f"{name}_{cfg.brief}" for name in systems]
+    folder = outputs / f"{datetime.date.today():%y%m%d}_{names[0]}"
     if cfg.resume:
-        older = sorted(path for path in outputs.glob(f"*_{name}") if path.is_dir() and path.name[6:] == f"_{name}")
-        folder = older[-1] if older else folder
+        folder = _newest_run(outputs, names) or folder
     elif is_main and (folder / "config.yaml").exists():
         raise UserError(f"{folder} holds a run already: go on with it by --resume 1, or give another --brief")
+    experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max)
     if is_main:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            experiment.make()
         except OSError as error:
             raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
         start_logging(folder / "train.log")
@@ -86,38 +67,23 @@ def open_experiment(cfg: Config, is_main: bool) -> Experiment:
         elif cfg.resume:
             logger.info("nothing to resume in %s: starting afresh", outputs)
         save_config(cfg, str(folder / "config.yaml"))
-    return Experiment(folder, is_main)
+    return experiment
 
 
-def start_logging(log_file: Path | None = None) -> None:
-    """Send this project's log lines to the terminal and, where given, to a file."""
-    root = logging.getLogger("src")
-    root.setLevel(logging.INFO)
-    root.propagate = False
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(_SeedFormatter())
-        root.addHandler(handler)
-
-
-class _SeedFormatter(logging.Formatter):
-    """`[2023-08-16T06:57:11.629] INFO: text`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.datetime.fromtimestamp(record.created)
-        return f"[{moment.isoformat(timespec='milliseconds')}] {record.levelname}: {record.getMessage()}"
+def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:
+    """The folder `<yymmdd>_<name>` of the latest day; of two of one day the one whose name comes first."""
+    found = [
+        (path.name[:6], -k, path)
+        for k, name in enumerate(names)
+        for path in outputs.glob(f"*_{name}")
+        if path.is_dir() and path.name[6:] == f"_{name}"
+    ]
+    return max(found)[-1] if found else None
 
 
 def _check_same_run(cfg: Config, saved_file: Path) -> None:
-    saved = to_dict(load_config(str(saved_file)))
-    current = to_dict(cfg)
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in FREE_TO_CHANGE]
-    different = [name for name in names if saved[name] != current[name]]
+    different = [one for one in differences(load_config(str(saved_file)), cfg) if one.on_resume == "same"]
     if different:
-        shown = ", ".join(f"{name} ({saved[name]!r:.40} then, {current[name]!r:.40} now)" for name in different[:4])
-        raise UserError(f"{saved_file}: the run to resume was started with another {shown}")
+        shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
+        shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []
+        raise UserError(f"{saved_file}: the run to resume was started with another {', '.join(shown)}")

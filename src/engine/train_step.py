@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import mindspore as ms
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
@@ -34,44 +35,48 @@ def _blend_parameters(share, average, value):
     return ops.assign_add(average, (value - average) * share)
 
 
+@dataclass(frozen=True)
+class StepSettings:
+    """loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
+
+    grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
+    accumulate: batches whose mean gradient makes one update.
+    ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
+        (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
+    """
+
+    loss_scale: float = 1.0
+    grad_clip: float = 0.0
+    accumulate: int = 1
+    ema_decay: float = 0.0
+
+
 class TrainStep(nn.Cell):
     """Calls `model(*inputs)` in training mode, which returns a tuple of losses, and minimises their sum.
 
-    loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
-    grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
-    accumulate: batches whose mean gradient makes one update.
     size: ranks; gradients, and the losses that are returned, are averaged over them. All ranks hear in the same step
         that one of them wishes to stop, see `ask_to_stop`.
-    ema_decay: keeps a moving average of all weights and statistics, see `averaged`; 0 keeps none. Update n (from 0)
-        decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
 
-    A batch whose loss or gradients are not finite changes nothing; `bad_step` keeps the number of the first one (from
-    1), or 0. The host looks at it when it logs, so that no step waits for the host.
+    A batch whose loss or gradients are not finite makes no update: weights, optimizer, pending gradients and moving
+    average stay; the running statistics of the model's batch normalisations have taken it in. `bad_step` keeps the
+    number of the first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the
+    host; a run must end there and go on from an earlier state.
     """
 
-    def __init__(
-        self,
-        model: nn.Cell,
-        optimizer: nn.Optimizer,
-        loss_scale: float = 1.0,
-        grad_clip: float = 0.0,
-        accumulate: int = 1,
-        size: int = 1,
-        ema_decay: float = 0.0,
-    ):
+    def __init__(self, model: nn.Cell, optimizer: nn.Optimizer, settings: StepSettings = StepSettings(), size: int = 1):
         super().__init__(auto_prefix=False)
         self.model = model
         self.optimizer = optimizer
         self.weights = optimizer.parameters
-        self.loss_scale = loss_scale
-        self.grad_clip = grad_clip
-        self.accumulate = accumulate
+        self.loss_scale = settings.loss_scale
+        self.grad_clip = settings.grad_clip
+        self.accumulate = settings.accumulate
         self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
         self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
-        self.pending = self.weights.clone(prefix="pending", init="zeros") if accumulate > 1 else ()
-        self.ema_decay = ema_decay
+        self.pending = self.weights.clone(prefix="pending", init="zeros") if settings.accumulate > 1 else ()
+        self.ema_decay = settings.ema_decay
         self.tracked, self.ema = (), ()
-        if ema_decay > 0:
+        if settings.ema_decay > 0:
             self.tracked = ParameterTuple(model.get_parameters())
             self.ema = self.tracked.clone(prefix="ema", init="same")
             self.updates = Parameter(Tensor(0, mstype.int32), name="updates", requires_grad=False)

@@ -1,24 +1,15 @@
-"""Evaluation of a classifier: loss, top-1 and top-5 over every image once, confusion matrix, per-class accuracy."""
+"""Scores of a classifier: loss, top-1 and top-5, confusion matrix, per-class accuracy, and a report of them."""
 
 import csv
 import io
-import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
-from src.errors import UserError
-from src.files import write_text
-from src.inference.backends import run_model
-from src.runtime import ALONE, Runtime
+from ..errors import UserError
+from ..files import write_text
 
-logger = logging.getLogger(__name__)
-
-TOP = 5
 MOST_LABELLED = 40  # classes up to which the picture of the confusion matrix names them
 
 
@@ -40,56 +31,6 @@ class ClassificationResult:
         """(C,) share of each class's readable images that were right; NaN for a class without images."""
         total = self.confusion.sum(1)
         return np.where(total > 0, np.diag(self.confusion) / np.maximum(total, 1), np.nan)
-
-
-def evaluate_classifier(cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE) -> dict[str, float]:
-    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed; the report where asked for.
-
-    process: where there are several ranks, each runs the network on its share of the images; rank 0 has the metrics,
-    the others get an empty dictionary.
-    """
-    started = time.perf_counter()
-    result = classify_dataset(cfg, model, dataset, process)
-    if not process.is_main:
-        return {}
-    seconds = time.perf_counter() - started
-    metrics = {"Loss": result.loss, "Top_1_Acc": result.top1, "Top_5_Acc": result.top5}
-    print(
-        f"total images num: {len(dataset)}, {seconds / len(dataset):.4f} s per image, unreadable: {result.unreadable}"
-    )
-    print(metrics, flush=True)
-    if cfg.report_dir:
-        write_report(Path(cfg.report_dir), result, dataset.classes)
-    return metrics
-
-
-def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = ALONE) -> ClassificationResult:
-    """Run the network over the data set; each rank over its share, and every rank has the whole result."""
-    classes = len(dataset.classes)
-    confusion = np.zeros((classes, classes), np.int64)
-    loss, in_top5, unreadable = 0.0, 0, 0
-    images = [dataset.images[k] for k in process.share(len(dataset))]
-    batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
-    for image, items, readable in batches:
-        logits = run_model(model, image)[0].astype(np.float64)
-        for row, (path, label), is_readable in zip(logits, items, readable):
-            if not is_readable:
-                unreadable += 1
-                logger.warning("%s is no image, or cut off; it counts as wrong", path)
-                continue
-            confusion[label, int(row.argmax())] += 1
-            in_top5 += label in np.argsort(-row, kind="stable")[:TOP]
-            loss += float(np.logaddexp.reduce(row) - row[label])
-    confusion = process.sum_arrays(confusion)
-    loss, in_top5, unreadable = process.sum_arrays(np.float64([loss, in_top5, unreadable])).tolist()
-    readable_count = len(dataset) - unreadable
-    return ClassificationResult(
-        confusion,
-        loss / max(readable_count, 1),
-        float(np.trace(confusion)) / len(dataset),
-        in_top5 / len(dataset),
-        int(unreadable),
-    )
 
 
 def write_report(folder: Path, result: ClassificationResult, names: list[str]) -> None:

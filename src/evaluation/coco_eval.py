@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from src.data.coco import CocoDataset
+from ..data.formats.index import DetectionIndex
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -20,7 +20,7 @@ KINDS = {
 NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
 
 
-def evaluate_predictions(dataset: CocoDataset, results: list[dict], protocol: dict) -> dict[str, float]:
+def evaluate_predictions(dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Box and mask metrics over every image of `dataset`, with predictions or without; prints tables and protocol.
 
     results: COCO results (see `to_coco_results`), possibly none: metrics are then 0. A metric that no ground-truth
@@ -44,7 +44,7 @@ def evaluate_predictions(dataset: CocoDataset, results: list[dict], protocol: di
     return metrics
 
 
-def ground_truth(dataset: CocoDataset) -> COCO:
+def ground_truth(dataset: DetectionIndex) -> COCO:
     """The data set as pycocotools needs it: optional fields filled in; a copy, because evaluating rewrites masks."""
     images, categories = set(dataset.image_ids), set(dataset.category_ids)
     annotations = []

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from src.data.coco import CocoDataset
-from src.evaluation.coco_eval import ground_truth
+from ..data.formats.index import DetectionIndex
+from .coco_eval import ground_truth
 
 ERRORS = ("duplicate", "localisation", "confusion", "background", "missed")
 TOUCHING = 0.1  # below this IoU a detection and an object have nothing to do with each other
@@ -57,7 +57,7 @@ class DetectionAnalysis:
 
 
 def analyse_detections(
-    dataset: CocoDataset, results: list[dict], score_threshold: float = 0.3, iou_threshold: float = 0.5
+    dataset: DetectionIndex, results: list[dict], score_threshold: float = 0.3, iou_threshold: float = 0.5
 ) -> DetectionAnalysis:
     """Analysis of COCO results against every image of `dataset`."""
     names = dict(zip(dataset.category_ids, dataset.classes))

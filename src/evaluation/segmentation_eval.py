@@ -1,24 +1,15 @@
-"""Evaluation of a segmentation network: confusion matrix over every pixel of the set, IoU, accuracies.
+"""Scores of a segmentation network: confusion matrix over every pixel of the set, IoU, accuracies.
 
 Counts and IoU are the HRNet authors' (`get_confusion_matrix`, `testval`): a class that neither occurs nor is predicted
 has IoU 0 and counts in the mean. Such classes are named, and the mean without them is printed too.
 """
 
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.config import Config
-from src.data.segmentation import SegmentationDataset
-from src.inference.segment import Scores, make_segmenter
-from src.runtime import ALONE, Runtime
-
-WAITING = 4  # images whose scores wait to be counted
-MANY_SIZES = 8  # image sizes, each of which compiles the network, from which on a hint is given
+from ..data.formats.segmentation_list import SegmentationDataset
 
 
 @dataclass
@@ -58,6 +49,13 @@ class SegmentationResult:
         """(C,) share of each class's pixels that were right; 0 for a class without pixels."""
         return np.diag(self.confusion) / np.maximum(1, self.labelled)
 
+    def add_unreadable(self, why: str, label: np.ndarray | None, ignore_label: int) -> None:
+        """An image that cannot be read is wrong everywhere; without its label there is nothing to count."""
+        outcome = "left out, since nothing tells what is right" if label is None else "counted as wrong"
+        self.unreadable.append(f"{why}; {outcome}")
+        if label is not None:
+            self.missed += np.bincount(label[label != ignore_label], minlength=len(self.missed))
+
     def metrics(self) -> dict[str, float]:
         """mIoU, pixel accuracy, mean class accuracy."""
         total = max(int(self.labelled.sum()), 1)
@@ -75,54 +73,6 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int
     return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def evaluate_segmenter(cfg: Config, model, dataset: SegmentationDataset, process: Runtime = ALONE) -> dict[str, float]:
-    """Metrics of `model` (in evaluation mode) on every image of `dataset`, printed in the original's form.
-
-    process: where there are several ranks, each runs the network on its share of the images; rank 0 has the metrics,
-    the others get an empty dictionary.
-    """
-    started = time.perf_counter()
-    parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset))))
-    if not process.is_main:
-        return {}
-    result = merged(parts)
-    seconds = time.perf_counter() - started
-    print(f"Protocol: {protocol(cfg)}")
-    print(
-        f"Number of samples: {len(dataset):4d}, total time: {seconds:4.2f}s, "
-        f"average time: {seconds / len(dataset):4.2f}s"
-    )
-    print_result(result, dataset.labels.names, f"{cfg.device_target} Inference")
-    return result.metrics()
-
-
-def segment_dataset(
-    cfg: Config, model, dataset: SegmentationDataset, indices: Sequence[int] | None = None
-) -> SegmentationResult:
-    """Run the network over the entries `indices` (all of them by default), at each label's own resolution."""
-    labels = dataset.labels
-    segmenter = make_segmenter(cfg, model, labels)
-    result = SegmentationResult.empty(len(labels.names))
-    sizes: set[tuple[int, ...]] = set()
-    waiting: deque[Future] = deque()
-    indices = range(len(dataset)) if indices is None else indices
-    with ThreadPoolExecutor(1, thread_name_prefix="count") as pool:
-        for index, image, label in _read_ahead(dataset, indices, cfg.num_parallel_workers):
-            if image is None or label is None:
-                _count_unreadable(result, dataset, index, label, cfg.ignore_label)
-                continue
-            sizes.add(image.shape)
-            if len(sizes) == MANY_SIZES and cfg.keep_ratio and cfg.eval_mode == "whole":
-                print(f"{MANY_SIZES} sizes of images: each compiles the network anew; --eval_mode slide does not")
-            scores = segmenter.scores(image)
-            waiting.append(pool.submit(_count, scores, label, len(labels.names), cfg.ignore_label))
-            while len(waiting) > WAITING:
-                result.confusion += waiting.popleft().result()
-        while waiting:
-            result.confusion += waiting.popleft().result()
-    return result
-
-
 def merged(parts: Sequence[SegmentationResult]) -> SegmentationResult:
     """The result over the images of all parts."""
     return SegmentationResult(
@@ -133,15 +83,18 @@ def merged(parts: Sequence[SegmentationResult]) -> SegmentationResult:
 
 
 def score_label_maps(
-    cfg: Config, dataset: SegmentationDataset, maps: Iterable[tuple[int, np.ndarray | None, np.ndarray | None]]
+    dataset: SegmentationDataset,
+    ignore_label: int,
+    maps: Iterable[tuple[int, np.ndarray | None, np.ndarray | None]],
 ) -> SegmentationResult:
     """Result of (index, label, predicted classes) triples that another program's outputs gave."""
-    result = SegmentationResult.empty(len(dataset.labels.names))
+    num_classes = len(dataset.labels.names)
+    result = SegmentationResult.empty(num_classes)
     for index, label, predicted in maps:
         if label is None or predicted is None:
-            _count_unreadable(result, dataset, index, label, cfg.ignore_label)
+            result.add_unreadable(dataset.why_unreadable(index), label, ignore_label)
         else:
-            result.confusion += confusion_matrix(label, predicted, len(dataset.labels.names), cfg.ignore_label)
+            result.confusion += confusion_matrix(label, predicted, num_classes, ignore_label)
     return result
 
 
@@ -168,46 +121,3 @@ def print_result(result: SegmentationResult, names: Sequence[str], title: str) -
             f"mean IoU of the others: {rest.mean() if len(rest) else 0:.6f}"
         )
     print(f"mIoU: {metrics['mIoU']:.4f}", flush=True)
-
-
-def protocol(cfg: Config) -> str:
-    """Under which conditions the scores were made, in one line."""
-    size = "whole images" if cfg.keep_ratio else f"stretched to {cfg.img_width}x{cfg.img_height}"
-    if cfg.eval_mode == "slide":
-        windows = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
-        size = windows if cfg.keep_ratio else f"{size}, {windows}"
-    scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
-    return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"
-
-
-def _count(scores: Scores, label: np.ndarray, num_classes: int, ignore_label: int) -> np.ndarray:
-    return confusion_matrix(label, scores.label_map(label.shape), num_classes, ignore_label)
-
-
-def _count_unreadable(
-    result: SegmentationResult, dataset: SegmentationDataset, index: int, label: np.ndarray | None, ignore_label: int
-) -> None:
-    """An image that cannot be read is wrong everywhere; without its label there is nothing to count."""
-    outcome = "left out, since nothing tells what is right" if label is None else "counted as wrong"
-    result.unreadable.append(f"{dataset.why_unreadable(index)}; {outcome}")
-    if label is not None:
-        counts = np.bincount(label[label != ignore_label], minlength=len(result.missed))
-        result.missed += counts
-
-
-def _read_ahead(
-    dataset: SegmentationDataset, indices: Sequence[int], workers: int
-) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
-    """(index, image, label) in order, the next ones read by other threads while one is in use."""
-
-    def read(index: int):
-        return index, dataset.read_image(index), dataset.read_label(index)
-
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="decode") as pool:
-        upcoming: deque[Future] = deque()
-        for index in indices:
-            upcoming.append(pool.submit(read, index))
-            if len(upcoming) > max(workers, 1):
-                yield upcoming.popleft().result()
-        while upcoming:
-            yield upcoming.popleft().result()

@@ -2,6 +2,10 @@
 
 The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
 here and in `onnx_boxes.py`.
+
+What would let it go: an exporter of MindSpore that writes RoIAlign with half-pixel corners, suppression with free row
+counts, and GridSample; then the detector goes through `cell_to_onnx` like every other network, and `onnx_graph.py`,
+`onnx_boxes.py` and `pointrend_onnx.py` go with this file.
 """
 
 from collections.abc import Callable
@@ -11,13 +15,13 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import TensorProto
 
-from src.export import onnx_boxes as boxes_onnx
-from src.export.dense_onnx import ROWS, cell_to_onnx
-from src.export.onnx_graph import GraphBuilder
-from src.export.pointrend_onnx import pointrend_masks
-from src.models.detection.mask_head import FCNMaskHead
-from src.models.detection.mask_rcnn import MaskRCNN
-from src.models.detection.pointrend import PointRendMaskHead
+from ..errors import UserError
+from ..models.detection.mask_head import FCNMaskHead
+from ..models.detection.mask_rcnn import MaskRCNN
+from . import onnx_boxes as boxes_onnx
+from .dense_onnx import ROWS, cell_to_onnx
+from .onnx_graph import GraphBuilder
+from .pointrend_onnx import pointrend_masks
 
 
 def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.ModelProto:
@@ -26,7 +30,9 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
     in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
+    UserError where the mask head is of a kind that is not in `MASK_WRITERS`.
     """
+    write_masks = _mask_writer(model)
     g = GraphBuilder("detector")
     image = g.input("image", TensorProto.FLOAT, (1, 3, *image_size))
     shape = g("Cast", g.input("image_shape", TensorProto.INT32, (1, 2)), to=TensorProto.FLOAT)
@@ -35,12 +41,22 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     *pyramid, logits, deltas = g.include(features, "features", {"image": image})
     proposals = _proposals(g, model, logits, deltas, shape)
     boxes, scores, labels = _detections(g, model, pyramid, proposals, shape)
-    masks, side = MASK_HEADS[type(model.mask_head)](g, model.mask_head, pyramid, boxes, labels, image_size)
+    masks, side = write_masks(g, model.mask_head, pyramid, boxes, labels, image_size)
     g.output("boxes", boxes, TensorProto.FLOAT, ("detections", 4))
     g.output("scores", scores, TensorProto.FLOAT, ("detections",))
     g.output("labels", labels, TensorProto.INT64, ("detections",))
     g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
     return g.build()
+
+
+def _mask_writer(model: nn.Cell) -> Callable:
+    kind = getattr(getattr(model, "mask_head", None), "kind", None)
+    if kind not in MASK_WRITERS:
+        raise UserError(
+            f"file_format ONNX: a detector with mask head '{kind}' cannot be written, only {', '.join(MASK_WRITERS)}; "
+            "MINDIR can"
+        )
+    return MASK_WRITERS[kind]
 
 
 class _Features(nn.Cell):
@@ -138,4 +154,5 @@ def _fcn_masks(
     return g("Sigmoid", boxes_onnx.own_class(g, boxes_onnx.restore_order(g, logits, rank), labels)), 2 * size
 
 
-MASK_HEADS: dict[type, Callable] = {FCNMaskHead: _fcn_masks, PointRendMaskHead: pointrend_masks}
+# By the `kind` of a mask head: (graph, head, pyramid, boxes, labels, image size) -> masks (N, M, M), M.
+MASK_WRITERS: dict[str, Callable] = {"fcn": _fcn_masks, "points": pointrend_masks}

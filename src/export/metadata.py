@@ -2,44 +2,25 @@
 
 from typing import Any
 
-from src.config import Config, config_hash
-from src.data.label_sets import label_set
-from src.engine.checkpoint import checkpoint_hash
-from src.inference.classify import known_class_names
-from src.inference.run import known_category_ids
+from ..checkpoint import checkpoint_hash
+from ..config import Config, config_hash
+from ..data.normalisation import PixelNormalisation
+from ..files import EXPORT_FORMAT
 
 
 def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
-    """Metadata of an exported file: how to make its input and what its outputs mean.
+    """Metadata of every exported file: how to make its input, and where it comes from; the task adds what it gives.
 
     image = (pixels - mean) / std, channels in RGB order where `to_rgb`, else BGR.
     """
     height, width = image_size
-    values: dict[str, Any] = {
+    return {
+        "format": EXPORT_FORMAT,
         "task": cfg.task,
         "num_classes": cfg.num_classes,
         "height": height,
         "width": width,
-        "mean": list(cfg.img_mean),
-        "std": list(cfg.img_std),
-        "to_rgb": bool(cfg.to_rgb),
+        **PixelNormalisation.from_config(cfg).to_dict(),
         "config": config_hash(cfg),
         "checkpoint": checkpoint_hash(cfg.checkpoint_path),
     }
-    if cfg.task == "detection":
-        rcnn = cfg.test_cfg.rcnn
-        return values | {
-            "class_names": cfg.coco_classes[1:],
-            "category_ids": known_category_ids(cfg),
-            "keep_ratio": bool(cfg.keep_ratio),
-            "mask_threshold": rcnn.mask_thr_binary,
-            "score_threshold": rcnn.score_thr,
-            "max_detections": rcnn.max_per_img,
-        }
-    if cfg.task == "segmentation":
-        labels = label_set(cfg)
-        keep_ratio = bool(cfg.keep_ratio)
-        return values | {
-            "class_names": list(labels.names), "palette": labels.palette.tolist(), "keep_ratio": keep_ratio
-        }  # fmt: skip
-    return values | {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}

@@ -7,8 +7,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.errors import UserError
-from src.inference.backends import encode_metadata
+from ..errors import UserError
+from ..inference.backends import encode_metadata
 
 
 def write_mindir(model: nn.Cell, inputs: dict[str, np.ndarray], metadata: dict, path: Path) -> None:

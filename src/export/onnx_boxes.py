@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from src.export.onnx_graph import GraphBuilder
-from src.models.detection.boxes import MAX_LOG_RATIO, DeltaBoxCoder
-from src.ops.nms import Nms
-from src.ops.roi_align import RoIAlign
+from ..models.detection.boxes import MAX_LOG_RATIO, DeltaBoxCoder
+from ..ops.nms import Nms
+from ..ops.roi_align import RoIAlign
+from .onnx_graph import GraphBuilder
 
 DROPPED = -1.0  # the score of what takes no part; real ones are not below 0
 LOWEST_SCORE = np.float32([-0.5])

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from src.export.dense_onnx import IR_VERSION, OPSET
+from .dense_onnx import IR_VERSION, OPSET
 
 Value = str | np.ndarray | float | int | list  # the name of a tensor, or a constant
 

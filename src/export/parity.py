@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.errors import UserError
-from src.inference.backends import ExportedModel, run_model
+from ..errors import UserError
+from ..inference.backends import ExportedModel, run_model
+from ..models.detection.detections import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -20,16 +21,17 @@ UNPAIRED = 0.02  # share of detections whose score or overlap lies within roundi
 A_SWAP, MANY = 2, 10  # or so many of at least so many: of two objects with one score either may suppress the other
 
 Inputs = dict[str, np.ndarray]
-Compare = Callable[[str, tuple[np.ndarray, ...], tuple[np.ndarray, ...]], str]
+Compare = Callable[[str, tuple[np.ndarray, ...], tuple[np.ndarray, ...]], str]  # (case, expected, found) -> line
 
 
-def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs], compare: Compare) -> None:
+def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> None:
     """Run both on every case and log the largest differences; UserError where they are above tolerance.
 
-    compare(case, expected outputs, found outputs): one line with the differences, or UserError. A detector that finds
-    nothing on any case agrees without having been compared, which is said.
+    The outputs that the network declares decide how they are compared. A detector that finds nothing on any case agrees
+    without having been compared, which is said.
     """
     detected = False
+    compare = COMPARISONS.get(tuple(model.output_names), compare_dense)
     for name, inputs in cases.items():
         expected, found = run_model(model, *inputs.values()), run_model(exported, *inputs.values())
         logger.info("%s: %s", name, compare(name, expected, found))
@@ -130,3 +132,6 @@ def valid_detections(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """boxes, scores, labels, masks of the slots of the one image that are in use."""
     boxes, scores, labels, valid, masks = (output[0] for output in outputs)
     return boxes[valid], scores[valid], labels[valid], masks[valid]
+
+
+COMPARISONS: dict[tuple[str, ...], Compare] = {Detections._fields: compare_detections}  # element by element otherwise

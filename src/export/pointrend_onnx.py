@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from src.export.dense_onnx import ROWS, cell_to_onnx
-from src.export.onnx_boxes import columns, own_class
-from src.export.onnx_graph import GraphBuilder
-from src.models.detection.pointrend import PointRendMaskHead
-from src.models.layers import interpolation_matrix
+from ..models.detection.pointrend import PointRendMaskHead
+from ..models.layers import interpolation_matrix
+from .dense_onnx import ROWS, cell_to_onnx
+from .onnx_boxes import columns, own_class
+from .onnx_graph import GraphBuilder
 
 
 def pointrend_masks(

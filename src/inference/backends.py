@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.errors import UserError
+from ..errors import UserError
+from ..files import EXPORT_FORMAT, require_readable
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
@@ -72,26 +72,20 @@ def open_model(path: str | Path, backend: str) -> ExportedModel:
     model = {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
     if "task" not in model.metadata:
         raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
+    require_readable(model.metadata.get("format"), EXPORT_FORMAT, path)
     return model
 
 
-def require_fit(model: ExportedModel, cfg: Config) -> None:
-    """UserError unless the file is of the configuration's task, classes and image size."""
+def require_fit(model: ExportedModel, task: str, num_classes: int, image_size: tuple[int, int]) -> None:
+    """UserError unless the file is of this task, number of classes (`num_classes`) and (height, width)."""
     facts = (
-        ("task", model.metadata.get("task"), cfg.task),
-        ("num_classes", model.metadata.get("num_classes"), cfg.num_classes),
-        ("image size", "{1}x{0}".format(*model.image_size), "{1}x{0}".format(*input_size(cfg))),
+        ("task", model.metadata.get("task"), task),
+        ("num_classes", model.metadata.get("num_classes"), num_classes),
+        ("image size", "{1}x{0}".format(*model.image_size), "{1}x{0}".format(*image_size)),
     )
     for what, own, wanted in facts:
         if own is not None and own != wanted:
             raise UserError(f"{model.path} was exported with {what} {own}, but the configuration has {wanted}")
-
-
-def input_size(cfg: Config) -> tuple[int, int]:
-    """(height, width) of the images that the network takes in evaluation."""
-    if cfg.task == "segmentation":
-        return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
-    return cfg.img_height, cfg.img_width
 
 
 def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

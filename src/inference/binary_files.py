@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from src.config import Config
-from src.data.segmentation import SegmentationDataset
-from src.errors import UserError
-from src.files import write_text
-from src.inference.backends import input_size
-from src.inference.segment import SegmentationSettings, Segmenter
-from src.inference.visualize import unique_stems
+from ..config import Config
+from ..data.formats.segmentation_list import SegmentationDataset
+from ..errors import UserError
+from ..files import write_text
+from .segment import SegmentationSettings, Segmenter, exported_size
+from .visualize import unique_stems
 
 FORMAT = 2
 SEEN_BY = ("img_width", "img_height", "keep_ratio", "eval_mode", "eval_scales", "eval_flip", "eval_stride")
@@ -46,7 +45,7 @@ def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dic
     except UserError:
         shutil.rmtree(inputs)  # the next try finds the folder empty
         raise
-    shape = [1, 3, *input_size(cfg)]
+    shape = [1, 3, *exported_size(cfg)]
     manifest = {"format": FORMAT, "input_shape": shape, "dtype": "float32", "classes": len(dataset.labels.names)}
     manifest |= {"keys": _keys(cfg), "samples": samples}
     lines = [f"{name}\tinputs/{name}.bin\n" for sample in samples for name in sample["inputs"]]
@@ -119,7 +118,7 @@ def _write_sample(cfg: Config, dataset: SegmentationDataset, index: int, name: s
     sample = {"name": name, "inputs": [], "label": _relative(dataset, index), "image_size": None}
     if image is None:
         return sample
-    writer = _Writer(inputs, name, input_size(cfg), len(dataset.labels.names))
+    writer = _Writer(inputs, name, exported_size(cfg), len(dataset.labels.names))
     _segmenter(cfg, dataset, writer).scores(image)
     return sample | {"inputs": writer.finish(), "image_size": list(image.shape[:2])}
 

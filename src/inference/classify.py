@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Config
-from src.data.imagenet import ImageFolder, Preparation, evaluation_batches
-from src.evaluation.classification_eval import TOP
-from src.inference.backends import run_model
+from ..config import Config
+from ..data.formats.image_folder import ImageFolder
+from ..data.imagenet import Preparation, evaluation_batches
+from .backends import run_model
 
 UNKNOWN = "unknown"
+TOP = 5  # classes of an image that are told, and that top-5 accuracy looks at
 
 
 def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[Path, list[dict] | None]]:

@@ -1,21 +1,19 @@
 """A detector over many images: the network on fixed-shape batches, its outputs turned into results by other threads."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from src.data.images import read_bgr
-from src.data.pipeline import EvalBatch
-from src.data.transforms import ImageSettings, prepare_image
-from src.errors import UserError
-from src.inference.backends import run_model
-from src.inference.results import ImagePrediction, to_prediction
-
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
+from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.network_input import ImageSettings, prepare_image
+from ..data.pipeline import EvalBatch, EvalImage, make_eval_batch
+from ..data.read_ahead import iterate_ahead, read_ahead
+from ..errors import UserError
+from ..models.detection.detections import Detections, as_detections
+from .backends import run_model
+from .results import ImagePrediction, to_prediction
 
 
 class Predictor:
@@ -41,58 +39,50 @@ class Predictor:
 
     def predict_stream(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[object, ImagePrediction | None]]:
         """(image id, prediction) of every real image of the batches, in their order."""
-        waiting: deque[tuple[object, Future]] = deque()
-        limit = 2 * max(self.workers, self.batch_size)  # images under way
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="results") as pool:
-            for batch in _read_ahead(loader):
-                outputs = self._run(batch)
-                for i in range(batch.count):
-                    waiting.append((batch.image_ids[i], pool.submit(self._finish, batch, outputs, i)))
-                while len(waiting) > limit:
-                    image_id, future = waiting.popleft()
-                    yield image_id, future.result()
-            while waiting:
-                image_id, future = waiting.popleft()
-                yield image_id, future.result()
+        waiting = 2 * max(self.workers, self.batch_size)
+
+        def finish(slot: tuple[EvalBatch, tuple[np.ndarray, ...], int]) -> tuple[object, ImagePrediction | None]:
+            batch, _, i = slot
+            return batch.image_ids[i], self._finish(*slot)
+
+        return read_ahead(finish, self._slots(loader), self.workers, ahead=waiting, name="results")
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[tuple[str, ImagePrediction | None]]:
         """(path, prediction) of every image file, in the order of `paths`."""
         batches = (paths[i : i + self.batch_size] for i in range(0, len(paths), self.batch_size))
         return self.predict_stream(self._load(batch) for batch in batches)
 
-    def _run(self, batch: EvalBatch) -> tuple[np.ndarray, ...]:
+    def _slots(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[EvalBatch, Detections, int]]:
+        """Batch, outputs and slot of every real image; a batch is read while the network runs on the one before."""
+        for batch in iterate_ahead(loader):
+            outputs = self._run(batch)
+            for i in range(batch.count):
+                yield batch, outputs, i
+
+    def _run(self, batch: EvalBatch) -> Detections:
         started = time.perf_counter()
         arrays = run_model(self.model, batch.image, batch.image_shape.astype(np.int32))
         self.first_run_seconds = self.first_run_seconds or time.perf_counter() - started
-        return arrays
+        return as_detections(arrays)
 
-    def _finish(self, batch: EvalBatch, outputs: tuple[np.ndarray, ...], i: int) -> ImagePrediction | None:
+    def _finish(self, batch: EvalBatch, outputs: Detections, i: int) -> ImagePrediction | None:
         if not batch.readable[i]:
             return None
-        boxes, scores, labels, valid, masks = (output[i] for output in outputs)
-        return to_prediction(
-            boxes, scores, labels, valid, masks, batch.scale_factor[i], batch.orig_shape[i], self.mask_threshold
-        )
+        scale_factor, orig_shape = batch.scale_factor[i], batch.orig_shape[i]
+        return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold)
 
     def _load(self, paths: Sequence[str | Path]) -> EvalBatch:
-        """A batch of `batch_size` slots; a slot without a readable image is black and marked so."""
-        size = self.batch_size
-        image = np.zeros((size, 3, self.settings.height, self.settings.width), np.float32)
-        image_shape = np.tile(np.asarray([[self.settings.height, self.settings.width]], np.int32), (size, 1))
-        scale_factor, orig_shape = np.ones((size, 2), np.float32), image_shape.copy()
-        readable = [False] * size
-        for i, path in enumerate(paths):
-            pixels = read_bgr(path, upright=True)
-            if pixels is None:
-                continue
-            image[i], image_shape[i], scale_factor[i] = prepare_image(pixels, self.settings)
-            orig_shape[i], readable[i] = pixels.shape[:2], True
-        image_ids = [str(path) for path in paths] + [""] * (size - len(paths))
-        return EvalBatch(image, image_shape, scale_factor, orig_shape, image_ids, readable, count=len(paths))
+        return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")
+
+    def _read(self, path: str | Path) -> EvalImage:
+        pixels = read_bgr(path, upright=True)
+        if pixels is None:
+            return EvalImage(str(path), (self.settings.height, self.settings.width), None)
+        return EvalImage(str(path), pixels.shape[:2], prepare_image(pixels, self.settings))
 
 
 def find_images(path: str | Path) -> list[Path]:
-    """The image file `path`, or the png, jpg and jpeg files directly in the folder `path`, sorted by name."""
+    """The image file `path`, or the images (by `IMAGE_SUFFIXES`) directly in the folder `path`, sorted by name."""
     path = Path(path)
     if path.is_file():
         return [path]
@@ -102,13 +92,3 @@ def find_images(path: str | Path) -> list[Path]:
     if not images:
         raise UserError(f"{path}: no {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files in this folder")
     return images
-
-
-def _read_ahead(batches: Iterable[EvalBatch]) -> Iterator[EvalBatch]:
-    """The same batches, each read by another thread while the one before is in use."""
-    iterator = iter(batches)
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        upcoming = reader.submit(next, iterator, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = reader.submit(next, iterator, None)
-            yield batch

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.inference.paste import paste_masks
+from ..models.detection.detections import Detections
+from .paste import paste_masks
 
 UNKNOWN_CATEGORY = "unknown"
 
@@ -28,32 +29,32 @@ class ImagePrediction:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def above(self, threshold: float) -> "ImagePrediction":
+        """The detections whose score is `threshold` at least."""
+        keep = np.flatnonzero(self.scores >= threshold)
+        masks = [self.masks[i] for i in keep]
+        return ImagePrediction(
+            self.height, self.width, self.boxes[keep], self.labels[keep], self.scores[keep], masks
+        )
+
 
 def to_prediction(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    valid: np.ndarray,
-    masks: np.ndarray,
-    scale_factor: Sequence[float],
-    orig_shape: Sequence[int],
-    mask_threshold: float,
+    slots: Detections, scale_factor: Sequence[float], orig_shape: Sequence[int], mask_threshold: float
 ) -> ImagePrediction:
     """One image's slots of a detector's output, in pixels of the image itself.
 
-    boxes (D, 4) xyxy in pixels of the network's input, scores (D,), labels (D,), valid (D,) bool, masks (D, M, M)
-    probabilities; scale_factor (w, h) = resized / original; orig_shape (h, w).
+    scale_factor (w, h) = resized / original; orig_shape (h, w).
     """
     height, width = (int(side) for side in orig_shape)
-    used = np.flatnonzero(valid)
-    boxes = boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
+    used = np.flatnonzero(slots.valid)
+    boxes = slots.boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
     return ImagePrediction(
         height,
         width,
         boxes,
-        labels[used].astype(np.int32),
-        scores[used].astype(np.float32),
-        paste_masks(masks[used], boxes, height, width, mask_threshold),
+        slots.labels[used].astype(np.int32),
+        slots.scores[used].astype(np.float32),
+        paste_masks(slots.masks[used], boxes, height, width, mask_threshold),
     )
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from src.config import Config
-from src.data.image_augment import normalise
-from src.data.label_sets import LabelSet
-from src.data.segmentation import scaled_size
-from src.inference.backends import run_model
+from ..config import Config
+from ..data.augmentation.geometry import scaled_size
+from ..data.label_sets import LabelSet
+from ..data.normalisation import PixelNormalisation
+from .backends import run_model
 
 Network = Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32 -> logits (B, C, h, w) float32
 
@@ -31,9 +31,7 @@ class SegmentationSettings:
     """
 
     window: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    to_rgb: bool
+    normalisation: PixelNormalisation
     keep_ratio: bool
     mode: str
     scales: tuple[float, ...]
@@ -45,9 +43,7 @@ class SegmentationSettings:
     def from_config(cls, cfg: Config, mirrored_order: Sequence[int]) -> "SegmentationSettings":
         return cls(
             (cfg.img_height, cfg.img_width),
-            tuple(cfg.img_mean),
-            tuple(cfg.img_std),
-            cfg.to_rgb,
+            PixelNormalisation.from_config(cfg),
             cfg.keep_ratio,
             cfg.eval_mode,
             tuple(cfg.eval_scales),
@@ -60,7 +56,12 @@ class SegmentationSettings:
         """(h, w, 3) uint8 BGR -> the network's input at scale 1, (3, h', w') float32."""
         if not self.keep_ratio:
             image = cv2.resize(image, self.window[::-1], interpolation=cv2.INTER_LINEAR)
-        return normalise(image[..., ::-1] if self.to_rgb else image, self.mean, self.std)
+        return self.normalisation.divided(image[..., ::-1])
+
+
+def exported_size(cfg: Config) -> tuple[int, int]:
+    """(height, width) of the images that the exported network takes."""
+    return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
 
 
 def make_segmenter(cfg: Config, model, labels: LabelSet) -> "Segmenter":

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.config import Config
-from src.data.images import read_bgr
-from src.data.label_sets import label_set
-from src.errors import UserError
-from src.inference.segment import make_segmenter
-from src.inference.visualize import unique_stems
+from ..config import Config
+from ..data.images import read_bgr
+from ..data.label_sets import label_set
+from ..errors import UserError
+from .segment import make_segmenter
+from .visualize import unique_stems
 
 OPACITY = 0.5
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from src.data.images import read_bgr
-from src.errors import UserError
+from ..data.images import read_bgr
+from ..errors import UserError
 
 MASK_OPACITY = 0.45
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from src import runtime
-from src.config import Config, to_dict
-from src.errors import UserError
-from src.files import write_text
+from ..config import Config, to_dict
+from ..errors import UserError
+from ..files import write_text
+from ..process import runtime
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,11 @@ POSITION = ("epoch", "step", "global_step")  # columns that say where a row belo
 Job = Callable[[object, str], None]  # (client, run id)
 
 
-class MlflowObserver:
-    """See `src.engine.observers.Observer`. UserError if the package is not there."""
+class MlflowRecord:
+    """Takes down one run; its methods return at once (`close` within a minute) and never raise.
+
+    UserError if the package is not there.
+    """
 
     def __init__(self, cfg: Config, folder: Path):
         if importlib.util.find_spec("mlflow") is None:
@@ -59,15 +62,18 @@ class MlflowObserver:
         self._thread.start()
         self._put(lambda client, run_id: None)  # connects
 
-    def on_steps(self, rows: Sequence[dict[str, float]]) -> None:
+    def write_losses(self, rows: Sequence[dict[str, float]]) -> None:
+        """Rows of losses.csv."""
         self._put_metrics([(row, "") for row in rows])
 
-    def on_epoch(self, row: dict[str, float], best: Path | None) -> None:
+    def write_metrics(self, row: dict[str, float], best: Path | None) -> None:
+        """A row of metrics.csv, and the best checkpoint so far."""
         self._put_metrics([(row, "eval/")])
         if best:
             self._put(lambda client, run_id: client.set_tag(run_id, "best_checkpoint", str(best.resolve())))
 
-    def on_end(self, error: BaseException | None) -> None:
+    def close(self, error: BaseException | None) -> None:
+        """The run is over; `error` is what ended it early."""
         status = "FINISHED"
         if error is not None:
             status = "KILLED" if isinstance(error, SystemExit | KeyboardInterrupt) else "FAILED"

@@ -8,41 +8,41 @@ import fcntl
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from src import runtime
-from src.config import Config
-from src.errors import UserError
+from ..config import Config
+from ..errors import UserError
+from ..process import runtime
 
 # Keys of what the commands write, besides train_outputs.
 RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")
 
 
 @contextlib.contextmanager
-def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[None]:
-    """Does nothing unless `cfg.enable_modelarts`.
+def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[Config]:
+    """The configuration to go on with: `cfg` itself unless `cfg.enable_modelarts`.
 
-    Copies data_url to data_path, eval_data_url beside it and checkpoint_url to load_path, once on each machine, and
-    points the configuration's paths there: relative ones lie in the copies, `checkpoint_key` is the key that takes a
-    checkpoint_url which is a file. Everything that the command writes goes to output_path, which the main rank copies
-    to train_url at the end, however the command ends; with `cfg.resume` train_url is copied in first.
+    Copies data_url to data_path, eval_data_url beside it and checkpoint_url to load_path, once on each machine; the
+    paths of the given configuration lead there: relative ones lie in the copies, `checkpoint_key` is the key that
+    takes a checkpoint_url which is a file. Everything that the command writes goes to output_path, which the main rank
+    copies to train_url at the end, however the command ends; with `cfg.resume` train_url is copied in first.
 
     UserError if moxing is missing, if a copy fails, or if what is to be copied is not there.
     """
     if not cfg.enable_modelarts:
-        yield
+        yield cfg
         return
     moxing = _moxing()
-    cfg.enable_modelarts = False  # a run's config.yaml is for anywhere
-    _bring_data(cfg, moxing)
-    _bring_checkpoint(cfg, moxing, checkpoint_key)
+    cfg = replace(cfg, enable_modelarts=False)  # a run's config.yaml is for anywhere
+    cfg = _bring_checkpoint(_bring_data(cfg, moxing), moxing, checkpoint_key)
     if not cfg.train_url:
-        yield
+        yield cfg
         return
-    _prepare_outputs(cfg, moxing)
+    cfg = _prepare_outputs(cfg, moxing)
     previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the platform's stop
     try:
-        yield
+        yield cfg
     except BaseException:
         try:
             _send_results(cfg, moxing)
@@ -65,37 +65,39 @@ def _moxing():
     return moxing
 
 
-def _bring_data(cfg: Config, moxing) -> None:
+def _bring_data(cfg: Config, moxing) -> Config:
     if cfg.data_url:
         _copy_once(moxing, "data_url", cfg.data_url, Path(cfg.data_path))
-        cfg.train_dataset = str(Path(cfg.data_path) / cfg.train_dataset)
-        for name in ("val_dataset", "mindrecord_dir", "pred_input"):
-            if getattr(cfg, name):
-                setattr(cfg, name, str(Path(cfg.data_path) / getattr(cfg, name)))
+        names = [name for name in ("val_dataset", "mindrecord_dir", "pred_input") if getattr(cfg, name)]
+        paths = {name: str(Path(cfg.data_path) / getattr(cfg, name)) for name in ("train_dataset", *names)}
+        cfg = replace(cfg, **paths)
     if cfg.eval_data_url:
         folder = Path(f"{cfg.data_path.rstrip('/')}_eval")
         _copy_once(moxing, "eval_data_url", cfg.eval_data_url, folder)
-        cfg.val_dataset = str(folder)
+        cfg = replace(cfg, val_dataset=str(folder))
+    return cfg
 
 
-def _bring_checkpoint(cfg: Config, moxing, checkpoint_key: str) -> None:
+def _bring_checkpoint(cfg: Config, moxing, checkpoint_key: str) -> Config:
     if not cfg.checkpoint_url:
-        return
-    copied = _copy_once(moxing, "checkpoint_url", cfg.checkpoint_url, Path(cfg.load_path).resolve())
+        return cfg
+    folder = Path(cfg.load_path).resolve()
+    copied = _copy_once(moxing, "checkpoint_url", cfg.checkpoint_url, folder)
     if copied.is_file() and not getattr(cfg, checkpoint_key):
-        setattr(cfg, checkpoint_key, str(copied))
-    for keys, name in ((cfg, "pre_trained"), (cfg, "checkpoint_path"), (cfg.backbone, "pretrained")):
-        if getattr(keys, name):
-            setattr(keys, name, str(Path(cfg.load_path).resolve() / getattr(keys, name)))
+        cfg = replace(cfg, **{checkpoint_key: str(copied)})
+    names = [name for name in ("pre_trained", "checkpoint_path") if getattr(cfg, name)]
+    cfg = replace(cfg, **{name: str(folder / getattr(cfg, name)) for name in names})
+    if cfg.backbone.pretrained:
+        cfg = replace(cfg, backbone=replace(cfg.backbone, pretrained=str(folder / cfg.backbone.pretrained)))
+    return cfg
 
 
-def _prepare_outputs(cfg: Config, moxing) -> None:
-    cfg.train_outputs = cfg.output_path
-    for name in RESULTS:
-        if getattr(cfg, name):
-            setattr(cfg, name, str(Path(cfg.output_path) / Path(getattr(cfg, name)).name))
+def _prepare_outputs(cfg: Config, moxing) -> Config:
+    names = [name for name in RESULTS if getattr(cfg, name)]
+    paths = {name: str(Path(cfg.output_path) / Path(getattr(cfg, name)).name) for name in names}
     if cfg.resume and moxing.file.exists(cfg.train_url):
         _copy_once(moxing, "train_url", cfg.train_url, Path(cfg.output_path))
+    return replace(cfg, train_outputs=cfg.output_path, **paths)
 
 
 def _copy_once(moxing, key: str, url: str, target: Path) -> Path:

@@ -1,18 +1,18 @@
-"""HRNet for image classification (Wang et al., arXiv:1908.07919; the authors' `cls_hrnet.py`)."""
+"""Image classification on any backbone, by HRNet's head (Wang et al., arXiv:1908.07919; `cls_hrnet.py`)."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.losses import cross_entropy
-from src.models.backbones.residual import Bottleneck, residual_layer
-from src.models.layers import NormSettings, batch_norm, conv2d
+from .backbones.residual import Bottleneck, residual_layer
+from .layers import NormSettings, batch_norm, conv2d
+from .losses import cross_entropy
 
 TRUNCATION_STD = 0.87962566103423978  # standard deviation of a unit normal cut off at two
 
 
-class HRNetClassifier(nn.Cell):
+class ImageClassifier(nn.Cell):
     """A backbone of four maps, widened, added up from fine to coarse, averaged over the image, classified.
 
     In training mode `construct` takes `train_columns` and returns the loss; in evaluation mode it takes the image
@@ -23,6 +23,8 @@ class HRNetClassifier(nn.Cell):
 
     train_columns = ("image", "label", "other_label", "share")
     loss_names = ("loss_cls",)
+    output_names = ("logits",)
+    class_layers = ("classifier.",)
 
     def __init__(
         self,

@@ -1,16 +1,19 @@
-"""HRNet for semantic segmentation (Sun et al., arXiv:1904.04514; the authors' `seg_hrnet.py`, PyTorch 1.1 branch)."""
+"""Semantic segmentation on any backbone, by HRNet's head.
+
+Sun et al., arXiv:1904.04514; the authors' `seg_hrnet.py`, PyTorch 1.1 branch.
+"""
 
 from collections.abc import Callable
 
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal
 
-from src.models.layers import NormSettings, batch_norm, conv2d, resize_bilinear
+from .layers import NormSettings, batch_norm, conv2d, resize_bilinear
 
 HEAD_STD = 0.001  # the authors' initial weights of every convolution
 
 
-class HRNetSegmenter(nn.Cell):
+class SemanticSegmenter(nn.Cell):
     """All maps of a backbone enlarged to the finest one, concatenated, mixed by a 1x1 convolution, classified.
 
     In training mode `construct` takes `train_columns` and returns the loss, computed at the image's own size; in
@@ -22,6 +25,8 @@ class HRNetSegmenter(nn.Cell):
 
     train_columns = ("image", "label")
     loss_names = ("loss_seg",)
+    output_names = ("logits",)
+    class_layers = ("last_layer.3.",)
 
     def __init__(
         self,

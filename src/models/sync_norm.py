@@ -3,8 +3,8 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.roi_conv import RoIConv
-from src.models.fold import replace_cell
+from .detection.roi_conv import RoIConv
+from .fold import replace_cell
 
 UNIT_EPS = 1e-5
 

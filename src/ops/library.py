@@ -6,7 +6,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import ops
 
-from src.errors import UserError
+from ..errors import UserError
 
 BIN_FOLDER = Path(__file__).parent / "bin"
 LIBRARIES = {"CPU": "custom_ops_cpu.so", "GPU": "custom_ops_gpu.so"}

@@ -3,7 +3,7 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import custom_op, device_has_custom_ops
+from .library import custom_op, device_has_custom_ops
 
 
 class MaskCrop(nn.Cell):

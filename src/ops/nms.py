@@ -4,7 +4,7 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import custom_op
+from .library import custom_op
 
 PORTABLE_CANDIDATES = 4096  # MindSpore's operator is quadratic: it gets the best this many boxes
 

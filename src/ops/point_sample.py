@@ -3,7 +3,7 @@
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import custom_op
+from .library import custom_op
 
 
 class PointSample(nn.Cell):

@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.ops.library import custom_op, device_has_custom_ops
+from .library import custom_op, device_has_custom_ops
 
 PORTABLE_SAMPLES = 2
 MAX_LEVELS = 5  # the compiled operator takes this many feature maps; unused ones are placeholders

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.commands.convert import convert_file
 from src.config import load_config
-from src.convert.run import convert_file
-from src.evaluation.run import load_model
-from src.models.build import build_model
+from src.tasks import TASKS, build_model
 from tests.models.detection.mmdet_case import BASE, CONFIG, mmdet_name
 from tests.reference.recipe import make_parameter
 
@@ -55,7 +54,9 @@ def convert(config: Path, pt_path: Path, *overrides: str):
     ours = ["--cls_head.conv_init", "HeNormal", "--device_target", "CPU", "--fold_batchnorm", "0", *overrides]
     cfg = load_config(str(config), [*ours, "--pt_path", str(pt_path), "--ckpt_path", str(ckpt_path)])
     done = convert_file(cfg)
-    return (None if done.unset or done.dropped else load_model(cfg, str(ckpt_path))), done
+    if done.unset or done.dropped:
+        return None, done
+    return TASKS[cfg.task].load_network(cfg, str(ckpt_path), cfg.fold_batchnorm), done
 
 
 def mmdetection_state() -> dict[str, torch.Tensor]:

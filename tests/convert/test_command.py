@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from src.checkpoint import read_checkpoint
+from src.commands.convert import convert_file
 from src.config import load_config
-from src.convert.run import convert_file
-from src.engine.checkpoint import read_checkpoint
-from src.engine.trainer import load_start_weights
+from src.engine.setup import load_start_weights
 from src.errors import UserError
-from src.evaluation.run import load_model
-from src.models.build import build_model
+from src.tasks import TASKS, build_model
 from tests.convert.case import convert, mmdetection_state
 from tests.convert.test_read import MakesFile
 from tests.end_to_end.test_commands import run
@@ -92,7 +91,7 @@ def test_another_number_of_classes_is_refused_and_with_finetune_starts_a_trainin
     for name, value in done.values.items():
         np.testing.assert_array_equal(own[name], value, err_msg=name)
     with pytest.raises(UserError, match=r"6 parameters .*bbox_head\.fc_cls\.weight.* missing"):
-        load_model(cfg, str(path.with_suffix(".ckpt")))
+        TASKS[cfg.task].load_network(cfg, str(path.with_suffix(".ckpt")))
     with pytest.raises(UserError, match="missing"):
         load_start_weights(load_config(str(CONFIG), keys), model)
 

@@ -13,11 +13,11 @@ from src.convert.detect import SOURCES, choose_source
 from src.convert.engine import convert
 from src.convert.table import Rule, Source, fill, unwrap
 from src.errors import UserError
-from src.models.build import build_model
+from src.tasks import build_model
 from tests.convert.case import CONFIGS
 from tests.convert.torch_detectron2 import Detectron2, old_pointrend_names
 
-LAYOUT = Layout(1, 3)
+LAYOUT = Layout(1, 3, ("bbox_head.fc_cls.",))
 TOY = Source(
     name="toy",
     title="a toy",

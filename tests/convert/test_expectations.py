@@ -7,6 +7,7 @@ from src.config import load_config
 from src.convert.detect import SOURCES
 from src.convert.expectations import compare, known_of
 from src.convert.read import ForeignFile
+from src.tasks import TASKS
 from tests.convert.case import HRNET_CLS, RESNET_DETECTOR
 
 CAFFE = """
@@ -21,7 +22,8 @@ PREPROCESSOR = "dict(mean=[\n 123.675,\n 116.28,\n 103.53],\n std=[58.395, 57.12
 
 def told(source: str, metadata=None, tensors=None, config=RESNET_DETECTOR, keys=()):
     foreign = ForeignFile(tensors or {}, metadata=metadata or {})
-    return compare(known_of(SOURCES[source], foreign), load_config(str(config), list(keys)))
+    cfg = load_config(str(config), list(keys))
+    return compare(known_of(SOURCES[source], foreign), cfg, TASKS[cfg.task].class_names(cfg))
 
 
 def test_mmdetections_own_configuration_in_the_file_decides():

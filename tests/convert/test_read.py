@@ -179,7 +179,7 @@ def test_objects_of_unknown_classes_beside_the_weights_are_stood_in_for(tmp_path
     monkeypatch.setattr(Config, "__init__", lambda *_: called.append(1))
     found = read_foreign(tmp_path / "w.pth")
     assert list(found.tensors) == ["w"] and not called
-    assert {"mmengine.config.Config", "argparse.Namespace", "builtins.getattr"} <= set(found.inert)
+    assert {"mmengine.config.Config", "argparse.Namespace", "builtins.getattr"} <= set(found.placeholders)
     (tmp_path / "w.pkl").write_bytes(pickle.dumps({"model": {"w": np.ones(2)}, "cfg": Config()}))
     with pytest.raises(UserError, match="asks for mmengine.config.Config"):
         read_foreign(tmp_path / "w.pkl")

@@ -9,8 +9,8 @@ import torch
 from mindspore import Tensor
 from safetensors.torch import save_file
 
+from src.checkpoint import load_backbone_weights, read_checkpoint
 from src.config import load_config
-from src.engine.checkpoint import load_backbone_weights, read_checkpoint
 from src.models.build import build_backbone
 from tests.convert.case import (
     CONFIGS,

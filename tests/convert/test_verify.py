@@ -11,7 +11,7 @@ from src.config import load_config
 from src.convert.detect import SOURCES
 from src.convert.verify import verify
 from src.errors import UserError
-from src.models.build import build_model
+from src.tasks import build_model
 from tests.convert.case import CONFIGS, DETECTRON2, NARROW_DETECTOR, RESNET_DETECTOR, convert, image, randomise
 from tests.convert.torch_detectron2 import Detectron2
 from tests.models.test_segmentation import CITYSCAPES, NARROW, STAGE1, STAGES

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from src.config import load_config
-from src.data.imagenet import ImageFolder, Preparation, build_folder_loader, evaluation_batches, open_image_folder
-from src.data.synthetic import main as synthetic
-from src.data.synthetic_imagenet import CLASSES
+from src.data.formats.image_folder import ImageFolder, open_image_folder
+from src.data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from src.data.synthetic.__main__ import main as synthetic
+from src.data.synthetic.imagenet import CLASSES
 from src.errors import UserError
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")

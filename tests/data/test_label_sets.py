@@ -30,9 +30,9 @@ def test_another_ignore_label_is_what_ignored_ids_become():
 def test_mirroring_swaps_left_and_right_parts_of_lip_and_nothing_of_cityscapes():
     lip = label_set(load_config(LIP))
     label = np.uint8([[14, 15, 16, 17], [18, 19, 5, 255]])
-    np.testing.assert_array_equal(lip.mirror(label), [[16, 17, 14, 15], [255, 5, 18, 19]])
-    np.testing.assert_array_equal(lip.mirror(lip.mirror(label)), label)
-    np.testing.assert_array_equal(label_set(load_config(CITYSCAPES)).mirror(label), label[:, ::-1])
+    np.testing.assert_array_equal(lip.swapped(label[:, ::-1]), [[16, 17, 14, 15], [255, 5, 18, 19]])
+    np.testing.assert_array_equal(lip.swapped(lip.swapped(label)), label)
+    np.testing.assert_array_equal(label_set(load_config(CITYSCAPES)).swapped(label), label)
 
 
 def test_a_custom_dataset_has_its_own_names_and_distinct_colours():

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.masks import is_segmentation, pack, to_bitmap
-from src.data.synthetic_coco import uncompressed_counts
+from src.data.synthetic.coco import uncompressed_counts
 
 
 def test_polygons_of_one_object_are_united():

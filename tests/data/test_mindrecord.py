@@ -12,11 +12,12 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 
-from src.check import data_set
-from src.data.coco import CocoDataset, open_coco
+from src.data.formats import open_detection
+from src.data.formats.coco import read_coco
+from src.data.formats.mindrecord import open_shard, read_mindrecord, read_records
+from src.data.inspection import annotated_images
 from src.data.mindrecord import convert, main, verify
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
-from src.data.records import open_shard, read_records
 from src.errors import UserError
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square
@@ -67,14 +68,13 @@ def test_two_epochs_of_shuffled_flipped_expanded_batches_are_the_same_bit_for_bi
 ):
     cfg = make_config(flip_ratio=0.5, expand_ratio=0.5, num_parallel_workers=2, python_multiprocessing=processes)
     loaders = [
-        build_train_loader(cfg, CocoDataset(path, CLASSES, "train", data_type))
-        for path, data_type in ((record, "mindrecord"), (folder, "coco"))
+        build_train_loader(cfg, dataset) for dataset in (read_mindrecord(record, CLASSES), read_coco(folder, CLASSES))
     ]
     assert_same_batches(*loaders)
 
 
 def test_labels_report_and_evaluation_batches_are_those_of_the_original(folder, record, make_config):
-    ours, original = CocoDataset(record, CLASSES, "val", "mindrecord"), CocoDataset(folder, CLASSES, "val")
+    ours, original = read_mindrecord(record, CLASSES), read_coco(folder, CLASSES, "val")
     assert ours.image_ids == original.image_ids and ours.category_ids == original.category_ids
     assert ours.coco.imgs == original.coco.imgs and ours.coco.imgToAnns == original.coco.imgToAnns
     assert ours.coco.dataset["info"] == original.coco.dataset["info"]
@@ -109,13 +109,13 @@ def test_a_killed_conversion_is_no_data_set_and_goes_on_with_what_is_not_whole(f
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120).returncode == -signal.SIGKILL
     assert (out / "train" / ".shard-3-of-3.mindrecord.tmp").is_dir()
     with pytest.raises(UserError, match=r"shard-3-of-3\.mindrecord is not finished: run"):
-        CocoDataset(out / "train", CLASSES, "train", "mindrecord")
+        read_mindrecord(out / "train", CLASSES)
     first = out / "train" / "shard-1-of-3.mindrecord"
     second = out / "train" / "shard-2-of-3.mindrecord"
     with open(second, "r+b") as file:  # what a full disk or an unfinished copy leaves
         file.truncate(second.stat().st_size // 2)
     with pytest.raises(UserError, match=r"shard-2-of-3\.mindrecord or its index is not of the size"):
-        CocoDataset(out / "train", CLASSES, "train", "mindrecord")
+        read_mindrecord(out / "train", CLASSES)
     before = first.stat().st_mtime_ns
     main(arguments(folder, out))
     assert first.stat().st_mtime_ns == before and "shard-1-of-3.mindrecord: whole already" in capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_a_flipped_byte_is_found_by_the_verification_and_the_image_counts_as_unr
         main(["--verify_only", *arguments(record, record.parent)])
     assert failed.value.code == 2
     assert "shard-2-of-3.mindrecord: row 3 is not what was written" in capsys.readouterr().err
-    dataset = CocoDataset(record, CLASSES, "val", "mindrecord")
+    dataset = read_mindrecord(record, CLASSES)
     with caplog.at_level(logging.WARNING):
         batches = list(build_eval_loader(make_config(), dataset))
     flags = [flag for batch in batches for flag in batch.readable[: batch.count]]
@@ -171,7 +171,7 @@ def test_verification_alone_changes_nothing_and_says_what_is_there(record, capsy
 
 def test_the_files_stay_near_the_size_of_the_images(coco_folder, make_config, tmp_path):
     folder = coco_folder([(256, 192)] * 40, [])
-    convert(make_config(), CocoDataset(folder, CLASSES), tmp_path / "record")
+    convert(make_config(), read_coco(folder, CLASSES), tmp_path / "record")
     images = sum(path.stat().st_size for path in (folder / "data").iterdir())
     stored = sum(path.stat().st_size for path in (tmp_path / "record").iterdir())
     assert images < stored < 1.1 * images
@@ -179,7 +179,7 @@ def test_the_files_stay_near_the_size_of_the_images(coco_folder, make_config, tm
 
 def test_other_classes_than_the_records_are_an_error(record):
     with pytest.raises(UserError, match=r"coco_classes does not match the categories of .*dataset\.json.*'bird'"):
-        CocoDataset(record, ("dog", "bird"), "train", "mindrecord")
+        read_mindrecord(record, ("dog", "bird"))
 
 
 def test_another_data_set_is_not_written_over(folder, record, capsys):
@@ -195,17 +195,17 @@ def test_another_data_set_is_not_written_over(folder, record, capsys):
 def test_the_configuration_leads_to_the_record_by_its_parent_or_by_the_datasets_own_keys(record, make_config):
     names = f"[background, {', '.join(CLASSES)}]"
     common = {"coco_classes": names, "num_classes": 3, "train_data_type": "mindrecord", "val_data_type": "mindrecord"}
-    assert len(open_coco(make_config(**common, mindrecord_dir=record.parent), "train")) == COUNT
-    assert len(open_coco(make_config(**common, val_dataset=record), "val")) == COUNT
+    assert len(open_detection(make_config(**common, mindrecord_dir=record.parent), "train")) == COUNT
+    assert len(open_detection(make_config(**common, val_dataset=record), "val")) == COUNT
     with pytest.raises(UserError, match=r"validation holds no converted data set .*src\.data\.mindrecord"):
-        open_coco(make_config(**common, mindrecord_dir=record.parent), "val")
+        open_detection(make_config(**common, mindrecord_dir=record.parent), "val")
 
 
 def test_the_check_says_the_same_of_both(folder, record, make_config):
     names = {"coco_classes": f"[background, {', '.join(CLASSES)}]", "num_classes": 3}
     cfg = make_config(**names, train_data_type="mindrecord", mindrecord_dir=record.parent)
-    lines = list(data_set(cfg, open_coco(cfg, "train"), is_train=True))
-    others = list(data_set(cfg, CocoDataset(folder, CLASSES), is_train=True))
+    lines = list(annotated_images(open_detection(cfg, "train"), "kept", cfg.num_gts))
+    others = list(annotated_images(read_coco(folder, CLASSES), "kept", cfg.num_gts))
     assert lines[1:-1] == others[1:-1] and "WARNING" not in lines[0]
     assert lines[0].replace(str(record / "dataset.json"), str(folder / "labels.json")) == others[0]
     assert lines[-1].startswith("11 image files opened, 2 unreadable: 2.png: ") and "is missing" in lines[-1]

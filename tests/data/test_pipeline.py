@@ -13,7 +13,8 @@ import pytest
 
 from src.config import load_config
 from src.data import pipeline
-from src.data.coco import CocoDataset
+from src.data.formats.coco import read_coco
+from src.data.formats.index import DetectionIndex
 from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
 from src.errors import UserError
 from tests.data.tiny import CLASSES, square
@@ -34,10 +35,10 @@ def assert_same(ours: list[dict], theirs: list[dict]) -> None:
 
 
 @pytest.fixture()
-def ten_images(coco_folder) -> CocoDataset:
+def ten_images(coco_folder) -> DetectionIndex:
     """Ten images told apart by the width of their one object: 3 + number."""
     annotations = [square(i, (1, 2, 3 + i, 5), 4 if i % 2 else 9) for i in range(1, 11)]
-    return CocoDataset(coco_folder([(32, 24)] * 10, annotations), CLASSES)
+    return read_coco(coco_folder([(32, 24)] * 10, annotations), CLASSES)
 
 
 def numbers(batch: dict) -> list[int]:
@@ -63,7 +64,7 @@ def test_columns_have_their_fixed_shapes_and_types(ten_images, make_config):
 
 def test_objects_crowds_and_unused_rows_are_labelled(coco_folder, make_config):
     crowd = square(1, (8, 8, 16, 8), 9, iscrowd=1, segmentation={"size": [24, 32], "counts": [24 * 32]})
-    dataset = CocoDataset(coco_folder([(32, 24)], [crowd, square(1, (2, 4, 6, 8), 4)]), CLASSES)
+    dataset = read_coco(coco_folder([(32, 24)], [crowd, square(1, (2, 4, 6, 8), 4)]), CLASSES)
     (batch,) = batches(build_train_loader(make_config(batch_size=1, epoch_size=1), dataset))
     assert batch["gt_labels"].tolist() == [[2, -1, 0]]  # the dog, the crowd, nothing
     assert batch["gt_valid"].tolist() == [[True, False, False]]
@@ -77,7 +78,7 @@ def test_objects_crowds_and_unused_rows_are_labelled(coco_folder, make_config):
 
 
 def test_an_image_without_objects_gives_empty_rows(coco_folder, make_config):
-    dataset = CocoDataset(coco_folder([(32, 24)], []), CLASSES)
+    dataset = read_coco(coco_folder([(32, 24)], []), CLASSES)
     (batch,) = batches(build_train_loader(make_config(batch_size=1, epoch_size=1), dataset))
     assert not batch["gt_valid"].any() and not batch["gt_labels"].any() and not batch["gt_masks"].any()
 
@@ -89,7 +90,7 @@ def test_boxes_masks_and_pixels_move_together(coco_folder, make_config, flip, ex
     picture[4:28, 20:36] = 255
     cv2.imwrite(str(folder / "data" / "1.png"), picture)
     cfg = make_config(batch_size=1, epoch_size=4, flip_ratio=flip, expand_ratio=expand)
-    for batch in batches(build_train_loader(cfg, CocoDataset(folder, CLASSES))):
+    for batch in batches(build_train_loader(cfg, read_coco(folder, CLASSES))):
         mask = np.unpackbits(batch["gt_masks"], axis=-1)[0, 0]
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         edges = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
@@ -100,7 +101,7 @@ def test_boxes_masks_and_pixels_move_together(coco_folder, make_config, flip, ex
 
 def test_objects_above_num_gts_are_left_out_in_the_files_order_and_said(coco_folder, make_config, caplog):
     boxes = [square(1, (0, 0, 4 + i, 8)) for i in range(5)]
-    dataset = CocoDataset(coco_folder([(32, 32)], boxes), CLASSES)
+    dataset = read_coco(coco_folder([(32, 32)], boxes), CLASSES)
     with caplog.at_level(logging.WARNING):
         loader = build_train_loader(make_config(batch_size=1, epoch_size=1), dataset)
     assert "1 images have more than num_gts = 3 objects" in caplog.text
@@ -260,7 +261,7 @@ def test_no_garbage_is_left_when_worker_processes_start(ten_images, make_config)
 @pytest.mark.skipif(not COCO_TINY.is_dir(), reason=f"the real images in {COCO_TINY} are not there")
 def test_real_images_keep_every_object_of_their_label_file():
     cfg = load_config(FULL_CONFIG, ["--img_width=256", "--img_height=256", "--epoch_size=1", "--filter_empty_gt=1"])
-    dataset = CocoDataset(COCO_TINY, cfg.coco_classes[1:])
+    dataset = read_coco(COCO_TINY, cfg.coco_classes[1:])
     found = batches(build_train_loader(cfg, dataset))
     objects = sum(int(batch["gt_valid"].sum()) for batch in found)
     indices = dataset.training_indices(filter_empty=True)

@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.check import label_files
 from src.config import load_config
+from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation
+from src.data.inspection import label_files
 from src.data.label_sets import label_set
-from src.data.segmentation import (
-    SegmentationDataset,
-    SegmentationSamples,
-    build_segmentation_loader,
-    draw_scale,
-    open_segmentation,
-    random_crop,
-    scaled_size,
-)
+from src.data.segmentation import SegmentationSamples, build_segmentation_loader
+from src.data.streams import SampleStreams
 from src.errors import UserError
 
 LIP = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_lip.yaml")
@@ -51,7 +45,7 @@ def samples(root: Path, *keys: str) -> SegmentationSamples:
 def test_every_pixel_of_a_sample_keeps_its_label(root):
     made = samples(root, "--flip_ratio=0")
     for entry in range(3):
-        image, label = made.make(made.read(entry), np.random.RandomState(entry))
+        image, label = made.make(made.read(entry), SampleStreams(0, 0, entry))
         assert image.shape == (3, 16, 24) and image.dtype == np.float32 and label.dtype == np.int32
         counted = label != 255
         np.testing.assert_array_equal(image[2][counted], label[counted])  # RGB: blue is the last channel
@@ -63,7 +57,7 @@ def test_every_pixel_of_a_sample_keeps_its_label(root):
 def test_a_mirrored_sample_has_mirrored_pixels_and_swapped_parts(root):
     plain, mirrored = samples(root, "--flip_ratio=0"), samples(root, "--flip_ratio=1")
     item = plain.read(0)
-    (image, label), (turned, turned_label) = (s.make(item, np.random.RandomState(0)) for s in (plain, mirrored))
+    (image, label), (turned, turned_label) = (s.make(item, SampleStreams(0, 0, 0)) for s in (plain, mirrored))
     np.testing.assert_array_equal(turned, image[..., ::-1])
     expected = label[:, ::-1].copy()
     for left, right in ((14, 15), (16, 17), (18, 19)):
@@ -73,7 +67,7 @@ def test_a_mirrored_sample_has_mirrored_pixels_and_swapped_parts(root):
 
 def test_stretching_takes_the_whole_picture_to_the_networks_size(root):
     made = samples(root, "--flip_ratio=0", "--keep_ratio=0", "--base_size=24")
-    image, label = made.make(made.read(1), np.random.RandomState(0))
+    image, label = made.make(made.read(1), SampleStreams(0, 0, 1))
     assert image.shape == (3, 16, 24) and (label != 255).all()
     np.testing.assert_array_equal(label, cv2.resize(made.read(1)[1], (24, 16), interpolation=cv2.INTER_NEAREST))
 
@@ -81,26 +75,9 @@ def test_stretching_takes_the_whole_picture_to_the_networks_size(root):
 def test_colour_jitter_changes_colours_and_no_label(root):
     plain, jittered = samples(root, "--flip_ratio=0"), samples(root, "--flip_ratio=0", "--color_jitter=0.5")
     item = plain.read(0)
-    (image, label), (other, other_label) = (s.make(item, np.random.RandomState(0)) for s in (plain, jittered))
+    (image, label), (other, other_label) = (s.make(item, SampleStreams(0, 0, 0)) for s in (plain, jittered))
     np.testing.assert_array_equal(label, other_label)
     assert np.abs(image - other).max() > 1
-
-
-def test_scales_are_the_tenths_of_the_range_and_sizes_keep_the_shape():
-    rng = np.random.RandomState(0)
-    drawn = {round(draw_scale((0.5, 2.1), rng), 3) for _ in range(500)}
-    assert drawn == {round(0.5 + 0.1 * k, 3) for k in range(17)}
-    assert scaled_size((1024, 2048), 0.5, 2048) == (512, 1024)
-    assert scaled_size((600, 300), 1.0, 473) == (473, 237)  # 236.5 rounds up, as the originals' int(x + 0.5)
-    assert scaled_size((333, 500), 1.25) == (416, 625)
-
-
-def test_crops_reach_every_place_and_pad_to_the_right_and_below():
-    image, label = np.arange(20 * 3, dtype=np.uint8).reshape(4, 5, 3), np.arange(20, dtype=np.uint8).reshape(4, 5)
-    corners = {int(random_crop(image, label, (2, 2), 255, np.random.RandomState(k))[1][0, 0]) for k in range(200)}
-    assert corners == {5 * row + column for row in range(3) for column in range(4)}
-    _, padded = random_crop(image, label, (6, 5), 255, np.random.RandomState(0))
-    assert (padded[4:] == 255).all() and (padded[:4] == label).all()
 
 
 def test_palette_labels_are_read_as_indices(root):

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data import shapes, synthetic
-from src.data.coco import CocoDataset
+from src.data.formats.coco import read_coco
 from src.data.masks import to_bitmap
+from src.data.synthetic import __main__ as synthetic
+from src.data.synthetic import shapes
 
 
 def generate(out, *options: str) -> None:
@@ -34,7 +35,7 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(tmp_path
 
 def test_both_subsets_load_without_anything_odd(folder):
     for subset, count in (("train", 150), ("validation", 37)):
-        dataset = CocoDataset(folder / subset, shapes.SHAPES)
+        dataset = read_coco(folder / subset, shapes.SHAPES)
         assert len(dataset) == count and dataset.category_ids == [2, 5, 7, 11]
         assert dataset.report.lines() == []
         record = dataset.record(0)
@@ -57,7 +58,7 @@ def test_every_form_of_label_occurs(folder):
 
 
 def test_masks_boxes_and_areas_agree_and_objects_do_not_overlap(folder):
-    dataset = CocoDataset(folder / "train", shapes.SHAPES)
+    dataset = read_coco(folder / "train", shapes.SHAPES)
     for index in range(len(dataset)):
         record = dataset.record(index)
         objects = [item for item in dataset.coco.imgToAnns[record.image_id] if not item["iscrowd"]]

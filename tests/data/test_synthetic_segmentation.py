@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src.data.label_sets import CITYSCAPES, CITYSCAPES_IGNORED, LIP
-from src.data.synthetic import LAYOUTS
+from src.data.synthetic.__main__ import LAYOUTS
 
 
 def labels_of(root, subset: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from src.config import load_config
-from src.data.segmentation import open_segmentation
-from src.data.synthetic_lip import write_lip
+from src.data.formats.segmentation_list import open_segmentation
+from src.data.synthetic.lip import write_lip
 from src.inference.binary_files import label_maps, read_manifest, write_inputs
 from src.inference.segment import make_segmenter
 

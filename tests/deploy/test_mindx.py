@@ -18,9 +18,9 @@ import pytest
 from deploy.mindx.main import label_maps, require_one_view
 from deploy.mindx.stream import Stream, read_pipeline
 from src.config import load_config
+from src.data.formats.segmentation_list import open_segmentation
 from src.data.label_sets import CITYSCAPES
-from src.data.segmentation import open_segmentation
-from src.data.synthetic_cityscapes import write_cityscapes
+from src.data.synthetic.cityscapes import write_cityscapes
 from src.errors import UserError
 from src.inference.segment import make_segmenter
 

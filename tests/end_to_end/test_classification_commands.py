@@ -37,7 +37,7 @@ def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_top_1(trai
     times = r"epoch time: \d+\.\d+, steps: 2, per step time: \d+\.\d+"
     assert re.search(rf"epoch: \[ 1/2\], {times}, avg loss: \d\.\d{{3}}, lr:\[0\.\d{{3}}\]", printed)
     assert "Result metrics for epoch 2: {'Loss': " in printed
-    assert folder.name.endswith("_HRNetCls_cls_demo")
+    assert folder.name.endswith("_Classifier_cls_demo")
     assert [path.name for path in (folder / "best_ckpt").iterdir()][0].startswith("Top_1_Acc_")
 
 

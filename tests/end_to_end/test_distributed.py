@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.engine.checkpoint import read_checkpoint
+from src.checkpoint import read_checkpoint
 from tests.end_to_end.test_commands import ROOT, losses, run
 
 BATCH, TRAIN_IMAGES, EPOCHS = 4, 24, 20  # of one rank; 3 steps an epoch

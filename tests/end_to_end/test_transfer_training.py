@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from mindspore import set_seed
 
+from src.checkpoint import read_checkpoint, save_weights
 from src.config import load_config
-from src.engine.checkpoint import CLASS_LAYERS, read_checkpoint, save_weights
-from src.models.build import build_model
+from src.tasks import build_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,8 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
     pretrained = tmp_path / "weights" / "pretrained.ckpt"
     base = re.search(r"_base_: (\S+)", yaml_text)[1]
     set_seed(0)
-    save_weights(build_model(load_config(str(ROOT / "configs" / base))), pretrained)
+    original = build_model(load_config(str(ROOT / "configs" / base)))
+    save_weights(original, pretrained)
 
     bash(draw, tmp_path)
     (example,) = map(json.loads, blocks(page, "json"))
@@ -56,7 +57,7 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
 
     log = bash(train, tmp_path)
     fresh = re.search(r"finetune: class layers of another shape.* start fresh: (.*)", log)[1].split(", ")
-    assert fresh and all(name.startswith(CLASS_LAYERS) for name in fresh)
+    assert fresh and all(name.startswith(original.class_layers) for name in fresh)
     assert "Result metrics for epoch 2" in log
     printed = bash(use, tmp_path)
     assert "4 overlays in outputs/overlays" in printed

@@ -5,12 +5,15 @@ import pytest
 from src.config import load_config
 from src.engine.experiment import open_experiment
 from src.errors import UserError
+from src.tasks import TASKS
 
-CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+DEMO = Path(__file__).parents[2] / "configs" / "demo"
+CONFIG, CLASSIFIER = str(DEMO / "mask_rcnn_hrnet_tiny.yaml"), str(DEMO / "hrnet_cls_shapes.yaml")
 
 
 def open_run(tmp_path, *overrides):
-    return open_experiment(load_config(CONFIG, ["--train_outputs", str(tmp_path), "--brief", "b", *overrides]), True)
+    cfg = load_config(CONFIG, ["--train_outputs", str(tmp_path), "--brief", "b", *overrides])
+    return open_experiment(cfg, TASKS[cfg.task].run_names(cfg), True)
 
 
 def test_the_folder_is_named_by_date_system_and_brief_and_holds_the_resolved_configuration(tmp_path):
@@ -36,30 +39,34 @@ def test_resume_takes_the_newest_folder_of_the_name_and_refuses_another_configur
         open_run(tmp_path, "--resume", "1", "--batch_size", "3")
 
 
-def test_losses_after_the_resume_point_and_half_lines_are_cut(tmp_path):
-    experiment = open_run(tmp_path)
-    experiment.write_losses([{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])
-    with open(experiment.losses.path, "a") as file:
-        file.write("1,4,4,0.1,")
-    experiment.cut_curves(2)
-    assert [row["global_step"] for row in experiment.losses.read()] == [1, 2]
-    assert experiment.losses.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
+def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
+    open_run(tmp_path)
+    free = ["--test_cfg.rcnn.score_thr", "0.3", "--num_parallel_workers", "3"]
+    changed = ["--backbone.extra.stage4.num_channels", "[4, 8, 16, 64]", "--mask_head.norm_cfg.eps", "0.01"]
+    said = (
+        r"another backbone.extra.stage4.num_channels \(\[4, 8, 16, 32\] then, \[4, 8, 16, 64\] now\), "
+        r"mask_head.norm_cfg \(False then, True now\)$"
+    )
+    with pytest.raises(UserError, match=said):
+        open_run(tmp_path, "--resume", "1", *free, *changed)
+    many = [
+        f"--{name}={value}" for name, value in dict(lr=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1).items()
+    ]
+    with pytest.raises(UserError, match=r"lr \(0.01 then, 1.0 now\).* 2 more$"):
+        open_run(tmp_path, "--resume", "1", *many)
 
 
-def test_metrics_of_evaluations_after_the_resume_point_are_cut_too(tmp_path):
-    experiment = open_run(tmp_path)
-    for epoch in (1, 2, 3):
-        experiment.write_metrics({"epoch": epoch, "global_step": 4 * epoch, "mAP": 0.25 * epoch}, ["mAP"])
-    experiment.cut_curves(8)
-    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP\n1,4,0.25\n2,8,0.5\n"
-    assert (experiment.folder / "metrics.png").read_bytes().startswith(b"\x89PNG")
-    experiment.cut_curves(0)
-    assert not experiment.metrics.path.exists()
-
-
-def test_a_metric_that_is_no_number_does_not_stop_a_resume(tmp_path):
-    experiment = open_run(tmp_path)
-    row = {"epoch": 1, "global_step": 4, "mAP": 0.0, "Loss": float("nan"), "worst": float("inf")}
-    experiment.write_metrics(row, ["mAP"])
-    experiment.cut_curves(4)
-    assert experiment.metrics.path.read_text() == "epoch,global_step,mAP,Loss,worst\n1,4,0,nan,inf\n"
+def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):
+    keys = ("--train_outputs", str(tmp_path), "--brief", "b")
+    resumed = load_config(CLASSIFIER, [*keys, "--resume", "1"])
+    names = TASKS["classification"].run_names(resumed)
+    fresh = open_experiment(load_config(CLASSIFIER, keys), names, True).folder
+    assert fresh.name[6:] == "_Classifier_b"
+    old = fresh.with_name("300101_HRNetCls_b")
+    fresh.rename(old)
+    assert open_experiment(resumed, names, True).folder == old
+    newer = old.with_name("300102_Classifier_b")
+    newer.mkdir()
+    assert open_experiment(resumed, names, True).folder == newer
+    newer.rename(old.with_name("300101_Classifier_b"))
+    assert open_experiment(resumed, names, True).folder.name == "300101_Classifier_b"

@@ -3,8 +3,8 @@ import pytest
 import torch
 from mindspore import Tensor, nn
 
-from src.engine.optimizer import build_optimizer
-from src.engine.train_step import TrainStep
+from src.engine.optimizer import OptimizerSettings, build_optimizer
+from src.engine.train_step import StepSettings, TrainStep
 
 
 class Linear(nn.Cell):
@@ -52,8 +52,8 @@ def test_six_steps_equal_torch(request, mode, kind, clip, accumulate, decay_bias
     request.getfixturevalue(mode)
     weight, batches = data()
     model = Linear(weight)
-    optimizer = build_optimizer(model, kind, np.full(6, 0.1), 0.9, 0.01, decay_bias)
-    step = TrainStep(model, optimizer, loss_scale=64.0, grad_clip=clip, accumulate=accumulate)
+    optimizer = build_optimizer(model, np.full(6, 0.1), OptimizerSettings(kind, 0.9, 0.01, decay_bias))
+    step = TrainStep(model, optimizer, StepSettings(64.0, clip, accumulate))
     step.set_train(True)
     for x, target in batches:
         step(Tensor(x), Tensor(target))
@@ -65,7 +65,7 @@ def test_six_steps_equal_torch(request, mode, kind, clip, accumulate, decay_bias
 def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(graph_mode):
     weight, batches = data()
     model = Linear(weight)
-    step = TrainStep(model, build_optimizer(model, "momentum", np.full(6, 0.1), 0.9, 0.0))
+    step = TrainStep(model, build_optimizer(model, np.full(6, 0.1), OptimizerSettings("momentum")))
     step(*(Tensor(x) for x in batches[0]))
     before = model.dense.weight.asnumpy().copy()
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(gra
 def test_losses_are_reported_without_the_loss_scale(graph_mode):
     weight, batches = data()
     model = Linear(weight)
-    step = TrainStep(model, build_optimizer(model, "sgd", np.full(6, 0.1), 0.9, 0.0), loss_scale=1024.0)
+    step = TrainStep(model, build_optimizer(model, np.full(6, 0.1), OptimizerSettings("sgd")), StepSettings(1024.0))
     (loss,) = step(*(Tensor(x) for x in batches[0]))
     x, target = batches[0]
     np.testing.assert_allclose(float(loss.asnumpy()), ((x @ weight.T - target) ** 2).mean(), rtol=1e-5)
@@ -86,7 +86,7 @@ def test_losses_are_reported_without_the_loss_scale(graph_mode):
 def test_rmsprop_follows_its_definition_with_epsilon_inside_the_root(graph_mode):
     weight, batches = data()
     model = Linear(weight)
-    step = TrainStep(model, build_optimizer(model, "rmsprop", np.full(6, 0.01), 0.9, 0.1, True, eps=0.001))
+    step = TrainStep(model, build_optimizer(model, np.full(6, 0.01), OptimizerSettings("rmsprop", 0.9, 0.1, eps=0.001)))
     expected = {"weight": weight.astype(np.float64), "bias": np.zeros(2)}
     state = {name: (np.ones_like(value), np.zeros_like(value)) for name, value in expected.items()}
     for x, target in batches:
@@ -106,7 +106,9 @@ def test_rmsprop_follows_its_definition_with_epsilon_inside_the_root(graph_mode)
 def test_the_moving_average_is_kept_and_lent_to_the_model_for_evaluation(graph_mode):
     weight, batches = data()
     model = Linear(weight)
-    step = TrainStep(model, build_optimizer(model, "sgd", np.full(6, 0.1), 0.9, 0.0), ema_decay=0.2)
+    step = TrainStep(
+        model, build_optimizer(model, np.full(6, 0.1), OptimizerSettings("sgd")), StepSettings(ema_decay=0.2)
+    )
     average = weight.astype(np.float64)
     for number, (x, target) in enumerate(batches):
         step(Tensor(x), Tensor(target))
@@ -123,7 +125,7 @@ def test_a_run_can_start_late_in_its_schedule(graph_mode):
     weight, batches = data()
     model = Linear(weight)
     rates = np.float32([9, 9, 9, 0.1, 9, 9])
-    step = TrainStep(model, build_optimizer(model, "sgd", rates, 0.0, 0.0))
+    step = TrainStep(model, build_optimizer(model, rates, OptimizerSettings("sgd", momentum=0.0)))
     step.start_at(3)
     x, target = batches[0]
     step(Tensor(x), Tensor(target))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.engine.checkpoint import read_checkpoint
-from src.engine.experiment import start_logging
+from src.checkpoint import read_checkpoint
+from src.engine.trainer import loop
 from src.errors import UserError
+from src.process.logs import start_logging
 from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
@@ -33,7 +34,7 @@ def weights_of(run) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(graph_mode, tmp_path, name):
     whole = make_run(tmp_path / "whole", CONFIG, *OPTIONS[name])
-    whole.loop(batches(0, TOTAL), 0)
+    loop(whole, batches(0, TOTAL))
 
     def interrupted():
         for number, batch in enumerate(batches(0, TOTAL)):
@@ -43,12 +44,11 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(graph
 
     first = make_run(tmp_path / "parts", CONFIG, *OPTIONS[name])
     with pytest.raises(SystemExit) as stopped:
-        first.loop(interrupted(), 0)
+        loop(first, interrupted())
     assert stopped.value.code == 130
-    second = make_run(tmp_path / "parts", CONFIG, *OPTIONS[name])
-    done = second.resume()
-    assert done == 7
-    second.loop(batches(done, TOTAL), done)
+    second = make_run(tmp_path / "parts", CONFIG, "--resume", "1", *OPTIONS[name])
+    assert second.done == 7
+    loop(second, batches(7, TOTAL))
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
     expected, resumed = weights_of(whole), weights_of(second)
     for key in expected:
@@ -57,7 +57,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(graph
 
 def test_a_kill_between_checkpoints_loses_only_the_steps_after_the_last_one(graph_mode, tmp_path):
     whole = make_run(tmp_path / "whole", CONFIG)
-    whole.loop(batches(0, TOTAL), 0)
+    loop(whole, batches(0, TOTAL))
     killed = make_run(tmp_path / "parts", CONFIG)
 
     def dying():
@@ -67,26 +67,27 @@ def test_a_kill_between_checkpoints_loses_only_the_steps_after_the_last_one(grap
             yield batch
 
     with pytest.raises(MemoryError):
-        killed.loop(dying(), 0)
+        loop(killed, dying())
     (tmp_path / "parts" / "ckpt" / ".epoch_0001_step_0000005.99.ckpt").write_bytes(b"half")
-    second = make_run(tmp_path / "parts", CONFIG)
-    assert second.resume() == 4
-    second.loop(batches(4, TOTAL), 4)
+    second = make_run(tmp_path / "parts", CONFIG, "--resume", "1")
+    assert second.done == 4
+    loop(second, batches(4, TOTAL))
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(graph_mode, tmp_path):
     run = make_run(tmp_path, CONFIG)
     with pytest.raises(UserError, match=r"epoch 1, step 6 .*epoch_0001_step_0000004\.ckpt"):
-        run.loop(batches(0, TOTAL, bad=(5,)), 0)
-    assert [path.name for path in run.checkpoints.newest_first()] == ["epoch_0001_step_0000004.ckpt"]
+        loop(run, batches(0, TOTAL, bad=(5,)))
+    checkpoints = run.experiment.checkpoints.newest_first()
+    assert [path.name for path in checkpoints] == ["epoch_0001_step_0000004.ckpt"]
     assert all(np.isfinite(weight.asnumpy()).all() for weight in run.model.trainable_params())
-    assert all(np.isfinite(value).all() for value in read_checkpoint(run.checkpoints.newest_first()[0]).values())
+    assert all(np.isfinite(value).all() for value in read_checkpoint(checkpoints[0]).values())
 
 
 def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tmp_path, capsys):
     start_logging(tmp_path / "train.log")
-    make_run(tmp_path, CONFIG, "--warmup_step", "0").loop(batches(0, TOTAL), 0)
+    loop(make_run(tmp_path, CONFIG, "--warmup_step", "0"), batches(0, TOTAL))
     lines = (tmp_path / "train.log").read_text().splitlines()
     rows = losses_of(tmp_path)
     mean = (float(rows[0]["loss"]) + float(rows[1]["loss"])) / 2
@@ -99,6 +100,6 @@ def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tm
 
 def test_max_steps_ends_the_run_early_with_a_checkpoint(graph_mode, tmp_path):
     run = make_run(tmp_path, CONFIG, "--max_steps", "3")
-    run.loop(batches(0, TOTAL), 0)
+    loop(run, batches(0, TOTAL))
     assert len(losses_of(tmp_path)) == 3
-    assert run.checkpoints.newest_first()[0].name == "epoch_0001_step_0000003.ckpt"
+    assert run.experiment.checkpoints.newest_first()[0].name == "epoch_0001_step_0000003.ckpt"

@@ -1,12 +1,16 @@
 """A model and batches small enough to compile in a second."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from mindspore import Tensor, nn
 
 from src.config import load_config
 from src.engine.experiment import Experiment
-from src.engine.tasks import Task
-from src.engine.trainer import Run, make_train_step
+from src.engine.hooks import make_hooks
+from src.engine.run import Run
+from src.engine.setup import go_to_start, make_train_step
+from src.tasks import Task
 
 STEPS_PER_EPOCH = 6
 
@@ -45,11 +49,15 @@ def fresh_model() -> Toy:
 
 
 def make_run(folder, config_file: str, *overrides: str) -> Run:
-    """A `Run` in `folder` over 2 epochs of `STEPS_PER_EPOCH` steps."""
+    """A `Run` in `folder` over 2 epochs of `STEPS_PER_EPOCH` steps, ready for its first one (or, resumed, its next)."""
     settings = ("--epoch_size", "2", "--log_every", "2", "--save_every", "4", "--lr", "0.1", "--run_eval", "0")
     cfg = load_config(config_file, [*settings, *overrides])
     model = fresh_model()
-    step, rates = make_train_step(cfg, model, STEPS_PER_EPOCH)
-    folder.mkdir(parents=True, exist_ok=True)
-    task = Task(lambda *_: None, lambda *_: None, "metric", ())
-    return Run(cfg, task, None, Experiment(folder, is_main=True), model, step, rates, STEPS_PER_EPOCH)
+    step, schedule = make_train_step(cfg, model, STEPS_PER_EPOCH)
+    experiment = Experiment(folder)
+    experiment.make()
+    task = SimpleNamespace(metric="score", reported=("score",), epoch_line=Task.epoch_line)
+    run = Run(cfg, task, step, schedule, experiment)
+    run.hooks = make_hooks(cfg)
+    go_to_start(run)
+    return run

@@ -43,8 +43,8 @@ def norm_case(rois: bool = False) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    from src import runtime
     from src.config import load_config
+    from src.process import runtime
 
     process = runtime.start(load_config(CONFIG, ["--run_distribute", "1", "--device_num", "2"]))
     folder = Path(sys.argv[1])
@@ -65,13 +65,13 @@ def mine(process, array: np.ndarray) -> np.ndarray:
 def train(process, kind: str, clip: float, accumulate: int) -> dict[str, np.ndarray]:
     from mindspore import Tensor
 
-    from src.engine.optimizer import build_optimizer
-    from src.engine.train_step import TrainStep
+    from src.engine.optimizer import OptimizerSettings, build_optimizer
+    from src.engine.train_step import StepSettings, TrainStep
     from tests.engine.test_train_step import Linear
 
     model = Linear(first_weight())
-    optimizer = build_optimizer(model, kind, np.full(STEPS, 0.1), 0.9, 0.01)
-    step = TrainStep(model, optimizer, loss_scale=64.0, grad_clip=clip, accumulate=accumulate, size=process.size)
+    optimizer = build_optimizer(model, np.full(STEPS, 0.1), OptimizerSettings(kind, 0.9, 0.01))
+    step = TrainStep(model, optimizer, StepSettings(64.0, clip, accumulate), process.size)
     step.set_train(True)
     losses = []
     for batch in whole_batches():
@@ -166,12 +166,12 @@ def stop(process) -> dict[str, np.ndarray]:
     """After which of four steps each rank hears that rank 1 asked to stop before the third."""
     from mindspore import Tensor
 
-    from src.engine.optimizer import build_optimizer
+    from src.engine.optimizer import OptimizerSettings, build_optimizer
     from src.engine.train_step import TrainStep
     from tests.engine.test_train_step import Linear
 
     model = Linear(first_weight())
-    step = TrainStep(model, build_optimizer(model, "sgd", np.full(STEPS, 0.1), 0.9, 0.0), size=process.size)
+    step = TrainStep(model, build_optimizer(model, np.full(STEPS, 0.1), OptimizerSettings("sgd")), size=process.size)
     heard = []
     for number, batch in enumerate(whole_batches()[:4]):
         if number == 2 and process.rank == 1:

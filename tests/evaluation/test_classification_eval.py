@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from src.config import load_config
-from src.data.imagenet import ImageFolder
+from src.data.formats.image_folder import ImageFolder
 from src.errors import UserError
-from src.evaluation.classification_eval import classify_dataset, evaluate_classifier
 from src.inference.classify import classify_files
+from src.tasks import TASKS
+from src.tasks.classification import classify_dataset
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
 CLASSES, IMAGES = 7, 23
@@ -46,7 +47,7 @@ def own_rows(dataset: ImageFolder) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_metrics_are_over_every_image_once_and_equal_torch(dataset, capsys):
-    metrics = evaluate_classifier(config(), model, dataset)
+    metrics = TASKS["classification"].score(config(), model, dataset)
     logits, labels = (torch.tensor(x) for x in own_rows(dataset))
     best = logits.topk(5).indices
     assert metrics["Top_1_Acc"] == pytest.approx((best[:, 0] == labels).float().mean().item())
@@ -66,7 +67,7 @@ def test_unreadable_images_count_as_wrong(dataset):
 
 
 def test_the_report_has_the_matrix_and_the_accuracies(dataset, tmp_path):
-    evaluate_classifier(config("--report_dir", str(tmp_path / "report")), model, dataset)
+    TASKS["classification"].score(config("--report_dir", str(tmp_path / "report")), model, dataset)
     logits, labels = own_rows(dataset)
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (labels, logits.argmax(1)), 1)
@@ -83,7 +84,7 @@ def test_the_report_has_the_matrix_and_the_accuracies(dataset, tmp_path):
 def test_a_report_folder_that_cannot_be_made_is_one_line(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="report_dir"):
-        evaluate_classifier(config("--report_dir", str(tmp_path / "file" / "in")), model, dataset)
+        TASKS["classification"].score(config("--report_dir", str(tmp_path / "file" / "in")), model, dataset)
 
 
 def test_inference_gives_the_five_likeliest_with_names(dataset):

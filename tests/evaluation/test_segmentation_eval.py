@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from src.commands.evaluate import evaluate
 from src.config import load_config
-from src.data.segmentation import open_segmentation
+from src.data.formats.segmentation_list import open_segmentation
 from src.errors import UserError
-from src.evaluation.run import evaluate
-from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, evaluate_segmenter, segment_dataset
+from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix
 from src.inference.segment_files import segment_files
-from tests.test_channel import connect, together
+from src.tasks import TASKS
+from src.tasks.segmentation import segment_dataset
+from tests.process.test_channel import connect, together
 
 CLASSES = 6
 KEYS = ("--dataset=custom", "--class_names=[a,b,c,d,e,f]", "--num_classes=6", "--class_weights=[]",
@@ -74,7 +76,7 @@ def test_counts_are_exact_and_int64(data):
 
 def test_metrics_are_printed_in_the_originals_form(data, capsys):
     root, pairs = data
-    metrics = evaluate_segmenter(config(), model, open_segmentation(config(), root, "val"))
+    metrics = TASKS["segmentation"].score(config(), model, open_segmentation(config(), root, "val"))
     assert metrics["mIoU"] == np.mean(independent_iou(pairs))
     counts = independent_counts(pairs)
     assert metrics["pixel_acc"] == np.trace(counts) / counts.sum()
@@ -131,9 +133,10 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
 
 def test_ranks_that_share_the_images_count_what_one_counts(data):
     dataset = open_segmentation(config(), data[0], "val")
-    alone = evaluate_segmenter(config(), model, dataset)
+    alone = TASKS["segmentation"].score(config(), model, dataset)
     channels, _ = connect(3)
-    assert together(channels, lambda process: evaluate_segmenter(config(), model, dataset, process)) == [alone, {}, {}]
+    found = together(channels, lambda process: TASKS["segmentation"].score(config(), model, dataset, process))
+    assert found == [alone, {}, {}]
 
 
 def test_a_prediction_file_is_refused_where_there_is_none_to_write():

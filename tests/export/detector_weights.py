@@ -7,10 +7,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
+from src.checkpoint import save_weights
 from src.config import load_config
-from src.data.transforms import ImageSettings, prepare_image
-from src.engine.checkpoint import save_weights
-from src.models.build import build_model
+from src.data.network_input import ImageSettings, prepare_image
+from src.tasks import build_model
 
 ROIS = 16
 
@@ -41,7 +41,7 @@ def save_lively_detector(
     scale(model.bbox_head.fc_cls, lambda: model.bbox_head(features, valid)[0], 2.0)
     scale(model.bbox_head.fc_reg, lambda: model.bbox_head(features, valid)[1], 1.0)
     head = model.mask_head
-    if hasattr(head, "point_head"):
+    if head.kind == "points":
         cells = windows(pyramid[0], head.grid_size, seed)
         scale(head.coarse_head.prediction, lambda: head.coarse_head(cells), 2.0)
         points = Tensor(np.random.RandomState(seed).rand(ROIS, 50, 2).astype(np.float32))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from src.checkpoint import save_weights
+from src.commands import export as export_module
+from src.commands.export import export
 from src.config import load_config
-from src.engine.checkpoint import save_weights
 from src.errors import UserError
-from src.evaluation.run import load_backend
-from src.export import run as export_module
-from src.export.run import export
 from src.inference.backends import open_model, run_model
+from src.tasks import TASKS
 from tests.models.test_fold import with_used_norms
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
@@ -42,7 +42,7 @@ def config(folder: Path, file_format: str, name: str = "model", *more: str):
 def test_the_file_gives_the_checkpoints_logits_for_a_batch_of_any_size(graph_mode, classifier, backend):
     folder, logits = classifier
     cfg = load_config(CONFIG, [*SMALL, "--checkpoint_path", f"{folder}/model.{backend}", "--backend", backend])
-    (found,) = run_model(load_backend(cfg), IMAGES)
+    (found,) = run_model(TASKS[cfg.task].load(cfg), IMAGES)
     np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
 
 
@@ -101,7 +101,7 @@ def test_a_file_that_does_not_fit_is_one_line(graph_mode, classifier, backend, n
         (folder / f"broken.{kind}").write_bytes(content[: len(content) // 2])
     settings = ["--checkpoint_path", f"{folder}/{name}", "--backend", backend]
     with pytest.raises(UserError, match=message) as error:
-        load_backend(load_config(CONFIG, [*SMALL, *settings, *keys]))
+        TASKS["classification"].load(load_config(CONFIG, [*SMALL, *settings, *keys]))
     assert "\n" not in str(error.value)
 
 

@@ -175,16 +175,16 @@ def test_the_first_batch_is_timed_for_itself():
 
 
 def test_a_folder_gives_its_images_sorted_and_nothing_else(tmp_path):
-    for name in ("b.png", "a.JPG", "c.jpeg"):
+    for name in ("b.png", "a.JPG", "c.jpeg", "d.bmp", "e.webp"):
         write_image(tmp_path / name, 4, 4, 0) if name != "a.JPG" else (tmp_path / name).write_bytes(b"")
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "deeper.png").mkdir()
-    assert [path.name for path in find_images(tmp_path)] == ["a.JPG", "b.png", "c.jpeg"]
+    assert [path.name for path in find_images(tmp_path)] == ["a.JPG", "b.png", "c.jpeg", "d.bmp", "e.webp"]
     assert find_images(tmp_path / "b.png") == [tmp_path / "b.png"]
 
 
 def test_an_empty_folder_and_a_missing_path_are_errors_that_name_it(tmp_path):
-    with pytest.raises(UserError, match=f"{tmp_path.name}: no jpeg, jpg, png files"):
+    with pytest.raises(UserError, match=f"{tmp_path.name}: no jpg, jpeg, png, bmp, webp files"):
         find_images(tmp_path)
     with pytest.raises(UserError, match="nowhere: no such image or folder"):
         find_images(tmp_path / "nowhere")

@@ -5,6 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.inference.results import ImagePrediction, to_coco_results, to_json, to_prediction
+from src.models.detection.detections import Detections
 
 CATEGORY_IDS = [7, 90]
 
@@ -15,7 +16,8 @@ def example() -> ImagePrediction:
     scores = np.asarray([0.9, 0.8, 0.7], np.float32)
     valid = np.asarray([True, False, True])
     masks = np.ones((3, 28, 28), np.float32)
-    return to_prediction(boxes, scores, np.asarray([1, 0, 0]), valid, masks, (0.4, 0.5), (100, 200), 0.5)
+    slots = Detections(boxes, scores, np.asarray([1, 0, 0]), valid, masks)
+    return to_prediction(slots, (0.4, 0.5), (100, 200), 0.5)
 
 
 def test_only_valid_slots_remain_in_pixels_of_the_image():
@@ -50,9 +52,8 @@ def test_inference_json_has_the_documented_structure(category_ids, expected):
 
 
 def test_no_detections_are_a_normal_result():
-    empty = to_prediction(
-        np.zeros((5, 4)), np.zeros(5), np.zeros(5), np.zeros(5, bool), np.zeros((5, 28, 28)), (1, 1), (30, 40), 0.5
-    )
+    slots = Detections(np.zeros((5, 4)), np.zeros(5), np.zeros(5), np.zeros(5, bool), np.zeros((5, 28, 28)))
+    empty = to_prediction(slots, (1, 1), (30, 40), 0.5)
     assert len(empty) == 0 and empty.boxes.shape == (0, 4)
     assert to_coco_results(empty, 1, CATEGORY_IDS) == []
     assert to_json(empty, ["square"], None) == {"height": 30, "width": 40, "predictions": []}

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from src.data.normalisation import PixelNormalisation
 from src.inference.segment import SegmentationSettings, Segmenter, window_places
 
 CLASSES, WINDOW = 5, (24, 32)
@@ -23,7 +24,8 @@ def network(batch: np.ndarray) -> np.ndarray:
 
 def settings(**changes) -> SegmentationSettings:
     values = dict(
-        window=WINDOW, mean=(120.0, 110.0, 100.0), std=(60.0, 61.0, 62.0), to_rgb=True, keep_ratio=True, mode="whole",
+        window=WINDOW, normalisation=PixelNormalisation((120.0, 110.0, 100.0), (60.0, 61.0, 62.0)), keep_ratio=True,
+        mode="whole",
         scales=(1.0,), flip=False, stride=1.0, mirrored_order=ORDER,
     )  # fmt: skip
     return SegmentationSettings(**{**values, **changes})
@@ -43,7 +45,8 @@ def authors_inference(x, flip):
 
 def authors_scores(image, chosen: SegmentationSettings, size):
     """Sum over the scales, in the order of the original's steps."""
-    rgb = (image[..., ::-1].astype(np.float32) - np.float32(chosen.mean)) / np.float32(chosen.std)
+    pixels = chosen.normalisation
+    rgb = (image[..., ::-1].astype(np.float32) - np.float32(pixels.mean)) / np.float32(pixels.std)
     total = 0
     for scale in chosen.scales:
         height, width = image.shape[:2]

@@ -11,27 +11,29 @@ from pathlib import Path
 import pytest
 
 from src.config import load_config
-from src.engine.experiment import Experiment
-from src.engine.observers import observing
-from src.engine.tasks import Task
+from src.engine.hooks import make_hooks
+from src.engine.run import Run
+from src.engine.trainer import loop
 from src.errors import UserError
 from src.integrations import mlflow as ours
+from src.process.runtime import Runtime
 from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 TOTAL = 2 * STEPS_PER_EPOCH
 
 
-def train(folder: Path, *settings: str, resume: bool = False, last: int = TOTAL) -> Path:
-    """Run the toy over two epochs with an evaluation after each, observed; the experiment's folder."""
-    run = make_run(folder, CONFIG, "--mlflow", "1", "--train_outputs", str(folder.parent), *settings)
-    run.task = Task(lambda *_: None, lambda *_: None, "score", ("score",))
+def make(folder: Path, *settings: str) -> Run:
+    return make_run(folder, CONFIG, "--mlflow", "1", "--train_outputs", str(folder.parent), *settings)
+
+
+def train(folder: Path, *settings: str) -> Path:
+    """Run the toy over two epochs with an evaluation after each, told to MLflow; the experiment's folder."""
+    run = make(folder, "--run_eval", "1", *settings)
     scores = iter((0.25, 0.75))
     run.evaluate = lambda model: {"score": next(scores), "other": 1.5}
     (folder / "config.yaml").write_text("lr: 0.1\n")
-    start = run.resume() if resume else 0
-    with observing(run.cfg, run.experiment) as run.observers:
-        run.loop(batches(start, last), start)
+    loop(run, batches(run.done, TOTAL))
     return folder
 
 
@@ -90,17 +92,15 @@ def test_the_same_metrics_are_in_a_csv_and_a_picture_without_any_service(finishe
 
 
 def test_a_resumed_run_goes_on_in_the_same_mlflow_run(graph_mode, tmp_path):
-    with pytest.raises(ValueError, match="the data ended"):
-        def ending():
-            yield from batches(0, 4)
-            raise ValueError("the data ended")
+    def ending():
+        yield from batches(0, 4)
+        raise ValueError("the data ended")
 
-        run = make_run(tmp_path / "run", CONFIG, "--mlflow", "1", "--train_outputs", str(tmp_path))
-        with observing(run.cfg, run.experiment) as run.observers:
-            run.loop(ending(), 0)
+    with pytest.raises(ValueError, match="the data ended"):
+        loop(make(tmp_path / "run"), ending())
     _, first = stored(tmp_path / "run")
     assert first.info.status == "FAILED"
-    train(tmp_path / "run", resume=True)
+    train(tmp_path / "run", "--resume", "1")
     client, second = stored(tmp_path / "run")
     assert second.info.run_id == first.info.run_id and second.info.status == "FINISHED"
     steps = [one.step for one in client.get_metric_history(second.info.run_id, "loss")]
@@ -145,13 +145,13 @@ def test_a_server_that_never_answers_holds_up_neither_steps_nor_the_end(tmp_path
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         cfg = load_config(CONFIG, ["--mlflow", "1", "--mlflow_uri", uri])
         tmp_path.joinpath("run").mkdir()
-        observer = ours.MlflowObserver(cfg, tmp_path / "run")
+        record = ours.MlflowRecord(cfg, tmp_path / "run")
         started = time.perf_counter()
         for step in range(3 * ours.QUEUE_SIZE):
-            observer.on_steps([{"epoch": 1, "step": step, "global_step": step, "loss": 0.5}])
+            record.write_losses([{"epoch": 1, "step": step, "global_step": step, "loss": 0.5}])
         assert time.perf_counter() - started < 1
-        assert observer._jobs.qsize() <= ours.QUEUE_SIZE and observer.dropped >= ours.QUEUE_SIZE
-        observer.on_end(None)
+        assert record._jobs.qsize() <= ours.QUEUE_SIZE and record.dropped >= ours.QUEUE_SIZE
+        record.close(None)
         assert time.perf_counter() - started < 6
 
 
@@ -161,26 +161,32 @@ def test_a_server_that_comes_back_gets_what_follows(tmp_path, monkeypatch):
     blocked.write_text("a file where the store's folder should be")
     (tmp_path / "run").mkdir()
     cfg = load_config(CONFIG, ["--mlflow", "1", "--mlflow_uri", blocked.as_uri()])
-    observer = ours.MlflowObserver(cfg, tmp_path / "run")
+    record = ours.MlflowRecord(cfg, tmp_path / "run")
     deadline = time.monotonic() + 20
-    while not observer.failing and time.monotonic() < deadline:
+    while not record.failing and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert observer.failing
+    assert record.failing
     blocked.unlink()
-    observer.on_steps([{"epoch": 1, "step": 2, "global_step": 2, "loss": 0.5}])
-    observer.on_end(SystemExit(130))
+    record.write_losses([{"epoch": 1, "step": 2, "global_step": 2, "loss": 0.5}])
+    record.close(SystemExit(130))
     client, run = stored(tmp_path / "run")
     assert run.info.status == "KILLED" and run.data.metrics["loss"] == 0.5 and run.data.params["lr"]
 
 
-def test_a_missing_package_is_one_clear_line_before_the_first_step(tmp_path, monkeypatch):
+def test_a_missing_package_is_one_clear_line_before_the_first_step(graph_mode, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    cfg = load_config(CONFIG, ["--mlflow", "1"])
-    with pytest.raises(UserError, match="pip install mlflow-skinny"), observing(cfg, Experiment(tmp_path, True)):
-        pass
+    run = make(tmp_path / "run")
+    with pytest.raises(UserError, match="pip install mlflow-skinny"):
+        loop(run, batches(0, TOTAL))
+    assert run.done == 0
 
 
-def test_other_ranks_and_runs_without_the_key_have_no_observer(tmp_path):
-    for values, is_main in ((("--mlflow", "1"), False), ((), True)):
-        with observing(load_config(CONFIG, values), Experiment(tmp_path, is_main)) as observers:
-            assert observers == []
+def test_other_ranks_and_runs_without_the_key_write_nothing_to_mlflow(graph_mode, tmp_path):
+    assert "mlflow" not in make_hooks(load_config(CONFIG))
+    run = make(tmp_path / "run")
+    run.process = Runtime(rank=1)
+    hook = run.hooks["mlflow"]
+    hook.on_start(run, {})
+    hook.on_rows(run, [{"epoch": 1, "step": 1, "global_step": 1, "loss": 0.5}])
+    hook.on_end(None)
+    assert not (tmp_path / "mlruns").exists() and not (tmp_path / "run" / "mlflow.json").exists()

@@ -58,7 +58,7 @@ def write_result(cfg) -> None:
 
 def test_data_and_checkpoint_come_in_paths_lead_to_them_and_results_go_out(storage, tmp_path):
     cfg = load_config(CONFIG, arguments(tmp_path, checkpoint_url="obs://bucket/weights/w32.ckpt"))
-    with modelarts(cfg, "pre_trained"):
+    with modelarts(cfg, "pre_trained") as cfg:
         assert (Path(cfg.train_dataset) / "labels.json").read_text() == "{}"
         assert Path(cfg.train_dataset) == tmp_path / "cache" / "data" / "train"
         assert Path(cfg.pre_trained).read_bytes() == b"weights" and not cfg.checkpoint_path
@@ -72,7 +72,7 @@ def test_a_folder_of_checkpoints_and_a_validation_set_of_their_own_are_found_by_
     values = {"checkpoint_url": "obs://bucket/weights", "checkpoint_path": "w32.ckpt"}
     values |= {"eval_data_url": "obs://bucket/val", "prediction_path": "a/p.json"}
     cfg = load_config(CONFIG, arguments(tmp_path, **values))
-    with modelarts(cfg, "checkpoint_path"):
+    with modelarts(cfg, "checkpoint_path") as cfg:
         assert Path(cfg.checkpoint_path).read_bytes() == b"weights"
         assert Path(cfg.val_dataset).is_dir() and Path(cfg.val_dataset) == tmp_path / "cache" / "data_eval"
         assert Path(cfg.prediction_path) == tmp_path / "cache" / "train" / "p.json"
@@ -81,7 +81,7 @@ def test_a_folder_of_checkpoints_and_a_validation_set_of_their_own_are_found_by_
 @pytest.mark.parametrize("end", [UserError("the loss is not finite"), KeyboardInterrupt(), SystemExit(143)])
 def test_results_go_out_when_the_command_fails_or_is_interrupted(storage, tmp_path, end):
     cfg = load_config(CONFIG, arguments(tmp_path))
-    with pytest.raises(type(end)), modelarts(cfg, "pre_trained"):
+    with pytest.raises(type(end)), modelarts(cfg, "pre_trained") as cfg:
         write_result(cfg)
         raise end
     assert (storage / "results" / "run" / "train.log").exists()
@@ -89,7 +89,7 @@ def test_results_go_out_when_the_command_fails_or_is_interrupted(storage, tmp_pa
 
 def test_the_platforms_stop_signal_is_an_interruption(storage, tmp_path):
     cfg = load_config(CONFIG, arguments(tmp_path))
-    with pytest.raises(SystemExit) as stopped, modelarts(cfg, "pre_trained"):
+    with pytest.raises(SystemExit) as stopped, modelarts(cfg, "pre_trained") as cfg:
         write_result(cfg)
         os.kill(os.getpid(), signal.SIGTERM)
     assert stopped.value.code == 143 and (storage / "results" / "run" / "train.log").exists()
@@ -99,7 +99,7 @@ def test_the_platforms_stop_signal_is_an_interruption(storage, tmp_path):
 def test_a_failed_copy_is_one_line_and_does_not_hide_the_commands_own_end(storage, tmp_path, capsys):
     cfg = load_config(CONFIG, arguments(tmp_path, train_url="obs://bucket/forbidden"))
     pattern = r"results in .*cache/train cannot be copied to train_url obs://bucket/forbidden \(403 Forbidden\)$"
-    with pytest.raises(UserError, match=pattern), modelarts(cfg, "pre_trained"):
+    with pytest.raises(UserError, match=pattern), modelarts(cfg, "pre_trained") as cfg:
         write_result(cfg)
     cfg = load_config(CONFIG, arguments(tmp_path, train_url="obs://bucket/forbidden"))
     with pytest.raises(UserError, match=r"^the loss"), modelarts(cfg, "pre_trained"):
@@ -117,7 +117,7 @@ def test_resume_brings_the_earlier_results_first(storage, tmp_path):
     (storage / "results" / "run").mkdir(parents=True)
     (storage / "results" / "run" / "old.ckpt").write_text("state")
     cfg = load_config(CONFIG, arguments(tmp_path, resume=1))
-    with modelarts(cfg, "pre_trained"):
+    with modelarts(cfg, "pre_trained") as cfg:
         assert (Path(cfg.train_outputs) / "run" / "old.ckpt").read_text() == "state"
 
 
@@ -127,7 +127,7 @@ from src.config import load_config
 from src.integrations.modelarts import modelarts
 from pathlib import Path
 cfg = load_config(sys.argv[1], sys.argv[2:])
-with modelarts(cfg, "pre_trained"):
+with modelarts(cfg, "pre_trained") as cfg:
     print((Path(cfg.train_dataset) / "labels.json").read_text())
     Path(cfg.train_outputs).mkdir(parents=True, exist_ok=True)
 """
@@ -153,7 +153,7 @@ def test_without_moxing_it_is_one_clear_line_and_without_the_key_nothing_happens
     with pytest.raises(UserError, match="package moxing is missing"), modelarts(cfg, "pre_trained"):
         pass
     cfg = load_config(CONFIG, arguments(tmp_path, enable_modelarts=0))
-    with modelarts(cfg, "pre_trained"):
+    with modelarts(cfg, "pre_trained") as cfg:
         assert cfg.train_dataset == "train"
 
 

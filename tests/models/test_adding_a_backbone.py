@@ -1,38 +1,30 @@
 """The page docs/adding_a_backbone.md, followed word by word."""
 
-import importlib.util
-import re
-import sys
-from pathlib import Path
-
 import numpy as np
 
-from src.config import load_config
-from src.engine.trainer import make_train_step
-from src.models import build
+from src.config import backbone_keys, load_config
+from src.engine.setup import make_train_step
+from src.models.backbones import build
+from src.tasks import build_model
 from tests.models.test_any_backbone import batch
-
-ROOT = Path(__file__).parents[2]
+from tests.page_blocks import add_module, blocks, write_config
 
 
 def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
-    page = (ROOT / "docs" / "adding_a_backbone.md").read_text(encoding="utf-8")
-    module_text, line, yaml_text = re.findall(r"```(?:python|text|yaml)\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "plain.py").write_text(module_text, encoding="utf-8")
-    (tmp_path / "plain.yaml").write_text(
-        yaml_text.replace("mask_rcnn_hrnet_tiny.yaml", str(ROOT / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")),
-        encoding="utf-8",
-    )
-    spec = importlib.util.spec_from_file_location("plain", tmp_path / "plain.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "plain", module)  # where the compiler looks for the source
-    spec.loader.exec_module(module)
+    module_text, line, keys_text, keys_line, yaml_text = blocks("adding_a_backbone.md")
+    module = add_module("src.models.backbones.plain", module_text, tmp_path, monkeypatch)
     entry = eval("{" + line.strip() + "}", {**vars(build), "PlainNet": module.PlainNet})
-    monkeypatch.setattr(build, "BACKBONES", build.BACKBONES | entry)
+    for name, constructor in entry.items():
+        monkeypatch.setitem(build.BACKBONES, name, constructor)
+
+    known = dict(vars(backbone_keys))
+    exec(keys_text, known)
+    for name, kind in eval("{" + keys_line.strip() + "}", known).items():
+        monkeypatch.setitem(backbone_keys.BACKBONE_KEYS, name, kind)
 
     size = ["--img_width", "128", "--img_height", "128", "--num_gts", "2"]
-    cfg = load_config(str(tmp_path / "plain.yaml"), size)
-    model = build.build_model(cfg)
+    cfg = load_config(write_config(yaml_text, tmp_path / "plain.yaml"), size)
+    model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=1)
     inputs = batch()
     assert all(np.isfinite(float(loss)) for loss in step(*inputs))

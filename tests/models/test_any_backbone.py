@@ -7,9 +7,10 @@ import pytest
 from mindspore import Tensor, set_seed
 
 from src.config import load_config
-from src.engine.trainer import make_train_step
+from src.engine.setup import make_train_step
 from src.errors import UserError
-from src.models.build import BACKBONES, DETECTORS, build_model
+from src.models.build import BACKBONES, DETECTORS
+from src.tasks import build_model
 
 TINY = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 COMMON = ["--img_width", "128", "--img_height", "128", "--num_gts", "2", "--opt_type", "adam", "--warmup_step", "0"]

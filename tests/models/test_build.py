@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.config import load_config
+from src.config import choices, load_config
+from src.config.backbone_keys import BACKBONE_KEYS
 from src.errors import UserError
-from src.models.build import build_model
+from src.models.build import BACKBONES, DETECTORS, NECKS
+from src.tasks import build_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")
@@ -40,6 +42,12 @@ def test_parts_that_do_not_fit_are_an_error_that_names_the_keys(graph_mode, key,
     with pytest.raises(UserError) as error:
         build_model(load_config(TINY, [f"--{key}", value]))
     assert named in str(error.value)
+
+
+def test_what_can_be_built_is_what_a_configuration_may_name():
+    assert set(BACKBONES) == set(BACKBONE_KEYS)
+    assert set(DETECTORS) == set(choices.DETECTORS)
+    assert {"", *NECKS} == set(choices.NECKS)
 
 
 def test_frozen_stages_do_not_learn(graph_mode):

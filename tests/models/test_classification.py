@@ -9,9 +9,9 @@ from mindspore import Tensor, ops
 
 from src.config import load_config
 from src.errors import UserError
-from src.losses import cross_entropy
-from src.models.build import build_model
 from src.models.classification import truncated_normal_convolutions
+from src.models.losses import cross_entropy
+from src.tasks import build_model
 from tests.models.timm_models import import_timm
 from tests.models.torch_originals import assert_gradients_equal, give_random_weights
 

@@ -5,8 +5,8 @@ import pytest
 from mindspore import Tensor, nn
 
 from src.config import load_config
-from src.models.build import build_model
 from src.models.fold import fold_batchnorm
+from src.tasks import build_model
 from tests.models.test_any_backbone import TINY, overrides
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")

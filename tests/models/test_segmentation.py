@@ -8,8 +8,8 @@ import torch
 from mindspore import Tensor, ops
 
 from src.config import load_config
-from src.losses import OhemCrossEntropy, PixelCrossEntropy
-from src.models.build import build_model
+from src.models.losses import OhemCrossEntropy, PixelCrossEntropy
+from src.tasks import build_model
 from tests.models.torch_hrnet_seg import TorchHRNetSeg, ohem_cross_entropy
 from tests.models.torch_originals import assert_gradients_equal, give_random_weights
 

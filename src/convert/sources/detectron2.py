@@ -1,6 +1,6 @@
 """Detectron2's Mask R-CNN and PointRend with R-FPN, its ImageNet backbones, and Caffe2's from which they come."""
 
-from src.convert.table import Expects, Rule, Source
+from ..table import Expects, Rule, Source
 
 BODY = r"(?:backbone\.bottom_up\.)?"
 BLOCK = BODY + r"res([2-5])\.(\d+)\."

@@ -1,6 +1,6 @@
 """The HRNet authors' checkpoints (classification, segmentation), and timm's HRNets, which keep their names."""
 
-from src.convert.table import NO_OUTPUT, Rule, Source
+from ..table import NO_OUTPUT, Rule, Source
 
 BACKBONE = Rule(r"(?:backbone\.)?((?:conv[12]|bn[12]|layer1|transition[123]|stage[234])(?:\..*)?)", "backbone.<1>")
 # One branch brought to another: the original's module ends with the upsampling, ours is done outside of the cell.

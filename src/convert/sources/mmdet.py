@@ -1,7 +1,7 @@
 """MMDetection's Mask R-CNN and PointRend: 2.x and 3.x (background last), and 1.x (background first)."""
 
-from src.convert.sources.hrnet import FUSION
-from src.convert.table import Expects, Rule, Source
+from ..table import Expects, Rule, Source
+from .hrnet import FUSION
 
 DENSE = (
     FUSION,

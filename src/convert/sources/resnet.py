@@ -1,6 +1,6 @@
 """ResNet backbones of torchvision, timm and MMDetection, which share their names."""
 
-from src.convert.table import Expects, Rule, Source
+from ..table import Expects, Rule, Source
 
 RESNET = Source(
     name="resnet",

@@ -3,8 +3,8 @@
 Their outputs are numbered by level (3 to 7), ours from 0. Heads of an MMDetection 2.x port fit as well.
 """
 
-from src.convert.sources.mmdet import BOXES_1X, HEADS, HEADS_1X
-from src.convert.table import Expects, Rule, Source
+from ..table import Expects, Rule, Source
+from .mmdet import BOXES_1X, HEADS, HEADS_1X
 
 SPINENET = Source(
     name="spinenet",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from mindspore import Tensor, nn
 
-from src.models.backbones.residual import BLOCKS, residual_layer
-from src.models.layers import NormSettings, batch_norm, conv2d, resize_bilinear, stop_learning, upsample_nearest
+from ..layers import NormSettings, batch_norm, conv2d, resize_bilinear, stop_learning, upsample_nearest
+from .residual import BLOCKS, residual_layer
 
 STEM_CHANNELS = 64
 

@@ -2,7 +2,7 @@
 
 from mindspore import Tensor, nn
 
-from src.models.layers import NormSettings, batch_norm, conv2d
+from ..layers import NormSettings, batch_norm, conv2d
 
 
 class BasicBlock(nn.Cell):

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from mindspore import Tensor, nn
 
-from src.models.backbones.residual import BasicBlock, Bottleneck, residual_layer
-from src.models.layers import MaxPool, NormSettings, batch_norm, conv2d, stop_learning
+from ..layers import MaxPool, NormSettings, batch_norm, conv2d, stop_learning
+from .residual import BasicBlock, Bottleneck, residual_layer
 
 STEM_CHANNELS = 64
 DEPTHS = {

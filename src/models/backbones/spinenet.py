@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn
 from mindspore.common.initializer import initializer
 
-from src.models.backbones.residual import BasicBlock, Bottleneck, residual_layer
-from src.models.layers import ConvNormAct, MaxPool, NormSettings, stop_learning, upsample_nearest
+from ..layers import ConvNormAct, MaxPool, NormSettings, stop_learning, upsample_nearest
+from .residual import BasicBlock, Bottleneck, residual_layer
 
 STEM_CHANNELS = 64
 LEVEL_WIDTHS = {2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}  # before a bottleneck's expansion

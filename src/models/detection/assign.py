@@ -4,8 +4,8 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.boxes import pairwise_overlap
-from src.ops.library import custom_op
+from ...ops.library import custom_op
+from .boxes import pairwise_overlap
 
 NOT_ASSIGNED = -1
 BACKGROUND = 0
@@ -21,6 +21,17 @@ class MaxIoUAssigner(nn.Cell):
     ignore_iof_thr: > 0 leaves out boxes that lie inside a crowd region by more than this share.
     portable: use MindSpore's operators, as always on devices other than the CPU. There the compiled operator
         (ops/iou_assign.cc) does the same without storing the IoU of every pair.
+
+    Four boxes, two objects. Box 0 reaches `pos_iou_thr` with object 1. Box 1 lies between the two thresholds: left out.
+    Box 2 does so too, but is the best that object 2 has. Box 3 is background.
+
+    >>> boxes = Tensor([[[0, 0, 10, 8], [0, 0, 10, 5], [20, 0, 30, 4], [20, 0, 30, 2]]], mstype.float32)
+    >>> objects = Tensor([[[0, 0, 10, 10], [20, 0, 30, 10]]], mstype.float32)
+    >>> yes, no = Tensor([[True] * 4]), Tensor([[False] * 4])
+    >>> assigner = MaxIoUAssigner(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3)
+    >>> assigned, best = assigner(boxes, yes, objects, yes[:, :2], no[:, :2])
+    >>> [round(float(iou), 2) for iou in best[0]], assigned[0].asnumpy().tolist()
+    ([0.8, 0.5, 0.4, 0.2], [1, -1, 2, 0])
     """
 
     def __init__(

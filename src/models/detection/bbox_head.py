@@ -3,15 +3,28 @@
 MMDetection `ConvFCBBoxHead` (Shared2FCBBoxHead by default) and `multiclass_nms`; the last class is background.
 """
 
+from dataclasses import dataclass
+
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
-from src.losses import smooth_l1
-from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
-from src.models.detection.roi_conv import RoIConv
-from src.models.layers import NormSettings, xavier_uniform
-from src.ops.nms import Nms
+from ...ops.nms import Nms
+from ..layers import NormSettings, xavier_uniform
+from ..losses import BoxLossSettings, smooth_l1
+from .boxes import DeltaBoxCoder, clip_boxes
+from .roi_conv import RoIConv
+
+
+@dataclass(frozen=True)
+class BBoxLayers:
+    """The shared layers: how many convolutions and fully connected ones, their widths, the convolutions' norm."""
+
+    num_shared_convs: int = 0
+    conv_channels: int = 256
+    num_shared_fcs: int = 2
+    fc_channels: int = 1024
+    norm: NormSettings | None = None
 
 
 class BBoxHead(nn.Cell):
@@ -19,8 +32,10 @@ class BBoxHead(nn.Cell):
 
     num_classes: foreground classes C; scores have C + 1 columns, background last.
     class_agnostic: one box per RoI instead of one per class.
-    beta: smooth-L1 turning point, 0 for L1.
     """
+
+    loss_names = ("loss_cls", "loss_bbox")
+    class_layers = ("fc_cls.", "fc_reg.")
 
     def __init__(
         self,
@@ -28,20 +43,17 @@ class BBoxHead(nn.Cell):
         roi_size: int,
         num_classes: int,
         coder: DeltaBoxCoder,
-        num_shared_convs: int = 0,
-        conv_channels: int = 256,
-        num_shared_fcs: int = 2,
-        fc_channels: int = 1024,
-        norm: NormSettings | None = None,
+        layers: BBoxLayers | None = None,
         class_agnostic: bool = False,
-        cls_weight: float = 1.0,
-        box_weight: float = 1.0,
-        beta: float = 0.0,
+        loss: BoxLossSettings | None = None,
     ):
         super().__init__()
-        widths = [in_channels] + [conv_channels] * num_shared_convs
-        self.shared_convs = nn.CellList([RoIConv(before, after, norm) for before, after in zip(widths, widths[1:])])
-        sizes = [widths[-1] * roi_size * roi_size] + [fc_channels] * num_shared_fcs
+        layers, loss = layers or BBoxLayers(), loss or BoxLossSettings()
+        widths = [in_channels] + [layers.conv_channels] * layers.num_shared_convs
+        self.shared_convs = nn.CellList(
+            [RoIConv(before, after, layers.norm) for before, after in zip(widths, widths[1:])]
+        )
+        sizes = [widths[-1] * roi_size * roi_size] + [layers.fc_channels] * layers.num_shared_fcs
         self.shared_fcs = nn.CellList(
             [
                 nn.Dense(before, after, weight_init=xavier_uniform(before, after), bias_init="zeros")
@@ -55,9 +67,9 @@ class BBoxHead(nn.Cell):
         self.num_classes = num_classes
         self.coder = coder
         self.class_agnostic = class_agnostic
-        self.cls_weight = cls_weight
-        self.box_weight = box_weight
-        self.beta = beta
+        self.cls_weight = loss.cls_weight
+        self.box_weight = loss.box_weight
+        self.beta = loss.beta
 
     def construct(self, roi_features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, s, s), valid (N,) bool -> class logits (N, num_classes + 1), deltas (N, 4 * num_classes or 4)."""
@@ -111,10 +123,20 @@ class BBoxHead(nn.Cell):
         return ops.gather_elements(per_class, 1, index)[:, 0]
 
 
+@dataclass(frozen=True)
+class SelectionSettings:
+    """Pairs of RoI and class above `score_threshold` compete; NMS by `iou_threshold` runs within each class; the best
+    `max_per_img` stay.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_per_img: int
+
+
 class DetectionSelector(nn.Cell):
     """Scores and deltas of all RoIs -> the best detections of each image (MMDetection `multiclass_nms`).
 
-    Every (RoI, class) pair above `score_threshold` competes; NMS runs within each class; the best `max_per_img` stay.
     portable: see `Nms`.
     """
 
@@ -122,18 +144,16 @@ class DetectionSelector(nn.Cell):
         self,
         coder: DeltaBoxCoder,
         num_classes: int,
-        score_threshold: float,
-        iou_threshold: float,
-        max_per_img: int,
+        settings: SelectionSettings,
         class_agnostic: bool = False,
         portable: bool = False,
     ):
         super().__init__()
         self.coder = coder
         self.num_classes = num_classes
-        self.score_threshold = score_threshold
+        self.score_threshold = settings.score_threshold
         self.class_agnostic = class_agnostic
-        self.nms = Nms(iou_threshold, max_per_img, portable)
+        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable)
 
     def construct(
         self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor

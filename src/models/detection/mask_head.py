@@ -1,44 +1,56 @@
 """Fully convolutional mask head, its loss and its masks (MMDetection `FCNMaskHead`)."""
 
+from dataclasses import dataclass
+
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.losses import binary_cross_entropy
-from src.models.detection.boxes import as_rois
-from src.models.detection.roi_conv import RoIConv
-from src.models.layers import NormSettings, conv2d, he_normal_fan_out
-from src.ops.mask_crop import MaskCrop
-from src.ops.roi_align import RoIAlign
+from ...ops.mask_crop import MaskCrop
+from ...ops.roi_align import RoIAlign
+from ..layers import NormSettings, conv2d, he_normal_fan_out
+from ..losses import binary_cross_entropy
+from .boxes import as_rois
+from .roi_conv import RoIConv
+
+
+@dataclass(frozen=True)
+class MaskLayers:
+    """How many 3x3 convolutions, the width of all layers, the convolutions' normalisation."""
+
+    num_convs: int = 4
+    conv_channels: int = 256
+    norm: NormSettings | None = None
 
 
 class FCNMaskHead(nn.Cell):
-    """`num_convs` 3x3 convolutions, a stride-2 deconvolution, and one 1x1 convolution with a mask for every class.
+    """3x3 convolutions, a stride-2 deconvolution, and one 1x1 convolution with a mask for every class.
 
     roi: pools RoIs from the first `len(roi.strides)` pyramid levels; crop: makes targets of twice its size.
     """
 
+    kind = "fcn"
     loss_names = ("loss_mask",)
+    class_layers = ("conv_logits.",)
 
     def __init__(
         self,
         roi: RoIAlign,
         crop: MaskCrop,
         in_channels: int,
-        conv_channels: int,
         num_classes: int,
-        num_convs: int = 4,
-        norm: NormSettings | None = None,
+        layers: MaskLayers | None = None,
         loss_weight: float = 1.0,
     ):
         super().__init__()
+        layers = layers or MaskLayers()
         self.roi = roi
         self.crop = crop
         self.levels = len(roi.strides)
-        widths = [in_channels] + [conv_channels] * num_convs
-        self.convs = nn.CellList([RoIConv(before, after, norm) for before, after in zip(widths, widths[1:])])
+        widths = [in_channels] + [layers.conv_channels] * layers.num_convs
+        self.convs = nn.CellList([RoIConv(before, after, layers.norm) for before, after in zip(widths, widths[1:])])
         self.upsample = nn.Conv2dTranspose(
             widths[-1],
-            conv_channels,
+            layers.conv_channels,
             2,
             stride=2,
             pad_mode="valid",
@@ -46,7 +58,7 @@ class FCNMaskHead(nn.Cell):
             weight_init=he_normal_fan_out(),
             bias_init="zeros",
         )
-        self.conv_logits = conv2d(conv_channels, num_classes, 1, bias=True)
+        self.conv_logits = conv2d(layers.conv_channels, num_classes, 1, bias=True)
         self.relu = nn.ReLU()
         self.loss_weight = loss_weight
 

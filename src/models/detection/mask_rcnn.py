@@ -1,61 +1,90 @@
 """Mask R-CNN (He et al., 2017), wired as in MMDetection: any backbone, neck and heads; fixed shapes throughout."""
 
+from typing import NamedTuple
+
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.assign import MaxIoUAssigner
-from src.models.detection.bbox_head import BBoxHead, DetectionSelector
-from src.models.detection.boxes import as_rois, take_rows
-from src.models.detection.proposals import ProposalGenerator
-from src.models.detection.rpn_head import RPNHead
-from src.models.detection.sample import BalancedSampler
-from src.ops.roi_align import RoIAlign
+from ...ops.roi_align import RoIAlign
+from ..contract import class_layers_of
+from .assign import MaxIoUAssigner
+from .bbox_head import BBoxHead, DetectionSelector
+from .boxes import as_rois, take_rows
+from .detections import Detections
+from .proposals import ProposalGenerator
+from .rpn_head import RPNHead
+from .sample import BalancedSampler
+
+
+class ProposalStage(NamedTuple):
+    """The first stage: the head over the pyramid, what its outputs become in training and in evaluation."""
+
+    head: RPNHead
+    train_proposals: ProposalGenerator
+    test_proposals: ProposalGenerator
+
+
+class RoITraining(NamedTuple):
+    """Which proposals the second stage trains on.
+
+    add_gt_as_proposals: objects' own boxes compete as proposals.
+    train_on_pred_boxes: the mask head trains on the boxes that the box head makes of the RoIs (Detectron2).
+    """
+
+    assigner: MaxIoUAssigner
+    sampler: BalancedSampler
+    add_gt_as_proposals: bool = False
+    train_on_pred_boxes: bool = False
+
+
+class BoxStage(NamedTuple):
+    """The second stage: pooling of the RoIs' features, the head on them, what its outputs become in evaluation."""
+
+    roi: RoIAlign
+    head: BBoxHead
+    selector: DetectionSelector
 
 
 class MaskRCNN(nn.Cell):
     """Two-stage instance segmentation.
 
-    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It has `loss_names`, gives its losses by
-        `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and masks of detections when called.
-    train_on_pred_boxes: the mask head trains on the boxes that the box head makes of the RoIs (Detectron2).
+    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It declares `loss_names`, `class_layers`
+        and its `kind`, gives its losses by `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and
+        masks of detections when called.
     In training mode `construct` takes `train_columns` and returns the weighted losses named in `loss_names`; in
     evaluation mode it takes (image, image_shape) and returns detections, see `detections`.
     """
 
     train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
+    output_names = Detections._fields
 
     def __init__(
         self,
         backbone: nn.Cell,
         neck: nn.Cell,
-        rpn_head: RPNHead,
-        train_proposals: ProposalGenerator,
-        test_proposals: ProposalGenerator,
-        rcnn_assigner: MaxIoUAssigner,
-        rcnn_sampler: BalancedSampler,
-        add_gt_as_proposals: bool,
-        bbox_roi: RoIAlign,
-        bbox_head: BBoxHead,
-        selector: DetectionSelector,
+        proposal_stage: ProposalStage,
+        roi_training: RoITraining,
+        box_stage: BoxStage,
         mask_head: nn.Cell,
-        train_on_pred_boxes: bool = False,
     ):
         super().__init__()
         self.backbone = backbone
         self.neck = neck
-        self.rpn_head = rpn_head
-        self.train_proposals = train_proposals
-        self.test_proposals = test_proposals
-        self.rcnn_assigner = rcnn_assigner
-        self.rcnn_sampler = rcnn_sampler
-        self.add_gt_as_proposals = add_gt_as_proposals
-        self.bbox_roi = bbox_roi
-        self.bbox_head = bbox_head
-        self.selector = selector
+        self.rpn_head = proposal_stage.head
+        self.train_proposals = proposal_stage.train_proposals
+        self.test_proposals = proposal_stage.test_proposals
+        self.rcnn_assigner = roi_training.assigner
+        self.rcnn_sampler = roi_training.sampler
+        self.add_gt_as_proposals = roi_training.add_gt_as_proposals
+        self.bbox_roi = box_stage.roi
+        self.bbox_head = box_stage.head
+        self.selector = box_stage.selector
         self.mask_head = mask_head
-        self.train_on_pred_boxes = train_on_pred_boxes
-        self.bbox_levels = len(bbox_roi.strides)
-        self.loss_names = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", *mask_head.loss_names)
+        self.train_on_pred_boxes = roi_training.train_on_pred_boxes
+        self.bbox_levels = len(box_stage.roi.strides)
+        heads = {"rpn_head": self.rpn_head, "bbox_head": self.bbox_head, "mask_head": mask_head}
+        self.loss_names = tuple(name for head in heads.values() for name in head.loss_names)
+        self.class_layers = class_layers_of(**heads)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if self.training:
@@ -120,8 +149,8 @@ class MaskRCNN(nn.Cell):
     def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
         """Detections of (B, 3, H, W) images, best first; D slots an image.
 
-        Returns boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D) int32 0-based classes,
-        valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
+        Returns what `Detections` names: boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D)
+        int32 0-based classes, valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
         """
         shape = image_shape.astype(mstype.float32)
         pyramid = self.neck(self.backbone(image))

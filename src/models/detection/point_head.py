@@ -3,35 +3,45 @@
 Detectron2 `ConvFCHead` (the coarse head, `CoarseMaskHead` in older versions) and `StandardPointHead`.
 """
 
+from dataclasses import dataclass
+
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Normal
 
-from src.models.layers import caffe2_xavier, he_normal_fan_out
+from ..layers import caffe2_xavier, he_normal_fan_out
+
+
+@dataclass(frozen=True)
+class CoarseLayers:
+    """Width of the convolutions, number and width of the fully connected layers.
+
+    conv_channels: at most the head's in_channels; a 1x1 convolution comes first where it is less.
+    """
+
+    conv_channels: int = 256
+    num_fcs: int = 2
+    fc_channels: int = 1024
 
 
 class CoarseMaskHead(nn.Cell):
     """A 2x2 convolution of stride 2 and fully connected layers: one coarse mask for every class.
 
     in_size: cells a side of the RoI features, even; out_size: cells a side of the coarse mask.
-    conv_channels: at most in_channels; a 1x1 convolution comes first where it is less.
     """
 
+    class_layers = ("prediction.",)
+
     def __init__(
-        self,
-        in_channels: int,
-        in_size: int,
-        conv_channels: int,
-        num_fcs: int,
-        fc_channels: int,
-        num_classes: int,
-        out_size: int,
+        self, in_channels: int, in_size: int, num_classes: int, out_size: int, layers: CoarseLayers | None = None
     ):
         super().__init__()
+        layers = layers or CoarseLayers()
+        conv_channels = layers.conv_channels
         self.reduces_channels = in_channels > conv_channels
         if self.reduces_channels:
             self.reduce_channel_dim_conv = _conv(in_channels, conv_channels, 1)
         self.reduce_spatial_dim_conv = _conv(conv_channels, conv_channels, 2)
-        sizes = [conv_channels * (in_size // 2) ** 2] + [fc_channels] * num_fcs
+        sizes = [conv_channels * (in_size // 2) ** 2] + [layers.fc_channels] * layers.num_fcs
         self.fcs = nn.CellList(
             [
                 nn.Dense(before, after, weight_init=caffe2_xavier(before), bias_init="zeros")
@@ -43,6 +53,7 @@ class CoarseMaskHead(nn.Cell):
         )
         self.relu = nn.ReLU()
         self.num_classes = num_classes
+        self.in_size = in_size
         self.out_size = out_size
 
     def construct(self, roi_features: Tensor) -> Tensor:
@@ -62,6 +73,8 @@ class PointHead(nn.Cell):
 
     coarse_pred_each_layer: the coarse prediction is an input of every layer instead of the first one alone.
     """
+
+    class_layers = ("fcs.", "predictor.")  # all of it: the classes are inputs too
 
     def __init__(
         self,

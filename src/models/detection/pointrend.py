@@ -7,21 +7,22 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from src.losses import binary_cross_entropy
-from src.models.detection.boxes import as_rois
-from src.models.detection.mask_head import mask_loss, mean_over, own_class
-from src.models.detection.point_head import CoarseMaskHead, PointHead
-from src.models.detection.points import (
+from ...ops.mask_crop import MaskCrop
+from ...ops.point_sample import PointSample
+from ..contract import class_layers_of
+from ..layers import resize_bilinear
+from ..losses import binary_cross_entropy
+from ..randomness import hashed_uniform
+from .boxes import as_rois
+from .mask_head import mask_loss, mean_over, own_class
+from .point_head import CoarseMaskHead, PointHead
+from .points import (
     in_image,
     most_uncertain,
     packed_mask_values,
     regular_grid,
     uncertain_of_grid,
 )
-from src.models.layers import resize_bilinear
-from src.models.randomness import hashed_uniform
-from src.ops.mask_crop import MaskCrop
-from src.ops.point_sample import PointSample
 
 POINT_STREAM = 3  # keeps these random numbers apart from the samplers'
 
@@ -50,13 +51,22 @@ class PointSettings:
         return size, steps
 
 
+@dataclass(frozen=True)
+class PointRendLossWeights:
+    """Factors of the coarse masks' loss and of the points'."""
+
+    coarse: float = 1.0
+    point: float = 1.0
+
+
 class PointRendMaskHead(nn.Cell):
     """Coarse mask from a grid of points, then a point head that refines it where it is uncertain.
 
-    All points are read from the finest pyramid level, `stride` pixels a cell. grid_size: points a side that the coarse
-    head takes. portable: see `PointSample`.
+    All points are read from the finest pyramid level, `stride` pixels a cell; the coarse head takes `in_size` of them a
+    side. portable: see `PointSample`.
     """
 
+    kind = "points"
     loss_names = ("loss_mask", "loss_mask_point")
 
     def __init__(
@@ -65,26 +75,26 @@ class PointRendMaskHead(nn.Cell):
         point_head: PointHead,
         crop: MaskCrop,
         stride: int,
-        grid_size: int,
         settings: PointSettings,
-        coarse_weight: float = 1.0,
-        point_weight: float = 1.0,
+        loss_weights: PointRendLossWeights | None = None,
         portable: bool = False,
     ):
         super().__init__()
+        loss_weights = loss_weights or PointRendLossWeights()
         self.coarse_head = coarse_head
         self.point_head = point_head
+        self.class_layers = class_layers_of(coarse_head=coarse_head, point_head=point_head)
         self.crop = crop
         self.sample = PointSample(portable)
         self.stride = stride
-        self.grid_size = grid_size
+        self.grid_size = coarse_head.in_size
         self.num_candidates = int(settings.num_points * settings.oversample_ratio)
         self.num_uncertain = int(settings.importance_sample_ratio * settings.num_points)
         self.num_random = settings.num_points - self.num_uncertain
         self.first_size, self.steps = settings.subdivision(coarse_head.out_size)
         self.subdivision_num_points = settings.subdivision_num_points
-        self.coarse_weight = coarse_weight
-        self.point_weight = point_weight
+        self.coarse_weight = loss_weights.coarse
+        self.point_weight = loss_weights.point
 
     def construct(self, pyramid: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
         """Mask probabilities of detections by adaptive subdivision: boxes (B, D, 4), labels (B, D) int32 0-based,

@@ -1,18 +1,31 @@
 """From RPN outputs to proposals (MMDetection `RPNHead._predict_by_feat_single`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
-from src.ops.nms import Nms
+from ...ops.nms import Nms
+from .boxes import DeltaBoxCoder, clip_boxes
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """The best `nms_pre` anchors of each level (0: all) go into NMS, the best `max_per_img` of all levels stay.
+
+    min_bbox_size: boxes whose width or height is not above it are dropped; negative keeps all.
+    """
+
+    nms_pre: int
+    max_per_img: int
+    iou_threshold: float
+    min_bbox_size: float = 0
 
 
 class ProposalGenerator(nn.Cell):
     """Best `nms_pre` anchors of each level, decoded and clipped, NMS within each level, best `max_per_img` overall.
 
-    min_bbox_size: boxes whose width or height is not above it are dropped; negative keeps all.
     portable: see `Nms`.
     """
 
@@ -20,19 +33,16 @@ class ProposalGenerator(nn.Cell):
         self,
         level_sizes: Sequence[int],
         coder: DeltaBoxCoder,
-        nms_pre: int,
-        max_per_img: int,
-        iou_threshold: float,
-        min_bbox_size: float = 0,
+        settings: ProposalSettings,
         portable: bool = False,
     ):
         super().__init__()
         self.level_sizes = tuple(level_sizes)
         self.coder = coder
-        self.nms_pre = nms_pre if nms_pre > 0 else max(level_sizes)
-        self.max_per_img = max_per_img
-        self.min_bbox_size = min_bbox_size
-        self.nms = Nms(iou_threshold, max_per_img, portable)
+        self.nms_pre = settings.nms_pre if settings.nms_pre > 0 else max(level_sizes)
+        self.max_per_img = settings.max_per_img
+        self.min_bbox_size = settings.min_bbox_size
+        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable)
 
     def construct(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor

@@ -3,7 +3,7 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.layers import NormSettings, batch_norm, conv2d
+from ..layers import NormSettings, batch_norm, conv2d
 
 UNIT_EPS = 1e-5
 

@@ -1,28 +1,43 @@
 """Region proposal network head: scores and box deltas for every anchor, and their losses (MMDetection `RPNHead`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
-from src.losses import binary_cross_entropy, smooth_l1
-from src.models.detection.anchors import AnchorSet
-from src.models.detection.assign import MaxIoUAssigner
-from src.models.detection.boxes import DeltaBoxCoder, take_rows
-from src.models.detection.sample import BalancedSampler
-from src.models.layers import conv2d
+from ..layers import conv2d
+from ..losses import BoxLossSettings, binary_cross_entropy, smooth_l1
+from .anchors import AnchorSet
+from .assign import MaxIoUAssigner
+from .boxes import DeltaBoxCoder, take_rows
+from .sample import BalancedSampler
+
+
+@dataclass(frozen=True)
+class RPNTraining:
+    """Which anchors the losses look at.
+
+    size_divisor: an image's own padded area is its size rounded up to this many pixels; anchors of positions outside
+        of it take no part.
+    allowed_border: >= 0 also leaves out anchors that reach further than this over the image's border.
+    """
+
+    assigner: MaxIoUAssigner
+    sampler: BalancedSampler
+    size_divisor: int
+    allowed_border: float = -1
 
 
 class RPNHead(nn.Cell):
     """One shared 3x3 convolution and two 1x1 convolutions on every pyramid level.
 
     anchors: `AnchorSet` of the fixed image size.
-    size_divisor: an image's own padded area is its size rounded up to this many pixels; anchors of positions outside
-        of it take no part in training.
-    allowed_border: >= 0 also leaves out anchors that reach further than this over the image's border.
-    beta: smooth-L1 turning point, 0 for L1.
     """
+
+    loss_names = ("loss_rpn_cls", "loss_rpn_bbox")
+    class_layers = ()
 
     def __init__(
         self,
@@ -30,32 +45,28 @@ class RPNHead(nn.Cell):
         feat_channels: int,
         anchors: AnchorSet,
         coder: DeltaBoxCoder,
-        assigner: MaxIoUAssigner,
-        sampler: BalancedSampler,
-        size_divisor: int,
-        allowed_border: float = -1,
-        cls_weight: float = 1.0,
-        box_weight: float = 1.0,
-        beta: float = 0.0,
+        training: RPNTraining,
+        loss: BoxLossSettings | None = None,
     ):
         super().__init__()
+        loss = loss or BoxLossSettings()
         init = Normal(0.01)
         self.rpn_conv = conv2d(in_channels, feat_channels, 3, bias=True, weight_init=init)
         self.rpn_cls = conv2d(feat_channels, anchors.num_base, 1, bias=True, weight_init=init)
         self.rpn_reg = conv2d(feat_channels, anchors.num_base * 4, 1, bias=True, weight_init=init)
         self.relu = nn.ReLU()
         self.coder = coder
-        self.assigner = assigner
-        self.sampler = sampler
+        self.assigner = training.assigner
+        self.sampler = training.sampler
         self.anchor_set = anchors
         self.level_sizes = anchors.level_sizes
         self.anchors = Tensor(anchors.boxes)
         self.anchor_cells = Tensor(anchors.cells)
-        self.size_divisor = size_divisor
-        self.allowed_border = allowed_border
-        self.cls_weight = cls_weight
-        self.box_weight = box_weight
-        self.beta = beta
+        self.size_divisor = training.size_divisor
+        self.allowed_border = training.allowed_border
+        self.cls_weight = loss.cls_weight
+        self.box_weight = loss.box_weight
+        self.beta = loss.beta
 
     def construct(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pyramid of (B, C, h, w) -> logits (B, A), deltas (B, A, 4) in anchor order."""

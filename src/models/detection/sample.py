@@ -3,8 +3,8 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from src.models.detection.assign import BACKGROUND
-from src.models.randomness import hashed_uniform
+from ..randomness import hashed_uniform
+from .assign import BACKGROUND
 
 ORDERS = ("random", "in_order")
 
@@ -15,6 +15,15 @@ class BalancedSampler(nn.Cell):
     neg_pos_ub: at most this many background boxes for each positive one; negative means no bound.
     order: 'random' takes candidates by hashed random numbers, 'in_order' takes them by rising index (for comparisons).
     stream: number that separates this sampler's random numbers from others of the same seed.
+
+    Four boxes: background, object 1, object 2, background. Of three slots one may hold a positive (3 * 0.5, rounded
+    down), which comes first; box 2 finds no place, and background fills the rest.
+
+    >>> sampler = BalancedSampler(num=3, pos_fraction=0.5, order="in_order")
+    >>> assigned, seed = Tensor([[0, 1, 2, 0]], mstype.int32), Tensor([0], mstype.int32)
+    >>> index, is_positive, is_sampled = (x[0].asnumpy().tolist() for x in sampler(assigned, seed))
+    >>> index, is_positive, is_sampled
+    ([1, 0, 3], [True, False, False], [True, True, True])
     """
 
     def __init__(self, num: int, pos_fraction: float, neg_pos_ub: float = -1, order: str = "random", stream: int = 0):

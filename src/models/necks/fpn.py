@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn
 
-from src.models.layers import ConvNormAct, upsample_nearest, xavier_uniform
+from ..layers import ConvNormAct, upsample_nearest, xavier_uniform
 
 
 class FPN(nn.Cell):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn, ops
 
-from src.models.layers import ConvNormAct, caffe2_xavier, resize_bilinear
+from ..layers import ConvNormAct, caffe2_xavier, resize_bilinear
 
 
 class HRFPN(nn.Cell):

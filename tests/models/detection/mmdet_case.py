@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from src.config import load_config
-from src.models.build import build_model
+from src.tasks import build_model
 from tests.reference.recipe import IMAGE_SHAPES, make_images, make_parameter
 
 CONFIG = Path(__file__).parents[3] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mindspore import Tensor, nn, ops
 
-from src.models.detection.point_head import CoarseMaskHead, PointHead
+from src.models.detection.point_head import CoarseLayers, CoarseMaskHead, PointHead
 from src.models.detection.pointrend import PointRendMaskHead, PointSettings
 from src.ops.mask_crop import MaskCrop
 from tests.models.torch_originals import give_random_weights
@@ -19,11 +19,10 @@ SETTINGS = PointSettings(num_points=20, subdivision_steps=3, subdivision_num_poi
 def heads(request, graph_mode):
     channels = request.param
     ours = PointRendMaskHead(
-        CoarseMaskHead(channels, 14, 8, 2, 16, CLASSES, 7),
+        CoarseMaskHead(channels, 14, CLASSES, 7, CoarseLayers(8, 2, 16)),
         PointHead(channels, 3, 10, CLASSES),
         MaskCrop(7),
         STRIDE,
-        14,
         SETTINGS,
     )
     theirs = TorchPointRend(channels, 8, 16, 10, CLASSES, STRIDE)
@@ -120,7 +119,7 @@ def test_the_published_settings_subdivide_from_28_to_224():
 def test_all_or_no_points_by_uncertainty(heads, scene, ratio):
     settings = PointSettings(num_points=20, importance_sample_ratio=ratio)
     ours = heads[0]
-    head = PointRendMaskHead(ours.coarse_head, ours.point_head, MaskCrop(7), STRIDE, 14, settings)
+    head = PointRendMaskHead(ours.coarse_head, ours.point_head, MaskCrop(7), STRIDE, settings)
     labels = Tensor(scene["labels"].reshape(-1))
     coarse = head.coarse_logits(Tensor(scene["feature"]), Tensor(scene["boxes"].reshape(-1, 4)))
     points = head.train_points(coarse, labels, head._random_points(Tensor(np.int32([1, 2])), ROWS)).asnumpy()

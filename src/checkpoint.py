@@ -1,0 +1,178 @@
+"""Checkpoints: written whole or not at all, loaded with every difference named.
+
+A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
+pending gradients, counters, learning rates) under `state/...`; what hooks of the training keep lies under
+`state/hooks/...`. A weights-only checkpoint lacks all that.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+from mindspore import dtype as mstype
+
+from .errors import UserError
+from .files import CHECKPOINT_FORMAT, require_readable
+
+logger = logging.getLogger(__name__)
+
+STATE_PREFIX = "state/"
+HOOK_PREFIX = STATE_PREFIX + "hooks/"
+FORMAT_ENTRY = STATE_PREFIX + "format"  # a number that says in which format the file is
+SHOWN = 4  # names an error lists
+
+
+def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> None:
+    """The model's parameters and statistics alone, leaving out those named in `without`."""
+    _write({parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}, path)
+
+
+def save_training_state(
+    step: nn.Cell, model: nn.Cell, path: Path, hook_states: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Everything that `load_training_state` needs to go on as if nothing had happened."""
+    own = {parameter.name for parameter in model.get_parameters()}
+    entries = {}
+    for parameter in step.get_parameters():
+        entries[parameter.name if parameter.name in own else STATE_PREFIX + parameter.name] = parameter
+    _write(entries | {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}, path)
+
+
+def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, np.ndarray]:
+    """Restore a state written by `save_training_state`; the hooks' states are returned.
+
+    UserError if a parameter is missing or of another shape.
+    """
+    values = read_checkpoint(path)
+    own = {parameter.name for parameter in model.get_parameters()}
+    parameters = {p.name if p.name in own else STATE_PREFIX + p.name: p for p in step.get_parameters()}
+    missing = [name for name in parameters if name not in values]
+    if missing:
+        raise UserError(f"{path} is no training state of this run: {_names(missing)} missing; resume is not possible")
+    _check_shapes(parameters, values, path)
+    for name, parameter in parameters.items():
+        parameter.set_data(Tensor(values[name], parameter.dtype))
+    return {name.removeprefix(HOOK_PREFIX): v for name, v in values.items() if name.startswith(HOOK_PREFIX)}
+
+
+def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False) -> list[str]:
+    """Load a model's weights from either kind of checkpoint.
+
+    finetune: the model's `class_layers` of another shape (another number of classes), or that the file lacks, keep
+    their fresh values; their names are returned and logged. Everything else must match: UserError names missing,
+    unexpected and differing parameters.
+    """
+    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    parameters = {parameter.name: parameter for parameter in model.get_parameters()}
+    skipped = []
+    if finetune:
+        for name in [name for name in parameters if name.startswith(model.class_layers)]:
+            if name not in values or values[name].shape != tuple(parameters[name].shape):
+                skipped.append(name)
+                values.pop(name, None)
+        if skipped:
+            logger.info("finetune: class layers of another shape, or missing, start fresh: %s", ", ".join(skipped))
+    missing = [name for name in parameters if name not in values and name not in skipped]
+    unexpected = [name for name in values if name not in parameters]
+    if missing or unexpected:
+        parts = [
+            f"{_names(names)} {what}" for names, what in ((missing, "missing"), (unexpected, "unexpected")) if names
+        ]
+        raise UserError(f"{path} does not fit the configured model: {'; '.join(parts)}")
+    _check_shapes({name: parameters[name] for name in values}, values, path)
+    for name, value in values.items():
+        parameters[name].set_data(Tensor(value, parameters[name].dtype))
+    return skipped
+
+
+def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
+    """Load a backbone from a checkpoint of a backbone, or of any model that has it as `backbone`.
+
+    Parameters that the backbone does not have (a classification head) are ignored and said; missing ones are an error.
+    """
+    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    values = {name.removeprefix("backbone."): value for name, value in values.items()}
+    parameters = {parameter.name.removeprefix("backbone."): parameter for parameter in backbone.get_parameters()}
+    missing = [name for name in parameters if name not in values]
+    if missing:
+        raise UserError(f"{path} does not fit the configured backbone: {_names(missing)} missing")
+    ignored = [name for name in values if name not in parameters]
+    if ignored:
+        logger.info("%s: %s not part of the backbone, ignored", path, _names(ignored))
+    _check_shapes(parameters, values, path)
+    for name, parameter in parameters.items():
+        parameter.set_data(Tensor(values[name], parameter.dtype))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint by name. UserError for a missing, empty, cut-off, damaged or too new file."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} does not exist")
+    try:
+        with _quiet_mindspore():
+            loaded = ms.load_checkpoint(str(path), crc_check=True)
+    except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
+        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({_first_line(error)})") from None
+    values = {name: parameter.asnumpy() for name, parameter in loaded.items()}
+    written = values.pop(FORMAT_ENTRY, None)
+    require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
+    return values
+
+
+def checkpoint_hash(path: str | Path) -> str:
+    """12 hexadecimal digits of the file's sha256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+def _write(entries: Mapping[str, Tensor], path: Path) -> None:
+    """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
+    try:
+        with _quiet_mindspore():
+            items = [{"name": name, "data": value} for name, value in entries.items()]
+            items.append({"name": FORMAT_ENTRY, "data": Tensor(CHECKPOINT_FORMAT, mstype.int32)})
+            ms.save_checkpoint(items, str(temporary), crc_check=True)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"checkpoint {path} cannot be written: {_first_line(error)}") from None
+
+
+def _check_shapes(parameters: dict[str, ms.Parameter], values: dict[str, np.ndarray], path: str | Path) -> None:
+    different = [name for name, p in parameters.items() if tuple(p.shape) != values[name].shape]
+    if different:
+        shown = [
+            f"{name} {list(values[name].shape)} against {list(parameters[name].shape)}" for name in different[:SHOWN]
+        ]
+        rest = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
+        raise UserError(f"{path} has other shapes than the configured model: {', '.join(shown)}{rest}")
+
+
+def _names(names: list[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} parameters ({', '.join(names[:SHOWN])}{rest})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _quiet_mindspore():
+    """MindSpore logs its own many-line report before it raises; ours is the one line."""
+    handler_logger = logging.getLogger("MindSpore")
+    level = handler_logger.level
+    handler_logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        handler_logger.setLevel(level)

@@ -1,0 +1,15 @@
+"""What eval.py does: one evaluation of a checkpoint, or of saved predictions."""
+
+from ..config import Config
+from ..process.logs import start_logging
+from ..tasks import TASKS
+
+
+def evaluate(cfg: Config) -> dict[str, float]:
+    """Metrics of `cfg.checkpoint_path` on `cfg.val_dataset`; printed as well.
+
+    Detection: where `cfg.prediction_path` exists, it is evaluated without the network. Under mpirun or msrun, with
+    `run_distribute`, each rank runs the network on its share of the images. UserError for wrong input.
+    """
+    start_logging()
+    return TASKS[cfg.task].evaluate(cfg)

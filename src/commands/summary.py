@@ -1,0 +1,109 @@
+"""What a configuration builds: `python -m src.models.summary --config_path C [--key value ...]`.
+
+Prints parameters, multiply-accumulates and output shapes of every part for one image of the configured size. The
+network runs once, on the CPU and in PyNative mode, so that every layer can be watched.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from ..config import Config, parse_cli
+from ..process import runtime
+from ..process.command import entry_point
+from ..tasks import TASKS
+
+
+@dataclass
+class Part:
+    """One direct child of the network; `macs` are multiply-accumulates of convolutions and linear layers."""
+
+    name: str
+    parameters: int
+    learning: int
+    macs: int
+    shapes: list[tuple[int, ...]]
+
+
+@entry_point
+def main() -> None:
+    cfg = replace(parse_cli(__doc__.splitlines()[0]), mode="pynative", device_target="CPU")
+    runtime.start(cfg, may_be_single=True)
+    for line in table(cfg, summarize(cfg)):
+        print(line)
+
+
+def summarize(cfg: Config) -> list[Part]:
+    """Every part that has parameters or gives feature maps, in the order of the network."""
+    task = TASKS[cfg.task]
+    model = task.build_model(cfg)
+    model.set_train(False)
+    counter = _Counter(model)
+    model(*(Tensor(array) for array in task.blank_inputs(cfg)))
+    return [
+        Part(
+            name,
+            sum(_size(parameter) for parameter in _weights(cell)),
+            sum(_size(parameter) for parameter in cell.trainable_params()),
+            counter.macs.get(name, 0),
+            counter.shapes.get(name, []),
+        )
+        for name, cell in model.name_cells().items()
+        if counter.macs.get(name, 0) or list(cell.get_parameters())
+    ]
+
+
+def table(cfg: Config, parts: list[Part]) -> Iterator[str]:
+    """The summary as text, a line each."""
+    yield f"{TASKS[cfg.task].system(cfg)} on {cfg.backbone.type}, one image of {cfg.img_width}x{cfg.img_height}"
+    yield f"{'part':<16} {'parameters':>12} {'learning':>12} {'GMACs':>9}  output"
+    for part in parts:
+        shapes = " ".join("x".join(map(str, shape)) for shape in part.shapes)
+        yield f"{part.name:<16} {part.parameters:>12,} {part.learning:>12,} {part.macs / 1e9:>9.3f}  {shapes}"
+    sums = [sum(getattr(part, name) for part in parts) for name in ("parameters", "learning", "macs")]
+    yield f"{'total':<16} {sums[0]:>12,} {sums[1]:>12,} {sums[2] / 1e9:>9.3f}"
+
+
+class _Counter:
+    """Watches a network's layers: multiply-accumulates and output shapes by direct child."""
+
+    def __init__(self, model: nn.Cell):
+        self.macs: dict[str, int] = {}
+        self.shapes: dict[str, list[tuple[int, ...]]] = {}
+        for name, part in model.name_cells().items():
+            part.register_forward_hook(self._shape_hook(name))
+            for _, cell in part.cells_and_names():
+                if isinstance(cell, nn.Conv2d | nn.Conv2dTranspose | nn.Dense):
+                    cell.register_forward_hook(self._mac_hook(name))
+
+    def _shape_hook(self, part: str):
+        def hook(cell, inputs, output):
+            outputs = output if isinstance(output, tuple) else (output,)
+            self.shapes[part] = [tuple(x.shape) for x in outputs]
+
+        return hook
+
+    def _mac_hook(self, part: str):
+        def hook(cell, inputs, output):
+            # a transposed convolution uses each weight once per input pixel, the others once per output element
+            positions = inputs[0] if isinstance(cell, nn.Conv2dTranspose) else output
+            channels = positions.shape[-1] if isinstance(cell, nn.Dense) else positions.shape[1]
+            self.macs[part] = self.macs.get(part, 0) + positions.size // channels * _size(cell.weight)
+
+        return hook
+
+
+def _weights(cell: nn.Cell) -> list[ms.Parameter]:
+    """Parameters without the running statistics."""
+    return [p for p in cell.get_parameters() if not p.name.endswith(("moving_mean", "moving_variance"))]
+
+
+def _size(parameter: ms.Parameter) -> int:
+    return int(np.prod(parameter.shape))
+
+
+if __name__ == "__main__":
+    main()

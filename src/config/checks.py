@@ -1,0 +1,97 @@
+"""Values of a configuration that must fit one another. A further task is a check and a line in TASK_CHECKS.
+
+Nothing is imported from the schema, whose key `task` takes its allowed values from here: `cfg` is a filled Config.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import UserError
+
+
+def check_together(cfg: Any) -> None:
+    """Raise UserError for values that do not fit one another."""
+    if cfg.end_epoch and not cfg.begin_epoch < cfg.end_epoch <= cfg.epoch_size:
+        raise UserError(
+            f"end_epoch is {cfg.end_epoch}; it must lie above begin_epoch {cfg.begin_epoch} and at most at epoch_size "
+            f"{cfg.epoch_size}"
+        )
+    if cfg.begin_epoch >= cfg.epoch_size:
+        raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    _check_backbone(cfg)
+    TASK_CHECKS[cfg.task](cfg)
+
+
+def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:
+    """Both sides must be multiples of the divisors, each with its reason."""
+    for name in ("img_width", "img_height"):
+        value = getattr(cfg, name)
+        for divisor, why in divisors:
+            if value % divisor:
+                raise UserError(f"{name} is {value}; it must be a multiple of {divisor} ({why})")
+
+
+def check_named_classes(cfg: Any) -> None:
+    """What every task but detection asks of the classes and of the data's format."""
+    if "mindrecord" in (cfg.train_data_type, cfg.val_data_type):
+        raise UserError(f"train_data_type, val_data_type: mindrecord holds detection data; task is {cfg.task!r}")
+    if cfg.class_names and len(cfg.class_names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
+
+
+def _check_detection(cfg: Any) -> None:
+    check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
+    names = cfg.coco_classes
+    if not names or names[0] != "background":
+        raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UserError(f"coco_classes names {', '.join(twice)} more than once")
+    if not all(name.strip() for name in names):
+        raise UserError(f"coco_classes has an empty name: {names}")
+    if len(names) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
+    for stage in ("rpn", "rcnn"):
+        assigner = getattr(cfg.train_cfg, stage).assigner
+        if assigner.neg_iou_thr > assigner.pos_iou_thr:
+            raise UserError(
+                f"train_cfg.{stage}.assigner.neg_iou_thr {assigner.neg_iou_thr} is above pos_iou_thr "
+                f"{assigner.pos_iou_thr}"
+            )
+
+
+def _check_segmentation(cfg: Any) -> None:
+    check_named_classes(cfg)
+    if cfg.class_weights and len(cfg.class_weights) != cfg.num_classes:
+        raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
+    if cfg.ignore_label < cfg.num_classes:
+        raise UserError(f"ignore_label is {cfg.ignore_label}, a class: it must be at least num_classes")
+    if cfg.scale_range[0] > cfg.scale_range[1]:
+        raise UserError(f"scale_range {cfg.scale_range} runs backwards")
+    if not cfg.eval_scales:
+        raise UserError("eval_scales is empty; it must name one scale at least")
+
+
+def _check_classification(cfg: Any) -> None:
+    check_image_size(cfg, (cfg.divider, "divider"))
+    check_named_classes(cfg)
+
+
+def _check_backbone(cfg: Any) -> None:
+    if cfg.backbone.type != "hrnet":
+        return
+    for number in range(1, 5):
+        stage = getattr(cfg.backbone.extra, f"stage{number}")
+        for name in ("num_blocks", "num_channels"):
+            if len(getattr(stage, name)) != stage.num_branches:
+                raise UserError(
+                    f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
+                    f"of the {stage.num_branches} branches (num_branches)"
+                )
+
+
+TASK_CHECKS: dict[str, Callable[[Any], None]] = {
+    "detection": _check_detection,
+    "segmentation": _check_segmentation,  # its HRNet takes images of any size
+    "classification": _check_classification,
+}

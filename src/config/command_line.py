@@ -1,0 +1,48 @@
+"""The command line of every entry script."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from .config import Config, config_type
+from .load import load_config
+from .read import read_file
+from .schema import Leaf, leaves, nested_kind
+
+
+def parse_cli(description: str, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
+    """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
+
+    required: keys that must not be empty; "a|b" is content with either.
+    """
+    parser = argparse.ArgumentParser(description=description, add_help=False, allow_abbrev=False)
+    parser.add_argument("--config_path", default="")
+    parser.add_argument("-h", "--help", action="store_true")
+    known, overrides = parser.parse_known_args(argv)
+    if known.help:
+        print(_help_text(description, known.config_path, required))
+        raise SystemExit(0)
+    if not known.config_path:
+        raise UserError("--config_path FILE.yaml is missing; see --help")
+    cfg = load_config(known.config_path, overrides)
+    for name in required:
+        if not any(getattr(cfg, alternative) for alternative in name.split("|")):
+            raise UserError(f"--{name.split('|')[0]} is missing; see --help")
+    return cfg
+
+
+def _help_text(description: str, config_path: str, required: Sequence[str]) -> str:
+    helps = read_file(Path(config_path))[1] if config_path else {}
+    lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
+    lines += [f"required: {', '.join('--' + name.replace('|', ' or --') for name in required)}"] if required else []
+    lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
+    lines += [_help_line(leaf, helps) for leaf in leaves(config_type()) if not nested_kind(leaf.item.type)]
+    return "\n".join(lines)
+
+
+def _help_line(leaf: Leaf, helps: dict) -> str:
+    rules = leaf.item.metadata
+    text = helps.get(leaf.name) or helps.get(leaf.item.name) or rules["help"]
+    choices = f" ({' | '.join(map(str, rules['choices']))})" if rules["choices"] else ""
+    return f"  --{leaf.name} [{leaf.default}]{choices}  {text}"

@@ -1,0 +1,36 @@
+"""What a configuration says beyond the defaults, and how two of them differ."""
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from .config import Config
+from .schema import leaves
+
+
+class Difference(NamedTuple):
+    """A key that has two values. on_resume: whether a resumed run may change it, "same" or "free"."""
+
+    name: str
+    then: Any
+    now: Any
+    on_resume: str
+
+
+def config_hash(cfg: Config) -> str:
+    """12 hexadecimal digits over every key that can change a result and has another value than its default.
+
+    Paths and devices change none; a key that is added later changes no old hash.
+    """
+    values = {leaf.name: leaf.value for leaf in leaves(cfg) if leaf.matters != "never" and leaf.value != leaf.default}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(then: Config, now: Config) -> list[Difference]:
+    """Every key whose value is another one; of a section that only one of them has, the key that brings it in."""
+    before = {leaf.name: leaf.value for leaf in leaves(then)}
+    return [
+        Difference(leaf.name, before[leaf.name], leaf.value, leaf.on_resume)
+        for leaf in leaves(now)
+        if leaf.name in before and before[leaf.name] != leaf.value
+    ]

@@ -1,0 +1,140 @@
+"""Plain mappings -> instances of the schema's classes, every value checked by what its key says."""
+
+import dataclasses
+import difflib
+import math
+from typing import Any
+
+from ..errors import UserError
+from .config import config_type
+from .schema import is_optional, key_names, nested_kind, variants_of
+from .variants import choose_variant
+
+# Names that the original folders used for the same keys.
+ALIASES = {
+    "roi.roi_layer.sample_num": "sampling_ratio",
+    "mask_roi.roi_layer.sample_num": "sampling_ratio",
+    "batchsize": "batch_size",
+    "total_epoch": "epoch_size",
+    "eval_interval": "eval_every",
+    "eval_data_path": "val_dataset",
+    "modelarts": "enable_modelarts",
+    "optimizer": "opt_type",
+    "opt_momentum": "momentum",
+    "wd": "weight_decay",
+    "eps": "opt_eps",
+    "lr_scheme": "lr_type",
+    "lr_end": "min_lr",
+    "lr_min": "min_lr",
+    "label_smooth_factor": "label_smoothing",
+}
+# Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.
+WITHOUT_EFFECT = {"rank_id", "roi.sample_num", "mask_roi.sample_num", "train_cfg.rpn.sampler.add_gt_as_proposals"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where values come from. name: in messages; without_effect: the keys of this kind that were met."""
+
+    name: str
+    without_effect: list[str] = dataclasses.field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
+    """An instance of the schema class `kind` from a mapping."""
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {values!r}")
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    filled = {}
+    for name, value in values.items():
+        dotted = f"{prefix}{name}"
+        if dotted in WITHOUT_EFFECT:
+            source.without_effect.append(dotted)
+            continue
+        name = ALIASES.get(dotted, name)
+        if name not in known:
+            raise unknown_key(dotted, source)
+        filled[name] = convert(known[name], value, dotted, source)
+    return kind(**filled)
+
+
+def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> Any:
+    """The value as the key has it; UserError for one that the key may not have. dotted: the key's name in messages."""
+    nested = nested_kind(item.type)
+    if nested and value is None and is_optional(item):
+        return None
+    if nested:
+        if variants_of(item) and isinstance(value, dict):
+            by = dataclasses.fields(nested)[0]
+            name = convert(by, value.get(by.name, by.default), f"{dotted}.{by.name}", source)
+            nested, value = choose_variant(item, name, value, dotted)
+        return fill(nested, value, f"{dotted}.", source)
+    member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
+    if member is None:
+        value = _convert_leaf(item.type, value, dotted, source)
+        _check_range(item, value, dotted, source)
+        return value
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{source}: {dotted} must be a list, not {value!r}")
+    length = item.metadata["length"]
+    if length is not None and len(value) != length:
+        raise UserError(f"{source}: {dotted} must have {length} numbers, not {len(value)}")
+    members = [_convert_leaf(member, part, dotted, source) for part in value]
+    for part in members:
+        _check_range(item, part, dotted, source)
+    return members
+
+
+def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
+    """YAML 1.1 reads `1e-5` as a string and 0/1 as integers; both are meant."""
+    if kind is str and value is None:
+        return ""
+    if kind is bool and isinstance(value, bool | int) and value in (0, 1):
+        return bool(value)
+    if kind is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is kind:
+        return value
+    wanted = {bool: "0, 1, true or false", int: "a whole number", float: "a number", str: "a text"}[kind]
+    raise UserError(f"{source}: {dotted} must be {wanted}, not {value!r}")
+
+
+def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> None:
+    rules = item.metadata
+    if rules["choices"] and value not in rules["choices"]:
+        allowed = ", ".join(repr(choice) for choice in rules["choices"])
+        why = f" ({rules['why_only']})" if rules["why_only"] else ""
+        raise UserError(f"{source}: {dotted} is {value!r}; it may be {allowed}{why}")
+    if isinstance(value, str | bool):
+        return
+    too_low = rules["low"] is not None and not value >= rules["low"]
+    too_high = rules["high"] is not None and not value <= rules["high"]
+    if not math.isfinite(value):
+        raise UserError(f"{source}: {dotted} is {value}; it must be a finite number")
+    if too_low or too_high:
+        low = "" if rules["low"] is None else f"at least {rules['low']}"
+        high = "" if rules["high"] is None else f"at most {rules['high']}"
+        raise UserError(f"{source}: {dotted} is {value}; it must be {' and '.join(filter(None, (low, high)))}")
+
+
+def unknown_key(dotted: str, source: Source) -> UserError:
+    """What to raise for a key that is not there, with the nearest that is."""
+    names = key_names(config_type())
+    prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
+    candidates = sorted({*names, *prefixes})
+    nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5)
+    if not nearest:
+        last = [name for name in candidates if name.rsplit(".", 1)[-1] == dotted.rsplit(".", 1)[-1]]
+        nearest = last[:1]
+    hint = f"; did you mean {nearest[0]}?" if nearest else "; --help lists all keys"
+    return UserError(f"{source}: unknown key {dotted}{hint}")

@@ -1,0 +1,75 @@
+"""Configuration files and command-line overrides -> one checked `Config`; and back into a file.
+
+A file may start from others (`_base_: other.yaml`) and may have three YAML documents: values, help texts, choices.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import UserError
+from ..files import RUN_FORMAT
+from .checks import check_together
+from .config import Config, config_type
+from .fill import Source, fill
+from .overrides import override, parse_overrides
+from .read import read_file
+from .variants import refuse_keys_of_others, take_types
+
+logger = logging.getLogger(__name__)
+
+
+def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
+    """Read `path`, apply overrides like ["--lr", "0.1", "--rpn.loss_bbox.beta=0.1"], check every value.
+
+    Raises UserError in one line: missing or broken file, unknown key (with the nearest known one), value of the wrong
+    type, out of range, not among the choices, or at odds with another value.
+    """
+    values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
+    file, command_line = Source(str(path)), Source("command line")
+    values, pairs = take_types(values, parse_overrides(overrides))
+    cfg = fill(config_type(), values, "", file)
+    for dotted, text in pairs:
+        cfg = override(cfg, dotted, text, command_line)
+    _tell_without_effect(file, command_line)
+    if cfg.input_size:
+        cfg = dataclasses.replace(cfg, img_width=cfg.input_size, img_height=cfg.input_size)
+    _check_choices(cfg, choices, str(path))
+    check_together(cfg)
+    return cfg
+
+
+def to_dict(cfg: Config) -> dict[str, Any]:
+    """Plain nested dict of a configuration."""
+    return dataclasses.asdict(cfg)
+
+
+def save_config(cfg: Config, path: str) -> None:
+    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`."""
+    try:
+        values = {"_format_": RUN_FORMAT} | to_dict(cfg)
+        Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
+
+
+def _tell_without_effect(*sources: Source) -> None:
+    told = [f"{', '.join(dict.fromkeys(one.without_effect))} ({one})" for one in sources if one.without_effect]
+    if told:
+        logger.warning("keys without effect: %s", "; ".join(told))
+
+
+def _check_choices(cfg: Config, choices: dict, source: str) -> None:
+    """The third document: allowed values by (dotted) key. Keys that this project does not know restrict nothing."""
+    for dotted, allowed in choices.items():
+        value = cfg
+        for name in str(dotted).split("."):
+            value = getattr(value, name, dataclasses.MISSING)
+        if value is dataclasses.MISSING or not isinstance(allowed, list):
+            continue
+        if value not in allowed:
+            raise UserError(f"{source}: {dotted} is {value!r}; this file allows {', '.join(map(repr, allowed))}")

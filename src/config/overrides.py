@@ -1,0 +1,69 @@
+"""`--key value` of a command line -> changed keys of a configuration."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from ..errors import UserError
+from .config import Config
+from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
+from .schema import nested_kind, variants_of
+from .variants import refuse_key_of_other, refuse_keys_of_others
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """["--a", "1", "--b.c=2"] -> [("a", "1"), ("b.c", "2")]; UserError for anything else."""
+    pairs, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--") or argument == "--":
+            raise UserError(f"unexpected argument {argument!r}: write --key value")
+        name, equals, text = argument[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise UserError(f"--{name} needs a value")
+            text = rest.pop(0)
+        pairs.append((name, text))
+    return pairs
+
+
+def override(cfg: Config, dotted: str, text: str, source: Source) -> Config:
+    """The configuration with one key set from its text on the command line, typed by the schema."""
+    if dotted in WITHOUT_EFFECT:
+        source.without_effect.append(dotted)
+        return cfg
+    return _replaced(cfg, dotted.split("."), dotted, text, source)
+
+
+def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: Source) -> Any:
+    """`part`, a configuration or a section of it, with another value of the key that `names` leads to."""
+    name, *rest = names
+    name = name if rest else ALIASES.get(dotted, name)
+    item = {item.name: item for item in dataclasses.fields(part)}.get(name)
+    nested = nested_kind(item.type) if item else None
+    if item is None or (rest and not nested):
+        raise unknown_key(dotted, source)
+    if rest:
+        inner = getattr(part, name)
+        if variants_of(item):
+            refuse_key_of_other(item, inner.type, rest[:1], source)
+        value = _replaced(nested() if inner is None else inner, rest, dotted, text, source)
+    else:
+        value = _parse_value(item, dotted, text, source)
+        refuse_keys_of_others({dotted: value}, source)
+        value = convert(item, value, dotted, source)
+    return dataclasses.replace(part, **{name: value})
+
+
+def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source) -> Any:
+    """A list may be given as numbers with commas."""
+    if item.type is str:
+        return text
+    if hasattr(item.type, "__origin__") and "," in text and "[" not in text:
+        return [yaml.safe_load(part) for part in text.split(",")]
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"{source}: --{dotted} {text!r} cannot be read as a value") from None

@@ -1,0 +1,57 @@
+"""Sections whose keys follow from their `type`: the backbone.
+
+A key of another backbone is an error where it was typed beside this type; one that a `_base_` file left there, or a
+run folder of before, is dropped.
+"""
+
+from collections.abc import Iterable
+from dataclasses import Field, fields
+
+from ..errors import UserError
+from .config import config_type
+from .schema import keys_of_others, variants_of
+
+# Run folders of before have the keys of all backbones in their config.yaml, whatever its backbone.type.
+WRITTEN_BEFORE = {"arch", "scaling", "depth", "base_channels", "style", "extra"}
+
+
+def choose_variant(item: Field, name: str, values: dict, dotted: str) -> tuple[type, dict]:
+    """The class that belongs to `type` `name`, and the values without the keys of other types.
+
+    UserError for an unknown type. dotted: the section's name in messages.
+    """
+    variants = variants_of(item)
+    if name not in variants:
+        raise UserError(f"{dotted}.type: '{name}' is not known; choose one of {', '.join(sorted(variants))}")
+    others = keys_of_others(variants, name)
+    return variants[name], {key: value for key, value in values.items() if key not in others}
+
+
+def refuse_keys_of_others(values: dict, source: object) -> None:
+    """UserError for keys of another type than the one that stands beside them. values: typed in one place, `source`."""
+    for item in fields(config_type()):
+        variants, given = variants_of(item), values.get(item.name)
+        if variants and isinstance(given, dict) and not set(given) >= WRITTEN_BEFORE:
+            name = given.get("type")
+            if isinstance(name, str) and name in variants:
+                refuse_key_of_other(item, name, given, source)
+
+
+def refuse_key_of_other(item: Field, name: str, typed: Iterable[str], source: object) -> None:
+    """UserError if only other types of the section than `name` have one of the keys `typed`."""
+    others = keys_of_others(variants_of(item), name)
+    for key in typed:
+        if key in others:
+            owners = " or ".join(others[key])
+            raise UserError(f"{source}: {item.name}.{key} is a key of {item.name}.type {owners}, not of {name}")
+
+
+def take_types(values: dict, pairs: list[tuple[str, str]]) -> tuple[dict, list[tuple[str, str]]]:
+    """A file's values with the types that the command line names, (dotted key, text) each, and its other pairs."""
+    for section in (item.name for item in fields(config_type()) if variants_of(item)):
+        types = [text for dotted, text in pairs if dotted == f"{section}.type"]
+        given = values.get(section, {})
+        if types and isinstance(given, dict):
+            values = values | {section: given | {"type": types[-1]}}
+            pairs = [pair for pair in pairs if pair[0] != f"{section}.type"]
+    return values, pairs

@@ -1,0 +1,219 @@
+"""A COCO subset converted to MindRecord, read at random: its labels, and its image files as if in a folder.
+
+MindSpore's own readers go through a file in one pass, or page by page (`MindPage`: 26 ms a row at 20,000 rows, and
+slower the more there are). Training asks for images in an order of its own, so a row is read here in one go from where
+the record's index (the `.db` file that MindSpore writes beside each shard) says that it lies. That index is private to
+MindSpore: once its own reader gives a row by number as fast as a file is read, `Shard` and `_read_index` can go.
+"""
+
+import json
+import os
+import sqlite3
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...config import Config
+from ...errors import UserError
+from .coco import read_content
+from .index import DetectionIndex
+
+MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
+DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
+INDEX_SUFFIX = ".db"  # MindSpore's own, beside each shard
+FORMAT = 1
+SCHEMA = {
+    "index": {"type": "int64"},  # place of the image in the order of ascending image ids
+    "crc32": {"type": "int64"},  # of the annotations followed by the image
+    "annotations": {"type": "bytes"},  # JSON: {"image": the label file's entry, "annotations": the image's own}
+    "image": {"type": "bytes"},  # the image file as it is; empty where it was missing
+}
+INDEX_FIELDS = ("index", "crc32")
+BLOB_FIELDS = ["annotations", "image"]  # in the order in which MindSpore lays them down
+SUBSETS = {"train": "train", "val": "validation"}  # folders below mindrecord_dir
+
+
+def open_mindrecord(cfg: Config, split: str) -> DetectionIndex:
+    """The converted subset of the configuration's training ('train') or validation ('val') data."""
+    return read_mindrecord(record_folder(cfg, split), cfg.coco_classes[1:])
+
+
+def record_folder(cfg: Config, split: str) -> str:
+    """Its folder: below `mindrecord_dir`, or `train_dataset` and `val_dataset` themselves where that is empty."""
+    if cfg.mindrecord_dir:
+        return str(Path(cfg.mindrecord_dir) / SUBSETS[split])
+    return getattr(cfg, f"{split}_dataset")
+
+
+def read_mindrecord(folder: str | Path, classes: Sequence[str]) -> DetectionIndex:
+    """What `src.data.mindrecord` made of a COCO subset: the index is that of the subset itself.
+
+    UserError as `formats.coco.read_coco`, and if the folder holds no whole converted subset.
+    """
+    folder = Path(folder)
+    content, images = read_records(folder)
+    return read_content(content, images, classes, folder / MANIFEST)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where one row's bytes lie in a shard, and its checksum."""
+
+    index: int
+    crc32: int
+    offset: int
+    length: int
+
+
+class Shard:
+    """One MindRecord file, open for reading rows at random from any thread or forked process."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._file = os.open(path, os.O_RDONLY)
+        (length,) = struct.unpack("<Q", os.pread(self._file, 8, 0))
+        if length > os.fstat(self._file).st_size:
+            raise OSError("its header is longer than the file")
+        header = json.loads(os.pread(self._file, length, 8))
+        if header["schema"][0]["blob_fields"] != BLOB_FIELDS:
+            raise UserError(f"{path} holds {header['schema'][0]['blob_fields']}, not {BLOB_FIELDS}")
+        self.rows = [
+            Row(index, crc32, header["header_size"] + page * header["page_size"] + start, end - start)
+            for page, start, end, index, crc32 in _read_index(path)
+        ]
+
+    def __del__(self):
+        if hasattr(self, "_file"):
+            os.close(self._file)
+
+    def labels(self, row: Row) -> tuple[dict, int]:
+        """The row's labels, and the number of bytes of its image. OSError or ValueError where they are damaged."""
+        (length,) = struct.unpack(">Q", os.pread(self._file, 8, row.offset + 8))
+        if length > row.length - 24:
+            raise OSError("its labels are longer than the row")
+        labels = json.loads(os.pread(self._file, length, row.offset + 16))
+        return labels, row.length - 24 - length  # 8 for the whole, 8 for either field
+
+    def image(self, row: Row) -> bytes:
+        """The row's image file. OSError where the bytes are not those that were written."""
+        blob = os.pread(self._file, row.length, row.offset)
+        if len(blob) != row.length:
+            raise OSError(f"{self.path} is cut off")
+        (labels,) = struct.unpack_from(">Q", blob, 8)
+        image = blob[24 + labels :]
+        if zlib.crc32(image, zlib.crc32(blob[16 : 16 + labels])) != row.crc32:
+            raise OSError(f"{self.path}: row {row.index} is damaged")
+        return image
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """An image inside a shard; answers to what is asked of a `pathlib.Path` when a file is read."""
+
+    shard: Shard
+    row: Row
+    file_name: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.file_name).name
+
+    def is_file(self) -> bool:
+        """Whether the image was there when the data set was converted."""
+        return self.size > 0
+
+    def read_bytes(self) -> bytes:
+        return self.shard.image(self.row)
+
+    def __str__(self) -> str:
+        return f"{self.shard.path}:{self.file_name}"
+
+
+class RecordFolder:
+    """The images of a converted subset; `folder / file_name` is one of them."""
+
+    def __init__(self, files: dict[str, RecordFile]):
+        self._files = files
+
+    def __truediv__(self, file_name: str) -> RecordFile:
+        return self._files[file_name]
+
+
+def read_records(folder: Path) -> tuple[dict, RecordFolder]:
+    """The content of the label file that was converted, and its images.
+
+    UserError if there is no converted subset, one by another version, or one that is not whole.
+    """
+    manifest = read_manifest(folder)
+    content = manifest["other"] | {"images": [], "annotations": list(manifest["strays"])}
+    files = {}
+    for name in manifest["shards"]:
+        check_whole(folder / name)
+        shard = open_shard(folder / name)
+        for row in shard.rows:
+            try:
+                labels, size = shard.labels(row)
+                image, annotations, file_name = labels["image"], labels["annotations"], labels["image"]["file_name"]
+            except (OSError, ValueError, KeyError, TypeError, struct.error):
+                raise UserError(
+                    f"{shard.path}: row {row.index} is damaged; delete {name}{DONE_SUFFIX} and convert again"
+                ) from None
+            content["images"].append(image)
+            content["annotations"] += annotations
+            files[file_name] = RecordFile(shard, row, file_name, size)
+    if len(content["images"]) != manifest["images"]:
+        raise UserError(f"{folder} has {len(content['images'])} images; {MANIFEST} says {manifest['images']}")
+    return content, RecordFolder(files)
+
+
+def read_manifest(folder: Path) -> dict:
+    """What is common to the shards of `folder`. UserError if it is no converted subset of this version."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(
+            f"{folder} holds no converted data set (no {MANIFEST}); `python -m src.data.mindrecord` makes one"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{folder / MANIFEST} is not JSON ({error})") from None
+    is_ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    if not is_ours or not {"images", "shards", "other", "strays"} <= manifest.keys():
+        raise UserError(f"{folder / MANIFEST} was not written by this version; convert the data set again")
+    return manifest
+
+
+def check_whole(path: Path) -> dict:
+    """What the conversion noted of a shard when it was done. UserError unless shard and index have that size still."""
+    again = "run `python -m src.data.mindrecord` again, it goes on where it was"
+    try:
+        done = json.loads(path.with_name(path.name + DONE_SUFFIX).read_text(encoding="utf-8"))
+        written = [done["bytes"], done["index_bytes"]]
+        sizes = [path.stat().st_size, path.with_name(path.name + INDEX_SUFFIX).stat().st_size]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not finished: {again}") from None
+    if sizes != written:
+        raise UserError(f"{path} or its index is not of the size that was written: {again}")
+    return done
+
+
+def open_shard(path: Path) -> Shard:
+    """UserError where the file or its index cannot be understood."""
+    try:
+        return Shard(path)
+    except (OSError, ValueError, KeyError, IndexError, struct.error, sqlite3.Error) as error:
+        raise UserError(f"{path} cannot be read, it or its index is damaged ({error})") from None
+
+
+def _read_index(path: Path) -> list[tuple[int, ...]]:
+    """(page, start and end within it, index, crc32) of every row, by ascending index."""
+    address = f"{path.resolve().as_uri()}{INDEX_SUFFIX}?mode=ro&immutable=1"
+    fields = ", ".join(f"{name}_0" for name in INDEX_FIELDS)
+    query = f"SELECT PAGE_ID_BLOB, PAGE_OFFSET_BLOB, PAGE_OFFSET_BLOB_END, {fields} FROM INDEXES ORDER BY index_0"
+    database = sqlite3.connect(address, uri=True)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()

@@ -1,0 +1,112 @@
+"""Segmentation data sets from lists of image and label files."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...config import Config
+from ...errors import UserError
+from ..images import read_bgr
+from ..label_sets import UNKNOWN, LabelSet, label_set
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5  # names a report lists
+MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
+
+
+class SegmentationDataset:
+    """Image and label files that a list names.
+
+    source: a folder with `<split>.lst`, or a list itself. Each line holds the image's and the label's path relative to
+    the list's folder, separated by a tab (or white space).
+    Attributes: `root`, `samples` (image, label paths), `labels` (LabelSet), `missing` (paths that are not there).
+    Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
+    """
+
+    def __init__(self, source: str | Path, split: str, labels: LabelSet, maker: str = ""):
+        if not str(source):
+            raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
+        source = Path(source)
+        is_list = source.suffix == ".lst"
+        self.list_file = source if is_list else source / f"{split}.lst"
+        self.root, self.labels = self.list_file.parent, labels
+        if not is_list and not source.is_dir():
+            raise UserError(f"data set folder {source} does not exist")
+        self.samples = _read_list(self.list_file, maker)
+        self.missing = [path for pair in self.samples for path in pair if not path.is_file()]
+        if self.missing:
+            names = ", ".join(path.name for path in self.missing[:SHOWN])
+            logger.warning(
+                "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
+                "counts as wrong, a missing label as nothing",
+                self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "",
+            )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read_image(self, index: int) -> np.ndarray | None:
+        """(h, w, 3) uint8 BGR; None where the file is no whole image."""
+        return read_bgr(self.samples[index][0])
+
+    def read_label(self, index: int) -> np.ndarray | None:
+        """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
+        raw = read_indices(self.samples[index][1])
+        if raw is None:
+            return None
+        classes = self.labels.table[raw]
+        return None if (classes == UNKNOWN).any() else classes.astype(np.uint8)
+
+    def why_unreadable(self, index: int) -> str:
+        """One line on what is wrong with an entry's files."""
+        image, label = self.samples[index]
+        pixels, raw = read_bgr(image), read_indices(label)
+        if pixels is None:
+            return f"{image} is no image, or cut off"
+        if raw is None:
+            return f"{label} is no label image (one channel of whole numbers up to 255), or cut off"
+        unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self.labels.table != UNKNOWN).tolist()))
+        if unknown:
+            return f"{label} has the value {unknown[0]}, which is no label of this data set"
+        return f"{image} has {pixels.shape[1]}x{pixels.shape[0]} pixels, its label {raw.shape[1]}x{raw.shape[0]}"
+
+
+def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
+    """The data set that the configuration describes; split: 'train' or 'val'."""
+    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""))
+
+
+def read_indices(path: Path) -> np.ndarray | None:
+    """(h, w) uint8 of a grey or palette image; None where the file is missing, cut off or of another kind."""
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError):  # what PIL raises for broken files
+        return None
+    if values.ndim != 2 or values.dtype.kind not in "ui" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
+        return None
+    return values.astype(np.uint8)
+
+
+def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        hint = f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker else ""
+        raise UserError(f"{path} does not exist{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    samples = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
+        if len(fields) != 2:
+            raise UserError(f"{path}, line {number}: expected an image and a label path, found {len(fields)} fields")
+        samples.append(tuple(path.parent / field.strip() for field in fields))
+    if not samples:
+        raise UserError(f"{path} names no samples")
+    return samples

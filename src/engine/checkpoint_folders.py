@@ -1,0 +1,80 @@
+"""The folders of a run's checkpoints: the last training states, and the best weights."""
+
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from mindspore import nn
+
+from ..checkpoint import load_training_state, save_training_state, save_weights
+from ..errors import UserError
+
+logger = logging.getLogger(__name__)
+
+States = dict[str, np.ndarray]  # what hooks keep, by HOOK/KEY
+
+
+class CheckpointFolder:
+    """`ckpt/` of an experiment: the last `keep` training states, named by epoch and step (both from 1)."""
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder, self.keep = folder, keep
+
+    def save(self, step: nn.Cell, model: nn.Cell, position: tuple[int, int], hook_states: States | None = None) -> Path:
+        """Write the state at (epoch, step of it), and delete the oldest ones above `keep`."""
+        path = self.folder / "epoch_{:04d}_step_{:07d}.ckpt".format(*position)
+        save_training_state(step, model, path, hook_states)
+        for old in self.newest_first()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest_first(self) -> list[Path]:
+        """Whole checkpoints, the latest step first; temporary files of a killed run do not count."""
+        found = [path for path in self.folder.glob("*.ckpt") if re.fullmatch(r"epoch_\d+_step_\d+", path.stem)]
+        return sorted(found, key=lambda path: tuple(map(int, re.findall(r"\d+", path.stem))), reverse=True)
+
+    def load_newest(self, step: nn.Cell, model: nn.Cell) -> tuple[Path, States] | None:
+        """Restore the newest readable state: its file and the hooks' states. None if there is none.
+
+        Damaged ones are named and passed over.
+        """
+        for path in self.newest_first():
+            try:
+                return path, load_training_state(step, model, path)
+            except UserError as error:
+                if "cannot be read" not in str(error):
+                    raise
+                logger.warning("%s; trying the one before", error)
+        return None
+
+
+class BestFolder:
+    """`best_ckpt/` of an experiment: weights of the `keep` best evaluations, the metric first in the name."""
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder, self.keep = folder, keep
+
+    def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
+        """Write the weights if they are among the best so far."""
+        path = self.folder / f"{metric}_{value:.4f}_epoch_{epoch:04d}.ckpt"
+        ranked = sorted([*self._entries(), path], key=_metric_of, reverse=True)
+        if path not in ranked[: self.keep]:
+            return None
+        save_weights(model, path)
+        for old in ranked[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def top(self) -> Path | None:
+        """The best weights so far."""
+        return max(self._entries(), key=_metric_of, default=None)
+
+    def _entries(self) -> Iterable[Path]:
+        return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]
+
+
+def _metric_of(path: Path) -> tuple[float, int]:
+    value, epoch = re.fullmatch(r".*_(-?\d+\.\d+)_epoch_(\d+)", path.stem).groups()
+    return float(value), int(epoch)

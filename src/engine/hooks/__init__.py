@@ -1,0 +1,36 @@
+"""What happens beside the steps of a training run: a class and a line in `HOOKS` each."""
+
+from collections.abc import Callable
+
+from ...config import Config
+from ..run import Hook
+from .checkpoints import Checkpoints
+from .curves import LossCurves, MetricCurves
+from .evaluation import BestWeights, Evaluation
+from .log import EpochLog, LossLog, ProgressBar
+from .mlflow import Mlflow
+from .profiling import Profiling
+
+__all__ = ["HOOKS", "Hook", "make_hooks"]
+
+# Each makes its hook from the configuration, or returns None where that switches it off. They are told in this order,
+# which is that of the log's lines; `evaluation` fills in an epoch's metrics for those behind it. No order lets a state
+# be written after a step that was not finite.
+HOOKS: dict[str, Callable[[Config], Hook | None]] = {
+    "progress": lambda cfg: ProgressBar(),
+    "loss_curves": lambda cfg: LossCurves(),
+    "loss_log": lambda cfg: LossLog(cfg.log_every),
+    "checkpoints": lambda cfg: Checkpoints(cfg.save_every),
+    "evaluation": lambda cfg: Evaluation(cfg.eval_every) if cfg.run_eval else None,
+    "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
+    "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
+    "epoch_log": lambda cfg: EpochLog(cfg.end_epoch or cfg.epoch_size),
+    "mlflow": lambda cfg: Mlflow() if cfg.mlflow else None,
+    "profiling": lambda cfg: Profiling(cfg.device_target) if cfg.enable_profiling else None,
+}
+
+
+def make_hooks(cfg: Config) -> dict[str, Hook]:
+    """The hooks that the configuration switches on."""
+    made = {name: make(cfg) for name, make in HOOKS.items()}
+    return {name: hook for name, hook in made.items() if hook is not None}

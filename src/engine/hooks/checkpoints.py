@@ -1,0 +1,33 @@
+"""The training states that a run can go on from."""
+
+from ..run import Epoch, Hook, Run
+
+
+class Checkpoints(Hook):
+    """A checkpoint every `every` steps of an epoch, at its end, and at the end of the run, a stopped one's too.
+
+    Written when all hooks have heard of the step, so that it holds their states after it. Where they have any, the one
+    of an epoch's end is written once more when all have heard of the epoch.
+    """
+
+    def __init__(self, every: int):
+        self.every = every
+
+    def on_step(self, run: Run, losses) -> None:
+        run.put_off(lambda: self._save_if_due(run))
+
+    def on_epoch(self, run: Run, epoch: Epoch) -> None:
+        if run.hook_states():
+            run.put_off(lambda: _save(run))
+
+    def _save_if_due(self, run: Run) -> None:
+        if run.is_due(self.every):
+            _save(run)
+            run.process.barrier()
+
+
+def _save(run: Run) -> None:
+    run.fetch_rows()  # no state after a bad step is ever written
+    if run.process.is_main:
+        position = run.epoch, run.step_of_epoch
+        run.experiment.checkpoints.save(run.step, run.model, position, run.hook_states())

@@ -1,0 +1,50 @@
+"""Metrics in the midst of training, and the weights that gave the best."""
+
+import logging
+import time
+
+from ..run import Epoch, Hook, Run
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluation(Hook):
+    """Evaluates every `every` epochs and at the end of the run; with the moving average of the weights, if one is kept.
+
+    The metrics go to the log and, for the hooks behind this one, into the epoch.
+    """
+
+    def __init__(self, every: int):
+        self.every = every
+
+    def on_epoch(self, run: Run, epoch: Epoch) -> None:
+        if epoch.number % self.every and not run.finished:
+            return
+        started = time.perf_counter()
+        run.model.set_train(False)
+        with run.step.averaged():
+            # Each rank has running statistics of its own batches; evaluated and saved are those of rank 0.
+            run.copy_from_main([one for one in run.model.get_parameters() if not one.requires_grad])
+            metrics = run.evaluate(run.model)
+        run.model.set_train(True)
+        epoch.metrics.update(run.process.from_main(metrics))
+        if not run.process.is_main:
+            return
+        logger.info("Eval epoch time: %.3f ms", 1000 * (time.perf_counter() - started))
+        reported = {name: epoch.metrics[name] for name in run.task.reported} | {"loss": epoch.loss}
+        logger.info("Result metrics for epoch %d: %s", epoch.number, dict(sorted(reported.items())))
+
+
+class BestWeights(Hook):
+    """Keeps the weights of the best evaluations by the task's metric, as they were evaluated."""
+
+    def on_epoch(self, run: Run, epoch: Epoch) -> None:
+        if not epoch.metrics or not run.process.is_main:
+            return
+        run.fetch_rows()  # no weights after a bad step are ever written
+        best = run.experiment.best
+        with run.step.averaged():
+            path = best.save(run.model, run.task.metric, epoch.metrics[run.task.metric], epoch.number)
+        if path:
+            logger.info("Best checkpoint so far: %s", path)
+        epoch.best = best.top()

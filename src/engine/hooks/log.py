@@ -1,0 +1,64 @@
+"""The log's lines of losses and epochs, and the bar in a terminal."""
+
+import logging
+import sys
+
+from tqdm import tqdm
+
+from ..run import Epoch, Hook, Run
+
+logger = logging.getLogger(__name__)
+
+
+class LossLog(Hook):
+    """A line with the mean loss since the one before, every `every` steps of an epoch and at the end of the run."""
+
+    def __init__(self, every: int):
+        self.every = every
+        self.window: list[float] = []  # total losses since the last line
+
+    def on_step(self, run: Run, losses) -> None:
+        is_line = run.step_of_epoch % self.every == 0 or run.finished
+        if not is_line:
+            return
+        run.fetch_rows()
+        mean = sum(self.window) / len(self.window)
+        rate = run.schedule.rate(run.done)
+        logger.info("epoch: %d, step: %d, loss: %.6f,  lr: %.6f", run.epoch, run.step_of_epoch, mean, rate)
+        self.window = []
+
+    def on_rows(self, run: Run, rows) -> None:
+        self.window += [row["loss"] for row in rows]
+
+
+class EpochLog(Hook):
+    """The task's line at the end of an epoch. last: number of the last epoch."""
+
+    def __init__(self, last: int):
+        self.last = last
+
+    def on_epoch(self, run: Run, epoch: Epoch) -> None:
+        line = run.task.epoch_line.format(
+            epoch=epoch.number,
+            epochs=self.last,
+            steps=epoch.steps,
+            milliseconds=1000 * epoch.seconds,
+            per_step=1000 * epoch.seconds / max(epoch.steps, 1),
+            loss=epoch.loss,
+            lr=run.schedule.rate(run.done),
+        )
+        logger.info(line)
+
+
+class ProgressBar(Hook):
+    """A bar over the run's steps, where a person looks on."""
+
+    def on_start(self, run: Run, state) -> None:
+        is_watched = sys.stderr.isatty() and run.process.is_main and not run.finished
+        self.bar = tqdm(total=run.last, initial=run.done, disable=not is_watched)
+
+    def on_step(self, run: Run, losses) -> None:
+        self.bar.update()
+
+    def on_end(self, error) -> None:
+        self.bar.close()

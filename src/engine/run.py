@@ -1,0 +1,240 @@
+"""A training run in progress: what belongs to it, where it stands, and the hooks that hear of it."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+
+from ..config import Config
+from ..errors import UserError
+from ..process.runtime import Runtime
+from ..tasks import Evaluator, Task
+from .curves import Row
+from .experiment import Experiment
+from .lr_schedule import Schedule
+from .train_step import TrainStep
+
+
+@dataclass
+class Epoch:
+    """An epoch (or what the run did of it) that has just ended.
+
+    steps: of the epoch; global_step: of the run. seconds: without what followed the last step's hooks.
+    loss: mean of the total loss over the steps since the run was started or resumed.
+    metrics: of the evaluation that followed, on every rank; empty where none was due, and for the hooks in front of it.
+    best: the best weights so far, on rank 0, for the hooks behind the one that keeps them.
+    """
+
+    number: int
+    steps: int
+    global_step: int
+    seconds: float
+    loss: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: Path | None = None
+
+    @property
+    def row(self) -> Row:
+        """The row of metrics.csv."""
+        return {"epoch": self.number, "global_step": self.global_step, "train_loss": self.loss} | self.metrics
+
+
+class Hook:
+    """Something that happens beside the steps. Subclasses answer what they want to hear of.
+
+    Every rank has the same hooks and calls them at the same points, in the order of `HOOKS`: who writes files asks
+    `run.process.is_main`, and who waits for other ranks does so on every rank. Who needs rows, or is about to keep
+    weights, calls `run.fetch_rows()` first, which ends the run after a step that was not finite. A hook ends the run
+    early by `run.last = run.done` in `on_epoch`, on every rank alike.
+    """
+
+    def on_start(self, run: "Run", state: Mapping[str, np.ndarray]) -> None:
+        """Before the first step, or where a complete run has none left.
+
+        state: what `state()` gave when the checkpoint was written from which the run goes on; empty for a new run.
+        """
+
+    def on_step(self, run: "Run", losses: tuple[Tensor, ...]) -> None:
+        """A step is done. Its losses lie on the device still: looking at them makes the device wait for the host."""
+
+    def on_rows(self, run: "Run", rows: Sequence[Row]) -> None:
+        """Losses were fetched: rows of losses.csv, one for each step since the last time, in order."""
+
+    def on_epoch(self, run: "Run", epoch: Epoch) -> None:
+        """An epoch has ended, or the run within it; all rows are fetched."""
+
+    def on_end(self, error: BaseException | None) -> None:
+        """The run is over; `error` is what ended it early (SystemExit after a signal)."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays that a checkpoint must hold for `on_start` to go on as if nothing had happened; rank 0's are kept.
+
+        MindSpore's files leave out an array without elements.
+        """
+        return {}
+
+
+@dataclass
+class Run:
+    """What travels together through training.
+
+    process: this rank. evaluate: model -> metrics, None where nothing is evaluated.
+
+    hooks: by name, in their order. done: steps that are done. last: the step after which the run ends. stopping: the
+    signal by which it ends after the step just done, or 0. states: the hooks' own of the checkpoint that the run goes
+    on from, named HOOK/KEY.
+    """
+
+    cfg: Config
+    task: Task
+    step: TrainStep
+    schedule: Schedule
+    experiment: Experiment
+    process: Runtime = Runtime()
+    evaluate: Evaluator | None = None
+
+    def __post_init__(self) -> None:
+        self.hooks: dict[str, Hook] = {}
+        self.done, self.stopping = 0, 0
+        steps_per_epoch = self.schedule.steps_per_epoch
+        ends = (self.cfg.epoch_size * steps_per_epoch, self.cfg.max_steps, self.cfg.end_epoch * steps_per_epoch)
+        self.last = min(end for end in ends if end)
+        self.states: dict[str, np.ndarray] = {}
+        self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, losses still on the device)
+        self._epoch_losses: list[float] = []
+        self._bad_step = 0
+        self._put_off: list[Callable[[], None]] = []
+
+    # ------------------------------------------------------------------------------------------- where the run stands
+
+    @property
+    def model(self) -> nn.Cell:
+        """The network that is trained."""
+        return self.step.model
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the step just done, from 1."""
+        return self.schedule.position(self.done)[0]
+
+    @property
+    def step_of_epoch(self) -> int:
+        """Number of the step just done within its epoch, from 1."""
+        return self.schedule.position(self.done)[1]
+
+    @property
+    def finished(self) -> bool:
+        """No step is left."""
+        return self.done >= self.last
+
+    @property
+    def ends_epoch(self) -> bool:
+        """The step just done ended an epoch, or the run."""
+        return self.step_of_epoch == self.schedule.steps_per_epoch or self.finished
+
+    def is_due(self, every: int) -> bool:
+        """Whether what happens `every` so many steps, and at the end of an epoch and of the run, happens now."""
+        return self.step_of_epoch % every == 0 or self.ends_epoch or bool(self.stopping)
+
+    # ------------------------------------------------------------------------------------------ what hooks may ask for
+
+    def fetch_rows(self) -> None:
+        """Fetch the losses of all steps since the last time and let the hooks know.
+
+        Raises UserError, now and ever after, if one of the steps was not finite.
+        """
+        if self._unread:
+            rows = [self._row(done, losses) for done, losses in self._unread]
+            self._unread = []
+            self._bad_step = int(self.step.bad_step.asnumpy())
+            self._epoch_losses += [row["loss"] for row in rows]
+            for hook in self.hooks.values():
+                hook.on_rows(self, rows)
+        if self._bad_step:
+            raise UserError(self._not_finite())
+
+    def put_off(self, action: Callable[[], None]) -> None:
+        """Do something once all hooks have heard of the step or epoch that is being told."""
+        self._put_off.append(action)
+
+    def hook_states(self) -> dict[str, np.ndarray]:
+        """The hooks' own states by HOOK/KEY, for a checkpoint."""
+        return {
+            f"{name}/{key}": np.asarray(value)
+            for name, hook in self.hooks.items()
+            for key, value in hook.state().items()
+        }
+
+    def copy_from_main(self, parameters: Iterable[Parameter]) -> None:
+        """Give every rank the values that these parameters have on rank 0."""
+        if self.process.size > 1:
+            for parameter in parameters:
+                value = self.process.from_main(parameter.asnumpy() if self.process.is_main else None)
+                parameter.set_data(Tensor(value, parameter.dtype))
+
+    # --------------------------------------------------------------------------------------------- what the loop tells
+
+    @contextlib.contextmanager
+    def started_hooks(self) -> Iterator[None]:
+        """While active, the hooks are started; they hear of the end whatever it is."""
+        started: list[Hook] = []
+        error: BaseException | None = None
+        try:
+            for name, hook in self.hooks.items():
+                prefix = f"{name}/"
+                own = {key.removeprefix(prefix): v for key, v in self.states.items() if key.startswith(prefix)}
+                hook.on_start(self, own)
+                started.append(hook)
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            for hook in started:
+                hook.on_end(error)
+
+    def count(self, losses: tuple[Tensor, ...]) -> None:
+        """One more step is done."""
+        self.done += 1
+        self._unread.append((self.done, losses))
+
+    def tell_step(self, losses: tuple[Tensor, ...]) -> None:
+        """Let the hooks know of the step just done."""
+        for hook in self.hooks.values():
+            hook.on_step(self, losses)
+        if self.ends_epoch or self.stopping:
+            self.fetch_rows()
+        self._do_what_was_put_off()
+
+    def tell_epoch(self, seconds: float) -> None:
+        """Let the hooks know of the epoch that has ended; the ranks wait for what rank 0 writes and draws."""
+        loss = sum(self._epoch_losses) / max(len(self._epoch_losses), 1)
+        self._epoch_losses = []
+        epoch = Epoch(self.epoch, self.step_of_epoch, self.done, seconds, loss)
+        for hook in self.hooks.values():
+            hook.on_epoch(self, epoch)
+        self._do_what_was_put_off()
+        self.process.barrier()
+
+    def _do_what_was_put_off(self) -> None:
+        actions, self._put_off = self._put_off, []
+        for action in actions:
+            action()
+
+    def _row(self, done: int, losses: tuple[Tensor, ...]) -> Row:
+        values = [float(loss.asnumpy()) for loss in losses]
+        epoch, step_of_epoch = self.schedule.position(done)
+        row = {"epoch": epoch, "step": step_of_epoch, "global_step": done, "lr": self.schedule.rate(done)}
+        return row | {"loss": sum(values)} | dict(zip(self.model.loss_names, values))
+
+    def _not_finite(self) -> str:
+        epoch, step_of_epoch = self.schedule.position(self._bad_step)
+        last = self.experiment.checkpoints.newest_first()[:1] if self.process.is_main else []
+        kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint had been written yet"
+        return (
+            f"the loss is not finite at epoch {epoch}, step {step_of_epoch} (global step {self._bad_step}): "
+            f"training stops; {kept}. A lower lr, a longer warmup_step or grad_clip may help"
+        )

@@ -1,0 +1,95 @@
+"""What a run needs before its first step: start weights, the step and its schedule, the state it goes on from."""
+
+import logging
+import math
+
+import numpy as np
+from mindspore import nn
+
+from ..checkpoint import load_backbone_weights, load_model_weights
+from ..config import Config
+from ..models.sync_norm import synchronise_batchnorm
+from ..process.runtime import Runtime
+from .lr_schedule import LrPolicy, Schedule, learning_rates
+from .optimizer import OptimizerSettings, build_optimizer
+from .run import Run
+from .train_step import StepSettings, TrainStep
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_model(cfg: Config, model: nn.Cell, process: Runtime) -> None:
+    """What the ranks share of a fresh network, and its start weights (on rank 0)."""
+    if cfg.sync_batchnorm and process.size > 1:
+        count = synchronise_batchnorm(model, process.size)
+        logger.info("Batch normalisations over all ranks: %d", count)
+    if process.is_main:
+        load_start_weights(cfg, model)
+    count = sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params())
+    logger.info("Number of parameters: %d", count)
+    logger.info("Device type: %s", process.device)
+
+
+def load_start_weights(cfg: Config, model: nn.Cell) -> None:
+    """Backbone weights, then a whole checkpoint, as far as the configuration names them."""
+    if cfg.backbone.pretrained:
+        load_backbone_weights(model.backbone, cfg.backbone.pretrained)
+        logger.info("Backbone weights from %s", cfg.backbone.pretrained)
+    if cfg.pre_trained:
+        load_model_weights(model, cfg.pre_trained, finetune=cfg.finetune)
+        logger.info("Weights from %s", cfg.pre_trained)
+
+
+def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, Schedule]:
+    """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches)."""
+    updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
+    if cfg.scale_lr:
+        images = cfg.batch_size * size * cfg.accumulate_step
+        rates = rates * np.float32(images / cfg.base_batch_size)
+        logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
+    settings = OptimizerSettings(cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps)
+    optimizer = build_optimizer(model, rates, settings)
+    step_settings = StepSettings(cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay)
+    step = TrainStep(model, optimizer, step_settings, size)
+    step.set_train(True)
+    return step, Schedule(steps_per_epoch, rates, cfg.accumulate_step)
+
+
+def go_to_start(run: Run) -> None:
+    """Put the run where its first step begins: at the newest checkpoint where it is resumed, else at `begin_epoch`.
+
+    Every rank gets the state of rank 0, which alone reads files.
+    """
+    if run.cfg.resume and run.process.is_main:
+        _load_newest(run)
+    run.done, run.states = run.process.from_main((run.done, run.states))
+    if not run.done and run.cfg.begin_epoch:
+        run.done = run.cfg.begin_epoch * run.schedule.steps_per_epoch
+        run.step.start_at(run.done)
+    run.copy_from_main(run.step.get_parameters())
+
+
+def _load_newest(run: Run) -> None:
+    loaded = run.experiment.checkpoints.load_newest(run.step, run.model)
+    if loaded is None:
+        return
+    path, run.states = loaded
+    run.step.ask_to_stop(False)
+    run.done = int(run.step.step.asnumpy())
+    logger.info("Resumed from %s: epoch %d, step %d", path, *run.schedule.position(run.done))
+
+
+def _lr_policy(cfg: Config, steps_per_epoch: int) -> LrPolicy:
+    warmup = cfg.warmup_step
+    if cfg.warmup_epochs:
+        warmup = round(cfg.warmup_epochs * steps_per_epoch / cfg.accumulate_step)
+    return LrPolicy(
+        cfg.lr_type,
+        cfg.lr,
+        cfg.lr_steps,
+        warmup,
+        warmup_ratio=cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
+        minimum=cfg.min_lr,
+        power=cfg.lr_power,
+    )

@@ -1,0 +1,22 @@
+"""Which writer makes ONNX of a network: it is chosen by the outputs that the network declares."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from mindspore import nn
+
+from ..models.detection.detections import Detections
+from .dense_onnx import cell_to_onnx
+from .detector_onnx import detector_to_onnx
+
+# Networks that MindSpore's own exporter cannot write in one piece, by their `output_names`.
+WRITERS: dict[tuple[str, ...], Callable[[nn.Cell, tuple[int, int]], onnx.ModelProto]] = {
+    Detections._fields: detector_to_onnx,
+}
+
+
+def network_to_onnx(model: nn.Cell, inputs: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """`model` in evaluation mode for inputs of these names, shapes and types."""
+    writer = WRITERS.get(tuple(model.output_names))
+    return writer(model, inputs["image"].shape[2:]) if writer else cell_to_onnx(model, inputs, model.output_names)

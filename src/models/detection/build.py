@@ -1,0 +1,15 @@
+"""The detector that a configuration names."""
+
+from mindspore import nn
+
+from ...config import Config
+from ..build_helpers import choose
+from .build_mask_rcnn import build_mask_rcnn
+from .build_pointrend import build_pointrend
+
+DETECTORS = {"mask_rcnn": build_mask_rcnn, "pointrend": build_pointrend}
+
+
+def build_detector(cfg: Config) -> nn.Cell:
+    """The detector that `cfg.detector` names, freshly initialised; UserError for an unknown name."""
+    return choose(DETECTORS, cfg.detector, "detector")(cfg)

@@ -1,0 +1,119 @@
+"""Image classification: a folder a class, top-1 and top-5, the likeliest classes as JSON."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import nn
+
+from ..config import Config
+from ..data import inspection
+from ..data.formats.image_folder import ImageFolder, open_image_folder
+from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from ..evaluation.classification_eval import ClassificationResult, write_report
+from ..inference.backends import run_model
+from ..inference.classify import TOP, classify_files, known_class_names
+from ..inference.example_inputs import dense_inputs
+from ..inference.output import write_entries
+from ..models.build import build_classifier
+from ..process.runtime import SINGLE, Runtime
+from .task import Section, Task
+
+logger = logging.getLogger(__name__)
+
+
+class Classification(Task):
+    """HRNet and other backbones with a classifying head."""
+
+    name = "classification"
+    metric = "Top_1_Acc"
+    reported = ("Loss", "Top_1_Acc", "Top_5_Acc")
+    epoch_line = (
+        "epoch: [{epoch:2d}/{epochs}], epoch time: {milliseconds:.3f}, steps: {steps}, per step time: {per_step:.3f}, "
+        "avg loss: {loss:.3f}, lr:[{lr:.3f}]"
+    )
+
+    def run_names(self, cfg: Config) -> tuple[str, ...]:
+        return ("Classifier", "HRNetCls")
+
+    def build_model(self, cfg: Config) -> nn.Cell:
+        return build_classifier(cfg)
+
+    def open(self, cfg: Config, split: str) -> ImageFolder:
+        return open_image_folder(cfg, getattr(cfg, f"{split}_dataset"))
+
+    def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
+        return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def resolved(self, cfg: Config) -> Config:
+        """With the names of the classes."""
+        return replace(cfg, class_names=self.open(cfg, "train").classes)
+
+    def score(
+        self, cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, protocol: dict | None = None
+    ) -> dict[str, float]:
+        """Loss, top-1 and top-5; the report where `report_dir` asks for it. No protocol is printed."""
+        started = time.perf_counter()
+        result = classify_dataset(cfg, model, dataset, process)
+        if not process.is_main:
+            return {}
+        each = (time.perf_counter() - started) / len(dataset)
+        metrics = {"Loss": result.loss, "Top_1_Acc": result.top1, "Top_5_Acc": result.top5}
+        print(f"total images num: {len(dataset)}, {each:.4f} s per image, unreadable: {result.unreadable}")
+        print(metrics, flush=True)
+        if cfg.report_dir:
+            write_report(Path(cfg.report_dir), result, dataset.classes)
+        return metrics
+
+    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
+        entries = (
+            (path, None if best is None else {"predictions": best}) for path, best in classify_files(cfg, model, paths)
+        )
+        write_entries(entries, output, cfg.pred_input, len(paths))
+
+    def describe(self, cfg: Config) -> dict[str, Any]:
+        return {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}
+
+    def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
+        return dense_inputs(cfg, self.input_size(cfg))
+
+    def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
+        return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
+
+    def inspect(self, cfg: Config) -> Iterator[Section]:
+        yield "training data", inspection.image_folder(self.open(cfg, "train"))
+        if cfg.val_dataset:
+            yield "validation data", inspection.image_folder(self.open(cfg, "val"))
+
+
+def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:
+    """Run the network over the data set; each rank over its share, and every rank has the whole result."""
+    classes = len(dataset.classes)
+    confusion = np.zeros((classes, classes), np.int64)
+    loss, in_top5, unreadable = 0.0, 0, 0
+    images = [dataset.images[k] for k in process.share(len(dataset))]
+    batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
+    for image, items, readable in batches:
+        logits = run_model(model, image)[0].astype(np.float64)
+        for row, (path, label), is_readable in zip(logits, items, readable):
+            if not is_readable:
+                unreadable += 1
+                logger.warning("%s is no image, or cut off; it counts as wrong", path)
+                continue
+            confusion[label, int(row.argmax())] += 1
+            in_top5 += label in np.argsort(-row, kind="stable")[:TOP]
+            loss += float(np.logaddexp.reduce(row) - row[label])
+    confusion = process.sum_arrays(confusion)
+    loss, in_top5, unreadable = process.sum_arrays(np.float64([loss, in_top5, unreadable])).tolist()
+    readable_count = len(dataset) - unreadable
+    return ClassificationResult(
+        confusion,
+        loss / max(readable_count, 1),
+        float(np.trace(confusion)) / len(dataset),
+        in_top5 / len(dataset),
+        int(unreadable),
+    )

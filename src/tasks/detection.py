@@ -1,0 +1,211 @@
+"""Detection with instance masks: COCO-style data, box and mask AP, detections as JSON."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import nn
+from tqdm import tqdm
+
+from ..checkpoint import checkpoint_hash
+from ..config import Config, config_hash
+from ..data import inspection
+from ..data.formats import detection_source, open_detection
+from ..data.formats.index import DetectionIndex
+from ..data.network_input import ImageSettings
+from ..data.pipeline import build_eval_loader, build_train_loader
+from ..errors import UserError
+from ..evaluation.coco_eval import evaluate_predictions
+from ..evaluation.detection_analysis import analyse_detections, format_analysis
+from ..inference.example_inputs import detector_inputs
+from ..inference.output import write_entries
+from ..inference.prediction_file import load_predictions, load_protocol, save_predictions
+from ..inference.predictor import Predictor
+from ..inference.results import to_coco_results, to_json
+from ..models.detection.build import build_detector
+from ..process import runtime
+from ..process.runtime import SINGLE, Runtime
+from .task import GIVE_CHECKPOINT, Section, Task
+
+logger = logging.getLogger(__name__)
+
+SYSTEMS = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend"}  # in names of folders
+USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
+
+
+class Detection(Task):
+    """Mask R-CNN and its kin."""
+
+    name = "detection"
+    metric = "bbox_mAP"
+    reported = ("bbox_mAP", "seg_mAP")
+
+    def system(self, cfg: Config) -> str:
+        return cfg.detector
+
+    def run_names(self, cfg: Config) -> tuple[str, ...]:
+        return (SYSTEMS.get(cfg.detector, cfg.detector),)
+
+    def build_model(self, cfg: Config) -> nn.Cell:
+        return build_detector(cfg)
+
+    def open(self, cfg: Config, split: str) -> DetectionIndex:
+        return open_detection(cfg, split)
+
+    def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
+        return build_train_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def class_names(self, cfg: Config) -> tuple[str, ...]:
+        return tuple(cfg.coco_classes[1:])
+
+    # ------------------------------------------------------------------------------------------------- evaluation
+
+    def evaluate(self, cfg: Config) -> dict[str, float]:
+        """Where `prediction_path` exists, it is evaluated and no network is run."""
+        if cfg.prediction_path and Path(cfg.prediction_path).exists():
+            return evaluate_saved(cfg, self.open(cfg, "val"))
+        if not cfg.checkpoint_path:
+            raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
+        dataset = self.open(cfg, "val")
+        process = runtime.start(cfg, may_be_single=True)
+        model = self.load(cfg)
+        protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
+        return self.score(cfg, model, dataset, process, protocol, save_to=cfg.prediction_path)
+
+    def score(
+        self,
+        cfg: Config,
+        model,
+        dataset: DetectionIndex,
+        process: Runtime = SINGLE,
+        protocol: dict | None = None,
+        save_to: str = "",
+    ) -> dict[str, float]:
+        """Box and mask metrics; save_to: a file for the predictions."""
+        protocol = {"size": f"{cfg.img_width}x{cfg.img_height}", "flip": "off"} | (protocol or {})
+        results = predict_dataset(cfg, model, dataset, process)
+        if not process.is_main:
+            return {}
+        if save_to:
+            save_predictions(save_to, results, protocol)
+            print(f"Predictions written to {save_to}")
+        return score_results(cfg, dataset, results, protocol)
+
+    # -------------------------------------------------------------------------------------------------- inference
+
+    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
+        names, category_ids, least = cfg.coco_classes[1:], known_category_ids(cfg), cfg.infer_score_thr
+        entries = (
+            (path, None if found is None else to_json(found.above(least), names, category_ids))
+            for path, found in Predictor(model, cfg).predict_files(paths)
+        )
+        write_entries(entries, output, cfg.pred_input, len(paths))
+
+    # --------------------------------------------------------------------------------------------- exported files
+
+    def describe(self, cfg: Config) -> dict[str, Any]:
+        rcnn = cfg.test_cfg.rcnn
+        return {
+            "class_names": cfg.coco_classes[1:],
+            "category_ids": known_category_ids(cfg),
+            "keep_ratio": bool(cfg.keep_ratio),
+            "mask_threshold": rcnn.mask_thr_binary,
+            "score_threshold": rcnn.score_thr,
+            "max_detections": rcnn.max_per_img,
+        }
+
+    def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
+        return detector_inputs(ImageSettings.from_config(cfg), cfg.val_dataset)
+
+    def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
+        height, width = cfg.img_height, cfg.img_width
+        return [np.zeros((1, 3, height, width), np.float32), np.array([[height, width]], np.int32)]
+
+    # ------------------------------------------------------------------------------------------------- inspection
+
+    def headline(self, cfg: Config) -> str:
+        return f"{cfg.detector} on {cfg.backbone.type}, {cfg.num_classes - 1} classes"
+
+    def rate_line(self, cfg: Config, images: int) -> str:
+        if cfg.opt_type == "adam":
+            return super().rate_line(cfg, images)
+        usual = USUAL_RATE * images / USUAL_IMAGES
+        line = f"{cfg.opt_type}, lr {cfg.lr} ({USUAL_RATE} is usual for {USUAL_IMAGES} images a step"
+        return f"{line}, {usual:.5f} for {images})"
+
+    def inspect(self, cfg: Config) -> Iterator[Section]:
+        train = self.open(cfg, "train")
+        fate = "left out of training" if cfg.filter_empty_gt else "kept"
+        yield "training data", inspection.annotated_images(train, fate, cfg.num_gts)
+        if detection_source(cfg, "val"):
+            yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept")
+        generator = cfg.rpn.anchor_generator
+        threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
+        yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
+
+
+def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
+    """Metrics of the predictions in `cfg.prediction_path`."""
+    print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
+    protocol = load_protocol(cfg.prediction_path)
+    return score_results(cfg, dataset, load_predictions(cfg.prediction_path, dataset), protocol)
+
+
+def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
+    """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
+    metrics = evaluate_predictions(dataset, results, protocol)
+    if cfg.analysis:
+        print(format_analysis(analyse_detections(dataset, results)), flush=True)
+    return metrics
+
+
+def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE) -> list[dict]:
+    """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
+
+    Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.
+    """
+    loader = build_eval_loader(cfg, dataset, indices=process.share(len(dataset.image_ids)))
+    total = len(loader)
+    print(f"total images num: {len(dataset.image_ids)}" + (f", {total} of them here" * (process.size > 1)), flush=True)
+    predictor = Predictor(model, cfg)
+    results: list[dict] = []
+    unreadable = 0
+    started = time.perf_counter()
+    for image_id, prediction in _with_progress(predictor.predict_stream(loader), total):
+        if prediction is None:
+            unreadable += 1
+        else:
+            results += to_coco_results(prediction, image_id, dataset.category_ids)
+    seconds = time.perf_counter() - started - predictor.first_run_seconds
+    print(
+        f"{seconds / max(total, 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch with "
+        f"its compilation); unreadable images: {sum(process.gather(unreadable))}",
+        flush=True,
+    )
+    return [result for part in process.gather(results) for result in part]
+
+
+def known_category_ids(cfg: Config) -> list[int] | None:
+    """The data set's own id of each class where the validation data are there to tell, otherwise None."""
+    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).is_dir():
+        return None
+    try:
+        return open_detection(cfg, "val").category_ids
+    except UserError as error:
+        logger.warning("category ids stay unknown: %s", error)
+        return None
+
+
+def _with_progress(predictions: Iterable, total: int) -> Iterator:
+    """The predictions, with a bar on a terminal and a line every tenth of the way elsewhere."""
+    on_terminal = sys.stderr.isatty()
+    with tqdm(total=total, disable=not on_terminal, unit="img") as bar:
+        for done, item in enumerate(predictions, start=1):
+            yield item
+            bar.update()
+            if not on_terminal and done * 10 // total > (done - 1) * 10 // total:
+                print(f"{done}/{total} images", flush=True)

@@ -1,0 +1,143 @@
+"""Semantic segmentation: lists of image and label files, mIoU, label maps as pictures."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import nn
+
+from ..config import Config
+from ..data import inspection
+from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
+from ..data.label_sets import label_set
+from ..data.read_ahead import read_ahead
+from ..data.segmentation import build_segmentation_loader
+from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
+from ..inference.example_inputs import dense_inputs
+from ..inference.output import report_unreadable
+from ..inference.segment import Scores, exported_size, make_segmenter
+from ..inference.segment_files import segment_files
+from ..models.build import build_segmenter
+from ..process.runtime import SINGLE, Runtime
+from .task import Section, Task
+
+logger = logging.getLogger(__name__)
+
+WAITING = 4  # images whose scores wait to be counted
+MANY_SIZES = 8  # image sizes, each of which compiles the network, from which on a hint is given
+
+
+class Segmentation(Task):
+    """HRNet and other backbones with a head that labels every pixel."""
+
+    name = "segmentation"
+    metric = "mIoU"
+    reported = ("mIoU", "pixel_acc", "mean_acc")
+    epoch_line = (
+        "epoch: [{epoch:3d}/{epochs:3d}], epoch time: {milliseconds:.3f}, steps: {steps:5d}, per step time: "
+        "{per_step:.3f}, avg loss: {loss:.3f}, lr:[{lr:.6f}]"
+    )
+    writes_folder = True
+
+    def run_names(self, cfg: Config) -> tuple[str, ...]:
+        return ("HRNetSeg",)
+
+    def build_model(self, cfg: Config) -> nn.Cell:
+        return build_segmenter(cfg)
+
+    def open(self, cfg: Config, split: str) -> SegmentationDataset:
+        return open_segmentation(cfg, getattr(cfg, f"{split}_dataset"), split)
+
+    def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
+        return build_segmentation_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def input_size(self, cfg: Config) -> tuple[int, int]:
+        return exported_size(cfg)
+
+    def score(
+        self, cfg: Config, model, dataset: SegmentationDataset, process: Runtime = SINGLE, protocol: dict | None = None
+    ) -> dict[str, float]:
+        """mIoU and accuracies, printed in the original's form with a protocol of its own."""
+        started = time.perf_counter()
+        parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset))))
+        if not process.is_main:
+            return {}
+        result = merged(parts)
+        seconds = time.perf_counter() - started
+        print(f"Protocol: {protocol_line(cfg)}")
+        print(
+            f"Number of samples: {len(dataset):4d}, total time: {seconds:4.2f}s, "
+            f"average time: {seconds / len(dataset):4.2f}s"
+        )
+        print_result(result, dataset.labels.names, f"{cfg.device_target} Inference")
+        return result.metrics()
+
+    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
+        """Pictures of every image in the folder `output`."""
+        written, unreadable = segment_files(cfg, model, paths, output)
+        report_unreadable(unreadable, cfg.pred_input, len(paths))
+        for path, pictures in written.items():
+            logger.info("%s: %s", path, ", ".join(picture.name for picture in pictures))
+        logger.info("%d images written to %s", len(written), output)
+
+    def describe(self, cfg: Config) -> dict[str, Any]:
+        labels = label_set(cfg)
+        palette = labels.palette.tolist()
+        return {"class_names": list(labels.names), "palette": palette, "keep_ratio": bool(cfg.keep_ratio)}
+
+    def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
+        return dense_inputs(cfg, self.input_size(cfg))
+
+    def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
+        return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
+
+    def inspect(self, cfg: Config) -> Iterator[Section]:
+        yield "training data", inspection.label_files(self.open(cfg, "train"), cfg.ignore_label)
+        if cfg.val_dataset:
+            yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
+
+
+def segment_dataset(
+    cfg: Config, model, dataset: SegmentationDataset, indices: Sequence[int] | None = None
+) -> SegmentationResult:
+    """Run the network over the entries `indices` (all of them by default), at each label's own resolution."""
+    labels = dataset.labels
+    segmenter = make_segmenter(cfg, model, labels)
+    result = SegmentationResult.empty(len(labels.names))
+    sizes: set[tuple[int, ...]] = set()
+    indices = range(len(dataset)) if indices is None else indices
+
+    def read(index: int) -> tuple[int, np.ndarray | None, np.ndarray | None]:
+        return index, dataset.read_image(index), dataset.read_label(index)
+
+    def scored() -> Iterator[tuple[Scores, np.ndarray]]:
+        workers = max(cfg.num_parallel_workers, 1)
+        for index, image, label in read_ahead(read, indices, workers, ahead=workers):
+            if image is None or label is None:
+                result.add_unreadable(dataset.why_unreadable(index), label, cfg.ignore_label)
+                continue
+            sizes.add(image.shape)
+            if len(sizes) == MANY_SIZES and cfg.keep_ratio and cfg.eval_mode == "whole":
+                print(f"{MANY_SIZES} sizes of images: each compiles the network anew; --eval_mode slide does not")
+            yield segmenter.scores(image), label
+
+    def count(item: tuple[Scores, np.ndarray]) -> np.ndarray:
+        scores, label = item
+        return confusion_matrix(label, scores.label_map(label.shape), len(labels.names), cfg.ignore_label)
+
+    for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
+        result.confusion += confusion
+    return result
+
+
+def protocol_line(cfg: Config) -> str:
+    """Under which conditions the scores were made, in one line."""
+    size = "whole images" if cfg.keep_ratio else f"stretched to {cfg.img_width}x{cfg.img_height}"
+    if cfg.eval_mode == "slide":
+        windows = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
+        size = windows if cfg.keep_ratio else f"{size}, {windows}"
+    scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
+    return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"

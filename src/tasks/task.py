@@ -1,0 +1,158 @@
+"""What every task answers. Who stands above asks `TASKS[cfg.task]` once and then this object, never which one it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import nn
+
+from ..checkpoint import load_model_weights
+from ..config import Config
+from ..errors import UserError
+from ..inference.backends import SUFFIXES, open_model, require_fit
+from ..models.fold import fold_batchnorm
+from ..process import runtime
+from ..process.runtime import Runtime
+
+Evaluator = Callable[[nn.Cell], dict[str, float]]
+Section = tuple[str, Iterator[str]]  # title, lines
+GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
+
+
+class Task(ABC):
+    """One kind of work on images: its data, network, scores, predictions, and what others need to be told of them.
+
+    name: the value of the key `task`. metric: the score that ranks checkpoints; reported: those of the log.
+    epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
+        (milliseconds), loss (mean), lr (last).
+    writes_folder: `pred_output` is a folder of files instead of one JSON file.
+
+    Data sets are looked at before anything else happens: UserError for what is wrong with them.
+    """
+
+    name: str
+    metric: str
+    reported: tuple[str, ...]
+    epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
+    writes_folder = False
+
+    # ------------------------------------------------------------------------------------------- network and data
+
+    def system(self, cfg: Config) -> str:
+        """What the configuration builds, in one word."""
+        return self.name
+
+    def run_names(self, cfg: Config) -> tuple[str, ...]:
+        """The system's name in folders of runs; after it the names that older versions gave it."""
+        return (self.system(cfg),)
+
+    @abstractmethod
+    def build_model(self, cfg: Config) -> nn.Cell:
+        """The network, freshly initialised."""
+
+    @abstractmethod
+    def open(self, cfg: Config, split: str) -> Any:
+        """The data set of `split` 'train' or 'val'."""
+
+    def resolved(self, cfg: Config) -> Config:
+        """The configuration with what only the training data tell, for the run's config.yaml."""
+        return cfg
+
+    @abstractmethod
+    def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
+        """Training batches from global step `start_step` on, for one of `size` ranks."""
+
+    def input_size(self, cfg: Config) -> tuple[int, int]:
+        """(height, width) of the images that an exported network takes."""
+        return cfg.img_height, cfg.img_width
+
+    def class_names(self, cfg: Config) -> tuple[str, ...]:
+        """The classes that the network tells apart, in label order, as far as the configuration names them."""
+        return tuple(cfg.class_names)
+
+    # ------------------------------------------------------------------------------------------------- evaluation
+
+    @abstractmethod
+    def score(self, cfg: Config, model, dataset: Any, process: Runtime, protocol: dict | None = None) -> dict:
+        """Metrics of `model`, a network in evaluation mode or an exported file, on every entry of `dataset`; printed.
+
+        All ranks call it together, each runs the network on its share; rank 0 has the metrics, the others get an empty
+        dictionary. protocol: what the caller knows of the run, printed beside the scores where the task does that.
+        """
+
+    def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
+        """evaluate(model) -> metrics on the validation data, in the midst of training."""
+        dataset = self.open(cfg, "val")
+        return lambda model: self.score(cfg, model, dataset, process, {"checkpoint": "in training"})
+
+    def evaluate(self, cfg: Config) -> dict[str, float]:
+        """What eval.py does."""
+        if cfg.prediction_path:
+            raise UserError(f"prediction_path is for detection only; task is {cfg.task}")
+        if not cfg.checkpoint_path:
+            raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
+        dataset = self.open(cfg, "val")
+        process = runtime.start(cfg, may_be_single=True)
+        return self.score(cfg, self.load(cfg), dataset, process)
+
+    # -------------------------------------------------------------------------------------------------- inference
+
+    def load(self, cfg: Config):
+        """What `cfg.backend` runs: the network with the weights of `cfg.checkpoint_path`, or an exported file.
+
+        Either is called by `run_model`. UserError: a file of another kind, or one that does not fit the configuration.
+        """
+        if cfg.backend != "mindspore":
+            model = open_model(cfg.checkpoint_path, cfg.backend)
+            require_fit(model, self.name, cfg.num_classes, self.input_size(cfg))
+            return model
+        for backend, suffix in SUFFIXES.items():
+            if cfg.checkpoint_path.lower().endswith(suffix):
+                raise UserError(f"{cfg.checkpoint_path} is an exported file: run it with --backend {backend}")
+        return self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+
+    def load_network(self, cfg: Config, checkpoint_path: str, fold: bool = True) -> nn.Cell:
+        """The network in evaluation mode with the weights of a checkpoint, every one of them.
+
+        fold: batch normalisation goes into the convolutions.
+        """
+        model = self.build_model(cfg)
+        load_model_weights(model, checkpoint_path)
+        if fold:
+            fold_batchnorm(model)
+        model.set_train(False)
+        return model
+
+    @abstractmethod
+    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
+        """Write the predictions on the image files `paths` to `output`; unreadable images are named."""
+
+    # --------------------------------------------------------------------------------------------- exported files
+
+    @abstractmethod
+    def describe(self, cfg: Config) -> dict[str, Any]:
+        """Metadata of an exported file: what its outputs mean, beside what every file tells."""
+
+    @abstractmethod
+    def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
+        """Named cases of network inputs by name, batch 1, that an exported file is checked with."""
+
+    @abstractmethod
+    def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
+        """One batch of one blank image of the configured size, as the network takes it."""
+
+    # ------------------------------------------------------------------------------------------------- inspection
+
+    def headline(self, cfg: Config) -> str:
+        """What will be trained, for `check`."""
+        return f"{self.name} with {cfg.backbone.type}, {cfg.num_classes} classes"
+
+    def rate_line(self, cfg: Config, images: int) -> str:
+        """Optimizer and learning rate for `images` images a step, for `check`."""
+        return f"{cfg.opt_type}, lr {cfg.lr} for {images} images a step"
+
+    @abstractmethod
+    def inspect(self, cfg: Config) -> Iterator[Section]:
+        """What `check` tells of the data sets; the lines are worked out as they are taken."""

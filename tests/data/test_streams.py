@@ -1,0 +1,28 @@
+"""Every sample's randomness is its own, the same in every process, and a name's stream is nobody else's."""
+
+import numpy as np
+
+from src.data.streams import SampleStreams
+
+
+def test_a_names_stream_is_the_same_in_every_process_and_version():
+    streams = SampleStreams(seed=1, epoch=2, key=3)
+    assert streams.of("vertical_flip").randint(0, 1000, 4).tolist() == [320, 355, 404, 668]
+    assert streams.shared.randint(0, 1000, 4).tolist() == np.random.RandomState([1, 2, 3]).randint(0, 1000, 4).tolist()
+
+
+def test_streams_differ_by_seed_epoch_sample_and_name():
+    numbers = {
+        tuple(streams.of(name).randint(0, 2**31 - 1, 3))
+        for streams in (SampleStreams(s, e, k) for s in (0, 1) for e in (0, 1) for k in (0, 1))
+        for name in ("flip", "pilf")
+    }
+    assert len(numbers) == 16
+
+
+def test_a_names_stream_starts_anew_and_takes_nothing_from_the_shared_one():
+    streams = SampleStreams(0, 0, 7)
+    first = streams.shared.rand()
+    assert streams.of("flip").rand() == streams.of("flip").rand()
+    untouched = SampleStreams(0, 0, 7)
+    assert [first, streams.shared.rand()] == [untouched.shared.rand(), untouched.shared.rand()]

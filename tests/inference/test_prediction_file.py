@@ -1,0 +1,74 @@
+import json
+import os
+
+import pytest
+
+from src.errors import UserError
+from src.inference.prediction_file import load_predictions, load_protocol, save_predictions
+from tests.evaluation.tiny import detection
+
+
+def one_detection() -> dict:
+    return detection(11, 7, (10, 10, 40, 40), 0.9)
+
+
+def test_predictions_come_back_as_saved(tmp_path, tiny_dataset):
+    path = tmp_path / "new" / "preds.json"
+    save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"})
+    assert load_predictions(path, tiny_dataset) == [one_detection()]
+    protocol = load_protocol(path)
+    assert (protocol["size"], protocol["checkpoint"], len(protocol["predictions"])) == ("64x64", "34cd", 12)
+
+
+def test_no_predictions_are_a_valid_file(tmp_path, tiny_dataset):
+    save_predictions(tmp_path / "preds.json", [])
+    assert load_predictions(tmp_path / "preds.json", tiny_dataset) == []
+
+
+def test_protocol_of_replaced_predictions_is_unknown(tmp_path):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"})
+    path.write_text("[]")
+    assert load_protocol(path)["checkpoint"] == "unknown"
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, tiny_dataset):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()])
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(UserError, match="No space left"):
+        save_predictions(path, [])
+    assert load_predictions(path, tiny_dataset) == [one_detection()]
+    assert [file.name for file in tmp_path.iterdir()] == ["preds.json"]
+
+
+@pytest.mark.parametrize(
+    "content,message",
+    [
+        ("{", "not a JSON file"),
+        ("{}", "list of detections"),
+        ("[3]", "detection 0 is a int"),
+        (json.dumps([{"image_id": 11}]), "has no category_id, bbox, score, segmentation"),
+        (json.dumps([one_detection() | {"image_id": 99}]), "image 99, which is not in the data set"),
+        (json.dumps([one_detection() | {"category_id": 1}]), "category 1; the data set has"),
+        (json.dumps([one_detection() | {"bbox": [1, 2]}]), "not \\[x, y, width, height\\]"),
+        (json.dumps([one_detection() | {"score": None}]), "score None"),
+        (json.dumps([one_detection() | {"segmentation": [[1, 2, 3]]}]), "no compressed RLE"),
+        (json.dumps([one_detection() | {"segmentation": {"size": [9, 9], "counts": "0"}}]), "mask of size \\[9, 9\\]"),
+    ],
+)
+def test_a_file_that_is_no_predictions_of_this_data_set_is_refused_by_name(tmp_path, tiny_dataset, content, message):
+    path = tmp_path / "preds.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        load_predictions(path, tiny_dataset)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path, tiny_dataset):
+    with pytest.raises(UserError, match="nothing.json"):
+        load_predictions(tmp_path / "nothing.json", tiny_dataset)

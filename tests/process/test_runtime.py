@@ -1,0 +1,57 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.config import load_config
+from src.errors import UserError
+from src.process import command, runtime
+from src.process.command import entry_point
+
+CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+
+
+@pytest.fixture(autouse=True)
+def outside_of_a_launcher(monkeypatch):
+    for name in ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "MS_ROLE", "MS_WORKER_NUM", "MS_NODE_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def distributed(device_num: int = 2):
+    return load_config(CONFIG, ["--run_distribute", "1", "--device_num", str(device_num)])
+
+
+def test_a_distributed_run_without_a_launcher_is_refused():
+    with pytest.raises(UserError, match=r"run_distribute_train_\*\.sh"):
+        runtime.start(distributed())
+
+
+def test_what_needs_no_other_rank_runs_alone_with_a_distributed_runs_configuration():
+    process = runtime.start(distributed(), may_be_single=True)
+    assert (process.rank, process.size, process.is_main) == (0, 1, True)
+
+
+def test_another_number_of_processes_than_configured_is_refused(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    with pytest.raises(UserError, match="device_num is 2, but the launcher has started 3 processes"):
+        runtime.start(distributed())
+
+
+def test_one_process_of_mpirun_needs_no_collectives(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    assert runtime.start(distributed(1)).size == 1
+
+
+@pytest.mark.parametrize("rank,expected", [("0", "error: it is wrong\n"), ("2", "error: rank 2: it is wrong\n")])
+def test_ranks_after_the_first_say_what_is_wrong_with_their_number(monkeypatch, capsys, rank, expected):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
+    monkeypatch.setattr(command, "OTHER_RANKS_WAIT", 0)
+    monkeypatch.setattr(runtime, "leave_at_once", sys.exit)  # the test goes on
+
+    @entry_point
+    def main():
+        raise UserError("it is wrong")
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and capsys.readouterr().err == expected

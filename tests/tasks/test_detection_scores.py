@@ -1,0 +1,147 @@
+import json
+from types import SimpleNamespace
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from src.data.pipeline import EvalBatch
+from src.errors import UserError
+from src.process.runtime import SINGLE
+from src.tasks import TASKS
+from src.tasks import detection as detection_module
+from src.tasks.detection import evaluate_saved
+from tests.evaluation.tiny import SIZE, detection
+from tests.process.test_channel import connect, together
+
+SLOTS = 3
+PROTOCOL = {"config": "12ab", "checkpoint": "34cd"}
+TASK = TASKS["detection"]
+
+
+def make_config(prediction_path="") -> SimpleNamespace:
+    return SimpleNamespace(
+        prediction_path=str(prediction_path),
+        test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
+        test_batch_size=2,
+        img_width=SIZE,
+        img_height=SIZE,
+        img_mean=[0.0, 0.0, 0.0],
+        img_std=[1.0, 1.0, 1.0],
+        to_rgb=True,
+        keep_ratio=True,
+        analysis=True,
+    )
+
+
+class KnowingLoader:
+    """Batches whose pixels carry the image id, so that `KnowingModel` can answer; some images may be unreadable."""
+
+    def __init__(self, dataset, unreadable=(), indices=None):
+        self.image_ids = dataset.image_ids if indices is None else [dataset.image_ids[k] for k in indices]
+        self.unreadable = unreadable
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __iter__(self):
+        for start in range(0, len(self), 2):
+            ids = self.image_ids[start : start + 2]
+            padded = (ids * 2)[:2]
+            sides = np.full((2, 2), SIZE, np.int32)
+            image = np.zeros((2, 3, SIZE, SIZE), np.float32) + np.reshape(padded, (2, 1, 1, 1))
+            readable = [image_id not in self.unreadable for image_id in padded]
+            image = image.astype(np.float32)
+            yield EvalBatch(image, sides, np.ones((2, 2), np.float32), sides, padded, readable, len(ids))
+
+
+class KnowingModel:
+    """Answers with the ground truth of the image."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __call__(self, image, image_shape):
+        boxes, valid = np.zeros((2, SLOTS, 4), np.float32), np.zeros((2, SLOTS), bool)
+        labels = np.zeros((2, SLOTS), np.int32)
+        for row, image_id in enumerate(image.asnumpy()[:, 0, 0, 0]):
+            annotations = [one for one in self.dataset.coco.dataset["annotations"] if one["image_id"] == image_id]
+            for slot, one in enumerate(annotations):
+                x, y, w, h = one["bbox"]
+                boxes[row, slot], valid[row, slot] = (x, y, x + w, y + h), True
+                labels[row, slot] = self.dataset.category_ids.index(one["category_id"])
+        scores = np.full((2, SLOTS), 0.9, np.float32)
+        masks = np.ones((2, SLOTS, 28, 28), np.float32)
+        return tuple(map(ms.Tensor, (boxes, scores, labels, valid, masks)))
+
+
+@pytest.fixture()
+def use_loader(monkeypatch):
+    def use(loader):
+        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset, indices: loader)
+
+    return use
+
+
+def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, capsys):
+    use_loader(KnowingLoader(tiny_dataset))
+    metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, protocol=PROTOCOL)
+    assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
+    printed = capsys.readouterr().out
+    assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd" in printed
+    assert "total images num: 3" in printed and "3/3 images" in printed and " s per image" in printed
+    assert "Errors: duplicate 0, localisation 0, confusion 0, background 0, missed 0" in printed
+
+
+def test_unreadable_images_are_counted_and_still_evaluated(tiny_dataset, use_loader, capsys):
+    use_loader(KnowingLoader(tiny_dataset, unreadable=[12]))
+    metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset)
+    assert metrics["bbox_mAP"] == pytest.approx((34 / 101 + 1) / 2)  # two of three squares are missed
+    assert "unreadable images: 1" in capsys.readouterr().out
+
+
+def test_saved_predictions_are_evaluated_without_the_network(tiny_dataset, use_loader, tmp_path, capsys):
+    use_loader(KnowingLoader(tiny_dataset))
+    path = str(tmp_path / "preds.json")
+    model = KnowingModel(tiny_dataset)
+    first = TASK.score(make_config(), model, tiny_dataset, protocol=PROTOCOL, save_to=path)
+    use_loader(None)
+    capsys.readouterr()
+    again = evaluate_saved(make_config(path), tiny_dataset)
+    assert again == first
+    printed = capsys.readouterr().out
+    assert "size 100x100, flip off, config 12ab, checkpoint 34cd, predictions " in printed
+
+
+def test_predictions_of_unknown_origin_say_so(tiny_dataset, tmp_path, capsys):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([detection(11, 7, (10, 10, 40, 40), 0.9)]))
+    evaluate_saved(make_config(path), tiny_dataset)
+    assert "checkpoint unknown, predictions " in capsys.readouterr().out
+
+
+def test_wrong_predictions_are_refused_and_kept(tiny_dataset, tmp_path):
+    path = tmp_path / "preds.json"
+    path.write_text("{}")
+    with pytest.raises(UserError, match="preds.json"):
+        evaluate_saved(make_config(path), tiny_dataset)
+    assert path.read_text() == "{}"
+
+
+@pytest.mark.parametrize("size", [2, 4])  # four ranks for three images: one has none
+def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypatch, tmp_path, capsys, size):
+    def loader(cfg, dataset, indices):
+        return KnowingLoader(dataset, unreadable=[12], indices=indices)
+
+    monkeypatch.setattr(detection_module, "build_eval_loader", loader)
+    channels, _ = connect(size)
+
+    def evaluate(process):
+        path = str(tmp_path / f"{process.size}.json")
+        return TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, process, save_to=path)
+
+    alone = evaluate(SINGLE)
+    assert together(channels, evaluate) == [alone, *[{}] * (size - 1)]
+    files = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (1, size)]
+    assert files[0] == files[1] and files[0]
+    assert capsys.readouterr().out.count("unreadable images: 1") == 2
