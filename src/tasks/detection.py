@@ -191,7 +191,7 @@ def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtim
 
 def known_category_ids(cfg: Config) -> list[int] | None:
     """The data set's own id of each class where the validation data are there to tell, otherwise None."""
-    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).is_dir():
+    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).exists():
         return None
     try:
         return open_detection(cfg, "val").category_ids
