@@ -1,4 +1,4 @@
-"""The page docs/adding_a_label_format.md, followed word by word: its format trains and evaluates like COCO's own files."""
+"""The page docs/adding_a_label_format.md, followed word by word: its format trains and evaluates like COCO's."""
 
 import cv2
 import numpy as np
