@@ -168,9 +168,9 @@ def test_no_file_is_longer_than_one_idea():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
-# What adding a thing touches: how many new files, and the existing ones that get a line, each with the name that the line
-# joins. Keys of its own are a new file and a line in EXTRA_KEYS (a backbone's stand with the other backbones'). A detector
-# and a format are named in choices.py too: the configuration knows nothing of the rooms above it.
+# What adding a thing touches: how many new files, and the existing ones that get a line, each with the name that the
+# line joins. Keys of its own are a new file and a line in EXTRA_KEYS (a backbone's stand with the other backbones'). A
+# detector and a format are named in choices.py too: the configuration knows nothing of the rooms above it.
 KEYS = {"src/config/config.py": "EXTRA_KEYS"}
 ADDING = {
     # network, YAML
