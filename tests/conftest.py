@@ -37,6 +37,20 @@ def pynative_mode():
 
 
 @pytest.fixture()
+def added():
+    """Appends to a list for the time of the test."""
+    before = []
+
+    def add(values: list, value: object) -> None:
+        before.append((values, list(values)))
+        values.append(value)
+
+    yield add
+    for values, old in reversed(before):
+        values[:] = old
+
+
+@pytest.fixture()
 def tiny_dataset():
     """Three images of a hand-worked data set, see tests/evaluation/tiny.py."""
     from tests.evaluation.tiny import make_dataset

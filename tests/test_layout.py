@@ -166,3 +166,54 @@ def test_networks_meet_the_configuration_in_their_builders_only(graph):
 def test_no_file_is_longer_than_one_idea():
     for path in modules().values():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+# What adding a thing touches: how many new files, and the existing ones that get a line, each with the name that the
+# line joins. Keys of its own are a new file and a line in EXTRA_KEYS (a backbone's stand with the other backbones'). A
+# detector and a format are named in choices.py too: the configuration knows nothing of the rooms above it.
+KEYS = {"src/config/config.py": "EXTRA_KEYS"}
+ADDING = {
+    # network, YAML
+    "backbone": (2, {"src/models/backbones/build.py": "BACKBONES", "src/config/backbone_keys.py": "BACKBONE_KEYS"}),
+    # head, wiring, keys, YAML
+    "detector": (4, {"src/models/detection/build.py": "DETECTORS", "src/config/choices.py": "DETECTORS"} | KEYS),
+    # task, keys, YAML
+    "task": (3, {"src/tasks/__init__.py": "TASKS", "src/config/checks.py": "TASK_CHECKS"} | KEYS),
+    # reader, keys
+    "label_format": (2, {"src/data/formats/__init__.py": "FORMATS", "src/config/choices.py": "DATA_TYPES"} | KEYS),
+    # transform, keys
+    "augmentation": (2, {"src/data/augmentation/__init__.py": "AUGMENTATIONS"} | KEYS),
+    # hook, keys
+    "hook": (2, {"src/engine/hooks/__init__.py": "HOOKS"} | KEYS),
+}
+
+
+def page_of(thing: str) -> Path:
+    return ROOT / "docs" / f"adding_{'an' if thing[0] in 'aeiou' else 'a'}_{thing}.md"
+
+
+@pytest.mark.parametrize("thing", ADDING)
+def test_adding_a_thing_touches_so_many_files(thing):
+    """The headings of its page name them all; the page's own test puts the page's code there and nothing elsewhere."""
+    new, lines = ADDING[thing]
+    text = page_of(thing).read_text(encoding="utf-8")
+    headings = re.findall(r"^## \d+\. .*", text, re.MULTILINE)
+    named = {path for heading in headings for path in re.findall(r"`([\w./]+/[\w.]+)`", heading)}
+    there = {path for path in named if (ROOT / path).exists()}
+    assert there == set(lines) and len(named - there) == new, sorted(named)
+    assert all((ROOT / path).parent.is_dir() for path in named)
+    for path, name in lines.items():
+        assert f"`{name}`" in text, f"{page_of(thing).name} does not name {name}"
+        assert re.search(rf"^{name}\b.* = ", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (path, name)
+
+
+@pytest.mark.parametrize("thing", ADDING)
+def test_every_page_that_adds_a_thing_is_followed_by_a_test_that_it_names(thing):
+    page = page_of(thing)
+    opening = page.read_text(encoding="utf-8").partition("\n## ")[0]
+    (path,) = re.findall(r"`(tests/[\w/]+/test_adding_\w+\.py)`", opening)
+    assert f'blocks("{page.name}")' in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_no_page_adds_a_thing_unseen():
+    assert sorted((ROOT / "docs").glob("adding_*.md")) == sorted(map(page_of, ADDING))

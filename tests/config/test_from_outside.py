@@ -25,20 +25,6 @@ SHAPES = {"coco_classes": ["background", "circle"], "num_classes": 2}
 
 
 @pytest.fixture()
-def added():
-    """Appends to a list for the time of the test."""
-    before = []
-
-    def add(values: list, value: object) -> None:
-        before.append((values, list(values)))
-        values.append(value)
-
-    yield add
-    for values, old in reversed(before):
-        values[:] = old
-
-
-@pytest.fixture()
 def write(tmp_path):
     def make(**values) -> str:
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(SHAPES | values), encoding="utf-8")

@@ -1,7 +1,5 @@
 """The hooks of a run: their order, what they are told, and what they keep over a resume."""
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,9 @@ from src.engine.curves import CsvTable
 from src.engine.hooks import HOOKS, Hook, make_hooks
 from src.engine.trainer import loop
 from src.errors import UserError
-from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
+from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, interrupted_at, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
-TOTAL = 2 * STEPS_PER_EPOCH
 
 
 class Counter(Hook):
@@ -50,20 +47,6 @@ class Counter(Hook):
 
     def state(self):
         return {name: np.asarray(value) for name, value in self.counts.items()} | {"loss": np.asarray(self.loss)}
-
-
-def interrupted_at(step: int):
-    """All batches; SIGINT comes before this step (from 1)."""
-    for number, batch in enumerate(batches(0, TOTAL), 1):
-        if number == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        yield batch
-
-
-def broken_off_at(step: int):
-    """The batches before this step (from 1), then an end as by a kill."""
-    yield from batches(0, step - 1)
-    raise MemoryError("killed")
 
 
 def reorder(monkeypatch, names) -> None:

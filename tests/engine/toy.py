@@ -1,5 +1,7 @@
 """A model and batches small enough to compile in a second."""
 
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ from src.engine.setup import go_to_start, make_train_step
 from src.tasks import Task
 
 STEPS_PER_EPOCH = 6
+TOTAL = 2 * STEPS_PER_EPOCH
 
 
 class Toy(nn.Cell):
@@ -38,6 +41,20 @@ def batches(first_step: int, count: int, bad: tuple[int, ...] = ()):
         if step in bad:
             x[0, 0] = np.nan
         yield Tensor(x), Tensor(target)
+
+
+def interrupted_at(step: int):
+    """All batches; SIGINT comes before this step (from 1)."""
+    for number, batch in enumerate(batches(0, TOTAL), 1):
+        if number == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield batch
+
+
+def broken_off_at(step: int):
+    """The batches before this step (from 1), then an end as by a kill."""
+    yield from batches(0, step - 1)
+    raise MemoryError("killed")
 
 
 def fresh_model() -> Toy:

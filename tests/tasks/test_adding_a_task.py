@@ -19,12 +19,12 @@ from tests.page_blocks import add_module, blocks
 
 
 @pytest.fixture()
-def configured(tmp_path, monkeypatch):
+def configured(tmp_path, monkeypatch, added):
     """config(*keys): the page's configuration on drawn images; the page's code is in its places."""
     task_text, keys_text, yaml_text = blocks("adding_a_task.md")
     keys_module = add_module("src.config.counting_keys", keys_text, tmp_path, monkeypatch)
     monkeypatch.setitem(TASK_CHECKS, "counting", keys_module.check_counting)
-    monkeypatch.setattr("src.config.config.EXTRA_KEYS", [*EXTRA_KEYS, keys_module.CountingKeys])
+    added(EXTRA_KEYS, keys_module.CountingKeys)
     task_module = add_module("src.tasks.counting", task_text, tmp_path, monkeypatch)
     monkeypatch.setitem(TASKS, "counting", task_module.Counting())
     (tmp_path / "counting.yaml").write_text(yaml_text, encoding="utf-8")

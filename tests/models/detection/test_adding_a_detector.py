@@ -1,13 +1,11 @@
 """The page docs/adding_a_detector.md, followed word by word."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 
 from src.checkpoint import load_model_weights, save_weights
-from src.config import load_config
+from src.config import EXTRA_KEYS, choices, load_config
 from src.engine.setup import make_train_step
 from src.errors import UserError
 from src.export.mindir import write_mindir
@@ -23,26 +21,21 @@ from tests.page_blocks import add_module, blocks, write_config
 SIZE = ["--img_width", "128", "--img_height", "128", "--num_gts", "2", "--test_batch_size", "1"]
 SMALL = ["--backbone.type", "resnet", "--neck.type", "fpn", *BACKBONE_KEYS["resnet"]]  # compiles sooner
 LOW = ["--test_cfg.rcnn.score_thr", "0.01"]
-DETECTOR = "detector: linear_mask\n"
 
 
 @pytest.fixture()
-def configured(tmp_path, monkeypatch):
+def configured(tmp_path, monkeypatch, added):
     """config(*keys): the page's configuration; the page's code is in its places."""
-    head, wiring, line, yaml_text = blocks("adding_a_detector.md")
+    head, wiring, line, keys, yaml_text = blocks("adding_a_detector.md")
     place = "src.models.detection"
     add_module(f"{place}.linear_mask_head", head, tmp_path, monkeypatch)
     module = add_module(f"{place}.build_linear_mask", wiring, tmp_path, monkeypatch)
     for name, build in eval("{" + line.strip() + "}", vars(module)).items():
         monkeypatch.setitem(DETECTORS, name, build)
-    assert DETECTOR in yaml_text
-    path = write_config(yaml_text.replace(DETECTOR, ""), tmp_path / "linear_mask.yaml")
-
-    def config(*keys: str):
-        # the schema lists the detectors that it knows: the name is set past it
-        return replace(load_config(path, [*SIZE, *SMALL, *LOW, *keys]), detector="linear_mask")
-
-    return config
+        added(choices.DETECTORS, name)
+    added(EXTRA_KEYS, add_module("src.config.linear_mask_keys", keys, tmp_path, monkeypatch).LinearMaskKeys)
+    path = write_config(yaml_text, tmp_path / "linear_mask.yaml")
+    return lambda *own: load_config(path, [*SIZE, *SMALL, *LOW, *own])
 
 
 def test_the_example_learns_detects_and_is_exported(graph_mode, configured, tmp_path):
@@ -65,6 +58,12 @@ def test_the_example_learns_detects_and_is_exported(graph_mode, configured, tmp_
     write_mindir(model, arrays, {"task": "detection"}, tmp_path / "model.mindir")
     found = run_model(open_model(tmp_path / "model.mindir", "mindir"), *arrays.values())
     assert "0 without a partner" in compare_detections("a batch", run_model(model, *arrays.values()), found)
+
+
+def test_its_key_reaches_the_head_and_is_checked(graph_mode, configured):
+    assert build_model(configured("--linear_mask_rank", "5")).mask_head.masks.weight.shape[1] == 5
+    with pytest.raises(UserError, match="linear_mask_rank is 0; it must be at least 1"):
+        configured("--linear_mask_rank", "0")
 
 
 def test_its_class_layers_start_fresh_for_other_classes(graph_mode, configured, tmp_path):
