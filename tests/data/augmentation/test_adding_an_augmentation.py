@@ -60,3 +60,10 @@ def test_switching_it_on_changes_nothing_else_that_is_random(task, tmp_path):
 def test_its_key_is_checked(tmp_path):
     with pytest.raises(UserError, match="vertical_flip_ratio is 2.0; it must be at least 0 and at most 1"):
         made("classification", tmp_path, vertical_flip_ratio=2)
+
+
+def test_on_the_original_it_gives_what_cv2_can_resize(tmp_path, monkeypatch):
+    monkeypatch.setattr(AUGMENTATIONS["vertical_flip"], "on_original", True)
+    plain, turned = (made("detection", tmp_path, vertical_flip_ratio=ratio) for ratio in (0, 1))
+    for before, after in zip(plain, turned):
+        assert after["gt_masks"].sum() > 0 and after["image_shape"].tolist() == before["image_shape"].tolist()

@@ -80,13 +80,6 @@ def test_one_that_acts_at_the_networks_size_must_keep_it(task, tmp_path, monkeyp
         made(task, tmp_path, top_half=True)
 
 
-def test_one_that_mirrors_the_original_gives_what_cv2_can_resize(tmp_path, monkeypatch):
-    monkeypatch.setattr(VerticalFlip, "on_original", True)
-    plain, turned = (made("detection", tmp_path, upside_down_ratio=ratio) for ratio in (0, 1))
-    for before, after in zip(plain, turned):
-        assert after["gt_masks"].sum() > 0 and after["image_shape"].tolist() == before["image_shape"].tolist()
-
-
 def test_detections_boxes_and_masks_follow_one_that_acts_on_the_original(tmp_path):
     for sample in made("detection", tmp_path, top_half=True):
         bitmap = np.unpackbits(sample["gt_masks"][0], axis=-1)
