@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from src.config import load_config
 from src.engine.experiment import open_experiment
@@ -54,6 +55,23 @@ def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
     ]
     with pytest.raises(UserError, match=r"lr \(0.01 then, 1.0 now\).* 2 more$"):
         open_run(tmp_path, "--resume", "1", *many)
+
+
+def test_a_run_folder_of_before_with_keys_that_have_left_can_be_resumed(tmp_path):
+    saved = open_run(tmp_path).folder / "config.yaml"
+    values = yaml.safe_load(saved.read_text())
+    values["backbone"] |= {
+        "arch": "49",
+        "scaling": {"width": 0.0},
+        "depth": 50,
+        "base_channels": 64,
+        "style": "pytorch",
+    }
+    values["train_cfg"]["rpn"]["sampler"]["add_gt_as_proposals"] = False
+    values["roi"]["sample_num"] = values["mask_roi"]["sample_num"] = 640
+    saved.write_text(yaml.safe_dump(values | {"rank_id": 0}))
+    assert open_run(tmp_path, "--resume", "1").folder == saved.parent
+    assert "depth" not in yaml.safe_load(saved.read_text())["backbone"]
 
 
 def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):

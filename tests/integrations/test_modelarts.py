@@ -70,10 +70,11 @@ def test_data_and_checkpoint_come_in_paths_lead_to_them_and_results_go_out(stora
 def test_a_folder_of_checkpoints_and_a_validation_set_of_their_own_are_found_by_relative_names(storage, tmp_path):
     (storage / "val").mkdir()
     values = {"checkpoint_url": "obs://bucket/weights", "checkpoint_path": "w32.ckpt"}
-    values |= {"eval_data_url": "obs://bucket/val", "prediction_path": "a/p.json"}
-    cfg = load_config(CONFIG, arguments(tmp_path, **values))
-    with modelarts(cfg, "checkpoint_path") as cfg:
+    values |= {"eval_data_url": "obs://bucket/val", "prediction_path": "a/p.json", "backbone.pretrained": "w32.ckpt"}
+    given = load_config(CONFIG, arguments(tmp_path, **values))
+    with modelarts(given, "checkpoint_path") as cfg:
         assert Path(cfg.checkpoint_path).read_bytes() == b"weights"
+        assert cfg.backbone.pretrained == cfg.checkpoint_path and given.backbone.pretrained == "w32.ckpt"
         assert Path(cfg.val_dataset).is_dir() and Path(cfg.val_dataset) == tmp_path / "cache" / "data_eval"
         assert Path(cfg.prediction_path) == tmp_path / "cache" / "train" / "p.json"
 
