@@ -19,7 +19,7 @@ from src.data.pipeline import COLUMNS, build_eval_loader, build_train_loader
 from src.errors import UserError
 from tests.data.tiny import CLASSES, square
 
-COCO_TINY = Path(__file__).parents[2].parent / "shared" / "data" / "coco-tiny" / "train"
+COCO_REAL = Path(__file__).parents[1] / "data_files" / "coco_real"
 FULL_CONFIG = Path(__file__).parents[2] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
 
 
@@ -258,10 +258,9 @@ def test_no_garbage_is_left_when_worker_processes_start(ten_images, make_config)
 
 
 
-@pytest.mark.skipif(not COCO_TINY.is_dir(), reason=f"the real images in {COCO_TINY} are not there")
 def test_real_images_keep_every_object_of_their_label_file():
     cfg = load_config(FULL_CONFIG, ["--img_width=256", "--img_height=256", "--epoch_size=1", "--filter_empty_gt=1"])
-    dataset = read_coco(COCO_TINY, cfg.coco_classes[1:])
+    dataset = read_coco(COCO_REAL, cfg.coco_classes[1:])
     found = batches(build_train_loader(cfg, dataset))
     objects = sum(int(batch["gt_valid"].sum()) for batch in found)
     indices = dataset.training_indices(filter_empty=True)
@@ -269,4 +268,4 @@ def test_real_images_keep_every_object_of_their_label_file():
     expected = sum(not item.crowd for i in indices for item in dataset.record(i).objects)
     assert expected * 0.95 < objects <= expected
     labels = {int(label) for batch in found for label in batch["gt_labels"][batch["gt_valid"]]}
-    assert labels <= set(range(1, 81)) and len(labels) > 30
+    assert labels <= set(range(1, 81)) and len(labels) > 40

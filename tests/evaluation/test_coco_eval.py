@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from src.evaluation.coco_eval import evaluate_predictions, format_protocol
 from tests.evaluation.tiny import detection, make_dataset
 
-COCO_TINY = Path(__file__).parents[3] / "shared/data/coco-tiny/validation/labels.json"
+COCO_LABELS = Path(__file__).parents[1] / "data_files" / "coco_validation_labels.json.gz"
 
 
 def perfect(dataset) -> list[dict]:
@@ -100,9 +101,9 @@ def test_evaluation_changes_neither_data_set_nor_results(tiny_dataset):
     assert evaluate_predictions(tiny_dataset, results, {}) == first
 
 
-@pytest.mark.skipif(not COCO_TINY.exists(), reason="the real COCO images are not on this machine")
-def test_metrics_are_those_of_pycocotools_used_directly():
-    truth = COCO(str(COCO_TINY))
+def test_metrics_are_those_of_pycocotools_used_directly(tmp_path):
+    (tmp_path / "labels.json").write_bytes(gzip.decompress(COCO_LABELS.read_bytes()))
+    truth = COCO(str(tmp_path / "labels.json"))
     rng = np.random.default_rng(0)
     results = []
     for one in truth.dataset["annotations"]:
