@@ -38,7 +38,7 @@ OF_BACKBONE = {
     "spinenet": ("backbone.arch", "backbone.scaling."),
 }
 # Values that only the new commit has and that are no difference: new keys, and what is noted beside a network.
-ADDED = ("config/*", "export/*/metadata/*", "losses/*/checkpoint/format*")
+ADDED = ("config/*", "export/*/metadata/*", "losses/*checkpoint/state/format")
 # What --without leaves out: (names of values, texts in outputs).
 WITHOUT = {
     "hash": (("config/*/hash", "export/*/metadata/config"), re.compile(r"\bconfig [0-9a-f]{12}\b")),
