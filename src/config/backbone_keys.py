@@ -75,4 +75,8 @@ class SpineNetBackbone(Backbone):
     scaling: SpineNetScaling = section(SpineNetScaling)
 
 
-BACKBONE_KEYS = {"spinenet": SpineNetBackbone, "resnet": ResNetBackbone, "hrnet": HRNetBackbone}  # as --help lists them
+BACKBONE_KEYS = {  # in the order in which --help lists them
+    "spinenet": SpineNetBackbone,
+    "resnet": ResNetBackbone,
+    "hrnet": HRNetBackbone,
+}

@@ -45,10 +45,8 @@ def load(*overrides: str) -> Config:
 
 
 def test_the_shipped_configurations_keep_their_hashes():
-    files = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "_base_")
-    assert {
-        str(path.relative_to(CONFIGS).with_suffix("")): config_hash(load_config(str(path))) for path in files
-    } == HASHES
+    """One that is added gets a line of its own when it has been published."""
+    assert {name: config_hash(load_config(str(CONFIGS / f"{name}.yaml"))) for name in HASHES} == HASHES
 
 
 def test_the_hash_tells_experiments_apart_but_not_places():

@@ -58,4 +58,8 @@ def _spinenet(backbone) -> SpineNet:
     return SpineNet(replace(scaling, **changed), norm, backbone.frozen_stages)
 
 
-BACKBONES = {"hrnet": build_hrnet, "resnet": _resnet, "spinenet": _spinenet}
+BACKBONES = {
+    "hrnet": build_hrnet,
+    "resnet": _resnet,
+    "spinenet": _spinenet,
+}

@@ -7,7 +7,10 @@ from ..build_helpers import choose
 from .build_mask_rcnn import build_mask_rcnn
 from .build_pointrend import build_pointrend
 
-DETECTORS = {"mask_rcnn": build_mask_rcnn, "pointrend": build_pointrend}
+DETECTORS = {
+    "mask_rcnn": build_mask_rcnn,
+    "pointrend": build_pointrend,
+}
 
 
 def build_detector(cfg: Config) -> nn.Cell:
