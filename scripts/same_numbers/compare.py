@@ -37,7 +37,8 @@ OF_BACKBONE = {
     "resnet": ("backbone.depth", "backbone.base_channels", "backbone.style"),
     "spinenet": ("backbone.arch", "backbone.scaling."),
 }
-# Values that only the new commit has and that are no difference: new keys, and what is noted beside a network.
+# Values that only the new commit has and that are no difference: new keys, what is noted beside a network, and the
+# number of the checkpoint's format.
 ADDED = ("config/*", "export/*/metadata/*", "losses/*checkpoint/state/format")
 # What --without leaves out: (names of values, texts in outputs).
 WITHOUT = {

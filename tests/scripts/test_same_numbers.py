@@ -66,6 +66,12 @@ def test_keys_that_leave_or_come_are_no_difference(tools):
     assert not found and len(remarks) == 3
 
 
+@pytest.mark.parametrize("place", ["checkpoint", "best checkpoint"])
+def test_of_a_checkpoint_only_the_format_may_be_new(tools, place):
+    assert not tools[0](OLD, OLD | {f"losses/demo/{place}/state/format": "1"}, ())[0]
+    assert tools[0](OLD, OLD | {f"losses/demo/{place}/state/formula": "1"}, ())[0]
+
+
 def test_without_hash_only_hashes_may_differ(tools):
     new = OLD | {f"{CONFIG}/hash": "ba9876543210", "losses/demo/log": "first\nloss 1.5, config ba9876543210\nlast"}
     assert len(tools[0](OLD, new, ())[0]) == 2
