@@ -10,29 +10,10 @@ import yaml
 
 from src.config import load_config, parse_cli, save_config
 from src.errors import UserError
+from tests.config.refused import refusal
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name != "_base_")
-SHAPES = "coco_classes: [background, circle]\nnum_classes: 2\n"
-
-
-@pytest.fixture()
-def write(tmp_path):
-    """Writes a file that names two classes, plus the given text; returns its path."""
-
-    def make(text: str = "", name: str = "config.yaml", classes: str = SHAPES) -> str:
-        (tmp_path / name).write_text(classes + text, encoding="utf-8")
-        return str(tmp_path / name)
-
-    return make
-
-
-def refusal(path, *overrides: str) -> str:
-    """The error message, which must be one line."""
-    with pytest.raises(UserError) as caught:
-        load_config(path, overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------- files that load
@@ -321,37 +302,6 @@ def test_data_sinking_is_refused_with_its_reason(write):
     assert "batches" in refusal(write("datasink: 1\n"))
 
 
-@pytest.mark.parametrize("key", ["img_width", "img_height"])
-def test_the_image_size_must_be_a_multiple_of_divider_and_of_8(write, key):
-    message = refusal(write(), f"--{key}", "1000")
-    assert key in message and "1000" in message and "32" in message
-    assert "8" in refusal(write(), f"--{key}", "100", "--divider", "4")
-
-
-@pytest.mark.parametrize(
-    ("classes", "number"),
-    [
-        ("[circle, square]", 2),
-        ("[background, circle, circle]", 3),
-        ("[background, circle]", 3),
-        ("[]", 2),
-        ("circle", 2),
-        ("[background, yes]", 2),
-        ("[background, '']", 2),
-    ],
-)
-def test_class_lists_that_cannot_be_are_refused(write, classes, number):
-    message = refusal(write(f"coco_classes: {classes}\nnum_classes: {number}\n", classes=""))
-    assert "coco_classes" in message
-
-
-@pytest.mark.parametrize("name", ["num_blocks", "num_channels"])
-def test_a_stage_needs_one_entry_for_each_branch(write, name):
-    stages = "backbone: {extra: {stage2: {num_branches: 2, num_blocks: [4, 4], num_channels: [8, 8]}}}\n"
-    message = refusal(write(stages), f"--backbone.extra.stage2.{name}", "[4]")
-    assert f"backbone.extra.stage2.{name}" in message and "[4]" in message
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -406,19 +356,3 @@ def test_a_list_may_be_given_as_numbers_with_commas():
     config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
     assert load_config(config, ["--eval_scales", "0.75,1.0,1.25"]).eval_scales == [0.75, 1.0, 1.25]
     assert load_config(config, ["--eval_scales=[0.5]"]).eval_scales == [0.5]
-
-
-@pytest.mark.parametrize(
-    "key,value,said",
-    [
-        ("class_weights", "1,2", "class_weights has 2 numbers"),
-        ("ignore_label", "7", "ignore_label is 7"),
-        ("scale_range", "2,0.5", "scale_range"),
-        ("eval_scales", "[]", "eval_scales is empty"),
-        ("dataset", "ade20k", "dataset is 'ade20k'"),
-    ],
-)
-def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
-    config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
-    with pytest.raises(UserError, match=said):
-        load_config(config, [f"--{key}", value])

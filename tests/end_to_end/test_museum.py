@@ -136,7 +136,7 @@ def table(path: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def resume(family: Path, *more: object) -> None:
+def check_resume(family: Path, *more: object) -> None:
     """Go on with the stored state, mid-epoch, and compare every step that follows with the run that was not stopped."""
     printed = command("train.py", *config(family), "--resume", 1, "--run_eval", 0, *more)
     assert "Resumed from" in printed
@@ -150,7 +150,7 @@ def resume(family: Path, *more: object) -> None:
         assert row == pytest.approx({name: other[name] for name in row}, rel=1e-3, abs=1e-5), other
 
 
-def infer(family: Path, stored_in: str, *model: object) -> None:
+def check_predictions(family: Path, stored_in: str, *model: object) -> None:
     """Predictions on the stored images against the stored ones."""
     images = IMAGES.get(family.name, "data/shapes/train/data")
     out = Path("new.json" if not family.name.startswith("hrnet_seg") else "new")
@@ -195,7 +195,7 @@ def distance(box: dict, other: dict) -> float:
 
 @pytest.mark.parametrize("family", COMPILED)
 def test_a_stored_run_goes_on_to_the_losses_of_the_run_that_was_not_stopped(copy, family):
-    resume(copy(family))
+    check_resume(copy(family))
 
 
 @pytest.mark.parametrize("family", COMPILED)
@@ -208,7 +208,7 @@ def test_stored_weights_score_what_they_did(copy, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stored_weights_find_what_they_found(copy, family):
     family = copy(family)
-    infer(family, "inference.json", *best(family))
+    check_predictions(family, "inference.json", *best(family))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -216,7 +216,7 @@ def test_a_stored_onnx_file_scores_as_it_did_and_finds_what_the_weights_found(co
     family = copy(family)
     assert scores(command("eval.py", *exported(family, "onnx"))) == near(expected(family)["eval_onnx"])
     own = "inference_onnx.json"  # where scores are equal, onnxruntime keeps other boxes
-    infer(family, own if (family / own).exists() else "inference.json", *exported(family, "onnx"))
+    check_predictions(family, own if (family / own).exists() else "inference.json", *exported(family, "onnx"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -250,7 +250,7 @@ def test_stored_records_are_whole_and_evaluate_as_the_folder_does(copy):
 def test_a_stored_run_goes_on_from_stored_records(copy):
     family = copy("mask_rcnn_hrnet")
     shutil.rmtree("data/shapes")
-    resume(family, "--train_data_type", "mindrecord", "--val_data_type", "mindrecord", *RECORDS)
+    check_resume(family, "--train_data_type", "mindrecord", "--val_data_type", "mindrecord", *RECORDS)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
