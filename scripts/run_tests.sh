@@ -16,4 +16,4 @@ prepare_environment requirements-dev.txt
 "$PYTHON" -m ruff check --no-cache .
 "$VENV/bin/shellcheck" -x scripts/*.sh deploy/*/*.sh .ci/run
 # Compilation, which is most of the time, uses one core: two workers, each with whole files (their fixtures are costly).
-"$PYTHON" -m pytest -n 2 --dist loadfile "${selection[@]}" "$@"
+"$PYTHON" -m pytest -n 2 --dist loadfile --durations=10 "${selection[@]}" "$@"
