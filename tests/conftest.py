@@ -9,6 +9,12 @@ import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobu
 import pytest  # noqa: E402
 
 DATA_FILES = Path(__file__).parent / "data_files"
+LONGEST = ("test_any_backbone", "test_commands", "test_museum", "test_distributed", "test_mask_rcnn")  # files by time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
