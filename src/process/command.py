@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from ..errors import UserError
-from . import runtime
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -26,6 +25,8 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args, **kwargs)
         except UserError as error:
+            from . import runtime  # only here: NumPy, which it needs, would double the time of --help
+
             rank = runtime.launched_rank()
             if rank:
                 time.sleep(OTHER_RANKS_WAIT)
