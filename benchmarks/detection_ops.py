@@ -19,6 +19,7 @@ from mindspore import Tensor  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.models.detection.anchors import AnchorSet  # noqa: E402
 from src.models.detection.assign import MaxIoUAssigner  # noqa: E402
+from src.models.detection.sample import BalancedSampler  # noqa: E402
 from src.ops.nms import Nms  # noqa: E402
 
 REPEATS = 5
@@ -44,7 +45,8 @@ def main() -> None:
         ("NMS, 8768 proposals of 5 levels, best 1000", 8768, 5, 1000, 1.0),
         ("NMS, 80 classes x 1000 RoIs, 2% above 0.05", 80000, 80, 100, 0.02),
     ):
-        arrays = random_boxes(count, rng), rng.rand(count), rng.randint(0, groups, count), rng.rand(count) < share
+        arrays = [random_boxes(count, rng)[None], rng.rand(1, count), rng.randint(0, groups, count)]
+        arrays.append(rng.rand(1, count) < share)
         kinds = np.float32, np.float32, np.int32, bool
         inputs = [Tensor(array.astype(kind)) for array, kind in zip(arrays, kinds)]
         report(name, *(cell_ms(Nms(0.6, slots, portable=portable), inputs) for portable in (False, True)))
@@ -56,6 +58,11 @@ def main() -> None:
     inputs = [Tensor(array) for array in inputs]
     times = [cell_ms(MaxIoUAssigner(0.7, 0.3, 0.3, portable=portable), inputs) for portable in (False, True)]
     report(f"assignment, {len(anchors)} anchors x 100 objects", *times)
+
+    assigned = np.int32(rng.choice([-1, 0, 1], (2, len(anchors)), p=[0.1, 0.89, 0.01]))
+    inputs = [Tensor(assigned), Tensor(np.int32([1, 2]))]
+    times = [cell_ms(BalancedSampler(256, 0.5, portable=portable), inputs) for portable in (False, True)]
+    report(f"choice of 256 among 2 x {len(anchors)} anchors", *times)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def columns(g: GraphBuilder, x: str, first: int, last: int) -> str:
 
 def decode(g: GraphBuilder, coder: DeltaBoxCoder, references: str, deltas: str) -> str:
     """(..., 4) references and deltas -> (..., 4) boxes, as `DeltaBoxCoder.decode`."""
-    deltas = g("Add", g("Mul", deltas, np.float32(coder.stds)), np.float32(coder.means))
+    deltas = g("Add", g("Mul", deltas, coder.stds.asnumpy()), coder.means.asnumpy())
     low, high = columns(g, references, 0, 2), columns(g, references, 2, 4)
     size = g("Sub", high, low)
     centre = g("Add", g("Mul", g("Add", low, high), 0.5), g("Mul", size, columns(g, deltas, 0, 2)))

@@ -29,8 +29,8 @@ struct Block {
 
 struct Objects {
   const float* boxes;  // (G, 4)
-  const int32_t* valid;
-  const int32_t* crowd;
+  const bool* valid;
+  const bool* crowd;
   int count;
 };
 
@@ -66,7 +66,7 @@ WIDE_VECTORS void keep_best(int object, int count, Block* b) {
 }
 
 // Best object of every box of a block, and each object's best IoU within the block.
-static void assign_block(const float* boxes, const int32_t* box_valid, const Objects& objects, const AssignSettings& s,
+static void assign_block(const float* boxes, const bool* box_valid, const Objects& objects, const AssignSettings& s,
                          int count, Block* b, float* best, int32_t* object, float* best_of_object) {
   load_block(boxes, count, b);
   for (int i = 0; i < count; ++i) {
@@ -115,14 +115,14 @@ static void force_block(const float* boxes, const Objects& objects, const Assign
 
 }  // namespace vision
 
-// Inputs: boxes (B, N, 4) float32, box_valid (B, N) int32, gt_boxes (B, G, 4) float32, gt_valid and gt_crowd (B, G)
-// int32, settings [pos_iou, neg_iou, min_pos_iou, low_quality, ignore_iof]. Outputs: assigned (B, N) int32 (-1 left out,
+// Inputs: boxes (B, N, 4) float32, box_valid (B, N) bool, gt_boxes (B, G, 4) float32, gt_valid and gt_crowd (B, G)
+// bool, settings [pos_iou, neg_iou, min_pos_iou, low_quality, ignore_iof]. Outputs: assigned (B, N) int32 (-1 left out,
 // 0 background, k object k - 1), best IoU (B, N) float32 (-1 for boxes that are not valid).
 extern "C" int IoUAssignForward(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
   using namespace vision;
   if (nparam != 8) return 1;
   const float* boxes = static_cast<const float*>(params[0]);
-  const int32_t* box_valid = static_cast<const int32_t*>(params[1]);
+  const bool* box_valid = static_cast<const bool*>(params[1]);
   const float* values = static_cast<const float*>(params[5]);
   const AssignSettings s{values[0], values[1], values[2], values[3] != 0.0f, values[4]};
   int32_t* assigned = static_cast<int32_t*>(params[6]);
@@ -135,8 +135,8 @@ extern "C" int IoUAssignForward(int nparam, void** params, int*, int64_t** shape
 
   const auto objects_of = [&](int image) {
     const int64_t offset = static_cast<int64_t>(image) * num_objects;
-    return Objects{static_cast<const float*>(params[2]) + 4 * offset, static_cast<const int32_t*>(params[3]) + offset,
-                   static_cast<const int32_t*>(params[4]) + offset, num_objects};
+    return Objects{static_cast<const float*>(params[2]) + 4 * offset, static_cast<const bool*>(params[3]) + offset,
+                   static_cast<const bool*>(params[4]) + offset, num_objects};
   };
   parallel_for(batch * blocks, [&](int piece) {
     const int image = piece / blocks, first = piece % blocks * kBlock, size = std::min(kBlock, count - first);

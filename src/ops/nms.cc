@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "parallel.h"
+
 namespace vision {
 
 struct Box {
@@ -19,35 +21,9 @@ static float overlap(const Box& a, const Box& b) {
   return intersection / (a.area + b.area - intersection);
 }
 
-}  // namespace vision
-
-// Inputs: boxes (N, 4) float32, scores (N) float32, groups (N) int32, valid (N) int32, settings [IoU threshold].
-// Outputs: index (M) int32 of the kept boxes, best first (unused slots 0), keep (M) int32.
-// Boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
-extern "C" int NmsForward(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
-  using vision::Box;
-  if (nparam != 7) return 1;
-  const float* boxes = static_cast<const float*>(params[0]);
-  const float* scores = static_cast<const float*>(params[1]);
-  const int32_t* groups = static_cast<const int32_t*>(params[2]);
-  const int32_t* valid = static_cast<const int32_t*>(params[3]);
-  const float threshold = static_cast<const float*>(params[4])[0];
-  int32_t* index = static_cast<int32_t*>(params[5]);
-  int32_t* keep = static_cast<int32_t*>(params[6]);
-  const int count = static_cast<int>(shapes[0][0]), slots = static_cast<int>(shapes[5][0]);
-  std::fill(index, index + slots, 0);
-  std::fill(keep, keep + slots, 0);
-
-  std::vector<int> order;
-  float largest = -std::numeric_limits<float>::infinity();
-  for (int i = 0; i < count; ++i) {
-    const bool comparable = scores[i] == scores[i];  // a NaN score cannot be ranked
-    if (!valid[i] || !comparable) continue;
-    order.push_back(i);
-    for (int k = 0; k < 4; ++k) largest = std::max(largest, boxes[4 * i + k]);
-  }
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
-
+// One image: `order` are its boxes in the order in which they may be kept.
+static void suppress(const float* boxes, const int32_t* groups, const std::vector<int>& order, float largest,
+                     float threshold, int slots, int32_t* index, int32_t* keep) {
   std::vector<std::vector<Box>> kept_of_group;
   int found = 0;
   for (size_t rank = 0; rank < order.size() && found < slots; ++rank) {
@@ -59,12 +35,46 @@ extern "C" int NmsForward(int nparam, void** params, int*, int64_t** shapes, con
     if (kept_of_group.size() <= group) kept_of_group.resize(group + 1);
     auto& rivals = kept_of_group[group];
     const bool suppressed =
-        std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) { return vision::overlap(rival, box) > threshold; });
+        std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) { return overlap(rival, box) > threshold; });
     if (suppressed) continue;
     rivals.push_back(box);
     index[found] = i;
     keep[found] = 1;
     ++found;
   }
+}
+
+}  // namespace vision
+
+// Inputs: boxes (B, N, 4) float32, scores (B, N) float32, groups (N) int32, valid (B, N) int32, settings [IoU
+// threshold]. Outputs: index (B, M) int32 of the kept boxes, best first (unused slots 0), keep (B, M) int32. Without B
+// everywhere: one image, as files that were exported before 0.3 call it.
+// Boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
+extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shapes, const char**, void*, void*) {
+  if (nparam != 7) return 1;
+  const int batch = ndims[0] == 3 ? static_cast<int>(shapes[0][0]) : 1;
+  const int count = static_cast<int>(shapes[0][ndims[0] - 2]), slots = static_cast<int>(shapes[5][ndims[5] - 1]);
+  const int32_t* groups = static_cast<const int32_t*>(params[2]);
+  const float threshold = static_cast<const float*>(params[4])[0];
+  vision::parallel_for(batch, [&](int image) {
+    const int64_t at = static_cast<int64_t>(image) * count;
+    const float* boxes = static_cast<const float*>(params[0]) + 4 * at;
+    const float* scores = static_cast<const float*>(params[1]) + at;
+    const int32_t* valid = static_cast<const int32_t*>(params[3]) + at;
+    int32_t* index = static_cast<int32_t*>(params[5]) + static_cast<int64_t>(image) * slots;
+    int32_t* keep = static_cast<int32_t*>(params[6]) + static_cast<int64_t>(image) * slots;
+    std::fill(index, index + slots, 0);
+    std::fill(keep, keep + slots, 0);
+    std::vector<int> order;
+    float largest = -std::numeric_limits<float>::infinity();
+    for (int i = 0; i < count; ++i) {
+      const bool comparable = scores[i] == scores[i];  // a NaN score cannot be ranked
+      if (!valid[i] || !comparable) continue;
+      order.push_back(i);
+      for (int k = 0; k < 4; ++k) largest = std::max(largest, boxes[4 * i + k]);
+    }
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
+    vision::suppress(boxes, groups, order, largest, threshold, slots, index, keep);
+  });
   return 0;
 }

@@ -27,9 +27,10 @@ class Nms(nn.Cell):
             self.select = _CustomNms(iou_threshold, max_output)
 
     def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """boxes (N, 4), scores (N,), groups (N,) int32, valid (N,) bool -> index (M,) int32, keep (M,) bool.
+        """boxes (B, N, 4), scores (B, N), groups (N,) int32, valid (B, N) bool -> index (B, M) int32, keep (B, M) bool.
 
-        Kept boxes come best first; unused slots hold index 0 and keep False.
+        Kept boxes come best first; unused slots hold index 0 and keep False. Each image stands for itself; the groups
+        are those of every image.
         """
         return self.select(ops.stop_gradient(boxes), ops.stop_gradient(scores), groups, valid)
 
@@ -41,8 +42,9 @@ class _CustomNms(nn.Cell):
         super().__init__()
         self.settings = Tensor(np.array([iou_threshold], np.float32))
 
-        def slot_shapes(*_):
-            return [max_output], [max_output]
+        def slot_shapes(boxes, *_):
+            slots = [boxes[0], max_output]
+            return slots, slots
 
         self.run = custom_op("NmsForward", slot_shapes, (mstype.int32, mstype.int32), str(max_output))
 
@@ -60,6 +62,14 @@ class _PortableNms(nn.Cell):
         self.max_output = max_output
 
     def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        indices, keeps = (), ()
+        for b in range(boxes.shape[0]):
+            index, keep = self._one_image(boxes[b], scores[b], groups, valid[b])
+            indices += (index,)
+            keeps += (keep,)
+        return ops.stack(indices), ops.stack(keeps)
+
+    def _one_image(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         count = min(scores.shape[0], max(PORTABLE_CANDIDATES, self.max_output))
         ranked, order = ops.topk(ops.where(valid, scores, ops.full_like(scores, -1.0)), count)
         order = order.astype(mstype.int32)

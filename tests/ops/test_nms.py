@@ -10,9 +10,9 @@ from src.ops.nms import Nms
 def run(boxes, scores, groups, valid=None, threshold=0.5, slots=100, portable=False):
     """Indices of the kept boxes, best first."""
     valid = np.ones(len(scores), bool) if valid is None else np.array(valid)
-    inputs = np.float32(boxes), np.float32(scores), np.int32(groups), valid
+    inputs = np.float32(boxes)[None], np.float32(scores)[None], np.int32(groups), valid[None]
     index, keep = Nms(threshold, slots, portable=portable)(*(Tensor(x) for x in inputs))
-    index, keep = index.asnumpy(), keep.asnumpy()
+    index, keep = index.asnumpy()[0], keep.asnumpy()[0]
     assert index.shape == keep.shape == (slots,)
     assert not index[~keep].any() and not keep[keep.sum() :].any()
     return index[keep]
@@ -81,3 +81,17 @@ def test_overlap_equal_to_the_threshold_stays(graph_mode):
 def test_a_score_that_is_not_a_number_is_never_kept(graph_mode):
     kept = run([[0, 0, 5, 5], [9, 9, 20, 20]], [np.nan, 0.5], [0, 0])
     np.testing.assert_array_equal(kept, [1])
+
+
+def test_each_image_of_a_batch_is_for_itself(graph_mode):
+    rng = np.random.RandomState(1)
+    corner = rng.rand(3, 60, 2) * 50
+    boxes = np.concatenate([corner, corner + 5 + rng.rand(3, 60, 2) * 40], 2).astype(np.float32)
+    scores, groups, valid = np.float32(rng.rand(3, 60)), np.int32(rng.randint(0, 2, 60)), rng.rand(3, 60) > 0.2
+    inputs = [Tensor(x) for x in (boxes, scores, groups, valid)]
+    both = [[x.asnumpy() for x in Nms(0.5, 20, portable=portable)(*inputs)] for portable in (False, True)]
+    for own, other in zip(*both):
+        np.testing.assert_array_equal(own, other)
+    for image, (index, keep) in enumerate(zip(*both[0])):
+        alone = run(boxes[image], scores[image], groups, valid[image], slots=20)
+        np.testing.assert_array_equal(index[keep], alone)

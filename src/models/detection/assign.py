@@ -69,8 +69,7 @@ class MaxIoUAssigner(nn.Cell):
         """
         boxes, gt_boxes = ops.stop_gradient(boxes), ops.stop_gradient(gt_boxes)
         if self.use_custom:
-            flags = [flag.astype(mstype.int32) for flag in (box_valid, gt_valid, gt_crowd)]
-            return self.run(boxes, flags[0], gt_boxes, flags[1], flags[2], self.settings)
+            return self.run(boxes, box_valid, gt_boxes, gt_valid, gt_crowd, self.settings)
         return self._assign(boxes, box_valid, gt_boxes, gt_valid, gt_crowd)
 
     def _assign(

@@ -12,7 +12,7 @@ from mindspore.common.initializer import Normal
 from ...ops.nms import Nms
 from ..layers import NormSettings, xavier_uniform
 from ..losses import BoxLossSettings, smooth_l1
-from .boxes import DeltaBoxCoder, clip_boxes
+from .boxes import DeltaBoxCoder, clip_boxes, take_rows
 from .roi_conv import RoIConv
 
 
@@ -168,17 +168,10 @@ class DetectionSelector(nn.Cell):
         valid = ops.broadcast_to(proposal_valid[:, :, None], (batch, count, classes)).reshape(batch, -1)
         valid = ops.logical_and(valid, scores > self.score_threshold)
         label = ops.broadcast_to(ops.arange(0, classes).astype(mstype.int32)[None], (count, classes)).reshape(-1)
-        outputs = ((), (), (), ())
-        for b in range(batch):
-            index, keep = self.nms(boxes[b], scores[b], label, valid[b])
-            kept = (
-                ops.gather(boxes[b], index, 0) * keep[:, None].astype(boxes.dtype),
-                ops.gather(scores[b], index, 0) * keep.astype(scores.dtype),
-                ops.gather(label, index, 0) * keep.astype(mstype.int32),
-                keep,
-            )
-            outputs = tuple(before + (new,) for before, new in zip(outputs, kept))
-        return tuple(ops.stack(parts) for parts in outputs)
+        index, keep = self.nms(boxes, scores, label, valid)
+        kept_boxes = take_rows(boxes, index) * keep[:, :, None].astype(boxes.dtype)
+        kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
+        return kept_boxes, kept_scores, ops.gather(label, index, 0) * keep.astype(mstype.int32), keep
 
     def _decode(self, deltas: Tensor, proposals: Tensor, image_shape: Tensor) -> Tensor:
         """(B, P * C, 4) boxes clipped to the image, classes running fastest."""

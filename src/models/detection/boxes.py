@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
 
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
 IOU_EPS = 1e-6
@@ -34,16 +35,8 @@ def take_rows(table: Tensor, index: Tensor) -> Tensor:
 
 def clip_boxes(boxes: Tensor, image_shape: Tensor) -> Tensor:
     """Clip (B, N, 4) boxes to (B, 2) float image sizes (h, w)."""
-    height, width = image_shape[:, 0:1], image_shape[:, 1:2]
-    x1, y1, x2, y2 = (boxes[:, :, k] for k in range(4))
-    zero = ops.zeros_like(width)
-    clipped = [
-        ops.minimum(ops.maximum(x1, zero), width),
-        ops.minimum(ops.maximum(y1, zero), height),
-        ops.minimum(ops.maximum(x2, zero), width),
-        ops.minimum(ops.maximum(y2, zero), height),
-    ]
-    return ops.stack(clipped, -1)
+    limits = ops.gather(image_shape, Tensor([1, 0, 1, 0], mstype.int32), 1)[:, None]
+    return ops.minimum(ops.maximum(boxes, ops.zeros_like(limits)), limits)
 
 
 class DeltaBoxCoder(nn.Cell):
@@ -54,22 +47,18 @@ class DeltaBoxCoder(nn.Cell):
 
     def __init__(self, means: Sequence[float], stds: Sequence[float]):
         super().__init__()
-        self.means = tuple(float(v) for v in means)
-        self.stds = tuple(float(v) for v in stds)
+        self.means = Tensor(means, mstype.float32)
+        self.stds = Tensor(stds, mstype.float32)
+        self.corners = ops.Split(-1, 2)
 
     def encode(self, references: Tensor, targets: Tensor) -> Tensor:
         """(..., 4) references and targets -> (..., 4) deltas; both need positive sides."""
-        rx1, ry1, rx2, ry2 = (references[..., k] for k in range(4))
-        tx1, ty1, tx2, ty2 = (targets[..., k] for k in range(4))
-        rw, rh = rx2 - rx1, ry2 - ry1
-        deltas = [
-            ((tx1 + tx2) * 0.5 - (rx1 + rx2) * 0.5) / rw,
-            ((ty1 + ty2) * 0.5 - (ry1 + ry2) * 0.5) / rh,
-            ops.log((tx2 - tx1) / rw),
-            ops.log((ty2 - ty1) / rh),
-        ]
-        normalised = [(delta - mean) / std for delta, mean, std in zip(deltas, self.means, self.stds)]
-        return ops.stack(normalised, -1)
+        low, high = self.corners(references)
+        target_low, target_high = self.corners(targets)
+        size = high - low
+        shift = ((target_low + target_high) * 0.5 - (low + high) * 0.5) / size
+        growth = ops.log((target_high - target_low) / size)
+        return (ops.concat((shift, growth), -1) - self.means) / self.stds
 
     def encode_where(self, wanted: Tensor, references: Tensor, targets: Tensor) -> Tensor:
         """`encode` where `wanted` (...) is True, zeros elsewhere, whatever boxes stand there; no gradient flows."""
@@ -81,16 +70,12 @@ class DeltaBoxCoder(nn.Cell):
 
     def decode(self, references: Tensor, deltas: Tensor) -> Tensor:
         """(..., 4) references and deltas -> (..., 4) boxes, not clipped to the image."""
-        dx, dy, dw, dh = (deltas[..., k] * self.stds[k] + self.means[k] for k in range(4))
-        dw = ops.clamp(dw, -MAX_LOG_RATIO, MAX_LOG_RATIO)
-        dh = ops.clamp(dh, -MAX_LOG_RATIO, MAX_LOG_RATIO)
-        rx1, ry1, rx2, ry2 = (references[..., k] for k in range(4))
-        rw, rh = rx2 - rx1, ry2 - ry1
-        cx = (rx1 + rx2) * 0.5 + rw * dx
-        cy = (ry1 + ry2) * 0.5 + rh * dy
-        half_w = rw * ops.exp(dw) * 0.5
-        half_h = rh * ops.exp(dh) * 0.5
-        return ops.stack([cx - half_w, cy - half_h, cx + half_w, cy + half_h], -1)
+        shift, growth = self.corners(deltas * self.stds + self.means)
+        low, high = self.corners(references)
+        size = high - low
+        centre = (low + high) * 0.5 + size * shift
+        half = size * ops.exp(ops.clamp(growth, -MAX_LOG_RATIO, MAX_LOG_RATIO)) * 0.5
+        return ops.concat((centre - half, centre + half), -1)
 
 
 def as_rois(boxes: Tensor, valid: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from ...ops.nms import Nms
-from .boxes import DeltaBoxCoder, clip_boxes
+from .boxes import DeltaBoxCoder, clip_boxes, take_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ProposalGenerator(nn.Cell):
         self.level_sizes = tuple(level_sizes)
         self.coder = coder
         self.nms_pre = settings.nms_pre if settings.nms_pre > 0 else max(level_sizes)
+        counts = [min(self.nms_pre, size) for size in level_sizes]
+        self.levels = Tensor(np.repeat(np.arange(len(counts)), counts), mstype.int32)
         self.max_per_img = settings.max_per_img
         self.min_bbox_size = settings.min_bbox_size
         self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable)
@@ -51,38 +54,29 @@ class ProposalGenerator(nn.Cell):
 
         Returns boxes (B, P, 4), scores (B, P), valid (B, P), best first; P = max_per_img. No gradient flows.
         """
-        boxes, scores, levels = self._candidates(anchors, logits, deltas, image_shape)
+        boxes, scores = self._candidates(anchors, logits, deltas, image_shape)
         width, height = boxes[:, :, 2] - boxes[:, :, 0], boxes[:, :, 3] - boxes[:, :, 1]
         valid = ops.ones_like(scores).astype(mstype.bool_)
         if self.min_bbox_size >= 0:
             valid = ops.logical_and(width > self.min_bbox_size, height > self.min_bbox_size)
-        kept_boxes, kept_scores, kept_valid = (), (), ()
-        for b in range(boxes.shape[0]):
-            index, keep = self.nms(boxes[b], scores[b], levels, valid[b])
-            kept_boxes += (ops.gather(boxes[b], index, 0) * keep[:, None].astype(boxes.dtype),)
-            kept_scores += (ops.gather(scores[b], index, 0) * keep.astype(scores.dtype),)
-            kept_valid += (keep,)
-        return ops.stack(kept_boxes), ops.stack(kept_scores), ops.stack(kept_valid)
+        index, keep = self.nms(boxes, scores, self.levels, valid)
+        kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
+        return take_rows(boxes, index) * keep[:, :, None].astype(boxes.dtype), kept_scores, keep
 
     def _candidates(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The best anchors of each level: boxes (B, K, 4), scores (B, K), level numbers (K,)."""
+    ) -> tuple[Tensor, Tensor]:
+        """The best anchors of each level: boxes (B, K, 4), scores (B, K); `levels` (K,) tells where they come from."""
         scores = ops.sigmoid(ops.stop_gradient(logits))
         deltas = ops.stop_gradient(deltas)
-        boxes_of_level, scores_of_level, levels = (), (), ()
+        scores_of_level, chosen = (), ()
         start = 0
-        for level, size in enumerate(self.level_sizes):
+        for size in self.level_sizes:
             count = min(self.nms_pre, size)
             top_scores, top = ops.topk(scores[:, start : start + size], count)
-            top = top.astype(mstype.int32)
-            top_deltas = ops.gather_elements(
-                deltas[:, start : start + size], 1, ops.broadcast_to(top[:, :, None], (*top.shape, 4))
-            )
-            top_anchors = ops.gather(anchors[start : start + size], top, 0)
-            boxes_of_level += (self.coder.decode(top_anchors, top_deltas),)
             scores_of_level += (top_scores,)
-            levels += (ops.full((count,), level, dtype=mstype.int32),)
+            chosen += (top.astype(mstype.int32) + start,)
             start += size
-        boxes = clip_boxes(ops.concat(boxes_of_level, 1), image_shape)
-        return boxes, ops.concat(scores_of_level, 1), ops.concat(levels, 0)
+        index = ops.concat(chosen, 1)
+        boxes = self.coder.decode(ops.gather(anchors, index, 0), take_rows(deltas, index))
+        return clip_boxes(boxes, image_shape), ops.concat(scores_of_level, 1)

@@ -1,8 +1,10 @@
 """Choice of the boxes that the losses look at (MMDetection `RandomSampler`), with fixed shapes."""
 
-from mindspore import Tensor, nn, ops
+import numpy as np
+from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
+from ...ops.library import custom_op
 from ..randomness import hashed_uniform
 from .assign import BACKGROUND
 
@@ -15,6 +17,8 @@ class BalancedSampler(nn.Cell):
     neg_pos_ub: at most this many background boxes for each positive one; negative means no bound.
     order: 'random' takes candidates by hashed random numbers, 'in_order' takes them by rising index (for comparisons).
     stream: number that separates this sampler's random numbers from others of the same seed.
+    portable: use MindSpore's operators, as always on devices other than the CPU. There the compiled operator
+        (ops/sample.cc) chooses the same: it is faster, and one node of the graph instead of sixty.
 
     Four boxes: background, object 1, object 2, background. Of three slots one may hold a positive (3 * 0.5, rounded
     down), which comes first; box 2 finds no place, and background fills the rest.
@@ -26,8 +30,27 @@ class BalancedSampler(nn.Cell):
     ([1, 0, 3], [True, False, False], [True, True, True])
     """
 
-    def __init__(self, num: int, pos_fraction: float, neg_pos_ub: float = -1, order: str = "random", stream: int = 0):
+    def __init__(
+        self,
+        num: int,
+        pos_fraction: float,
+        neg_pos_ub: float = -1,
+        order: str = "random",
+        stream: int = 0,
+        portable: bool = False,
+    ):
         super().__init__()
+        self.use_custom = not portable and get_context("device_target") == "CPU"
+        if self.use_custom:
+            numbers = [num, int(num * pos_fraction), neg_pos_ub, float(order == "in_order"), stream]
+            self.settings = Tensor(np.array(numbers, np.float32))
+
+            def output_shapes(assigned, seed, settings):
+                slots = [assigned[0], min(num, assigned[1])]
+                return slots, slots, slots
+
+            types = (mstype.int32, mstype.bool_, mstype.bool_)
+            self.run = custom_op("SampleForward", output_shapes, types, str(num))
         self.num = num
         self.max_positive = int(num * pos_fraction)
         self.neg_pos_ub = neg_pos_ub
@@ -40,6 +63,11 @@ class BalancedSampler(nn.Cell):
         Returns index (B, S) int32 into N, is_positive (B, S) and is_sampled (B, S) bool, S = min(num, N). Positives
         come first, then background, then unused slots (index 0).
         """
+        if self.use_custom:
+            return self.run(assigned, seed, self.settings)
+        return self._sample(assigned, seed)
+
+    def _sample(self, assigned: Tensor, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         count = assigned.shape[1]
         slots = min(self.num, count)
         if self.order == "in_order":

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from mindspore import Tensor
 
 from src.models.detection.sample import BalancedSampler
@@ -49,3 +50,20 @@ def test_random_choice_is_repeatable_differs_between_seeds_and_is_even(graph_mod
     chi_square = ((counts - expected) ** 2 / expected).sum()
     # 200 * (1 - 32 / 200) + 800 * (1 - 32 / 800) = 936 expected without replacement, standard deviation about 43
     assert 936 - 130 < chi_square < 936 + 130
+
+
+@pytest.mark.parametrize("bound", [-1, 2.5])
+@pytest.mark.parametrize("order", ["random", "in_order"])
+def test_the_compiled_operator_chooses_as_the_frameworks_operators_do(graph_mode, order, bound):
+    rng = np.random.RandomState(0)
+    shares = ([0.1, 0.6, 0.3], [0.0, 0.99, 0.01], [0.9, 0.0, 0.1], [0.2, 0.8, 0.0], [1.0, 0.0, 0.0])
+    assigned = np.int32([rng.choice([-1, 0, 1], 5000, p=share) * rng.randint(1, 9, 5000) for share in shares]).clip(-1)
+    seeds = np.int32([0, 1, -7, 2**31 - 1, 12345])
+    for num, stream in ((64, 0), (6000, 3)):
+        outputs = [
+            BalancedSampler(num, 0.25, bound, order, stream, portable)(Tensor(assigned), Tensor(seeds))
+            for portable in (False, True)
+        ]
+        for own, other in zip(*outputs):
+            assert own.dtype == other.dtype
+            np.testing.assert_array_equal(own.asnumpy(), other.asnumpy())
