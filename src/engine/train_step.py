@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import mindspore as ms
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.ops import functional as F
+
+from ..ops.all_finite import AllFinite
 
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
@@ -88,16 +89,19 @@ class TrainStep(nn.Cell):
             self.stop_wish = Parameter(Tensor(0.0, mstype.float32), name="stop_wish", requires_grad=False)
             self.stop_votes = Parameter(Tensor(0.0, mstype.float32), name="stop_votes", requires_grad=False)
         self.map = ops.HyperMap()
+        self.divisor = settings.loss_scale * settings.accumulate
+        self.all_finite = AllFinite()
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """One batch; returns the losses (their mean over the ranks)."""
         (total, losses), gradients = self.gradient(*inputs)
-        gradients = self.map(F.partial(_divide, self.loss_scale * self.accumulate), gradients)
+        if self.divisor != 1:
+            gradients = self.map(F.partial(_divide, self.divisor), gradients)
         if self.is_distributed:
             gradients = self.reducer(gradients)
             total, losses = self._average(total, losses)
-        finite = ops.logical_and(ms.amp.all_finite(gradients), ops.isfinite(total))
+        finite = ops.logical_and(self.all_finite(gradients), ops.isfinite(total))
         step = self.step + 1
         ops.assign(self.step, step)
         if finite:

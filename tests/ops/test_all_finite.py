@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.ops.all_finite import AllFinite
+
+SHAPES = ((), (1,), (3, 5), (2, 3, 4, 5), (600, 1000))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("portable", [False, True])
+def test_one_number_of_any_tensor_that_is_not_finite_is_found(graph_mode, portable, kind):
+    rng = np.random.RandomState(0)
+    cell = AllFinite(portable)
+    arrays = [np.array(rng.randn(*shape), kind) for shape in SHAPES]
+    arrays[1][0], arrays[2][0, 0] = np.finfo(kind).max, np.finfo(kind).tiny
+    assert bool(cell([Tensor(x) for x in arrays]))
+    for k, array in enumerate(arrays):
+        for value in (np.nan, np.inf, -np.inf):
+            bad = array.copy()
+            bad.flat[rng.randint(bad.size)] = value
+            result = cell([Tensor(bad if j == k else x) for j, x in enumerate(arrays)])
+            assert result.shape == () and not bool(result)
