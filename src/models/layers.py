@@ -64,9 +64,20 @@ def conv2d(
     )
 
 
-def batch_norm(channels: int, norm: NormSettings) -> nn.BatchNorm2d:
+class BatchNorm2d(nn.BatchNorm2d):
+    """The framework's without its branches for inputs of other ranks, which every instance would compile."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        normalise = self.bn_infer
+        if self.training and self.use_batch_statistics is None:
+            normalise = self.bn_train
+        return normalise(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+
+
+def batch_norm(channels: int, norm: NormSettings) -> BatchNorm2d:
     """BatchNorm2d by `NormSettings`; MindSpore's momentum is the share of the old value."""
-    cell = nn.BatchNorm2d(
+    cell = BatchNorm2d(
         channels,
         eps=norm.eps,
         momentum=1.0 - norm.momentum,
