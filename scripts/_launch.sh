@@ -59,6 +59,7 @@ prepare_device() {
         # shellcheck source=scripts/gpu_env.sh
         source "$(repo_root)/scripts/gpu_env.sh"
     fi
+    [ "$1" != cpu ] || use_jemalloc
 }
 
 # need_device DEVICE: leave with one line where the machine has no such device.
