@@ -15,7 +15,7 @@ from src.errors import UserError
 from src.tasks import TASKS, build_model
 from tests.convert.case import convert, mmdetection_state
 from tests.convert.test_read import MakesFile
-from tests.end_to_end.test_commands import run
+from tests.end_to_end.commands import run, run_process
 from tests.models.detection.mmdet_case import BASE, CONFIG
 
 WITHOUT_TORCH = "import sys, runpy; sys.modules['torch'] = None; runpy.run_path('convert_from_pt.py', None, '__main__')"
@@ -32,7 +32,7 @@ def weights(tmp_path_factory):
 def test_the_command_needs_no_pytorch_and_its_checkpoint_is_the_source(weights, tmp_path):
     out = tmp_path / "new" / "w.ckpt"
     files = ("--pt_path", weights, "--ckpt_path", out)
-    printed = run("-c", WITHOUT_TORCH, "--config_path", CONFIG, *files, *BASE, "--verify", "")
+    printed = run_process("-c", WITHOUT_TORCH, "--config_path", CONFIG, *files, *BASE, "--verify", "")
     assert re.search(r"\d+ tensors in the source: (\d+) used, (\d+) ignored", printed)
     assert "the source expects img_mean" in printed and f"parameters written to {out}" in printed
     state, written = torch.load(weights, weights_only=True)["state_dict"], read_checkpoint(out)
@@ -51,7 +51,7 @@ def test_a_file_that_asks_for_code_ends_the_command_with_one_line(tmp_path):
 
 
 def test_help_names_the_commands_keys():
-    printed = run("convert_from_pt.py", "--help")
+    printed = run_process("convert_from_pt.py", "--help")
     for key in ("pt_path", "ckpt_path", "source", "pt_entry", "verify", "finetune"):
         assert f"--{key} [" in printed
 

@@ -5,12 +5,14 @@ import re
 
 import pytest
 
-from tests.end_to_end.test_commands import run
+from tests.end_to_end.commands import run
 
 CONFIG = "configs/demo/hrnet_cls_shapes.yaml"
 SMALL = (
     "--input_size", 32, "--eval_resize", 32, "--batch_size", 4, "--test_batch_size", 6, "--epoch_size", 2,
     "--log_every", 1, "--eval_every", 2, "--ema_decay", 0.9, "--cls_head.final_channels", 16,
+    "--backbone.type", "resnet", "--backbone.depth", 18, "--backbone.base_channels", 4,
+    "--cls_head.head_channels", "[4,4,4,4]",
 )  # fmt: skip
 
 

@@ -1,41 +1,19 @@
 """The real commands, as a user types them, on the smallest model: train, kill, resume, evaluate, infer, draw."""
 
-import csv
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from pycocotools import mask as coco_mask
 
-ROOT = Path(__file__).parents[2]
-CONFIG = "configs/demo/mask_rcnn_hrnet_tiny.yaml"
+from tests.end_to_end.commands import ROOT, command_line, losses, run, run_process, table
+
+CONFIG = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
 TRAIN_IMAGES, STEPS = 6, 8  # 3 batches an epoch
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, *map(str, arguments)]
-
-
-def run(*arguments: object, status: int = 0, environment: dict[str, str] | None = None) -> str:
-    """Run a command in the repository's root; its output."""
-    variables = os.environ | (environment or {})
-    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=280, env=variables)
-    assert done.returncode == status, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
-
-
-def table(path: Path) -> list[dict]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def losses(folder: Path) -> list[dict]:
-    return table(folder / "losses.csv")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +26,7 @@ def data(tmp_path_factory):
 def train_command(data: Path, outputs: Path, *more: object) -> list[str]:
     settings = ("--train_dataset", data / "train", "--val_dataset", data / "validation", "--train_outputs", outputs)
     limits = ("--epoch_size", 3, "--max_steps", STEPS, "--save_every", 2, "--filter_empty_gt", 0)
-    return command("train.py", "--config_path", CONFIG, *settings, *limits, *more)
+    return command_line("train.py", "--config_path", CONFIG, *settings, *limits, *more)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +43,7 @@ def test_training_leaves_configuration_log_losses_curves_and_checkpoints(trained
     }  # fmt: skip
     assert len(losses(trained)) == STEPS
     log = (trained / "train.log").read_text()
-    assert "Number of parameters: 400336" in log and "Result metrics for epoch 3: {'bbox_mAP': " in log
+    assert "Number of parameters: 252112" in log and "Result metrics for epoch 3: {'bbox_mAP': " in log
     assert len(list((trained / "best_ckpt").iterdir())) >= 1
 
 
@@ -103,7 +81,7 @@ def test_a_run_from_mindrecord_in_the_cloud_told_to_mlflow_is_the_same_run(data,
         "--data_path", tmp_path / "cache" / "data", "--output_path", tmp_path / "cache" / "outputs",
     )  # fmt: skip
     stand_in = {"OBS_ROOT": str(tmp_path / "obs"), "PYTHONPATH": str(ROOT / "tests" / "integrations" / "stand_in")}
-    output = run(*arguments, environment=stand_in)
+    output = run_process(*arguments, environment=stand_in)
     (folder,) = (tmp_path / "obs" / "results").glob("*_MaskRCNN_*")
     assert losses(folder) == losses(trained), output
     assert table(folder / "metrics.csv") == table(trained / "metrics.csv") and list((folder / "best_ckpt").iterdir())
@@ -169,7 +147,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(arguments, message):
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py", "infer.py", "export.py"])
 def test_help_lists_the_keys_without_a_device(script):
-    assert "--train_cfg.rcnn.sampler.num [512]" in run(script, "--help")
+    assert "--train_cfg.rcnn.sampler.num [512]" in run_process(script, "--help")
 
 
 def test_the_check_reports_every_part_and_a_forecast(data):

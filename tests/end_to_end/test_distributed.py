@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from src.checkpoint import read_checkpoint
-from tests.end_to_end.test_commands import ROOT, losses, run
+from tests.end_to_end.commands import ROOT, losses, run
 
 BATCH, TRAIN_IMAGES, EPOCHS = 4, 24, 20  # of one rank; 3 steps an epoch
 CONFIG = """

@@ -11,9 +11,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.images import read_bgr
-from tests.end_to_end.test_commands import CONFIG, ROOT, run
+from tests.end_to_end.commands import ROOT, run
 from tests.export.detector_weights import save_lively_detector
 
+CONFIG = "configs/demo/mask_rcnn_hrnet_tiny.yaml"
 # With a fixed number of samples the framework's RoIAlign and the compiled one are the same up to rounding.
 KEYS = ("--roi.roi_layer.sampling_ratio", "2", "--mask_roi.roi_layer.sampling_ratio", "2", "--test_batch_size", "1",
         "--test_cfg.rcnn.max_per_img", "25")  # fmt: skip
@@ -47,7 +48,7 @@ def printed(folder):
 
 @pytest.fixture(scope="module")
 def predictions(folder, printed):
-    """What infer.py writes by each backend, every one in a process of its own."""
+    """What infer.py writes by each backend."""
     found = {}
     for backend, name in (("mindspore", "model.ckpt"), ("onnx", "model.onnx"), ("mindir", "model.mindir")):
         out = folder / f"{backend}.json"

@@ -4,17 +4,12 @@ tests/museum/README.md says what lies there. Nothing is imported from the projec
 process, in a copy of the museum.
 """
 
-import contextlib
 import csv
 import gzip
 import hashlib
-import io
 import json
-import logging
 import re
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -23,7 +18,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-ROOT = Path(__file__).parents[2]
+from tests.end_to_end.commands import ROOT, run
+
 MUSEUM = ROOT / "tests" / "museum"
 DETECTORS = ("mask_rcnn_hrnet", "mask_rcnn_spinenet", "mask_rcnn_resnet", "pointrend_hrnet")
 DATA = {"hrnet_cls": "classes", "hrnet_seg_cityscapes": "streets", "hrnet_seg_lip": "persons"}
@@ -50,20 +46,6 @@ def museum_digest() -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.fixture(autouse=True)
-def process_as_before():
-    """Commands set the execution mode and send the project's log lines to what they print to."""
-    logger = logging.getLogger("src")
-    handlers, propagate, level = list(logger.handlers), logger.propagate, logger.level
-    yield
-    for handler in logger.handlers:
-        if handler not in handlers:
-            handler.close()
-    logger.handlers[:] = handlers
-    logger.propagate, logger.level = propagate, level
-    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
-
-
 @pytest.fixture()
 def copy(tmp_path, monkeypatch):
     """Make the copy of a family and its data the working folder; the family's folder in it."""
@@ -84,20 +66,8 @@ def copy(tmp_path, monkeypatch):
 
 
 def command(name: str, *arguments: object) -> str:
-    """Run a script of the repository's root, or a module, as a command in this process; what it printed."""
-    printed, before = io.StringIO(), sys.argv
-    sys.argv = [name, *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            if name.endswith(".py"):
-                runpy.run_path(str(ROOT / name), run_name="__main__")
-            else:
-                runpy.run_module(name, run_name="__main__", alter_sys=True)
-    except SystemExit as left:
-        assert not left.code, printed.getvalue()[-2000:]
-    finally:
-        sys.argv = before
-    return printed.getvalue()
+    """Run a script of the repository's root, or a module, in the copy of the museum; what it printed."""
+    return run(*(() if name.endswith(".py") else ("-m",)), name, *arguments, folder=Path.cwd())
 
 
 def config(family: Path) -> tuple:

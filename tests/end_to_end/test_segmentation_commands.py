@@ -5,7 +5,7 @@ import re
 import cv2
 import pytest
 
-from tests.end_to_end.test_commands import run
+from tests.end_to_end.commands import run
 
 CONFIG = "configs/demo/hrnet_seg_lip_shapes.yaml"
 SMALL = (

@@ -29,7 +29,7 @@ from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results
 from src.models.detection.detections import Detections
 from src.tasks import TASKS
-from tests.end_to_end.test_commands import run
+from tests.end_to_end.commands import run
 from tests.export.detector_weights import save_lively_detector
 from tests.models.test_any_backbone import TINY, overrides
 
