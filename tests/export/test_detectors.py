@@ -29,7 +29,7 @@ from src.inference.predictor import Predictor
 from src.inference.results import to_coco_results
 from src.models.detection.detections import Detections
 from src.tasks import TASKS
-from tests.end_to_end.commands import run
+from tests.end_to_end.commands import run_process
 from tests.export.detector_weights import save_lively_detector
 from tests.models.test_any_backbone import TINY, overrides
 
@@ -127,7 +127,7 @@ def test_a_file_has_the_networks_average_precision(graph_mode, mask_rcnn, backen
 def test_a_file_with_compiled_operators_runs_in_a_fresh_process(mask_rcnn, tmp_path):
     out, image = tmp_path / "out.json", mask_rcnn.paths[0]
     paths = ("--checkpoint_path", mask_rcnn.folder / "model.mindir", "--pred_input", image, "--pred_output", out)
-    run("infer.py", "--config_path", TINY, *mask_rcnn.keys, *paths, "--backend", "mindir")
+    run_process("infer.py", "--config_path", TINY, *mask_rcnn.keys, *paths, "--backend", "mindir")
     (entry,) = json.loads(out.read_text()).values()
     cfg = mask_rcnn.config("mindspore", "model.ckpt")
     ((_, prediction),) = Predictor(mask_rcnn.network, cfg).predict_files([image])
