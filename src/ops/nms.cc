@@ -48,7 +48,7 @@ static void suppress(const float* boxes, const int32_t* groups, const std::vecto
 
 // Inputs: boxes (B, N, 4) float32, scores (B, N) float32, groups (N) int32, valid (B, N) int32, settings [IoU
 // threshold]. Outputs: index (B, M) int32 of the kept boxes, best first (unused slots 0), keep (B, M) int32. Without B
-// everywhere: one image, as files that were exported before 0.3 call it.
+// everywhere: one image, as files that 0.1 exported call it.
 // Boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
 extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shapes, const char**, void*, void*) {
   if (nparam != 7) return 1;
