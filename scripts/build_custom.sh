@@ -42,7 +42,7 @@ END
 )"
 header="${onednn%%$'\n'*}"
 if [ -f "$header" ]; then
-    build bin/dnnl_ops_cpu.so "$CXX" -std=c++17 -O3 -fPIC -shared -Wall -Wextra -Wl,-z,now \
+    build bin/dnnl_ops_cpu.so "$CXX" -std=c++17 -O3 -fPIC -shared -fopenmp -Wall -Wextra -Wl,-z,now \
         -isystem "${header%/oneapi/*}" conv_gradient.cc "${onednn##*$'\n'}"
 else
     echo "no oneDNN library: onednn-devel-cpu-gomp is not installed beside $PYTHON"

@@ -8,18 +8,18 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <unordered_map>
 
 #include <oneapi/dnnl/dnnl.hpp>
+#include <omp.h>
 
 namespace vision {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-constexpr int SETTINGS = 9;
+// Multiplications, some 0.4 ms: a second thread that has to be woken, or waits for a core, takes longer to help.
+constexpr double WORK_OF_A_THREAD = 16e6;
 
 static const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -53,6 +53,12 @@ struct Convolution {
     if (grouped) weight = {groups, weight[0] / groups, weight[1], weight[2], weight[3]};
   }
 
+  // Multiplications of either gradient.
+  double work() const {
+    return static_cast<double>(output[0]) * output[1] * output[2] * output[3] * input[1] * weight[weight.size() - 2] *
+           weight.back() / (grouped ? weight[0] : 1);
+  }
+
   Tag weight_tag() const { return grouped ? Tag::goihw : Tag::oihw; }
 
   // What both gradients refer to.
@@ -62,6 +68,19 @@ struct Convolution {
   }
 
   static memory::desc any(const memory::dims& dims) { return {dims, memory::data_type::f32, Tag::any}; }
+};
+
+// As many threads as the work is worth, while this object lives. Their number depends on shapes alone: so do the bits.
+class Threads {
+ public:
+  explicit Threads(double work) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(static_cast<int>(std::min<double>(before_, 1 + work / WORK_OF_A_THREAD)));
+  }
+  ~Threads() { omp_set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+
+ private:
+  int before_;
 };
 
 // One run of a primitive on plain tensors, with everything in between freed afterwards.
@@ -128,6 +147,7 @@ extern "C" int ConvBackwardData(int nparam, void** params, int*, int64_t** shape
   if (nparam != 5) return 1;
   return vision::guarded("ConvBackwardData", [&] {
     const vision::Convolution conv(shapes[2], shapes[1], shapes[0], static_cast<const float*>(params[3]));
+    const vision::Threads threads(conv.work());
     dnnl::primitive_attr attributes;
     vision::Run run(attributes);
     const dnnl::convolution_backward_data::primitive_desc desc(
@@ -146,6 +166,7 @@ extern "C" int ConvBackwardWeights(int nparam, void** params, int*, int64_t** sh
   if (nparam != 5) return 1;
   return vision::guarded("ConvBackwardWeights", [&] {
     const vision::Convolution conv(shapes[1], shapes[2], shapes[0], static_cast<const float*>(params[3]));
+    const vision::Threads threads(conv.work());
     dnnl::primitive_attr attributes;
     vision::Run run(attributes);
     const dnnl::convolution_backward_weights::primitive_desc desc(
