@@ -3,12 +3,14 @@
 from src.config import parse_cli
 from src.process.command import entry_point
 from src.process.logs import quiet_logs
+from src.process.threads import share_cores
 
 
 @entry_point
 def main() -> None:
     cfg = parse_cli(__doc__, required=("train_dataset|mindrecord_dir|data_url",))
     quiet_logs()
+    share_cores()
     from src.engine.trainer import train
     from src.integrations.modelarts import modelarts
 

@@ -36,7 +36,7 @@ prepare_environment() {
             touch "$stamp"
         fi
     done
-    bash "$root/scripts/build_custom.sh" || fail "the custom operators could not be built"
+    PYTHON="$PYTHON" bash "$root/scripts/build_custom.sh" || fail "the custom operators could not be built"
     export GLOG_v="${GLOG_v:-3}"
     use_jemalloc
 }

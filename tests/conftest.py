@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+from src.process.threads import share_cores
+
 os.environ.setdefault("GLOG_v", "3")
+share_cores()
 
 import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobuf code must be the first to be loaded
 import pytest  # noqa: E402

@@ -11,13 +11,18 @@ import statistics
 import time
 from collections.abc import Iterator
 
+from ..process.threads import share_cores
+
+share_cores()  # before MindSpore is imported
+
+# ruff: noqa: E402
 import cv2
 import mindspore as ms
 import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
-from ..engine.setup import load_start_weights, make_train_step
+from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..ops.library import device_has_custom_ops, library_path
 from ..process import runtime
 from ..process.command import entry_point
@@ -66,6 +71,7 @@ def environment(cfg: Config) -> Iterator[str]:
         yield f"compiled operators: {library_path()}"
     else:
         yield f"no compiled operators for {cfg.device_target}: the framework's own are used"
+    yield gradient_line(cfg)
 
 
 def configuration(cfg: Config, task: Task) -> Iterator[str]:

@@ -64,6 +64,7 @@ class RunKeys:
     portable: bool = key(
         False, "MindSpore's own operators in place of this project's compiled ones", matters="scores", on_resume="same"
     )
+    fast_gradients: bool = key(True, "convolutions' gradients by oneDNN, where it is there; 0 takes the framework's")
     enable_graph_kernel: bool = key(False, "MindSpore's kernel fusion (GPU and Ascend)")
     datasink: bool = key(False, "data sinking", choices=(False,), why_only="batches are fed by the host")
     enable_profiling: bool = key(False, "profile steps 6 to 15 of the run with MindSpore's profiler")

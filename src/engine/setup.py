@@ -9,6 +9,7 @@ from mindspore import nn
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
 from ..models.sync_norm import synchronise_batchnorm
+from ..ops.conv_gradient import use_fast_gradients, why_not_fast
 from ..process.runtime import Runtime
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
@@ -41,7 +42,13 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
 
 
 def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, Schedule]:
-    """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches)."""
+    """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches).
+
+    From here on the convolutions of `model` have the gradient that `gradient_line` names.
+    """
+    if not why_own_gradients(cfg):
+        use_fast_gradients(model)
+    logger.info(gradient_line(cfg))
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
     rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
     if cfg.scale_lr:
@@ -54,6 +61,19 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)
     return step, Schedule(steps_per_epoch, rates, cfg.accumulate_step)
+
+
+def why_own_gradients(cfg: Config) -> str:
+    """Why convolutions keep the framework's own gradient; empty where they take oneDNN's."""
+    if not cfg.fast_gradients or cfg.portable:
+        return "portable is 1" if cfg.fast_gradients else "fast_gradients is 0"
+    return why_not_fast()
+
+
+def gradient_line(cfg: Config) -> str:
+    """Whose gradient the convolutions have, and why."""
+    reason = why_own_gradients(cfg)
+    return f"Gradients of convolutions by {f'the framework ({reason})' if reason else 'oneDNN'}"
 
 
 def go_to_start(run: Run) -> None:

@@ -17,13 +17,16 @@ def device_has_custom_ops() -> bool:
     return ms.get_context("device_target") in LIBRARIES
 
 
-def custom_op(function: str, shapes: Callable, dtypes, tag: str, bprop: Callable | None = None) -> ops.Custom:
+def custom_op(
+    function: str, shapes: Callable, dtypes, tag: str, bprop: Callable | None = None, library: str = ""
+) -> ops.Custom:
     """The compiled `function` as an operator; `shapes` infers output shapes from input shapes.
 
     tag: tells apart operators of one function whose output shapes differ for the same inputs: the framework infers
     shapes once for operators that it takes to be equal, and it compares their attributes only.
+    library: path of the compiled file; empty for the device's `library_path()`.
     """
-    operator = ops.Custom(f"{library_path()}:{function}", shapes, dtypes, "aot", bprop=bprop)
+    operator = ops.Custom(f"{library or library_path()}:{function}", shapes, dtypes, "aot", bprop=bprop)
     operator.add_prim_attr("tag", tag)
     return operator
 

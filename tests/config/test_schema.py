@@ -14,6 +14,7 @@ PLACES = """
 """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
+    fast_gradients
     num_parallel_workers python_multiprocessing test_batch_size
 """
 CADENCE = """

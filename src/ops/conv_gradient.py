@@ -1,0 +1,104 @@
+"""Gradients of convolutions by oneDNN 3 on the CPU: faster than the framework's own, and without its scratchpads."""
+
+import ctypes
+import importlib.metadata
+import platform
+import sys
+
+import numpy as np
+from mindspore import Tensor, get_context, nn
+from mindspore import dtype as mstype
+
+from .library import BIN_FOLDER, custom_op
+
+LIBRARY = "dnnl_ops_cpu.so"
+PACKAGE, SHARED_OBJECT = "onednn-cpu-gomp", "libdnnl.so.3"  # what onednn-devel-cpu-gomp of requirements.txt brings
+OLDEST = 302  # 100 * major + minor
+SAME_PADDING = (-1,) * 4
+
+
+class FastGradientConv2D(nn.Cell):
+    """The framework's `Conv2D` of `conv`, whose gradient oneDNN works out (conv_gradient.cc). It has no parameters."""
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__(auto_prefix=False)
+        self.convolve = conv.conv2d
+        padding = SAME_PADDING if conv.pad_mode == "same" else conv.conv2d.padding
+        numbers = [conv.group, *conv.stride, *conv.dilation, *padding]
+        self.settings = Tensor(np.array(numbers, np.float32))
+
+        def input_shape(grad, weight, x, settings):
+            return x
+
+        def weight_shape(grad, x, weight, settings):
+            return weight
+
+        tag, library = "_".join(map(str, numbers)), str(BIN_FOLDER / LIBRARY)
+        self.to_input = custom_op("ConvBackwardData", input_shape, mstype.float32, tag, library=library)
+        self.to_weight = custom_op("ConvBackwardWeights", weight_shape, mstype.float32, tag, library=library)
+
+    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+        """(B, I, H, W), (O, I / groups, y, x) -> (B, O, h, w)."""
+        return self.convolve(x, weight)
+
+    def bprop(self, x: Tensor, weight: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """By two operators, so that the compiler drops the one whose result nobody needs. float16 is computed in
+        float32, as the framework does on the CPU.
+        """
+        grad = grad.astype(mstype.float32)
+        full_x, full_weight = x.astype(mstype.float32), weight.astype(mstype.float32)
+        to_input = self.to_input(grad, full_weight, full_x, self.settings)
+        to_weight = self.to_weight(grad, full_x, full_weight, self.settings)
+        return to_input.astype(x.dtype), to_weight.astype(weight.dtype)
+
+
+def use_fast_gradients(network: nn.Cell) -> int:
+    """Give every `nn.Conv2d` in `network` its gradient by oneDNN; how many there are.
+
+    Those that `to_float` has set to half precision keep the framework's. Parameters, their names and the forward pass
+    stay as they are. Only where `why_not_fast` has nothing against it.
+    """
+    shared: dict[str, FastGradientConv2D] = {}  # equal operators are one Cell, which is compiled in less time
+    count = 0
+    for _, conv in list(network.cells_and_names()):
+        is_half = any(conv.get_flags().get(name) for name in ("fp16", "bf16"))
+        if type(conv) is not nn.Conv2d or is_half or isinstance(conv.conv2d, nn.Cell):
+            continue
+        attributes = str(sorted(conv.conv2d.attrs.items()))
+        if attributes not in shared:
+            shared[attributes] = FastGradientConv2D(conv)
+        conv.conv2d = shared[attributes]
+        count += 1
+    return count
+
+
+def why_not_fast() -> str:
+    """Why gradients must be the framework's own on this device and machine; empty where oneDNN is there.
+
+    Loads oneDNN: the compiled operators name it without a path, and the loader takes what is loaded already.
+    """
+    device = get_context("device_target")
+    if device != "CPU":
+        return f"oneDNN is for the CPU, the device is {device}"
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return f"{PACKAGE} is there for x86-64 Linux only"
+    files = _package_files()
+    if not files:
+        return f"{PACKAGE} is not installed: pip install -r requirements.txt"
+    if not (BIN_FOLDER / LIBRARY).is_file():
+        return f"{LIBRARY} is missing: bash scripts/build_custom.sh"
+    try:
+        ctypes.CDLL(files[0])
+        version = ctypes.CDLL(str(BIN_FOLDER / LIBRARY)).OneDnnVersion()
+    except OSError as error:
+        return f"oneDNN cannot be loaded: {error}"
+    return "" if version >= OLDEST else f"another oneDNN is loaded: {version // 100}.{version % 100}"
+
+
+def _package_files() -> list[str]:
+    """Paths of oneDNN's shared object in this environment."""
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return [str(path.locate()) for path in files if path.name == SHARED_OBJECT]

@@ -1,0 +1,49 @@
+import os
+
+import pytest
+
+from src.process.threads import share_cores
+
+SET = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+NAMES = (*SET, "OMPI_COMM_WORLD_LOCAL_SIZE", "MS_ROLE", "MS_WORKER_NUM")
+
+
+@pytest.fixture()
+def eight_cores(monkeypatch):
+    """A machine of eight cores, and none of the variables set."""
+    for name in NAMES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    return monkeypatch
+
+
+def shared():
+    share_cores()
+    return {name: os.environ.get(name) for name in SET}
+
+
+def test_a_process_alone_takes_all_cores_and_its_idle_threads_sleep(eight_cores):
+    assert shared() == {"OMP_NUM_THREADS": "8", "OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "2000"}
+
+
+def test_the_users_settings_win(eight_cores):
+    eight_cores.setenv("OMP_NUM_THREADS", "3")
+    eight_cores.setenv("OMP_WAIT_POLICY", "active")
+    assert shared() == {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": None}
+
+
+@pytest.mark.parametrize("ranks,cores", [(1, "8"), (2, "4"), (3, "2"), (16, "1")])
+@pytest.mark.parametrize("launcher", ["mpirun", "msrun"])
+def test_the_ranks_of_a_machine_share_its_cores(eight_cores, launcher, ranks, cores):
+    if launcher == "msrun":
+        eight_cores.setenv("MS_ROLE", "MS_WORKER")
+    eight_cores.setenv("MS_WORKER_NUM" if launcher == "msrun" else "OMPI_COMM_WORLD_LOCAL_SIZE", str(ranks))
+    assert shared()["OMP_NUM_THREADS"] == cores
+
+
+def test_a_rank_that_its_launcher_has_bound_takes_its_own_cores(eight_cores):
+    eight_cores.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "2")
+    eight_cores.setattr(os, "sched_getaffinity", lambda process: {5})
+    assert shared()["OMP_NUM_THREADS"] == "1"
