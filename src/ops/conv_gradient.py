@@ -6,7 +6,7 @@ import platform
 import sys
 
 import numpy as np
-from mindspore import Tensor, get_context, nn
+from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
 from .library import BIN_FOLDER, custom_op
@@ -22,8 +22,8 @@ class FastGradientConv2D(nn.Cell):
 
     def __init__(self, conv: nn.Conv2d):
         super().__init__(auto_prefix=False)
-        self.convolve = conv.conv2d
-        padding = SAME_PADDING if conv.pad_mode == "same" else conv.conv2d.padding
+        self.convolve = getattr(conv.conv2d, "convolve", conv.conv2d)
+        padding = SAME_PADDING if conv.pad_mode == "same" else self.convolve.padding
         numbers = [conv.group, *conv.stride, *conv.dilation, *padding]
         self.settings = Tensor(np.array(numbers, np.float32))
 
@@ -52,11 +52,44 @@ class FastGradientConv2D(nn.Cell):
         return to_input.astype(x.dtype), to_weight.astype(weight.dtype)
 
 
+class UsedRowsConv2D(FastGradientConv2D):
+    """The convolution of those rows of a batch that are used, by oneDNN; what stands in the others means nothing.
+
+    The gradient leaves out the rows whose own is zero, as `FastGradientConv2D` does.
+    """
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__(conv)
+        stride, dilation, padding, is_same = conv.stride, conv.dilation, self.convolve.padding, conv.pad_mode == "same"
+
+        def output_shape(x, weight, used, settings):
+            sides = []
+            for axis in range(2):
+                covered = dilation[axis] * (weight[2 + axis] - 1) + 1
+                border = 0 if is_same else padding[2 * axis] + padding[2 * axis + 1]
+                whole = x[2 + axis] + stride[axis] - 1 if is_same else x[2 + axis] + border - covered + stride[axis]
+                sides.append(whole // stride[axis])
+            return [x[0], weight[0], *sides]
+
+        tag = "_".join(str(number) for number in self.settings.asnumpy())
+        library = str(BIN_FOLDER / LIBRARY)
+        self.convolve_rows = custom_op("ConvUsedRows", output_shape, mstype.float32, tag, library=library)
+
+    def construct(self, x: Tensor, weight: Tensor, used: Tensor) -> Tensor:
+        """(B, I, H, W), (O, I / groups, y, x), (B,) bool -> (B, O, h, w)."""
+        return self.convolve_rows(x, weight, used, self.settings)
+
+    def bprop(self, x: Tensor, weight: Tensor, used: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+        to_input = self.to_input(grad, weight, x, self.settings)
+        return to_input, self.to_weight(grad, x, weight, self.settings), ops.zeros_like(used)
+
+
 def use_fast_gradients(network: nn.Cell) -> int:
     """Give every `nn.Conv2d` in `network` its gradient by oneDNN; how many there are.
 
     Those that `to_float` has set to half precision keep the framework's. Parameters, their names and the forward pass
-    stay as they are. Only where `why_not_fast` has nothing against it.
+    stay as they are, but for cells with `convolve_used_rows`, whose `conv` runs on RoI slots that are mostly unused:
+    they get a convolution of the used ones for training. Only where `why_not_fast` has nothing against it.
     """
     shared: dict[str, FastGradientConv2D] = {}  # equal operators are one Cell, which is compiled in less time
     count = 0
@@ -69,6 +102,9 @@ def use_fast_gradients(network: nn.Cell) -> int:
             shared[attributes] = FastGradientConv2D(conv)
         conv.conv2d = shared[attributes]
         count += 1
+    for _, cell in network.cells_and_names():
+        if hasattr(cell, "convolve_used_rows") and isinstance(cell.conv.conv2d, FastGradientConv2D):
+            cell.convolve_used_rows(UsedRowsConv2D(cell.conv))
     return count
 
 

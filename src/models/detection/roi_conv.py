@@ -27,6 +27,7 @@ class RoIConv(nn.Cell):
             self.eps = norm.eps
             self.momentum = norm.momentum
             self.is_frozen = norm.frozen
+        self.rows_conv = None
         self.over_ranks = False
         self.relu = nn.ReLU()
 
@@ -35,9 +36,17 @@ class RoIConv(nn.Cell):
         self.over_ranks = True
         self.sum_over_ranks = ops.AllReduce()
 
+    def convolve_used_rows(self, rows_conv: nn.Cell) -> None:
+        """From now on train with `rows_conv(x, weight, valid)`, which convolves the valid rows alone."""
+        self.rows_conv = rows_conv
+
     def construct(self, x: Tensor, valid: Tensor) -> Tensor:
-        """(N, in, h, w), valid (N,) bool -> (N, out, h, w)."""
-        x = self.conv(x)
+        """(N, in, h, w), valid (N,) bool -> (N, out, h, w). What stands in rows that are not valid means nothing."""
+        if self.training and self.rows_conv is not None:
+            x = self.rows_conv(x, self.conv.weight, valid)
+            x = x if self.has_norm else ops.bias_add(x, self.conv.bias)
+        else:
+            x = self.conv(x)
         if self.has_norm:
             if self.training and not self.is_frozen:
                 x = self._normalise(x, valid)
