@@ -1,0 +1,217 @@
+"""Graphs that are compiled once: a later run reads them instead, as long as nothing that they are made from differs.
+
+MindSpore's own cache does the reading and writing, but it knows a graph by its number in the process alone and takes
+one for another when an attribute has changed (shared in one folder, it would be wrong silently). So it gets a folder
+that is this process's own, in which there is the right graph, if any, while one is compiled; which one is right says a
+hash over everything that can reach it (graph_hash.py).
+"""
+
+import atexit
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import Config, graph_keys
+from .graph_store import GraphStore, make_private
+from .runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+SWITCH = "MS_VISION_ZOO_COMPILE_CACHE"  # 0 turns the cache off whatever the configuration says
+FRAMEWORK_SWITCH = "MS_COMPILER_CACHE_ENABLE"  # MindSpore's own cache for all graphs; the two do not go together
+MEASURED = "2.8."  # releases of MindSpore whose cache does what is said here
+COMPILER_SETTINGS = ("MS_DEV_", "MS_ENABLE_", "MS_JIT")  # of environment variables
+
+
+def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
+    """From now on each graph of these networks is read from the cache if it is there, and kept there if not.
+
+    The log says which. Nothing happens where the cache is off, on devices other than the CPU (where it was never
+    tried), in PyNative mode, and to what is no MindSpore network.
+    """
+    import mindspore as ms
+
+    cells = [network for network in networks if isinstance(network, ms.nn.Cell)]
+    if not cells or not _is_wanted(cfg, ms.__version__):
+        return
+    folder = cache_folder(cfg.compile_cache_path)
+    if reason := make_private(folder):
+        logger.warning("graphs are compiled anew in every run: %s cannot be used, %s", folder, reason)
+        return
+    framework = _framework_cache(process.rank, os.environ.get("MS_ROLE", "") if process.size > 1 else "")
+    facts = _facts(ms, cfg, process)
+    for cell in cells:
+        # Every call of a network in graph mode goes through its `compile`, which knows what is compiled already.
+        vars(cell)["compile"] = _Compiler(cell, GraphStore(folder), framework, facts)
+
+
+def cache_folder(configured: str) -> Path:
+    """`compile_cache_path`, or by default a folder of the user's caches."""
+    if configured:
+        return Path(configured).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(caches) if os.path.isabs(caches) else Path(os.path.expanduser("~")) / ".cache"
+    return base / "ms_vision_zoo" / "graphs"
+
+
+def _is_wanted(cfg: Config, version: str) -> bool:
+    return (
+        cfg.compile_cache
+        and cfg.mode == "graph"
+        and cfg.device_target == "CPU"
+        and version.startswith(MEASURED)
+        and os.environ.get(SWITCH) != "0"
+        and not os.environ.get(FRAMEWORK_SWITCH)
+    )
+
+
+def _facts(ms, cfg: Config, process: Runtime) -> dict[str, Any]:
+    """What reaches graphs beside the network itself."""
+    import numpy as np
+
+    from .graph_hash import PACKAGE, code_hash
+
+    return {
+        "configuration": graph_keys(cfg),
+        "versions": (ms.__version__, np.__version__, sys.version, platform.machine()),
+        "code": code_hash(PACKAGE, "*.py"),
+        "operators": (str(PACKAGE), code_hash(PACKAGE / "ops", "*.so")),  # graphs name their libraries by path
+        "ranks": (process.rank, process.size, ms.get_auto_parallel_context("gradients_mean")),
+        "device": (cfg.device_target, cfg.mode, ms.get_context("jit_level"), ms.get_context("max_call_depth")),
+        "environment": sorted(item for item in os.environ.items() if item[0].startswith(COMPILER_SETTINGS)),
+    }
+
+
+class _Compiler:
+    """`compile` of one network."""
+
+    def __init__(self, cell, store: GraphStore, framework: "_FrameworkCache", facts: Mapping[str, Any]):
+        self.cell, self.store, self.framework, self.facts = cell, store, framework, facts
+        self.compiled: set[tuple] = set()
+
+    def __call__(self, *arguments: Any, **named: Any) -> None:
+        from .graph_hash import signature
+
+        compile_plainly = functools.partial(type(self.cell).compile, self.cell, *arguments, **named)
+        which = (self.cell.phase, self.cell.training, signature(arguments, named))
+        if which in self.compiled or not self.framework.usable:
+            compile_plainly()
+        else:
+            self._compile(compile_plainly, arguments, named)
+        self.compiled.add(which)
+
+    def _compile(self, compile_plainly: Callable[[], None], arguments: tuple, named: dict) -> None:
+        from .graph_hash import graph_hash
+
+        started = time.perf_counter()
+        key = graph_hash(self.cell, arguments, named, self.facts)
+        content = self.store.get(key) if self.framework.reads else None
+        try:
+            written = self.framework.compile(compile_plainly, content)
+        except Exception as error:
+            self.framework.usable = False
+            if content is None:
+                raise
+            self.store.drop(key)
+            logger.warning("the graph %s from the compile cache does not work: %s", key, str(error).splitlines()[0])
+            return compile_plainly()
+        seconds, name = time.perf_counter() - started, type(self.cell).__name__
+        if written is None:
+            logger.info("Graph of %s: read in %.1f s from the compile cache, %s", name, seconds, self.store.folder)
+        else:
+            logger.info("Graph of %s: compiled anew in %.1f s%s", name, seconds, self._keep(key, written))
+
+    def _keep(self, key: str, content: bytes) -> str:
+        if not content:
+            return ""
+        try:
+            self.store.put(key, content)
+        except OSError as error:
+            logger.warning("%s: the graph cannot be kept (%s)", self.store.folder, error.strerror)
+            return ""
+        return f" and kept in {self.store.folder}"
+
+
+class _FrameworkCache:
+    """MindSpore's compile cache, for one graph at a time in a folder that is this process's own.
+
+    It numbers the graphs that are compiled while it is on, and names their files by number and rank. The number of the
+    next one is counted here.
+
+    usable: False once something went otherwise than known. reads: False once a graph was not there, after which
+    MindSpore looks for no other one; it still writes them.
+    """
+
+    def __init__(self, rank: int, role: str):
+        self.folder = Path(tempfile.mkdtemp(prefix="ms_vision_zoo_graphs_"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        self.graphs = self.folder / f"rank_{rank}" / "graph_cache"
+        self.role = role
+        self.number = 0
+        self.usable = self.reads = True
+
+    def compile(self, compile_plainly: Callable[[], None], content: bytes | None) -> bytes | None:
+        """Compile by reading `content`. None if it was read; otherwise what can be read the next time (perhaps nothing:
+        an empty text).
+        """
+        given = self.graphs / f"{self.role}compile_cache_{self.number}.mindir"
+        marker = self._prepare()
+        if content is not None:
+            given.write_bytes(content)
+        before = given.stat().st_mtime_ns if content is not None else 0
+        try:
+            _compile_with_cache(compile_plainly, self.folder, marker)
+            if content is not None and given.stat().st_mtime_ns == before and len(self._files()) == 1:
+                return None
+            self.reads = False
+            files = self._files()
+            if len(files) != 1:
+                self.usable = False
+                return b""
+            return files[0].read_bytes()
+        finally:
+            self.number += 1
+            for path in self._files():
+                path.unlink()
+
+    def _files(self) -> list[Path]:
+        return list(self.graphs.glob("*compile_cache_*.mindir"))
+
+    def _prepare(self) -> Path:
+        """The folder, and the text by which MindSpore sees that its sources are the same: ours are in the hash."""
+        self.graphs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker, known = self.folder / "sources", self.graphs / f"{self.role}compile_dependency.hash"
+        marker.write_text("in the key\n")
+        if not known.exists():
+            known.write_text(hashlib.sha256(hashlib.sha256(marker.read_bytes()).hexdigest().encode()).hexdigest())
+        return marker
+
+
+@functools.cache
+def _framework_cache(rank: int, role: str) -> _FrameworkCache:
+    """One a process: MindSpore asks for its folder once."""
+    return _FrameworkCache(rank, role)
+
+
+def _compile_with_cache(compile_plainly: Callable[[], None], folder: Path, sources: Path) -> None:
+    """Compile with MindSpore's cache on; the sources that it looks through are the one file."""
+    import mindspore as ms
+    from mindspore.common import api
+
+    look_through = api._get_compile_cache_dep_files
+    api._get_compile_cache_dep_files = lambda: [str(sources)]
+    ms.set_context(enable_compile_cache=True, compile_cache_path=str(folder))
+    try:
+        compile_plainly()
+    finally:
+        ms.set_context(enable_compile_cache=False)
+        api._get_compile_cache_dep_files = look_through
