@@ -6,15 +6,12 @@ that is this process's own, in which there is the right graph, if any, while one
 hash over everything that can reach it (graph_hash.py).
 """
 
-import atexit
 import functools
 import hashlib
 import logging
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,24 +40,30 @@ def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
     cells = [network for network in networks if isinstance(network, ms.nn.Cell)]
     if not cells or not _is_wanted(cfg, ms.__version__):
         return
-    folder = cache_folder(cfg.compile_cache_path)
-    if reason := make_private(folder):
-        logger.warning("graphs are compiled anew in every run: %s cannot be used, %s", folder, reason)
+    store = GraphStore(cache_folder(cfg.compile_cache_path))
+    reason = make_private(store.folder)
+    if not reason and not _framework:
+        role = os.environ.get("MS_ROLE", "") if process.size > 1 else ""
+        try:
+            _framework.append(_FrameworkCache(store.own_folder(), process.rank, role))
+        except OSError as error:
+            reason = f"it cannot be written ({error.strerror})"
+    if reason:
+        logger.warning("graphs are compiled anew in every run: %s cannot be used, %s", store.folder, reason)
         return
-    framework = _framework_cache(process.rank, os.environ.get("MS_ROLE", "") if process.size > 1 else "")
     facts = _facts(ms, cfg, process)
     for cell in cells:
         # Every call of a network in graph mode goes through its `compile`, which knows what is compiled already.
-        vars(cell)["compile"] = _Compiler(cell, GraphStore(folder), framework, facts)
+        vars(cell)["compile"] = _Compiler(cell, store, _framework[0], facts)
 
 
 def cache_folder(configured: str) -> Path:
     """`compile_cache_path`, or by default a folder of the user's caches."""
     if configured:
-        return Path(configured).expanduser()
+        return Path(os.path.expanduser(configured)).resolve()
     caches = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(caches) if os.path.isabs(caches) else Path(os.path.expanduser("~")) / ".cache"
-    return base / "ms_vision_zoo" / "graphs"
+    return (base / "ms_vision_zoo" / "graphs").resolve()
 
 
 def _is_wanted(cfg: Config, version: str) -> bool:
@@ -112,23 +115,24 @@ class _Compiler:
     def _compile(self, compile_plainly: Callable[[], None], arguments: tuple, named: dict) -> None:
         from .graph_hash import graph_hash
 
-        started = time.perf_counter()
+        started, name = time.perf_counter(), type(self.cell).__name__
         key = graph_hash(self.cell, arguments, named, self.facts)
         content = self.store.get(key) if self.framework.reads else None
         try:
             written = self.framework.compile(compile_plainly, content)
-        except Exception as error:
+        except Exception:
             self.framework.usable = False
             if content is None:
                 raise
-            self.store.drop(key)
-            logger.warning("the graph %s from the compile cache does not work: %s", key, str(error).splitlines()[0])
-            return compile_plainly()
-        seconds, name = time.perf_counter() - started, type(self.cell).__name__
+            written = b""
+            compile_plainly()
+        seconds = time.perf_counter() - started
         if written is None:
             logger.info("Graph of %s: read in %.1f s from the compile cache, %s", name, seconds, self.store.folder)
-        else:
-            logger.info("Graph of %s: compiled anew in %.1f s%s", name, seconds, self._keep(key, written))
+            return
+        if content is not None:
+            self.store.drop(key)  # it could not be read, although its bytes are those that were written
+        logger.info("Graph of %s: compiled anew in %.1f s%s", name, seconds, self._keep(key, written))
 
     def _keep(self, key: str, content: bytes) -> str:
         if not content:
@@ -136,8 +140,7 @@ class _Compiler:
         try:
             self.store.put(key, content)
         except OSError as error:
-            logger.warning("%s: the graph cannot be kept (%s)", self.store.folder, error.strerror)
-            return ""
+            return f"; it cannot be kept in {self.store.folder} ({error.strerror})"
         return f" and kept in {self.store.folder}"
 
 
@@ -151,55 +154,57 @@ class _FrameworkCache:
     MindSpore looks for no other one; it still writes them.
     """
 
-    def __init__(self, rank: int, role: str):
-        self.folder = Path(tempfile.mkdtemp(prefix="ms_vision_zoo_graphs_"))
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
-        self.graphs = self.folder / f"rank_{rank}" / "graph_cache"
-        self.role = role
+    def __init__(self, folder: Path, rank: int, role: str):
+        self.folder, self.role = folder, role
+        self.graphs = folder / f"rank_{rank}" / "graph_cache"
         self.number = 0
         self.usable = self.reads = True
 
     def compile(self, compile_plainly: Callable[[], None], content: bytes | None) -> bytes | None:
-        """Compile by reading `content`. None if it was read; otherwise what can be read the next time (perhaps nothing:
-        an empty text).
+        """Compile by reading `content`, if it is given. None if it was read; otherwise what can be read the next time
+        (an empty text: nothing).
         """
         given = self.graphs / f"{self.role}compile_cache_{self.number}.mindir"
-        marker = self._prepare()
-        if content is not None:
-            given.write_bytes(content)
-        before = given.stat().st_mtime_ns if content is not None else 0
+        self.number += 1
         try:
-            _compile_with_cache(compile_plainly, self.folder, marker)
-            if content is not None and given.stat().st_mtime_ns == before and len(self._files()) == 1:
-                return None
-            self.reads = False
-            files = self._files()
-            if len(files) != 1:
-                self.usable = False
-                return b""
-            return files[0].read_bytes()
+            sources = self._prepare()
+            before = None
+            if content is not None:
+                given.write_bytes(content)
+                before = [(given, given.stat().st_mtime_ns)]
+        except OSError:  # a full disk
+            self.usable = False
+            compile_plainly()
+            return b""
+        try:
+            _compile_with_cache(compile_plainly, self.folder, sources)
+            return None if before and self._files() == before else self._written()
         finally:
-            self.number += 1
-            for path in self._files():
-                path.unlink()
+            for path, _ in self._files():
+                path.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return list(self.graphs.glob("*compile_cache_*.mindir"))
+    def _written(self) -> bytes:
+        """The one graph that there is to be after one was compiled."""
+        self.reads = False
+        files = self._files()
+        self.usable = len(files) == 1
+        return files[0][0].read_bytes() if self.usable else b""
+
+    def _files(self) -> list[tuple[Path, int]]:
+        return [(path, path.stat().st_mtime_ns) for path in self.graphs.glob("*compile_cache_*.mindir")]
 
     def _prepare(self) -> Path:
         """The folder, and the text by which MindSpore sees that its sources are the same: ours are in the hash."""
-        self.graphs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        marker, known = self.folder / "sources", self.graphs / f"{self.role}compile_dependency.hash"
-        marker.write_text("in the key\n")
+        self.graphs.mkdir(parents=True, exist_ok=True)
+        os.utime(self.folder)  # in use
+        sources, known = self.folder / "sources", self.graphs / f"{self.role}compile_dependency.hash"
+        sources.write_text("in the key\n")
         if not known.exists():
-            known.write_text(hashlib.sha256(hashlib.sha256(marker.read_bytes()).hexdigest().encode()).hexdigest())
-        return marker
+            known.write_text(hashlib.sha256(hashlib.sha256(sources.read_bytes()).hexdigest().encode()).hexdigest())
+        return sources
 
 
-@functools.cache
-def _framework_cache(rank: int, role: str) -> _FrameworkCache:
-    """One a process: MindSpore asks for its folder once."""
-    return _FrameworkCache(rank, role)
+_framework: list[_FrameworkCache] = []  # one a process: MindSpore asks for its folder once
 
 
 def _compile_with_cache(compile_plainly: Callable[[], None], folder: Path, sources: Path) -> None:

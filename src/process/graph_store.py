@@ -5,18 +5,19 @@ told by its name; it is written aside and renamed, so that no reader sees half o
 whole, so that it may go at any time.
 """
 
+import atexit
 import contextlib
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 LIMIT = 2 * 2**30  # bytes
-ABANDONED = 3600.0  # seconds after which an unfinished file is taken to be a killed run's
+ABANDONED = 86400.0  # seconds after which what a run works with is taken to be a killed run's
 ENTRY = re.compile(r"([0-9a-f]+)\.([0-9a-f]{64})\.mindir")
 
 
@@ -27,12 +28,10 @@ class GraphStore:
         self.folder, self.limit = folder, limit
 
     def get(self, key: str) -> bytes | None:
-        """An undamaged graph of this key, or None; damaged ones are removed."""
-        for path, found, digest in self._entries():
-            if found != key:
-                continue
+        """The newest undamaged graph of this key, or None; damaged ones are removed."""
+        for _, _, path in sorted(self._entries(key), reverse=True):
             content = _read_own(path)
-            if content is not None and hashlib.sha256(content).hexdigest() == digest:
+            if content is not None and hashlib.sha256(content).hexdigest() == ENTRY.fullmatch(path.name)[2]:
                 with contextlib.suppress(OSError):
                     os.utime(path)
                 return content
@@ -42,7 +41,7 @@ class GraphStore:
     def put(self, key: str, content: bytes) -> Path:
         """Keep a graph. OSError if it cannot be written."""
         path = self.folder / f"{key}.{hashlib.sha256(content).hexdigest()}.mindir"
-        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=self.folder)
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
@@ -55,29 +54,36 @@ class GraphStore:
 
     def drop(self, key: str) -> None:
         """Remove what is kept under a key."""
-        for path, found, _ in self._entries():
-            if found == key:
-                _remove(path)
+        for _, _, path in self._entries(key):
+            _remove(path)
 
-    def _entries(self) -> Iterator[tuple[Path, str, str]]:
+    def own_folder(self) -> Path:
+        """A folder beside the graphs that is this process's alone, and goes with it."""
+        folder = Path(tempfile.mkdtemp(prefix=".run-", dir=self.folder))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def _entries(self, key: str = "") -> list[tuple[int, int, Path]]:
+        """(time of the last use, size, file) of the graphs that are kept under a key, or of all."""
+        found = []
         with contextlib.suppress(OSError):
-            for path in sorted(self.folder.iterdir()):
-                if match := ENTRY.fullmatch(path.name):
-                    yield path, match[1], match[2]
+            for path in self.folder.iterdir():
+                match = ENTRY.fullmatch(path.name)
+                if match and key in ("", match[1]):
+                    with contextlib.suppress(OSError):  # another run has removed it
+                        facts = path.lstat()
+                        found.append((facts.st_mtime_ns, facts.st_size, path))
+        return found
 
     def _tidy(self, newest: Path) -> None:
-        """Back to the limit, but for the newest graph; away with what killed runs have left unfinished."""
-        total, used = 0, []
-        for path, _, _ in self._entries():
-            with contextlib.suppress(OSError):
-                facts = path.stat()
-                total += facts.st_size
-                used.append((facts.st_mtime_ns, facts.st_size, path))
-        for _, size, path in sorted(used):
+        """Back to the limit, but for the newest graph; away with what killed runs have left."""
+        entries = sorted(self._entries())
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in entries:
             if total > self.limit and path != newest:
                 _remove(path)
                 total -= size
-        for path in self.folder.glob(".*.tmp"):
+        for path in self.folder.glob(".*-*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > ABANDONED:
                     _remove(path)
@@ -89,7 +95,6 @@ def make_private(folder: Path) -> str:
     A graph is a program: whoever can write it decides what a run computes.
     """
     try:
-        folder = folder.resolve()
         for path in (*reversed(folder.parents), folder):
             if not path.exists():
                 with contextlib.suppress(FileExistsError):
@@ -116,18 +121,19 @@ def _read_own(path: Path) -> bytes | None:
     """A regular file of this user's; None for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+            os.close(descriptor)
+            return None
+        with open(descriptor, "rb") as file:
+            return file.read()
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-            return None
-        try:
-            return file.read()
-        except OSError:
-            return None
 
 
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
