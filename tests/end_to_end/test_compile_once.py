@@ -21,7 +21,11 @@ DATA = {  # layout, further arguments, folders of training and validation
 }
 FAMILIES = {
     "mask_rcnn": ("coco", "mask_rcnn_hrnet_tiny", ("--filter_empty_gt", 0)),
-    "pointrend": ("coco", "pointrend_hrnet_shapes", ("--filter_empty_gt", 0, "--accumulate_step", 2)),
+    "pointrend": (
+        "coco",
+        "pointrend_hrnet_shapes",
+        ("--filter_empty_gt", 0, "--batch_size", 4, "--accumulate_step", 2),
+    ),
     "segmentation": ("lip", "hrnet_seg_lip_shapes", ("--batch_size", 4)),
     "classification": ("imagenet", "hrnet_cls_shapes", ("--batch_size", 4, "--ema_decay", 0.9)),
 }
@@ -57,7 +61,7 @@ class Training:
 
     def result(self) -> tuple[list[dict], list[dict], list[str]]:
         """losses.csv, metrics.csv, and how each graph was had."""
-        output, _ = self.process.communicate(timeout=280)
+        output, _ = self.process.communicate(timeout=500)
         assert self.process.returncode == 0, output[-3000:]
         (folder,) = self.place.glob(f"*_{self.brief}")
         ways = re.findall(r"INFO: Graph of \w+: (read|compiled anew) in ", (folder / "train.log").read_text())
@@ -84,7 +88,7 @@ def trained(request, tmp_path_factory):
 
 def test_the_second_run_reads_both_graphs_and_has_the_losses_and_metrics_of_a_run_without_a_cache(trained):
     family, folder, fresh, first = trained
-    assert len(fresh[0]) >= 2
+    assert len(fresh[0]) == 4
     assert fresh[2] == [] and first[2] == ["compiled anew"] * 2 and first[:2] == fresh[:2]
     second = Training(family, folder, "second", ON).result()
     assert second[2] == ["read"] * 2 and second[:2] == fresh[:2]
@@ -100,8 +104,6 @@ def test_changed_loss_weights_anchors_and_thresholds_compile_anew(trained):
 
 def test_a_resumed_run_reads_the_graph_and_goes_on_to_the_same_losses(trained):
     family, folder, fresh, _ = trained
-    if len(fresh[0]) < 4:
-        pytest.skip("an epoch of one update")
     Training(family, folder, "resumed", ON, "--max_steps", 3, "--run_eval", 0).result()
     whole = Training(family, folder, "resumed", ON, "--resume", 1, "--run_eval", 0).result()
     assert whole[0] == fresh[0] and whole[2] == ["read"] * 2  # the log of both runs: a graph each
