@@ -6,6 +6,7 @@ from ..config import Config
 from ..errors import UserError
 from ..inference.predictor import find_images
 from ..process import runtime
+from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
 from ..tasks import TASKS
 
@@ -23,5 +24,7 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if not task.writes_folder and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
-    runtime.start(cfg, may_be_single=True)
-    task.infer(cfg, task.load(cfg), paths, output)
+    process = runtime.start(cfg, may_be_single=True)
+    model = task.load(cfg)
+    compile_once(cfg, process, model)
+    task.infer(cfg, model, paths, output)

@@ -26,6 +26,12 @@ def config_hash(cfg: Config) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def graph_keys(cfg: Config) -> dict[str, Any]:
+    """Every key that may reach a compiled graph: all but places, devices, cadence and how long a run goes on."""
+    reaching = (one for one in leaves(cfg) if (one.matters, one.on_resume) != ("training", "free"))
+    return {leaf.name: leaf.value for leaf in reaching if leaf.matters != "never"}
+
+
 def differences(then: Config, now: Config) -> list[Difference]:
     """Every key whose value is another one; of a section that only one of them has, the key that brings it in."""
     before = {leaf.name: leaf.value for leaf in leaves(then)}

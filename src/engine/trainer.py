@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..process import runtime
+from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
 from ..tasks import TASKS
 from .experiment import open_experiment
@@ -40,6 +41,7 @@ def train(cfg: Config) -> Path:
     model = task.build_model(cfg)
     prepare_model(cfg, model, process)
     step, schedule = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
+    compile_once(cfg, process, step, model)
     run = Run(cfg, task, step, schedule, experiment, process, evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)

@@ -28,6 +28,7 @@ from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
 from ..models.detection.build import build_detector
 from ..process import runtime
+from ..process.compile_cache import compile_once
 from ..process.runtime import SINGLE, Runtime
 from .task import GIVE_CHECKPOINT, Section, Task
 
@@ -73,6 +74,7 @@ class Detection(Task):
         dataset = self.open(cfg, "val")
         process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
+        compile_once(cfg, process, model)
         protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
         return self.score(cfg, model, dataset, process, protocol, save_to=cfg.prediction_path)
 

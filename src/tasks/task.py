@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..inference.backends import SUFFIXES, open_model, require_fit
 from ..models.fold import fold_batchnorm
 from ..process import runtime
+from ..process.compile_cache import compile_once
 from ..process.runtime import Runtime
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -95,7 +96,9 @@ class Task(ABC):
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
         dataset = self.open(cfg, "val")
         process = runtime.start(cfg, may_be_single=True)
-        return self.score(cfg, self.load(cfg), dataset, process)
+        model = self.load(cfg)
+        compile_once(cfg, process, model)
+        return self.score(cfg, model, dataset, process)
 
     # -------------------------------------------------------------------------------------------------- inference
 

@@ -10,11 +10,11 @@ PLACES = """
     train_dataset val_dataset train_data_type val_data_type mindrecord_dir mindrecord_shards class_names
     pre_trained resume train_outputs brief report_dir checkpoint_path file_name file_format prediction_path pred_input
     pred_output enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
-    pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment
+    pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment compile_cache_path
 """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
-    fast_gradients
+    fast_gradients compile_cache
     num_parallel_workers python_multiprocessing test_batch_size
 """
 CADENCE = """
