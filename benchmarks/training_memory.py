@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.training_cases import HAS_TORCH, SIDES, Network  # noqa: E402
 
-SIZES = {"backbone": (256, 512), "segmenter": (256, 512), "classifier": (112, 224), "detector": (256, 512)}
+SIZES = {"backbone": (256, 512), "segmenter": (256, 512), "classifier": (128, 256), "detector": (256, 512)}
 BATCH = {"classifier": 8}
 STEPS = 3
 
