@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.process.compile_cache import SWITCH
-from tests.end_to_end.test_commands import ROOT, command, losses, run, table
+from tests.end_to_end.commands import ROOT, command_line, losses, run_process, table
 from tests.end_to_end.test_distributed import Job, place  # noqa: F401  the fixture
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ class Training:
         self.place, self.brief = folder / "out", brief
         config = ("train.py", "--config_path", f"configs/demo/{config}.yaml")
         self.process = subprocess.Popen(
-            command(*config, *folders, *limits, *places, *keys, *more),
+            command_line(*config, *folders, *limits, *places, *keys, *more),
             cwd=ROOT,
             env=environment(switch),
             stdout=subprocess.PIPE,
@@ -80,7 +80,7 @@ def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(family)
     layout = FAMILIES[family][0]
     images = ("--images", 8, "--val-images", 8, "--seed", 3)
-    run("-m", "src.data.synthetic", layout, folder / "data", *DATA[layout][0], *images)
+    run_process("-m", "src.data.synthetic", layout, folder / "data", *DATA[layout][0], *images)
     fresh = Training(family, folder, "fresh", OFF)
     first = Training(family, folder, "first", ON)
     return family, folder, fresh.result(), first.result()
@@ -117,8 +117,8 @@ def test_evaluation_and_inference_read_their_graph_whatever_the_checkpoint(train
     checkpoints = [sorted(folder.glob(f"out/*_first/{kind}/*.ckpt"))[0] for kind in ("best_ckpt", "ckpt")]
     places = ("--compile_cache_path", folder / "graphs")
     common = ("eval.py", "--config_path", f"configs/demo/{config}.yaml", "--val_dataset", validation, *places)
-    outputs = [run(*common, "--checkpoint_path", checkpoints[k], environment=environment(ON)) for k in (0, 1)]
-    expected = run(*common, "--checkpoint_path", checkpoints[1], environment=environment(OFF))
+    outputs = [run_process(*common, "--checkpoint_path", checkpoints[k], environment=environment(ON)) for k in (0, 1)]
+    expected = run_process(*common, "--checkpoint_path", checkpoints[1], environment=environment(OFF))
     assert "compiled anew in" in outputs[0] and ": read in" in outputs[1] and "Graph of" not in expected
 
     def numbers(output: str) -> list[str]:

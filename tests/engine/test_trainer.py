@@ -86,8 +86,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
 
 def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tmp_path, capsys):
+    run = make_run(tmp_path, CONFIG, "--warmup_step", "0")
     start_logging(tmp_path / "train.log")
-    loop(make_run(tmp_path, CONFIG, "--warmup_step", "0"), batches(0, TOTAL))
+    loop(run, batches(0, TOTAL))
     lines = (tmp_path / "train.log").read_text().splitlines()
     rows = losses_of(tmp_path)
     mean = (float(rows[0]["loss"]) + float(rows[1]["loss"])) / 2
