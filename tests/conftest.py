@@ -13,7 +13,11 @@ import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobu
 import pytest  # noqa: E402
 
 DATA_FILES = Path(__file__).parent / "data_files"
-LONGEST = ("test_any_backbone", "test_commands", "test_museum", "test_distributed", "test_mask_rcnn")  # files by time
+LONGEST = (  # files by time
+    "test_compile_once", "test_any_backbone", "test_museum", "test_distributed", "test_commands",
+    "test_segmentation_commands", "test_mask_rcnn", "test_export_commands", "test_transfer_training",
+    "test_classification_commands", "test_detectors",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

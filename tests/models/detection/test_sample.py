@@ -52,14 +52,13 @@ def test_random_choice_is_repeatable_differs_between_seeds_and_is_even(graph_mod
     assert 936 - 130 < chi_square < 936 + 130
 
 
-@pytest.mark.parametrize("bound", [-1, 2.5])
-@pytest.mark.parametrize("order", ["random", "in_order"])
+@pytest.mark.parametrize("order,bound", [("random", -1), ("random", 2.5), ("in_order", 2.5)])
 def test_the_compiled_operator_chooses_as_the_frameworks_operators_do(graph_mode, order, bound):
     rng = np.random.RandomState(0)
     shares = ([0.1, 0.6, 0.3], [0.0, 0.99, 0.01], [0.9, 0.0, 0.1], [0.2, 0.8, 0.0], [1.0, 0.0, 0.0])
     assigned = np.int32([rng.choice([-1, 0, 1], 5000, p=share) * rng.randint(1, 9, 5000) for share in shares]).clip(-1)
     seeds = np.int32([0, 1, -7, 2**31 - 1, 12345])
-    for num, stream in ((64, 0), (6000, 3)):
+    for num, stream in ((64, 0), (6000, 3)) if bound > 0 else ((64, 0),):
         outputs = [
             BalancedSampler(num, 0.25, bound, order, stream, portable)(Tensor(assigned), Tensor(seeds))
             for portable in (False, True)
