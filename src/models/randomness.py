@@ -10,7 +10,8 @@ def hashed_uniform(seed: Tensor, count: int, stream: int) -> Tensor:
     """(B,) int32 seeds -> (B, count) float32, as good as uniform in [0, 1).
 
     stream: another number gives independent numbers from the same seed. The integers i = 0..count-1 are hashed by
-    rounds of modular squaring and multiplication; stateful random operators would not survive a resume.
+    rounds of modular squaring and multiplication; stateful random operators would not survive a resume. MindSpore's
+    FloorMod on the CPU rounds what lies above 2**53; ops/sample.cc repeats that.
     """
     s = seed.astype(mstype.int64).reshape(-1, 1) + 1 + 7919 * stream
     x = ops.arange(0, count).astype(mstype.int64).reshape(1, -1)

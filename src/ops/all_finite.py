@@ -9,7 +9,7 @@ from .library import custom_op
 
 class AllFinite(nn.Cell):
     """portable: use MindSpore's operators, several for each tensor (always so on devices other than the CPU). There
-    the compiled operator (all_finite.cc) is a single node of the graph: a fifth of what a training step compiles.
+    the compiled operator (all_finite.cc) is a single node of the graph.
     """
 
     def __init__(self, portable: bool = False):

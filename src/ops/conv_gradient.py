@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from .library import BIN_FOLDER, custom_op
+from .library import BIN_FOLDER, custom_op, is_current
 
 LIBRARY = "dnnl_ops_cpu.so"
 PACKAGE, SHARED_OBJECT = "onednn-cpu-gomp", "libdnnl.so.3"  # what onednn-devel-cpu-gomp of requirements.txt brings
@@ -125,6 +125,8 @@ def why_not_fast() -> str:
         return f"{LIBRARY} is missing: bash scripts/build_custom.sh"
     try:
         ctypes.CDLL(files[0])
+        if not is_current(BIN_FOLDER / LIBRARY):
+            return f"{LIBRARY} is of another version: bash scripts/build_custom.sh"
         version = ctypes.CDLL(str(BIN_FOLDER / LIBRARY)).OneDnnVersion()
     except OSError as error:
         return f"oneDNN cannot be loaded: {error}"

@@ -1,5 +1,6 @@
 """Where the compiled operators are."""
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mindspore import ops
 from ..errors import UserError
 
 BIN_FOLDER = Path(__file__).parent / "bin"
+VERSION = 2  # of the operators' inputs and outputs; a change of them raises it here and in version.cc
 LIBRARIES = {"CPU": "custom_ops_cpu.so", "GPU": "custom_ops_gpu.so"}
 
 
@@ -32,8 +34,19 @@ def custom_op(
 
 
 def library_path() -> str:
-    """Path of the compiled operators for the current device. UserError if they have not been built."""
-    path = BIN_FOLDER / LIBRARIES[ms.get_context("device_target")]
+    """Path of the compiled operators for the current device. UserError if they have not been built, or before a change
+    of what they take.
+    """
+    device = ms.get_context("device_target")
+    path = BIN_FOLDER / LIBRARIES[device]
     if not path.is_file():
         raise UserError(f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'")
+    if device == "CPU" and not is_current(path):  # those for GPUs have not changed
+        raise UserError(f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh")
     return str(path)
+
+
+def is_current(path: Path) -> bool:
+    """Whether a compiled library takes and gives what this code expects. OSError if it cannot be loaded."""
+    version = getattr(ctypes.CDLL(str(path)), "OperatorsVersion", None)
+    return version is not None and version() == VERSION

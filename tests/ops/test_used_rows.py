@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from src.models.detection.roi_conv import RoIConv
 from src.models.layers import NormSettings
 from src.ops.conv_gradient import UsedRowsConv2D, use_fast_gradients, why_not_fast
+from tests.models.detection.test_roi_conv import WeightedSum
 from tests.ops.test_conv_gradient import CASES, gradients, make_conv, pytestmark, random, relative  # noqa: F401
 
 USED = {"none": [], "one": [3], "first": [0, 1, 2, 20, 21], "many": list(range(19)), "all": list(range(40))}
@@ -15,15 +16,6 @@ USED = {"none": [], "one": [3], "first": [0, 1, 2, 20, 21], "many": list(range(1
 @pytest.fixture(autouse=True)
 def _there(graph_mode):
     assert why_not_fast() == ""
-
-
-class SumOverUsedRows(nn.Cell):
-    def __init__(self, conv):
-        super().__init__(auto_prefix=False)
-        self.conv = conv
-
-    def construct(self, x, valid, weights):
-        return (self.conv(x, valid) * weights).sum()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +63,7 @@ def test_a_roi_head_that_convolves_used_rows_alone_learns_the_same(graph_mode, n
             assert use_fast_gradients(conv) == 1
         conv.set_train(True)
         names = list(conv.parameters_dict())
-        total, found = ops.value_and_grad(SumOverUsedRows(conv), 0, conv.trainable_params())(
+        total, found = ops.value_and_grad(WeightedSum(conv), 0, conv.trainable_params())(
             Tensor(x), Tensor(valid), Tensor(weights)
         )
         conv.set_train(False)

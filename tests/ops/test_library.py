@@ -1,0 +1,37 @@
+import subprocess
+
+import pytest
+
+from src.errors import UserError
+from src.ops import conv_gradient, library
+from src.ops.nms import Nms
+
+
+@pytest.fixture()
+def compiled(tmp_path, monkeypatch):
+    """compiled(text): the operators are what this C++ text becomes."""
+
+    def build(text: str) -> None:
+        for name in (*library.LIBRARIES.values(), conv_gradient.LIBRARY):
+            command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(tmp_path / name)]
+            subprocess.run(command, input=text, text=True, check=True, timeout=60)
+        monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
+        monkeypatch.setattr(conv_gradient, "BIN_FOLDER", tmp_path)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    "text", ['extern "C" int NmsForward() { return 0; }', 'extern "C" int OperatorsVersion() { return 1; }']
+)
+def test_operators_that_were_built_before_a_change_are_refused_in_one_line(graph_mode, compiled, text):
+    compiled(text)
+    with pytest.raises(UserError, match=r"custom_ops_cpu.so is of another version: build .*scripts/build_custom.sh$"):
+        Nms(0.5, 3)
+    assert conv_gradient.why_not_fast() == "dnnl_ops_cpu.so is of another version: bash scripts/build_custom.sh"
+
+
+def test_missing_operators_are_one_line(graph_mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
+    with pytest.raises(UserError, match="custom_ops_cpu.so is missing: build the custom operators with 'bash scripts/"):
+        Nms(0.5, 3)
