@@ -9,7 +9,7 @@
 
 // One library for every x86-64 machine: the loader picks the widest version that the processor has.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE_VECTORS __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#define WIDE_VECTORS __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define WIDE_VECTORS
 #endif
