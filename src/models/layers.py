@@ -113,6 +113,13 @@ class ConvNormAct(nn.Cell):
         return self.activation(self.bn(self.conv(x)))
 
 
+class AddReLU(nn.Cell):
+    """The end of a residual block."""
+
+    def construct(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        return ops.relu(x + shortcut)
+
+
 class MaxPool(nn.Cell):
     """PyTorch's `MaxPool2d(kernel_size, stride, padding=kernel_size // 2)` for inputs >= 0, as after a ReLU.
 
@@ -181,3 +188,34 @@ def resize_bilinear(x: Tensor, height: int, width: int, align_corners: bool = Fa
         columns = ops.matmul(columns, _transposed_matrix(h, height, align_corners))
         x = columns.reshape(b, c, width, height).transpose(0, 1, 3, 2)
     return x
+
+
+class UpsampleNearest(nn.Cell):
+    """`upsample_nearest` by `factor`. for_training: an operator that takes its place in training (`fuse_for_training`)."""
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.factor = factor
+        self.for_training = None
+
+    def construct(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H * factor, W * factor)."""
+        if self.training and self.for_training is not None:
+            return self.for_training(x)
+        return upsample_nearest(x, self.factor)
+
+
+class ResizeBilinear(nn.Cell):
+    """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`'s."""
+
+    def __init__(self, align_corners: bool = False):
+        super().__init__()
+        self.align_corners = align_corners
+        self.for_training = None
+
+    def construct(self, x: Tensor, like: Tensor) -> Tensor:
+        """(B, C, H, W), (..., height, width) -> (B, C, height, width)."""
+        height, width = like.shape[-2:]
+        if self.training and self.for_training is not None and x.shape[-2:] != (height, width):
+            return self.for_training(x, ops.stop_gradient(like))
+        return resize_bilinear(x, height, width, self.align_corners)

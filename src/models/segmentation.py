@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal
 
-from .layers import NormSettings, batch_norm, conv2d, resize_bilinear
+from .layers import NormSettings, ResizeBilinear, batch_norm, conv2d
 
 HEAD_STD = 0.001  # the authors' initial weights of every convolution
 
@@ -47,6 +47,7 @@ class SemanticSegmenter(nn.Cell):
                 conv2d(width, num_classes, final_conv_kernel, bias=True, weight_init=Normal(HEAD_STD)),
             ]
         )
+        self.resize = ResizeBilinear()
         self.loss = loss
 
     def construct(self, *inputs: Tensor) -> Tensor | tuple[Tensor]:
@@ -57,13 +58,11 @@ class SemanticSegmenter(nn.Cell):
     def logits(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, num_classes, h, w) at the size of the backbone's finest map."""
         features = self.backbone(image)
-        _, _, height, width = features[0].shape
         maps = (features[0],)
         for feature in features[1:]:
-            maps += (resize_bilinear(feature, height, width),)
+            maps += (self.resize(feature, features[0]),)
         return self.last_layer(ops.concat(maps, 1))
 
     def losses(self, image: Tensor, label: Tensor) -> tuple[Tensor]:
         """label (B, H, W) int32: classes, or the loss's ignored value."""
-        _, height, width = label.shape
-        return (self.loss(resize_bilinear(self.logits(image), height, width), label),)
+        return (self.loss(self.resize(self.logits(image), label), label),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mindspore import Tensor, nn
 
-from ..layers import NormSettings, batch_norm, conv2d, resize_bilinear, stop_learning, upsample_nearest
+from ..layers import NormSettings, ResizeBilinear, UpsampleNearest, batch_norm, conv2d, stop_learning
 from .residual import BLOCKS, residual_layer
 
 STEM_CHANNELS = 64
@@ -55,9 +55,10 @@ class HRNet(nn.Cell):
 
         self.conv1 = conv2d(in_channels, STEM_CHANNELS, 3, stride=2)
         self.bn1 = batch_norm(STEM_CHANNELS, norms[0])
+        self.relu1 = nn.ReLU()
         self.conv2 = conv2d(STEM_CHANNELS, STEM_CHANNELS, 3, stride=2)
         self.bn2 = batch_norm(STEM_CHANNELS, norms[0])
-        self.relu = nn.ReLU()
+        self.relu2 = nn.ReLU()
 
         first = stages[0]
         self.layer1 = residual_layer(
@@ -78,8 +79,8 @@ class HRNet(nn.Cell):
         return [(-(-image_size[0] // stride), -(-image_size[1] // stride)) for stride in self.strides]
 
     def construct(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.relu1(self.bn1(self.conv1(x)))
+        x = self.relu2(self.bn2(self.conv2(x)))
         features = (self.layer1(x),)
         features = self.stage2(_apply_transition(self.transition1, features))
         features = self.stage3(_apply_transition(self.transition2, features))
@@ -116,6 +117,8 @@ class HRModule(nn.Cell):
         self.relu = nn.ReLU()
         self.num_branches = count
         self.is_bilinear = upsampling == "bilinear"
+        self.resize = ResizeBilinear()
+        self.upsample = nn.CellList([UpsampleNearest(2**steps) for steps in range(count)])
 
     def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         outputs = ()
@@ -134,9 +137,8 @@ class HRModule(nn.Cell):
         if j <= i:
             return out
         if self.is_bilinear:
-            _, _, height, width = outputs[i].shape
-            return resize_bilinear(out, height, width)
-        return upsample_nearest(out, 2 ** (j - i))
+            return self.resize(out, outputs[i])
+        return self.upsample[j - i](out)
 
 
 def _stage(settings: StageSettings, norm: NormSettings, upsampling: str) -> nn.SequentialCell:

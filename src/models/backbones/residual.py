@@ -2,7 +2,7 @@
 
 from mindspore import Tensor, nn
 
-from ..layers import NormSettings, batch_norm, conv2d
+from ..layers import AddReLU, NormSettings, batch_norm, conv2d
 
 
 class BasicBlock(nn.Cell):
@@ -17,15 +17,16 @@ class BasicBlock(nn.Cell):
         super().__init__()
         self.conv1 = conv2d(in_channels, channels, 3, stride)
         self.bn1 = batch_norm(channels, norm)
+        self.relu1 = nn.ReLU()
         self.conv2 = conv2d(channels, channels, 3)
         self.bn2 = batch_norm(channels, norm)
         self.downsample = _shortcut(in_channels, channels, stride, norm)
-        self.relu = nn.ReLU()
+        self.add_relu = AddReLU()
 
     def construct(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu1(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return self.relu(out + self.downsample(x))
+        return self.add_relu(out, self.downsample(x))
 
 
 class Bottleneck(nn.Cell):
@@ -42,18 +43,20 @@ class Bottleneck(nn.Cell):
         first, second = (stride, 1) if style == "caffe" else (1, stride)
         self.conv1 = conv2d(in_channels, channels, 1, first)
         self.bn1 = batch_norm(channels, norm)
+        self.relu1 = nn.ReLU()
         self.conv2 = conv2d(channels, channels, 3, second)
         self.bn2 = batch_norm(channels, norm)
+        self.relu2 = nn.ReLU()
         self.conv3 = conv2d(channels, out_channels, 1)
         self.bn3 = batch_norm(out_channels, norm)
         self.downsample = _shortcut(in_channels, out_channels, stride, norm)
-        self.relu = nn.ReLU()
+        self.add_relu = AddReLU()
 
     def construct(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.relu2(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        return self.relu(out + self.downsample(x))
+        return self.add_relu(out, self.downsample(x))
 
 
 STYLES = ("pytorch", "caffe")

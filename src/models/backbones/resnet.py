@@ -47,7 +47,7 @@ class ResNet(nn.Cell):
         block, counts = DEPTHS[depth]
         self.conv1 = conv2d(3, STEM_CHANNELS, 7, stride=2)
         self.bn1 = batch_norm(STEM_CHANNELS, norms[0])
-        self.relu = nn.ReLU()
+        self.relu1 = nn.ReLU()
         self.maxpool = MaxPool(3, 2)
         channels = [base_channels * 2**k for k in range(4)]
         self.out_channels = tuple(width * block.expansion for width in channels)
@@ -65,7 +65,7 @@ class ResNet(nn.Cell):
         return [(image_size[0] // stride, image_size[1] // stride) for stride in self.strides]
 
     def construct(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.relu1(self.bn1(self.conv1(x))))
         x1 = self.layer1(x)
         x2 = self.layer2(x1)
         x3 = self.layer3(x2)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn
 from mindspore.common.initializer import initializer
 
-from ..layers import ConvNormAct, MaxPool, NormSettings, stop_learning, upsample_nearest
+from ..layers import ConvNormAct, MaxPool, NormSettings, UpsampleNearest, stop_learning
 from .residual import BasicBlock, Bottleneck, residual_layer
 
 STEM_CHANNELS = 64
@@ -159,13 +159,14 @@ class Resample(nn.Cell):
         if steps < 0:
             self.downsample_conv = ConvNormAct(channels, channels, 3, stride=2, norm=norm)
             self.pool = nn.Identity() if steps == -1 else MaxPool(3 if steps == -2 else 5, 2 ** (-steps - 1))
+        self.upsample = UpsampleNearest(2 ** max(steps, 0))
         self.expand_conv = ConvNormAct(channels, out_channels, 1, norm=norm, activation=False)
         self.steps = steps
 
     def construct(self, x: Tensor) -> Tensor:
         x = self.squeeze_conv(x)
         if self.steps > 0:
-            x = upsample_nearest(x, 2**self.steps)
+            x = self.upsample(x)
         elif self.steps < 0:
             x = self.pool(self.downsample_conv(x))
         return self.expand_conv(x)

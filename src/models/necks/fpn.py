@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn
 
-from ..layers import ConvNormAct, upsample_nearest, xavier_uniform
+from ..layers import ConvNormAct, UpsampleNearest, xavier_uniform
 
 
 class FPN(nn.Cell):
@@ -27,6 +27,7 @@ class FPN(nn.Cell):
         self.fpn_convs = nn.CellList(
             [ConvNormAct(out_channels, out_channels, 3, activation=False, weight_init=init) for _ in in_channels]
         )
+        self.upsample = UpsampleNearest(2)
         self.num_inputs = len(in_channels)
         self.num_outs = num_outs
         self.out_channels = out_channels
@@ -42,7 +43,7 @@ class FPN(nn.Cell):
         merged = self.lateral_convs[self.num_inputs - 1](features[self.num_inputs - 1])
         levels = (merged,)
         for k in range(self.num_inputs - 2, -1, -1):
-            merged = self.lateral_convs[k](features[k]) + upsample_nearest(merged, 2)
+            merged = self.lateral_convs[k](features[k]) + self.upsample(merged)
             levels = (merged, *levels)
         outputs = ()
         for k in range(self.num_inputs):

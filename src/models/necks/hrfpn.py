@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn, ops
 
-from ..layers import ConvNormAct, caffe2_xavier, resize_bilinear
+from ..layers import ConvNormAct, ResizeBilinear, caffe2_xavier
 
 
 class HRFPN(nn.Cell):
@@ -27,6 +27,7 @@ class HRFPN(nn.Cell):
         )
         # a cell for each level: `ops.avg_pool2d` does not export to ONNX
         self.pools = nn.CellList([nn.AvgPool2d(2**k, 2**k, pad_mode="valid") for k in range(1, num_outs)])
+        self.resize = ResizeBilinear()
         self.num_outs = num_outs
         self.out_channels = out_channels
 
@@ -36,10 +37,9 @@ class HRFPN(nn.Cell):
         return [(height // 2**k, width // 2**k) for k in range(self.num_outs)]
 
     def construct(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        height, width = features[0].shape[2:]
         resized = ()
         for feature in features:
-            resized += (resize_bilinear(feature, height, width),)
+            resized += (self.resize(feature, features[0]),)
         base = self.reduction_conv(ops.concat(resized, 1))
         outputs = ()
         for k in range(self.num_outs):
