@@ -43,7 +43,7 @@ END
 header="${onednn%%$'\n'*}"
 if [ -f "$header" ]; then
     build bin/dnnl_ops_cpu.so "$CXX" -std=c++17 -O3 -fPIC -shared -fopenmp -Wall -Wextra -Wl,-z,now \
-        -isystem "${header%/oneapi/*}" conv_gradient.cc version.cc "${onednn##*$'\n'}"
+        -isystem "${header%/oneapi/*}" conv_gradient.cc batch_norm.cc resize.cc version.cc "${onednn##*$'\n'}"
 else
     echo "no oneDNN library: onednn-devel-cpu-gomp is not installed beside $PYTHON"
 fi

@@ -1,0 +1,72 @@
+"""Batch normalisation by a batch's own statistics with what follows it, and its gradient, as one operator each."""
+
+import mindspore.ops.signature as sig
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from .conv_gradient import LIBRARY
+from .library import BIN_FOLDER, custom_op
+
+BITS = 32  # of a word of the ReLU's mask
+INPUTS = ("x", "gamma", "beta", "moving_mean", "moving_variance", "settings")
+CHANGED = ("moving_mean", "moving_variance")
+
+
+class FusedBatchNorm(nn.Cell):
+    """[relu](batch_norm(x)) in training on the CPU (batch_norm.cc), float32.
+
+    It has no parameters: they are arguments of `construct`, which changes the running statistics among them, the variance
+    as the unbiased one. share: of the new value in the running statistics (PyTorch's momentum).
+    """
+
+    def __init__(self, eps: float, share: float, relu: bool):
+        super().__init__(auto_prefix=False)
+        self.settings = Tensor(np.array([eps, share, relu], np.float32))
+        self.passes = Tensor(np.array([relu], np.float32))
+        self._make_operators(relu, has_sum=False)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, H, W) and four times (C,) -> the result (B, C, H, W), and three tensors for the gradient."""
+        return self.run(x, gamma, beta, mean, variance, self.settings)
+
+    def bprop(self, x, gamma, beta, mean, variance, out, grad):
+        """None to the running statistics."""
+        to_x, to_gamma, to_beta = self.differentiate(grad[0], x, gamma, out[1], out[2], out[3], self.passes)
+        return to_x, to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance)
+
+    def _make_operators(self, relu: bool, has_sum: bool) -> None:
+        def outputs(x, gamma, *_):
+            words = (x[2] * x[3] + BITS - 1) // BITS if relu else 0
+            return x, gamma, gamma, [x[0], x[1], words]
+
+        def gradients(grad, x, gamma, *_):
+            return (x, gamma, gamma, x) if has_sum else (x, gamma, gamma)
+
+        floats, tag, library = (mstype.float32,) * 3, f"{relu:d}{has_sum:d}", str(BIN_FOLDER / LIBRARY)
+        self.run = custom_op("BatchNormForward", outputs, (*floats, mstype.int32), tag, library=library)
+        self.run.add_prim_attr("side_effect_mem", True)
+        names = (*INPUTS, "added") if has_sum else INPUTS
+        modes = [sig.sig_rw.RW_WRITE if name in CHANGED else sig.sig_rw.RW_READ for name in names]
+        self.run.set_signatures([sig.make_sig(name, mode) for name, mode in zip(names, modes)])
+        types = (*floats, mstype.float32) if has_sum else floats
+        self.differentiate = custom_op("BatchNormBackward", gradients, types, tag, library=library)
+
+
+class FusedBatchNormSum(FusedBatchNorm):
+    """relu(batch_norm(x) + added): the end of a residual block."""
+
+    def __init__(self, eps: float, share: float):
+        super().__init__(eps, share, relu=True)
+        self._make_operators(relu=True, has_sum=True)
+
+    def construct(self, x, gamma, beta, mean, variance, added) -> tuple[Tensor, ...]:
+        """(B, C, H, W), four times (C,) and (B, C, H, W) -> as `FusedBatchNorm`."""
+        return self.run(x, gamma, beta, mean, variance, self.settings, added)
+
+    def bprop(self, x, gamma, beta, mean, variance, added, out, grad):
+        """None to the running statistics."""
+        to_x, to_gamma, to_beta, to_added = self.differentiate(
+            grad[0], x, gamma, out[1], out[2], out[3], self.passes
+        )
+        return to_x, to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance), to_added

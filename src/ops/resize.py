@@ -1,0 +1,57 @@
+"""Resizing of maps in training on the CPU (resize.cc): the gradients of the framework's operators are several times slower."""
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from .conv_gradient import LIBRARY
+from .library import BIN_FOLDER, custom_op
+
+
+class NearestUpsampling(nn.Cell):
+    """Repeats each pixel `factor` times in both directions."""
+
+    def __init__(self, factor: int):
+        super().__init__(auto_prefix=False)
+
+        def larger(x):
+            return [x[0], x[1], x[2] * factor, x[3] * factor]
+
+        def smaller(grad):
+            return [grad[0], grad[1], grad[2] // factor, grad[3] // factor]
+
+        tag, library = str(factor), str(BIN_FOLDER / LIBRARY)
+        self.run = custom_op("UpsampleNearestForward", larger, mstype.float32, tag, library=library)
+        self.differentiate = custom_op("UpsampleNearestBackward", smaller, mstype.float32, tag, library=library)
+
+    def construct(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h * factor, w * factor), float32."""
+        return self.run(x)
+
+    def bprop(self, x: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+        return (self.differentiate(grad),)
+
+
+class BilinearResizing(nn.Cell):
+    """PyTorch's `interpolate(mode='bilinear')` to another tensor's size."""
+
+    def __init__(self, align_corners: bool):
+        super().__init__(auto_prefix=False)
+        self.settings = Tensor(np.array([align_corners], np.float32))
+
+        def like_size(x, like, settings):
+            return [x[0], x[1], like[-2], like[-1]]
+
+        def like_x(grad, x, settings):
+            return x
+
+        tag, library = str(align_corners), str(BIN_FOLDER / LIBRARY)
+        self.run = custom_op("ResizeBilinearForward", like_size, mstype.float32, tag, library=library)
+        self.differentiate = custom_op("ResizeBilinearBackward", like_x, mstype.float32, tag, library=library)
+
+    def construct(self, x: Tensor, like: Tensor) -> Tensor:
+        """(B, C, h, w), (..., height, width) -> (B, C, height, width), float32."""
+        return self.run(x, like, self.settings)
+
+    def bprop(self, x: Tensor, like: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return self.differentiate(grad, x, self.settings), ops.zeros_like(like)
