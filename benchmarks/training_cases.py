@@ -100,6 +100,7 @@ def mindspore_step(case: str, fast: bool, size: int, batch: int) -> Callable[[],
 
     from src.config import load_config
     from src.engine.setup import make_train_step
+    from src.models.fused import fuse_for_training
     from src.ops.conv_gradient import use_fast_gradients, why_not_fast
     from src.tasks import build_model
 
@@ -130,6 +131,7 @@ def mindspore_step(case: str, fast: bool, size: int, batch: int) -> Callable[[],
 
     if fast:
         use_fast_gradients(model.backbone)
+        fuse_for_training(model.backbone)
     energy = Energy(model.backbone).set_train()
     gradient = ms.jit(ms.value_and_grad(energy, None, energy.trainable_params()))
     image = Tensor(np.random.RandomState(0).randn(batch, 3, size, size).astype(np.float32))

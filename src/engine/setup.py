@@ -8,6 +8,7 @@ from mindspore import nn
 
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
+from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
 from ..process.runtime import Runtime
@@ -44,10 +45,11 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
 def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, Schedule]:
     """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches).
 
-    From here on the convolutions of `model` have the gradient that `gradient_line` names.
+    From here on `model` has the gradients that `gradient_line` names, and with oneDNN's the fused operators for training.
     """
     if not why_own_gradients(cfg):
         use_fast_gradients(model)
+        fuse_for_training(model)
     logger.info(gradient_line(cfg))
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
     rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)

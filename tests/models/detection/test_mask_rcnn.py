@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from src.models.fused import fuse_for_training
 from src.ops.conv_gradient import use_fast_gradients, why_not_fast
 from tests.models.detection.mmdet_case import (
     DATA_FILES,
@@ -17,7 +18,7 @@ from tests.models.detection.mmdet_case import (
 )
 from tests.reference.recipe import IMAGE_SHAPES, make_images
 
-FAST = "every"  # the case whose convolutions have their gradients, and the RoI heads theirs over used rows, by oneDNN
+FAST = ("every", "batchnorm")  # the cases with gradients by oneDNN, heads over used rows, and the fused operators
 CASES = {
     "train": [],
     "every": ["--train_cfg.rpn.sampler.num", "8192", "--train_cfg.rcnn.sampler.num", "1024"],
@@ -40,8 +41,9 @@ def compiled(case: str) -> LossesAndGradients:
     """The network of a case; its graph is compiled at the first call."""
     model = build(CASES[case])
     model.set_train(True)
-    if case == FAST and not why_not_fast():
+    if case in FAST and not why_not_fast():
         assert use_fast_gradients(model) > 30
+        assert (fuse_for_training(model) > 30) == (case == "batchnorm")
     return LossesAndGradients(model)
 
 
