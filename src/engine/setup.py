@@ -45,7 +45,7 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
 def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, Schedule]:
     """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches).
 
-    From here on `model` has the gradients that `gradient_line` names, and with oneDNN's the fused operators for training.
+    From here on `model` has the gradients that `gradient_line` names, and with oneDNN's the fused operators.
     """
     if not why_own_gradients(cfg):
         use_fast_gradients(model)

@@ -71,8 +71,9 @@ def fuse_for_training(network: nn.Cell) -> int:
 
 
 def _follower(parent: nn.Cell, name: str) -> tuple[str, nn.Cell | None]:
-    """Name and cell of the ReLU, or of the sum and ReLU, that takes what the normalisation `name` gives; by the names that
-    all networks here share.
+    """Name and cell of the ReLU, or of the sum and ReLU, that takes what the normalisation `name` gives.
+
+    By the names that all networks here share: `bn` and `activation`, `bn1` and `relu1`, a block's last and `add_relu`.
     """
     children = parent.name_cells()
     if isinstance(parent, nn.SequentialCell):

@@ -191,7 +191,7 @@ def resize_bilinear(x: Tensor, height: int, width: int, align_corners: bool = Fa
 
 
 class UpsampleNearest(nn.Cell):
-    """`upsample_nearest` by `factor`. for_training: an operator that takes its place in training (`fuse_for_training`)."""
+    """`upsample_nearest` by `factor`. for_training: an operator in its place in training (`fuse_for_training`)."""
 
     def __init__(self, factor: int):
         super().__init__()
@@ -206,7 +206,7 @@ class UpsampleNearest(nn.Cell):
 
 
 class ResizeBilinear(nn.Cell):
-    """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`'s."""
+    """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`."""
 
     def __init__(self, align_corners: bool = False):
         super().__init__()

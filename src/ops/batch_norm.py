@@ -16,8 +16,8 @@ CHANGED = ("moving_mean", "moving_variance")
 class FusedBatchNorm(nn.Cell):
     """[relu](batch_norm(x)) in training on the CPU (batch_norm.cc), float32.
 
-    It has no parameters: they are arguments of `construct`, which changes the running statistics among them, the variance
-    as the unbiased one. share: of the new value in the running statistics (PyTorch's momentum).
+    It has no parameters: they are arguments of `construct`, which changes the running statistics among them, the
+    variance as the unbiased one. share: of the new value in the running statistics (PyTorch's momentum).
     """
 
     def __init__(self, eps: float, share: float, relu: bool):
@@ -66,7 +66,5 @@ class FusedBatchNormSum(FusedBatchNorm):
 
     def bprop(self, x, gamma, beta, mean, variance, added, out, grad):
         """None to the running statistics."""
-        to_x, to_gamma, to_beta, to_added = self.differentiate(
-            grad[0], x, gamma, out[1], out[2], out[3], self.passes
-        )
+        to_x, to_gamma, to_beta, to_added = self.differentiate(grad[0], x, gamma, out[1], out[2], out[3], self.passes)
         return to_x, to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance), to_added

@@ -1,4 +1,4 @@
-"""Resizing of maps in training on the CPU (resize.cc): the gradients of the framework's operators are several times slower."""
+"""Resizing of maps in training on the CPU (resize.cc): the framework's gradients are several times slower."""
 
 import numpy as np
 from mindspore import Tensor, nn, ops

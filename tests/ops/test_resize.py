@@ -45,7 +45,9 @@ def check(network, x, inputs, **torch_keys):
     ours, to_x = Gradient(network)(Tensor(gradient), Tensor(x), *inputs)
     assert ours.shape == tuple(result.shape)
     np.testing.assert_allclose(ours.asnumpy(), result.detach().numpy(), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(to_x.asnumpy(), theirs.grad.numpy(), rtol=0, atol=1e-5 * np.abs(theirs.grad).max().item())
+    np.testing.assert_allclose(
+        to_x.asnumpy(), theirs.grad.numpy(), rtol=0, atol=1e-5 * np.abs(theirs.grad).max().item()
+    )
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])
