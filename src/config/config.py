@@ -30,8 +30,10 @@ class Config(
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 
-    It is frozen: who needs another one uses `dataclasses.replace`.
+    It is frozen: who needs another one uses `dataclasses.replace`, which forgets `typed`.
     """
+
+    typed = frozenset()  # dotted names of the keys that the command line has named; no key itself
 
 
 def config_type() -> type[Config]:

@@ -14,7 +14,11 @@ class OptimizerKeys:
     opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
     weight_decay: float = key(1e-4, "weight decay", low=0)
-    norm_bias_decay: bool = key(True, "weight decay also on normalisation layers and biases")
+    norm_bias_decay: bool | str = key(
+        True,
+        "weight decay also on normalisation layers and biases; mindspore: on biases, not on gamma and beta",
+        choices=(True, False, "mindspore"),
+    )
     warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
     warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
     lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)

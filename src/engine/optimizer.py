@@ -4,32 +4,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from mindspore import Parameter, nn
+from mindspore import nn
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """kind: an entry of `OPTIMIZERS`. decay_norm_and_bias: False keeps weight decay off normalisation and biases.
+    """kind: an entry of `OPTIMIZERS`. eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own.
 
-    eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own.
+    decay_norm_and_bias: True decays every parameter; False keeps weight decay off normalisation and biases;
+    "mindspore" off gamma and beta alone, as MindSpore does with parameters that are in no group.
     """
 
     kind: str
     momentum: float = 0.9
     weight_decay: float = 0.0
-    decay_norm_and_bias: bool = True
+    decay_norm_and_bias: bool | str = True
     eps: float = 0.0
 
 
 def build_optimizer(model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings) -> nn.Optimizer:
-    """An optimizer of the model's trainable parameters, one learning rate a step."""
+    """An optimizer of the model's trainable parameters, one learning rate a step.
+
+    The parameters are always grouped: of an ungrouped list MindSpore leaves out whatever is called gamma or beta.
+    """
     parameters = list(model.trainable_params())
-    groups = parameters
-    if not settings.decay_norm_and_bias:
-        exempt = [p for p in parameters if _is_norm_or_bias(p)]
-        decayed = [p for p in parameters if not _is_norm_or_bias(p)]
-        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": exempt, "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
+    decayed = [p for p in parameters if _is_decayed(p.name, settings.decay_norm_and_bias)]
+    exempt = [p for p in parameters if not _is_decayed(p.name, settings.decay_norm_and_bias)]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": exempt, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
     return OPTIMIZERS[settings.kind](groups, [float(rate) for rate in rates], settings)
 
 
@@ -63,5 +65,7 @@ OPTIMIZERS: dict[str, Callable[[list, list[float], OptimizerSettings], nn.Optimi
 }  # fmt: skip
 
 
-def _is_norm_or_bias(parameter: Parameter) -> bool:
-    return parameter.name.rsplit(".", 1)[-1] in ("gamma", "beta", "bias")
+def _is_decayed(name: str, rule: bool | str) -> bool:
+    if rule == "mindspore":
+        return "gamma" not in name and "beta" not in name
+    return bool(rule) or name.rsplit(".", 1)[-1] not in ("gamma", "beta", "bias")

@@ -5,9 +5,10 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, with_typed
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -32,11 +33,12 @@ def train(cfg: Config) -> Path:
     """
     start_logging()
     process = runtime.start(cfg)
-    task = TASKS[cfg.task]
+    task, typed = TASKS[cfg.task], cfg.typed
     cfg = task.resolved(cfg)
     loader = task.make_loader(cfg, process.rank, process.size, 0)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
-    experiment = open_experiment(cfg, task.run_names(cfg), process.is_main)
+    experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
+    cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
     logger.info("Creating network...")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process)

@@ -74,6 +74,39 @@ def test_a_run_folder_of_before_with_keys_that_have_left_can_be_resumed(tmp_path
     assert "depth" not in yaml.safe_load(saved.read_text())["backbone"]
 
 
+def of_before(folder):
+    """Make a run's config.yaml one that an earlier version has written."""
+    saved = folder / "config.yaml"
+    saved.write_text(saved.read_text().replace("_format_: 2\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("started", "resumed", "decay"),
+    [((), (), "mindspore"), ((), ("1",), True), ((), ("0",), False), (("0",), (), False), (("0",), ("0",), False)],
+)
+def test_weight_decay_of_a_run_of_before_leaves_out_gamma_and_beta_unless_typed_otherwise(
+    tmp_path, capsys, started, resumed, decay
+):
+    keys = [("--norm_bias_decay", *value) if value else () for value in (started, resumed)]
+    of_before(open_run(tmp_path, *keys[0]).folder)
+    capsys.readouterr()
+    # the same command resumes it, with what was typed at the start or not
+    found = open_run(tmp_path, "--resume", "1", *(keys[1] or keys[0]))
+    said = [line for line in capsys.readouterr().out.splitlines() if "is of an earlier version" in line]
+    assert len(said) == 1 and f"norm_bias_decay is {decay!r}" in said[0]
+    assert found.cfg.norm_bias_decay == load_config(str(found.folder / "config.yaml")).norm_bias_decay == decay
+    # and it stays so when it is resumed once more
+    again = open_run(tmp_path, "--resume", "1", *(keys[1] or keys[0]))
+    assert again.cfg.norm_bias_decay == decay and "earlier version" not in capsys.readouterr().out
+
+
+def test_a_run_of_today_is_not_resumed_with_other_weight_decay(tmp_path):
+    open_run(tmp_path)
+    for other in ("0", "mindspore"):
+        with pytest.raises(UserError, match=r"norm_bias_decay \(True then"):
+            open_run(tmp_path, "--resume", "1", "--norm_bias_decay", other)
+
+
 def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):
     keys = ("--train_outputs", str(tmp_path), "--brief", "b")
     resumed = load_config(CLASSIFIER, [*keys, "--resume", "1"])
