@@ -13,6 +13,7 @@ from .run_keys import (
     DeviceKeys,
     EvaluationKeys,
     ImageKeys,
+    LearningRateKeys,
     OptimizerKeys,
     RunKeys,
     ScheduleKeys,
@@ -26,7 +27,7 @@ EXTRA_KEYS: list[type] = []
 @keys()
 class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
-    ScheduleKeys, OptimizerKeys, ModelKeys,
+    ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

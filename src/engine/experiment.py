@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..config import Config, differences, load_config, run_format, save_config
+from ..config import Config, Difference, differences, leaves, load_config, run_format, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
 from .checkpoint_folders import BestFolder, CheckpointFolder
@@ -22,12 +22,14 @@ class Experiment:
     """The folder of one run, which rank 0 alone reads and writes.
 
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
+    changes: the keys with which a resumed run trains on otherwise than before.
     """
 
     folder: Path
     keep: int = 5  # checkpoints
     keep_best: int = 5
     cfg: Config | None = None
+    changes: tuple[Difference, ...] = ()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -68,7 +70,8 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
             raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
         start_logging(folder / "train.log")
         if cfg.resume and (folder / "config.yaml").exists():
-            cfg = _as_started(cfg, folder / "config.yaml")
+            cfg, changes = _as_started(cfg, folder / "config.yaml")
+            experiment = replace(experiment, changes=changes)
         elif cfg.resume:
             logger.info("nothing to resume in %s: starting afresh", outputs)
         save_config(cfg, str(folder / "config.yaml"))
@@ -86,10 +89,11 @@ def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:
     return max(found)[-1] if found else None
 
 
-def _as_started(cfg: Config, saved_file: Path) -> Config:
-    """The configuration with which a run goes on; UserError where it has another one that it must not have.
+def _as_started(cfg: Config, saved_file: Path) -> tuple[Config, tuple[Difference, ...]]:
+    """The configuration with which a run goes on, and the free keys of its training that are other ones than before.
 
     A run whose weight decay leaves out gamma and beta goes on so, unless the command line says otherwise.
+    UserError where a key is another one that must not be.
     """
     then = load_config(str(saved_file))
     is_of_before = run_format(saved_file) < GROUPED
@@ -109,7 +113,8 @@ def _as_started(cfg: Config, saved_file: Path) -> Config:
             cfg.norm_bias_decay,
             " (type 1 for weight decay on gamma and beta)" if cfg.norm_bias_decay == "mindspore" else "",
         )
-    return cfg
+    training = {leaf.name for leaf in leaves(cfg) if (leaf.matters, leaf.on_resume) == ("training", "free")}
+    return cfg, tuple(one for one in differences(then, cfg) if one.name in training)
 
 
 def _check_same_run(then: Config, cfg: Config, saved_file: Path) -> None:

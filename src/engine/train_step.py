@@ -122,7 +122,16 @@ class TrainStep(nn.Cell):
     def start_at(self, done: int) -> None:
         """Go on as if `done` batches had been seen: position in the schedule and step number."""
         self.step.set_data(Tensor(done, mstype.int32))
+        self.go_on_from(done)
+
+    def go_on_from(self, done: int) -> None:
+        """Take the place in the schedule that follows `done` batches, with whatever was loaded for the rest."""
         self.optimizer.global_step.set_data(Tensor([done // self.accumulate], self.optimizer.global_step.dtype))
+
+    def start_average(self) -> None:
+        """Let the moving average begin with the weights of now."""
+        for parameter, average in zip(self.tracked, self.ema):
+            average.set_data(Tensor(parameter.asnumpy()))
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:

@@ -50,10 +50,9 @@ def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
     )
     with pytest.raises(UserError, match=said):
         open_run(tmp_path, "--resume", "1", *free, *changed)
-    many = [
-        f"--{name}={value}" for name, value in dict(lr=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1).items()
-    ]
-    with pytest.raises(UserError, match=r"lr \(0.01 then, 1.0 now\).* 2 more$"):
+    values = dict(grad_clip=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1)
+    many = [f"--{name}={value}" for name, value in values.items()]
+    with pytest.raises(UserError, match=r"momentum \(0.9 then, 0.0 now\).* 2 more$"):
         open_run(tmp_path, "--resume", "1", *many)
 
 
@@ -105,6 +104,13 @@ def test_a_run_of_today_is_not_resumed_with_other_weight_decay(tmp_path):
     for other in ("0", "mindspore"):
         with pytest.raises(UserError, match=r"norm_bias_decay \(True then"):
             open_run(tmp_path, "--resume", "1", "--norm_bias_decay", other)
+
+
+def test_the_keys_of_the_schedule_may_change_and_are_told(tmp_path):
+    open_run(tmp_path)
+    assert open_run(tmp_path, "--resume", "1", "--log_every", "7").changes == ()
+    changed = open_run(tmp_path, "--resume", "1", "--epoch_size", "9", "--lr", "0.5", "--lr_type", "cosine").changes
+    assert {one.name: one.now for one in changed} == {"epoch_size": 9, "lr": 0.5, "lr_type": "cosine"}
 
 
 def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):
