@@ -1,6 +1,8 @@
 """A run that is resumed: with another schedule, on other images, from a version of before, out of an evaluation."""
 
+import functools
 import logging
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +23,8 @@ from src.tasks import TASKS, Task
 from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, fresh_model, interrupted_at, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
+# By SIGTERM: a SIGINT MindSpore may send on as SIGTERM too, which would come in the midst of the next test.
+stopped_at = functools.partial(interrupted_at, by=signal.SIGTERM)
 SGD = ("--opt_type", "sgd", "--warmup_step", "0")
 
 
@@ -48,7 +52,7 @@ def test_a_resumed_run_may_have_another_schedule(pynative_mode, tmp_path, accumu
     run = make_run(tmp_path, CONFIG, *first)
     if done < TOTAL:
         with pytest.raises(SystemExit):
-            loop(run, interrupted_at(done))
+            loop(run, stopped_at(done))
     else:
         loop(run, batches(0, TOTAL))
     before = rows_of(tmp_path)
@@ -107,7 +111,7 @@ def test_a_run_of_before_goes_on_as_if_it_had_not_been_stopped(pynative_mode, tm
     loop(whole, batches(0, TOTAL))
     first = make_run(tmp_path / "parts", CONFIG, *keys)
     with pytest.raises(SystemExit):
-        loop(first, interrupted_at(7))
+        loop(first, stopped_at(7))
     make_it_of_before(first.experiment.checkpoints.newest_first()[0])
     second = make_run(tmp_path / "parts", CONFIG, "--resume", "1", *keys)
     assert second.done == 7
@@ -123,7 +127,7 @@ def test_a_run_is_not_resumed_on_another_number_of_images_and_the_message_says_s
 ):
     run = make_run(tmp_path, CONFIG)
     with pytest.raises(SystemExit):
-        loop(run, interrupted_at(9 if of_before else 4))
+        loop(run, stopped_at(9 if of_before else 4))
     path = run.experiment.checkpoints.newest_first()[0]
     if of_before:
         make_it_of_before(path)
@@ -195,7 +199,7 @@ def test_an_epoch_whose_last_step_met_a_stop_is_evaluated_when_the_run_goes_on(p
     keys = ("--run_eval", "1")
     first = make_run(tmp_path, CONFIG, *keys, evaluate=scores())
     with pytest.raises(SystemExit):
-        loop(first, interrupted_at(STEPS_PER_EPOCH))
+        loop(first, stopped_at(STEPS_PER_EPOCH))
     second = make_run(tmp_path, CONFIG, "--resume", "1", *keys, evaluate=scores())
     loop(second, batches(STEPS_PER_EPOCH, TOTAL))
     assert first.evaluate.calls == [] and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1, 2]

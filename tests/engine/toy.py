@@ -43,11 +43,11 @@ def batches(first_step: int, count: int, bad: tuple[int, ...] = ()):
         yield Tensor(x), Tensor(target)
 
 
-def interrupted_at(step: int):
-    """All batches; SIGINT comes before this step (from 1)."""
+def interrupted_at(step: int, by: signal.Signals = signal.SIGINT):
+    """All batches; a signal comes before this step (from 1)."""
     for number, batch in enumerate(batches(0, TOTAL), 1):
         if number == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), by)
         yield batch
 
 
