@@ -27,6 +27,8 @@ HOOK_PREFIX = STATE_PREFIX + "hooks/"
 FORMAT_ENTRY = STATE_PREFIX + "format"  # a number that says in which format the file is
 NOT_KEPT = {"learning_rate"}  # parameters of a step that follow from the configuration
 SGD_OF_BEFORE = STATE_PREFIX + "accum.", STATE_PREFIX + "moments."  # MindSpore's SGD had the one, Momentum the other
+SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does not hold
+NOT_SAID = np.int32(-1)
 SHOWN = 4  # names an error lists
 
 
@@ -50,6 +52,7 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, 
     """
     values = {name.replace(*SGD_OF_BEFORE): value for name, value in read_checkpoint(path).items()}
     parameters = _state_entries(step, model)
+    values = {name: NOT_SAID for name in SINCE_0_2 if name in parameters} | values
     missing = [name for name in parameters if name not in values]
     if missing:
         raise UserError(f"{path} is no training state of this run: {_names(missing)} missing; resume is not possible")

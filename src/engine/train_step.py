@@ -13,6 +13,7 @@ from ..ops.all_finite import AllFinite
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
 _clear = ops.MultitypeFuncGraph("clear")
+_scaled = ops.MultitypeFuncGraph("scaled")
 _blend = ops.MultitypeFuncGraph("blend")
 
 
@@ -31,6 +32,11 @@ def _clear_parameter(parameter):
     return ops.assign(parameter, ops.zeros_like(parameter))
 
 
+@_scaled.register("Tensor", "Tensor")
+def _scaled_tensor(factor, gradient):
+    return gradient * factor
+
+
 @_blend.register("Tensor", "Tensor", "Tensor")
 def _blend_parameters(share, average, value):
     return ops.assign_add(average, (value - average) * share)
@@ -41,7 +47,9 @@ class StepSettings:
     """loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
 
     grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
-    accumulate: batches whose mean gradient makes one update.
+    accumulate: batches whose mean gradient makes one update: those up to step `accumulate`, up to twice that, ... A
+        window that has fewer steps is divided by as many as it has: the first of a run that starts within one, and the
+        last of the schedule, which ends with step `last_step`.
     ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
     """
@@ -50,6 +58,7 @@ class StepSettings:
     grad_clip: float = 0.0
     accumulate: int = 1
     ema_decay: float = 0.0
+    last_step: int = 0
 
 
 class TrainStep(nn.Cell):
@@ -74,7 +83,11 @@ class TrainStep(nn.Cell):
         self.accumulate = settings.accumulate
         self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
         self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
-        self.pending = self.weights.clone(prefix="pending", init="zeros") if settings.accumulate > 1 else ()
+        self.pending = ()
+        if settings.accumulate > 1:
+            self.pending = self.weights.clone(prefix="pending", init="zeros")
+            self.window = Parameter(Tensor(0, mstype.int32), name="window", requires_grad=False)
+            self.last_step = settings.last_step
         self.ema_decay = settings.ema_decay
         self.tracked, self.ema = (), ()
         if settings.ema_decay > 0:
@@ -126,6 +139,8 @@ class TrainStep(nn.Cell):
 
     def go_on_from(self, done: int) -> None:
         """Take the place in the schedule that follows `done` batches, with whatever was loaded for the rest."""
+        if self.accumulate > 1 and int(self.window.asnumpy()) < 0:  # a state of before does not say it
+            self.window.set_data(Tensor(done % self.accumulate, mstype.int32))
         self.optimizer.global_step.set_data(Tensor([done // self.accumulate], self.optimizer.global_step.dtype))
 
     def start_average(self) -> None:
@@ -165,9 +180,14 @@ class TrainStep(nn.Cell):
         if self.accumulate == 1:
             return self._apply(gradients)
         self.map(_add_to, self.pending, gradients)
-        if step % self.accumulate == 0:
-            self._apply(self.pending)
+        window = self.window + 1
+        ops.assign(self.window, window)
+        if ops.logical_or(step % self.accumulate == 0, step == self.last_step):
+            # each gradient is divided by `accumulate` already
+            missing = self.accumulate / window.astype(mstype.float32)
+            self._apply(self.map(F.partial(_scaled, missing), self.pending))
             self.map(_clear, self.pending)
+            ops.assign(self.window, 0)
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:

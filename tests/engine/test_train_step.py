@@ -62,6 +62,32 @@ def test_six_steps_equal_torch(request, mode, kind, clip, accumulate, decay_bias
     np.testing.assert_allclose(model.dense.bias.asnumpy(), expected[1], rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize(("start", "last"), [(0, 6), (0, 5), (2, 6), (3, 5), (5, 6)])
+def test_a_window_of_fewer_steps_is_divided_by_as_many_as_it_has(graph_mode, start, last):
+    """Windows of 4 over a schedule of `last` steps, from step `start` on; each has its own rate."""
+    weight, batches = data()
+    model = Linear(weight)
+    rates = np.float32([0.1, 0.3])
+    optimizer = build_optimizer(model, rates, OptimizerSettings("sgd", momentum=0.0))
+    step = TrainStep(model, optimizer, StepSettings(accumulate=4, last_step=last))
+    step.start_at(start)
+    layer = torch.nn.Linear(3, 2)
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.zeros(2)
+    window = []
+    for number, (x, target) in list(enumerate(batches, 1))[start:last]:
+        step(Tensor(x), Tensor(target))
+        window.append(((layer(torch.tensor(x)) - torch.tensor(target)) ** 2).mean())
+        if number in (4, last):
+            layer.zero_grad()
+            torch.stack(window).mean().backward()
+            for parameter in layer.parameters():
+                parameter.data -= float(rates[(number - 1) // 4]) * parameter.grad
+            window = []
+    np.testing.assert_allclose(model.dense.weight.asnumpy(), layer.weight.detach().numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.dense.bias.asnumpy(), layer.bias.detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert int(optimizer.global_step.asnumpy()) == -(-last // 4) and int(step.window.asnumpy()) == 0
+
+
 def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(graph_mode):
     weight, batches = data()
     model = Linear(weight)
