@@ -14,6 +14,8 @@ _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
 _clear = ops.MultitypeFuncGraph("clear")
 _scaled = ops.MultitypeFuncGraph("scaled")
+_copy = ops.MultitypeFuncGraph("copy")
+_put_back = ops.MultitypeFuncGraph("put_back")
 _blend = ops.MultitypeFuncGraph("blend")
 
 
@@ -35,6 +37,16 @@ def _clear_parameter(parameter):
 @_scaled.register("Tensor", "Tensor")
 def _scaled_tensor(factor, gradient):
     return gradient * factor
+
+
+@_copy.register("Tensor")
+def _copy_tensor(parameter):
+    return parameter * 1.0
+
+
+@_put_back.register("Tensor", "Tensor")
+def _put_back_tensor(parameter, value):
+    return ops.assign(parameter, value)
 
 
 @_blend.register("Tensor", "Tensor", "Tensor")
@@ -67,10 +79,10 @@ class TrainStep(nn.Cell):
     size: ranks; gradients, and the losses that are returned, are averaged over them. All ranks hear in the same step
         that one of them wishes to stop, see `ask_to_stop`.
 
-    A batch whose loss or gradients are not finite makes no update: weights, optimizer, pending gradients and moving
-    average stay; the running statistics of the model's batch normalisations have taken it in. `bad_step` keeps the
-    number of the first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the
-    host; a run must end there and go on from an earlier state.
+    A batch whose loss or gradients are not finite makes no update: weights, optimizer, pending gradients, moving
+    average and the running statistics of the model's batch normalisations stay. `bad_step` keeps the number of the
+    first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the host; a run
+    must end there and go on from an earlier state.
     """
 
     def __init__(self, model: nn.Cell, optimizer: nn.Optimizer, settings: StepSettings = StepSettings(), size: int = 1):
@@ -88,6 +100,7 @@ class TrainStep(nn.Cell):
             self.pending = self.weights.clone(prefix="pending", init="zeros")
             self.window = Parameter(Tensor(0, mstype.int32), name="window", requires_grad=False)
             self.last_step = settings.last_step
+        self.statistics = ParameterTuple(_running_statistics(model))
         self.ema_decay = settings.ema_decay
         self.tracked, self.ema = (), ()
         if settings.ema_decay > 0:
@@ -108,6 +121,7 @@ class TrainStep(nn.Cell):
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """One batch; returns the losses (their mean over the ranks)."""
+        statistics = self.map(_copy, self.statistics)
         (total, losses), gradients = self.gradient(*inputs)
         if self.divisor != 1:
             gradients = self.map(F.partial(_divide, self.divisor), gradients)
@@ -119,8 +133,10 @@ class TrainStep(nn.Cell):
         ops.assign(self.step, step)
         if finite:
             self._update(gradients, step)
-        elif self.bad_step == 0:
-            ops.assign(self.bad_step, step)
+        else:
+            self.map(_put_back, self.statistics, statistics)
+            if self.bad_step == 0:
+                ops.assign(self.bad_step, step)
         return losses
 
     def ask_to_stop(self, wish: bool = True) -> None:
@@ -200,3 +216,10 @@ class TrainStep(nn.Cell):
             self.map(F.partial(_blend, 1 - decay), self.ema, self.tracked)
             ops.assign_add(self.updates, 1)
         return True
+
+
+def _running_statistics(model: nn.Cell) -> list[Parameter]:
+    """Those that a step in training mode moves: of every batch normalisation that is not frozen."""
+    norms = [cell for _, cell in model.cells_and_names() if hasattr(cell, "moving_mean")]
+    moving = [norm for norm in norms if getattr(norm, "use_batch_statistics", None) is not False]
+    return [parameter for norm in moving for parameter in (norm.moving_mean, norm.moving_variance)]

@@ -5,6 +5,8 @@ from mindspore import Tensor, nn
 
 from src.engine.optimizer import OptimizerSettings, build_optimizer
 from src.engine.train_step import StepSettings, TrainStep
+from src.models.detection.roi_conv import RoIConv
+from src.models.layers import NormSettings, batch_norm
 
 
 class Linear(nn.Cell):
@@ -98,6 +100,43 @@ def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(gra
         step(Tensor(np.full((4, 3), np.inf, np.float32)), Tensor(batches[0][1]))
     np.testing.assert_array_equal(model.dense.weight.asnumpy(), before)
     assert int(step.bad_step.asnumpy()) == 2 and int(step.step.asnumpy()) == 3
+
+
+class Normalised(nn.Cell):
+    """Each kind of batch normalisation that the networks here have."""
+
+    loss_names = ("loss",)
+
+    def __init__(self):
+        super().__init__()
+        self.framework = nn.BatchNorm2d(2)
+        self.own = batch_norm(2, NormSettings())
+        self.rois = RoIConv(2, 2, NormSettings())
+        self.valid = Tensor([True, False, True])
+
+    def construct(self, x):
+        return ((self.framework(x) + self.own(x) + self.rois(x, self.valid)).mean(),)
+
+
+@pytest.mark.parametrize("mode", ["graph_mode", "pynative_mode"])
+def test_a_batch_that_is_not_finite_leaves_the_running_statistics_as_they_were(request, mode):
+    request.getfixturevalue(mode)
+    model = Normalised()
+    step = TrainStep(model, build_optimizer(model, np.full(6, 0.1), OptimizerSettings("momentum")))
+    step.set_train(True)
+
+    def statistics():
+        return {p.name: p.asnumpy().copy() for p in model.get_parameters() if "moving" in p.name}
+
+    good = Tensor(np.random.RandomState(0).randn(3, 2, 4, 4).astype(np.float32) + 3)
+    seen = [statistics()]
+    for x in (good, Tensor(np.full((3, 2, 4, 4), np.nan, np.float32)), good):
+        step(x)
+        seen.append(statistics())
+    assert len(seen[0]) == 6 and int(step.bad_step.asnumpy()) == 2
+    for name, value in seen[1].items():
+        np.testing.assert_array_equal(seen[2][name], value, err_msg=name)
+        assert np.abs(seen[0][name] - value).max() > 1e-3 and np.abs(seen[3][name] - value).max() > 1e-3, name
 
 
 def test_losses_are_reported_without_the_loss_scale(graph_mode):
