@@ -1,8 +1,8 @@
 """Checkpoints: written whole or not at all, loaded with every difference named.
 
 A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
-pending gradients, counters, learning rates) under `state/...`; what hooks of the training keep lies under
-`state/hooks/...`. A weights-only checkpoint lacks all that.
+pending gradients, counters) under `state/...`, but for what follows from the configuration (the learning rates); what
+hooks of the training keep lies under `state/hooks/...`. A weights-only checkpoint lacks all that.
 """
 
 import contextlib
@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 STATE_PREFIX = "state/"
 HOOK_PREFIX = STATE_PREFIX + "hooks/"
 FORMAT_ENTRY = STATE_PREFIX + "format"  # a number that says in which format the file is
+NOT_KEPT = {"learning_rate"}  # parameters of a step that follow from the configuration
+SGD_OF_BEFORE = STATE_PREFIX + "accum.", STATE_PREFIX + "moments."  # MindSpore's SGD had the one, Momentum the other
+SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does not hold
+NOT_SAID = np.int32(-1)
 SHOWN = 4  # names an error lists
 
 
@@ -37,10 +41,7 @@ def save_training_state(
     step: nn.Cell, model: nn.Cell, path: Path, hook_states: Mapping[str, np.ndarray] | None = None
 ) -> None:
     """Everything that `load_training_state` needs to go on as if nothing had happened."""
-    own = {parameter.name for parameter in model.get_parameters()}
-    entries = {}
-    for parameter in step.get_parameters():
-        entries[parameter.name if parameter.name in own else STATE_PREFIX + parameter.name] = parameter
+    entries = _state_entries(step, model)
     _write(entries | {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}, path)
 
 
@@ -49,9 +50,9 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, 
 
     UserError if a parameter is missing or of another shape.
     """
-    values = read_checkpoint(path)
-    own = {parameter.name for parameter in model.get_parameters()}
-    parameters = {p.name if p.name in own else STATE_PREFIX + p.name: p for p in step.get_parameters()}
+    values = {name.replace(*SGD_OF_BEFORE): value for name, value in read_checkpoint(path).items()}
+    parameters = _state_entries(step, model)
+    values = {name: NOT_SAID for name in SINCE_0_2 if name in parameters} | values
     missing = [name for name in parameters if name not in values]
     if missing:
         raise UserError(f"{path} is no training state of this run: {_names(missing)} missing; resume is not possible")
@@ -129,6 +130,13 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
 def checkpoint_hash(path: str | Path) -> str:
     """12 hexadecimal digits of the file's sha256."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+def _state_entries(step: nn.Cell, model: nn.Cell) -> dict[str, ms.Parameter]:
+    """The parameters that a training checkpoint holds, by their names in it."""
+    own = {parameter.name for parameter in model.get_parameters()}
+    kept = [parameter for parameter in step.get_parameters() if parameter.name not in NOT_KEPT - own]
+    return {p.name if p.name in own else STATE_PREFIX + p.name: p for p in kept}
 
 
 def _write(entries: Mapping[str, Tensor], path: Path) -> None:

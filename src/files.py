@@ -7,7 +7,8 @@ from pathlib import Path
 from .errors import UserError
 
 # The format of each kind of file. It rises when an older version would misread what is written.
-CHECKPOINT_FORMAT = RUN_FORMAT = PREDICTION_FORMAT = EXPORT_FORMAT = 1
+CHECKPOINT_FORMAT = PREDICTION_FORMAT = EXPORT_FORMAT = 1
+RUN_FORMAT = 2  # since 2 a `norm_bias_decay` that is true means gamma and beta too
 
 
 def require_readable(found: object, known: int, path: str | Path) -> None:

@@ -42,9 +42,9 @@ def test_a_run_folder_of_a_newer_version_is_refused(tmp_path):
     save_config(cfg, str(tmp_path / "own.yaml"))
     assert load_config(str(tmp_path / "own.yaml")) == cfg
     written = (tmp_path / "own.yaml").read_text()
-    assert written.startswith("_format_: 1\n")
-    (tmp_path / "new.yaml").write_text(written.replace("_format_: 1", "_format_: 2"))
-    with pytest.raises(UserError, match=f"new.yaml was {NEWER}"):
+    assert written.startswith("_format_: 2\n")
+    (tmp_path / "new.yaml").write_text(written.replace("_format_: 2", "_format_: 3"))
+    with pytest.raises(UserError, match="new.yaml was written by a newer version: it has format 3, and 2 is the last"):
         load_config(str(tmp_path / "new.yaml"))
 
 

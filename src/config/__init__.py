@@ -1,11 +1,12 @@
 """Configuration files and command lines -> one checked `Config`. No MindSpore here: `--help` comes at once."""
 
 from .command_line import parse_cli
-from .compare import config_hash, differences, graph_keys
+from .compare import Difference, config_hash, differences, graph_keys
 from .config import EXTRA_KEYS, Config, config_type
-from .load import load_config, save_config, to_dict
+from .load import load_config, run_format, save_config, to_dict, with_typed
+from .schema import leaves
 
 __all__ = [
-    "EXTRA_KEYS", "Config", "config_hash", "config_type", "differences", "graph_keys", "load_config", "parse_cli",
-    "save_config", "to_dict",
+    "EXTRA_KEYS", "Config", "Difference", "config_hash", "config_type", "differences", "graph_keys", "leaves",
+    "load_config", "parse_cli", "run_format", "save_config", "to_dict", "with_typed",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from .run_keys import (
     DeviceKeys,
     EvaluationKeys,
     ImageKeys,
+    LearningRateKeys,
     OptimizerKeys,
     RunKeys,
     ScheduleKeys,
@@ -26,12 +27,14 @@ EXTRA_KEYS: list[type] = []
 @keys()
 class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
-    ScheduleKeys, OptimizerKeys, ModelKeys,
+    ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 
-    It is frozen: who needs another one uses `dataclasses.replace`.
+    It is frozen: who needs another one uses `dataclasses.replace`, which forgets `typed`.
     """
+
+    typed = frozenset()  # dotted names of the keys that the command line has named; no key itself
 
 
 def config_type() -> type[Config]:

@@ -30,6 +30,10 @@ ALIASES = {
 }
 # Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.
 WITHOUT_EFFECT = {"rank_id", "roi.sample_num", "mask_roi.sample_num", "train_cfg.rpn.sampler.add_gt_as_proposals"}
+WANTED = {
+    bool: "0, 1, true or false", bool | str: "0, 1, true, false or a word", int: "a whole number", float: "a number",
+    str: "a text",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
     """YAML 1.1 reads `1e-5` as a string and 0/1 as integers; both are meant."""
     if kind is str and value is None:
         return ""
-    if kind is bool and isinstance(value, bool | int) and value in (0, 1):
+    if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):
         return bool(value)
     if kind is float and isinstance(value, str):
         try:
@@ -103,10 +107,9 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if type(value) is kind:
+    if type(value) is kind or (kind == bool | str and isinstance(value, str)):
         return value
-    wanted = {bool: "0, 1, true or false", int: "a whole number", float: "a number", str: "a text"}[kind]
-    raise UserError(f"{source}: {dotted} must be {wanted}, not {value!r}")
+    raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {value!r}")
 
 
 def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> None:

@@ -5,7 +5,7 @@ A file may start from others (`_base_: other.yaml`) and may have three YAML docu
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..files import RUN_FORMAT
 from .checks import check_together
 from .config import Config, config_type
-from .fill import Source, fill
+from .fill import ALIASES, Source, fill
 from .overrides import override, parse_overrides
 from .read import read_file
 from .variants import refuse_keys_of_others, take_types
@@ -40,7 +40,18 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
         cfg = dataclasses.replace(cfg, img_width=cfg.input_size, img_height=cfg.input_size)
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
+    return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
+
+
+def with_typed(cfg: Config, names: Iterable[str]) -> Config:
+    """The same configuration, which says from now on that the command line has named these keys."""
+    object.__setattr__(cfg, "typed", frozenset(ALIASES.get(name, name) for name in names))
     return cfg
+
+
+def run_format(path: Path) -> int:
+    """The format in which a run's config.yaml is written; those of before say none and have the first."""
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("_format_", 1)
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:

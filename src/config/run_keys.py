@@ -7,21 +7,14 @@ from .schema import key, keys
 @keys(matters="training", on_resume="same")
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=OPTIMIZERS)
-    lr: float = key(0.02, "base learning rate", low=1e-12)
-    scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
-    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
-    min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
     opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
     momentum: float = key(0.9, "momentum", low=0, high=1)
     weight_decay: float = key(1e-4, "weight decay", low=0)
-    norm_bias_decay: bool = key(True, "weight decay also on normalisation layers and biases")
-    warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
-    warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
-    lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
-    warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
-    lr_type: str = key("multistep", "learning rate schedule", choices=LR_TYPES)
-    lr_power: float = key(0.9, "power of the poly schedule", low=0)
-    lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
+    norm_bias_decay: bool | str = key(
+        True,
+        "weight decay also on normalisation layers and biases; mindspore: on biases, not on gamma and beta",
+        choices=(True, False, "mindspore"),
+    )
     grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1)
     loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6)
@@ -33,6 +26,21 @@ class OptimizerKeys:
     ema_decay: float = key(
         0.0, "evaluate and keep a moving average of the weights with this decay; 0 is off", low=0, high=1
     )
+
+
+@keys(matters="training", on_resume="free")
+class LearningRateKeys:
+    lr: float = key(0.02, "base learning rate", low=1e-12)
+    scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
+    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
+    min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
+    warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
+    warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
+    lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
+    warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
+    lr_type: str = key("multistep", "learning rate schedule", choices=LR_TYPES)
+    lr_power: float = key(0.9, "power of the poly schedule", low=0)
+    lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
 
 
 @keys(matters="training", on_resume="same")

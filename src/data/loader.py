@@ -1,13 +1,14 @@
 """Training batches of any task: which sample stands where in a run, read by `mindspore.dataset` workers."""
 
 import contextlib
+import copy
 import gc
 import logging
 import os
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,6 +126,13 @@ class TrainLoader:
     def __len__(self) -> int:
         return self.source.num_steps
 
+    def from_step(self, step: int) -> "TrainLoader":
+        """The batches from global step `step` to the end of the run."""
+        source = copy.copy(self.source)
+        source.first_step = step
+        source.num_steps = max(self.source.first_step + self.source.num_steps - step, 0)
+        return replace(self, source=source)
+
     def __iter__(self) -> Iterator[tuple]:
         import mindspore.dataset as ds
 
@@ -133,16 +141,18 @@ class TrainLoader:
         forks = self.use_processes and self.num_workers > 1
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
-        with _user_errors_of_workers(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            batches = ds.GeneratorDataset(
-                self.source,
-                list(self.columns),
-                shuffle=False,
-                num_parallel_workers=self.num_workers,
-                python_multiprocessing=forks,
-            )
-            yield from batches.create_tuple_iterator(num_epochs=1)
+        with _user_errors_of_workers():
+            with warnings.catch_warnings():  # not around the loop: whoever trains would lose their warnings
+                warnings.simplefilter("ignore")
+                batches = ds.GeneratorDataset(
+                    self.source,
+                    list(self.columns),
+                    shuffle=False,
+                    num_parallel_workers=self.num_workers,
+                    python_multiprocessing=forks,
+                )
+                iterator = batches.create_tuple_iterator(num_epochs=1)
+            yield from iterator
 
 
 def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 1, start_step: int = 0) -> TrainLoader:

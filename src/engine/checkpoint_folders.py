@@ -1,6 +1,7 @@
 """The folders of a run's checkpoints: the last training states, and the best weights."""
 
 import logging
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 
+BEST_NAME = re.compile(r"[^.].*_(-?\d+\.\d+)_epoch_(\d+)\.ckpt")
 States = dict[str, np.ndarray]  # what hooks keep, by HOOK/KEY
 
 
@@ -33,7 +35,12 @@ class CheckpointFolder:
     def newest_first(self) -> list[Path]:
         """Whole checkpoints, the latest step first; temporary files of a killed run do not count."""
         found = [path for path in self.folder.glob("*.ckpt") if re.fullmatch(r"epoch_\d+_step_\d+", path.stem)]
-        return sorted(found, key=lambda path: tuple(map(int, re.findall(r"\d+", path.stem))), reverse=True)
+        return sorted(found, key=self.position, reverse=True)
+
+    @staticmethod
+    def position(path: Path) -> tuple[int, int]:
+        """(epoch, step of it) of a checkpoint, by its name."""
+        return tuple(map(int, re.findall(r"\d+", path.stem)))
 
     def load_newest(self, step: nn.Cell, model: nn.Cell) -> tuple[Path, States] | None:
         """Restore the newest readable state: its file and the hooks' states. None if there is none.
@@ -57,9 +64,12 @@ class BestFolder:
         self.folder, self.keep = folder, keep
 
     def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
-        """Write the weights if they are among the best so far."""
+        """Write the weights if they are among the best so far; a metric that is no number is no candidate."""
+        if not math.isfinite(value):
+            logger.warning("%s is %s after epoch %d: no candidate for the best", metric, value, epoch)
+            return None
         path = self.folder / f"{metric}_{value:.4f}_epoch_{epoch:04d}.ckpt"
-        ranked = sorted([*self._entries(), path], key=_metric_of, reverse=True)
+        ranked = sorted({*self._entries(), path}, key=_metric_of, reverse=True)
         if path not in ranked[: self.keep]:
             return None
         save_weights(model, path)
@@ -72,9 +82,9 @@ class BestFolder:
         return max(self._entries(), key=_metric_of, default=None)
 
     def _entries(self) -> Iterable[Path]:
-        return [path for path in self.folder.glob("*.ckpt") if not path.name.startswith(".")]
+        return [path for path in self.folder.glob("*.ckpt") if BEST_NAME.fullmatch(path.name)]
 
 
 def _metric_of(path: Path) -> tuple[float, int]:
-    value, epoch = re.fullmatch(r".*_(-?\d+\.\d+)_epoch_(\d+)", path.stem).groups()
+    value, epoch = BEST_NAME.fullmatch(path.name).groups()
     return float(value), int(epoch)

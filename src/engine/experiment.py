@@ -3,10 +3,10 @@
 import datetime
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..config import Config, differences, load_config, save_config
+from ..config import Config, Difference, differences, leaves, load_config, run_format, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
 from .checkpoint_folders import BestFolder, CheckpointFolder
@@ -14,15 +14,22 @@ from .checkpoint_folders import BestFolder, CheckpointFolder
 logger = logging.getLogger(__name__)
 
 MOST_SHOWN = 4  # keys of another configuration that a message names
+GROUPED = 2  # format of a run's config.yaml since which weight decay reaches gamma and beta
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The folder of one run, which rank 0 alone reads and writes."""
+    """The folder of one run, which rank 0 alone reads and writes.
+
+    cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
+    changes: the keys with which a resumed run trains on otherwise than before.
+    """
 
     folder: Path
     keep: int = 5  # checkpoints
     keep_best: int = 5
+    cfg: Config | None = None
+    changes: tuple[Difference, ...] = ()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -55,7 +62,7 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
         folder = _newest_run(outputs, names) or folder
     elif is_main and (folder / "config.yaml").exists():
         raise UserError(f"{folder} holds a run already: go on with it by --resume 1, or give another --brief")
-    experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max)
+    experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max, cfg)
     if is_main:
         try:
             experiment.make()
@@ -63,11 +70,12 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
             raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
         start_logging(folder / "train.log")
         if cfg.resume and (folder / "config.yaml").exists():
-            _check_same_run(cfg, folder / "config.yaml")
+            cfg, changes = _as_started(cfg, folder / "config.yaml")
+            experiment = replace(experiment, changes=changes)
         elif cfg.resume:
             logger.info("nothing to resume in %s: starting afresh", outputs)
         save_config(cfg, str(folder / "config.yaml"))
-    return experiment
+    return replace(experiment, cfg=cfg)
 
 
 def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:
@@ -81,8 +89,36 @@ def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:
     return max(found)[-1] if found else None
 
 
-def _check_same_run(cfg: Config, saved_file: Path) -> None:
-    different = [one for one in differences(load_config(str(saved_file)), cfg) if one.on_resume == "same"]
+def _as_started(cfg: Config, saved_file: Path) -> tuple[Config, tuple[Difference, ...]]:
+    """The configuration with which a run goes on, and the free keys of its training that are other ones than before.
+
+    A run whose weight decay leaves out gamma and beta goes on so, unless the command line says otherwise.
+    UserError where a key is another one that must not be.
+    """
+    then = load_config(str(saved_file))
+    is_of_before = run_format(saved_file) < GROUPED
+    if is_of_before and then.norm_bias_decay is True:
+        then = replace(then, norm_bias_decay="mindspore")
+    if then.norm_bias_decay == "mindspore":
+        if "norm_bias_decay" in cfg.typed:
+            then = replace(then, norm_bias_decay=cfg.norm_bias_decay)
+        elif cfg.norm_bias_decay is True:
+            cfg = replace(cfg, norm_bias_decay="mindspore")
+    _check_same_run(then, cfg, saved_file)
+    if is_of_before:
+        logger.info(
+            "%s is of an earlier version and goes on as it was: norm_bias_decay is %r%s; an `accum` of its checkpoints "
+            "becomes `moments`, what is no longer kept is passed over",
+            saved_file.parent,
+            cfg.norm_bias_decay,
+            " (type 1 for weight decay on gamma and beta)" if cfg.norm_bias_decay == "mindspore" else "",
+        )
+    training = {leaf.name for leaf in leaves(cfg) if (leaf.matters, leaf.on_resume) == ("training", "free")}
+    return cfg, tuple(one for one in differences(then, cfg) if one.name in training)
+
+
+def _check_same_run(then: Config, cfg: Config, saved_file: Path) -> None:
+    different = [one for one in differences(then, cfg) if one.on_resume == "same"]
     if different:
         shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
         shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []

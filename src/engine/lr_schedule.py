@@ -1,6 +1,5 @@
 """Epochs and learning rates over the steps of a run, computed before training starts."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,40 +44,37 @@ class Schedule:
 
 def learning_rates(policy: LrPolicy, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """(num_steps,) float32."""
-    decay = DECAYS[policy.kind]
-    rates = np.empty(num_steps)
-    for step in range(num_steps):
-        rate = decay(policy, step, num_steps, steps_per_epoch)
-        if step + 1 < policy.warmup_steps:
-            rate *= policy.warmup_ratio + (1 - policy.warmup_ratio) * (step + 1) / policy.warmup_steps
-        rates[step] = rate
+    rates = DECAYS[policy.kind](policy, np.arange(num_steps), num_steps, steps_per_epoch)
+    warming = rates[: max(policy.warmup_steps - 1, 0)]
+    warming *= policy.warmup_ratio + (1 - policy.warmup_ratio) * np.arange(1, len(warming) + 1) / policy.warmup_steps
     return rates.astype(np.float32)
 
 
-def _multistep(policy: LrPolicy, step: int, num_steps: int, steps_per_epoch: float) -> float:
+def _multistep(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """A tenth after each of the epochs `lr_steps`."""
-    passed = sum(step >= epoch * steps_per_epoch for epoch in policy.lr_steps)
-    return policy.base * 0.1**passed
+    passed = np.searchsorted(np.sort(np.float64(policy.lr_steps) * steps_per_epoch), steps, side="right")
+    return np.array([policy.base * 0.1**count for count in range(len(policy.lr_steps) + 1)])[passed]
 
 
-def _cosine(policy: LrPolicy, step: int, num_steps: int, steps_per_epoch: float) -> float:
+def _cosine(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """From `base` to `minimum` over the whole run."""
-    half_turn = math.pi * step / max(num_steps, 1)
-    return policy.minimum + 0.5 * (policy.base - policy.minimum) * (1 + math.cos(half_turn))
+    half_turn = np.pi * steps / max(num_steps, 1)
+    return policy.minimum + 0.5 * (policy.base - policy.minimum) * (1 + np.cos(half_turn))
 
 
-def _linear(policy: LrPolicy, step: int, num_steps: int, steps_per_epoch: float) -> float:
+def _linear(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """From `base` at the end of the warm-up to `minimum`."""
     decaying = max(num_steps - policy.warmup_steps, 1)
-    return policy.base - (policy.base - policy.minimum) * max(step - policy.warmup_steps, 0) / decaying
+    return policy.base - (policy.base - policy.minimum) * np.maximum(steps - policy.warmup_steps, 0) / decaying
 
 
-def _poly(policy: LrPolicy, step: int, num_steps: int, steps_per_epoch: float) -> float:
+def _poly(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """base * (1 - step / num_steps) ** power, not below `minimum`: the HRNet authors' `adjust_learning_rate`."""
-    return max(policy.base * (1 - step / max(num_steps, 1)) ** policy.power, policy.minimum)
+    return np.maximum(policy.base * (1 - steps / max(num_steps, 1)) ** policy.power, policy.minimum)
 
 
-Decay = Callable[[LrPolicy, int, int, float], float]  # (policy, step from 0, num_steps, steps_per_epoch) -> rate
+# (policy, steps from 0, num_steps, steps_per_epoch) -> the rate of each of the steps, float64
+Decay = Callable[[LrPolicy, np.ndarray, int, float], np.ndarray]
 DECAYS: dict[str, Decay] = {
     "multistep": _multistep, "cosine": _cosine, "cos": _cosine, "linear": _linear, "poly": _poly,
 }  # fmt: skip

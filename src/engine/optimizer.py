@@ -4,46 +4,60 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from mindspore import Parameter, nn
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """kind: an entry of `OPTIMIZERS`. decay_norm_and_bias: False keeps weight decay off normalisation and biases.
+    """kind: an entry of `OPTIMIZERS`. eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own.
 
-    eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own.
+    decay_norm_and_bias: True decays every parameter; False keeps weight decay off normalisation and biases;
+    "mindspore" off gamma and beta alone, as MindSpore does with parameters that are in no group.
     """
 
     kind: str
     momentum: float = 0.9
     weight_decay: float = 0.0
-    decay_norm_and_bias: bool = True
+    decay_norm_and_bias: bool | str = True
     eps: float = 0.0
 
 
 def build_optimizer(model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings) -> nn.Optimizer:
-    """An optimizer of the model's trainable parameters, one learning rate a step."""
+    """An optimizer of the model's trainable parameters, one learning rate a step.
+
+    The parameters are always grouped: of an ungrouped list MindSpore leaves out whatever is called gamma or beta.
+    """
     parameters = list(model.trainable_params())
-    groups = parameters
-    if not settings.decay_norm_and_bias:
-        exempt = [p for p in parameters if _is_norm_or_bias(p)]
-        decayed = [p for p in parameters if not _is_norm_or_bias(p)]
-        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": exempt, "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
-    return OPTIMIZERS[settings.kind](groups, [float(rate) for rate in rates], settings)
+    decayed = [p for p in parameters if _is_decayed(p.name, settings.decay_norm_and_bias)]
+    exempt = [p for p in parameters if not _is_decayed(p.name, settings.decay_norm_and_bias)]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": exempt, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
+    return OPTIMIZERS[settings.kind](groups, RateTable(rates), settings)
 
 
-def _sgd(groups: list, rates: list[float], settings: OptimizerSettings) -> nn.Optimizer:
-    """v = m v + g, w = w - lr v with weight decay inside g, as PyTorch's SGD."""
-    return nn.SGD(groups, rates, momentum=settings.momentum, weight_decay=settings.weight_decay)
+class RateTable(LearningRateSchedule):
+    """The learning rate of every update. MindSpore would take the numbers too, but one by one as Python's."""
+
+    def __init__(self, rates: np.ndarray):
+        super().__init__()
+        self.learning_rate = Parameter(Tensor(np.float32(rates)), name="learning_rate", requires_grad=False)
+        self.gather = ops.Gather()
+
+    def construct(self, global_step: Tensor) -> Tensor:
+        """Of update `global_step`, (1,) int32 from 0."""
+        return self.gather(self.learning_rate, global_step, 0)
 
 
-def _momentum(groups: list, rates: list[float], settings: OptimizerSettings) -> nn.Optimizer:
-    """The arithmetic of 'sgd'."""
+def _sgd(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:
+    """v = m v + g, w = w - lr v with weight decay inside g, as PyTorch's SGD.
+
+    Not by MindSpore's class of that name, which keeps a third copy of the weights beside v.
+    """
     return nn.Momentum(groups, rates, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
-def _adam(groups: list, rates: list[float], settings: OptimizerSettings) -> nn.Optimizer:
+def _adam(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:
     """Weight decay inside g, as PyTorch's Adam.
 
     But `eps` is added before the second moment's bias is corrected, as in TensorFlow: a large one shortens the first
@@ -52,16 +66,18 @@ def _adam(groups: list, rates: list[float], settings: OptimizerSettings) -> nn.O
     return nn.Adam(groups, rates, eps=settings.eps or 1e-8, weight_decay=settings.weight_decay)
 
 
-def _rmsprop(groups: list, rates: list[float], settings: OptimizerSettings) -> nn.Optimizer:
+def _rmsprop(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:
     """TensorFlow's: `eps` inside the root, momentum after the division."""
     epsilon = settings.eps or 1e-10
     return nn.RMSProp(groups, rates, momentum=settings.momentum, epsilon=epsilon, weight_decay=settings.weight_decay)
 
 
-OPTIMIZERS: dict[str, Callable[[list, list[float], OptimizerSettings], nn.Optimizer]] = {
-    "sgd": _sgd, "momentum": _momentum, "adam": _adam, "rmsprop": _rmsprop,
+OPTIMIZERS: dict[str, Callable[[list, RateTable, OptimizerSettings], nn.Optimizer]] = {
+    "sgd": _sgd, "momentum": _sgd, "adam": _adam, "rmsprop": _rmsprop,
 }  # fmt: skip
 
 
-def _is_norm_or_bias(parameter: Parameter) -> bool:
-    return parameter.name.rsplit(".", 1)[-1] in ("gamma", "beta", "bias")
+def _is_decayed(name: str, rule: bool | str) -> bool:
+    if rule == "mindspore":
+        return "gamma" not in name and "beta" not in name
+    return bool(rule) or name.rsplit(".", 1)[-1] not in ("gamma", "beta", "bias")

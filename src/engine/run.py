@@ -12,10 +12,12 @@ from ..config import Config
 from ..errors import UserError
 from ..process.runtime import Runtime
 from ..tasks import Evaluator, Task
-from .curves import Row
+from .curves import CsvTable, Row
 from .experiment import Experiment
 from .lr_schedule import Schedule
 from .train_step import TrainStep
+
+RUN = "run/"  # where the run's own states lie among those of the hooks
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Run:
 
     hooks: by name, in their order. done: steps that are done. last: the step after which the run ends. stopping: the
     signal by which it ends after the step just done, or 0. states: the hooks' own of the checkpoint that the run goes
-    on from, named HOOK/KEY.
+    on from, named HOOK/KEY. owes_epoch: the run before this one ended before its hooks had heard of its last epoch.
     """
 
     cfg: Config
@@ -103,6 +105,8 @@ class Run:
         ends = (self.cfg.epoch_size * steps_per_epoch, self.cfg.max_steps, self.cfg.end_epoch * steps_per_epoch)
         self.last = min(end for end in ends if end)
         self.states: dict[str, np.ndarray] = {}
+        self.owes_epoch = False
+        self._told = 0  # step after which the hooks heard of an epoch last
         self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, losses still on the device)
         self._epoch_losses: list[float] = []
         self._bad_step = 0
@@ -168,6 +172,11 @@ class Run:
             for key, value in hook.state().items()
         }
 
+    def states_to_keep(self) -> dict[str, np.ndarray]:
+        """What a checkpoint holds beside the step's parameters: the hooks' states, and the run's own as RUN/KEY."""
+        own = {"steps_per_epoch": self.schedule.steps_per_epoch, "told": self._told}
+        return {RUN + key: np.int64(value) for key, value in own.items()} | self.hook_states()
+
     def copy_from_main(self, parameters: Iterable[Parameter]) -> None:
         """Give every rank the values that these parameters have on rank 0."""
         if self.process.size > 1:
@@ -196,6 +205,27 @@ class Run:
             for hook in started:
                 hook.on_end(error)
 
+    def take_states(self, states: dict[str, np.ndarray]) -> dict[str, int]:
+        """Keep the hooks' states of a checkpoint; the run's own are returned, those of before have none."""
+        own = {name: value for name, value in states.items() if name.startswith(RUN)}
+        self.states = {name: value for name, value in states.items() if name not in own}
+        return {name.removeprefix(RUN): int(value) for name, value in own.items()}
+
+    def resume_told(self, told: int | None) -> None:
+        """After the state is loaded: look whether an epoch has ended of which the hooks have not heard.
+
+        told: step after which they heard of an epoch last, None for a checkpoint of before. A state is written before
+        the hooks hear of an epoch, and once more afterwards only if they keep something.
+        """
+        self._told = told or 0
+        if not self.ends_epoch or told == self.done:
+            return
+        evaluation = self.hooks.get("evaluation")
+        table = CsvTable(self.experiment.folder / "metrics.csv")
+        is_evaluated = any(row["global_step"] == self.done for row in table.read())
+        owes_states = told is not None and bool(self.states)
+        self.owes_epoch = owes_states or bool(evaluation and evaluation.is_due(self) and not is_evaluated)
+
     def count(self, losses: tuple[Tensor, ...]) -> None:
         """One more step is done."""
         self.done += 1
@@ -209,6 +239,14 @@ class Run:
             self.fetch_rows()
         self._do_what_was_put_off()
 
+    def make_up_epoch(self) -> None:
+        """Let the hooks know of the epoch at whose end the run before this one was killed."""
+        losses = CsvTable(self.experiment.folder / "losses.csv").read() if self.process.is_main else []
+        own = [row["loss"] for row in losses if row["epoch"] == self.epoch and row["global_step"] <= self.done]
+        self._epoch_losses = self.process.from_main(own)
+        self.tell_epoch(0.0)
+        self.owes_epoch = False
+
     def tell_epoch(self, seconds: float) -> None:
         """Let the hooks know of the epoch that has ended; the ranks wait for what rank 0 writes and draws."""
         loss = sum(self._epoch_losses) / max(len(self._epoch_losses), 1)
@@ -216,6 +254,7 @@ class Run:
         epoch = Epoch(self.epoch, self.step_of_epoch, self.done, seconds, loss)
         for hook in self.hooks.values():
             hook.on_epoch(self, epoch)
+        self._told = self.done
         self._do_what_was_put_off()
         self.process.barrier()
 

@@ -2,16 +2,19 @@
 
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 from mindspore import nn
 
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
+from ..errors import UserError
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
 from ..process.runtime import Runtime
+from .checkpoint_folders import CheckpointFolder
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
 from .run import Run
@@ -20,12 +23,15 @@ from .train_step import StepSettings, TrainStep
 logger = logging.getLogger(__name__)
 
 
-def prepare_model(cfg: Config, model: nn.Cell, process: Runtime) -> None:
-    """What the ranks share of a fresh network, and its start weights (on rank 0)."""
+def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
+    """What the ranks share of a fresh network, and its start weights (on rank 0).
+
+    resumes: there are checkpoints to go on from, so that the start weights need not be there any more.
+    """
     if cfg.sync_batchnorm and process.size > 1:
         count = synchronise_batchnorm(model, process.size)
         logger.info("Batch normalisations over all ranks: %d", count)
-    if process.is_main:
+    if process.is_main and not resumes:
         load_start_weights(cfg, model)
     count = sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params())
     logger.info("Number of parameters: %d", count)
@@ -59,7 +65,8 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
     settings = OptimizerSettings(cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps)
     optimizer = build_optimizer(model, rates, settings)
-    step_settings = StepSettings(cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay)
+    last_step = cfg.epoch_size * steps_per_epoch
+    step_settings = StepSettings(cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay, last_step)
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)
     return step, Schedule(steps_per_epoch, rates, cfg.accumulate_step)
@@ -85,7 +92,7 @@ def go_to_start(run: Run) -> None:
     """
     if run.cfg.resume and run.process.is_main:
         _load_newest(run)
-    run.done, run.states = run.process.from_main((run.done, run.states))
+    run.done, run.states, run.owes_epoch = run.process.from_main((run.done, run.states, run.owes_epoch))
     if not run.done and run.cfg.begin_epoch:
         run.done = run.cfg.begin_epoch * run.schedule.steps_per_epoch
         run.step.start_at(run.done)
@@ -93,13 +100,53 @@ def go_to_start(run: Run) -> None:
 
 
 def _load_newest(run: Run) -> None:
-    loaded = run.experiment.checkpoints.load_newest(run.step, run.model)
+    checkpoints = run.experiment.checkpoints
+    loaded = checkpoints.load_newest(run.step, run.model)
     if loaded is None:
+        if checkpoints.newest_first():  # all are damaged, and `prepare_model` had counted on them
+            load_start_weights(run.cfg, run.model)
+            run.step.start_average()
         return
-    path, run.states = loaded
+    path, states = loaded
+    own = run.take_states(states)
     run.step.ask_to_stop(False)
     run.done = int(run.step.step.asnumpy())
+    _check_epochs(run, path, own.get("steps_per_epoch"))
+    run.step.go_on_from(run.done)
+    run.resume_told(own.get("told"))
     logger.info("Resumed from %s: epoch %d, step %d", path, *run.schedule.position(run.done))
+    _tell_changes(run)
+
+
+def _check_epochs(run: Run, path: Path, steps_then: int | None) -> None:
+    """UserError if an epoch has another number of steps than when the checkpoint was written: it has other images."""
+    epoch, step_of_epoch = CheckpointFolder.position(path)
+    if steps_then is None and epoch > 1:
+        steps_then = (run.done - step_of_epoch) // (epoch - 1)
+    steps = run.schedule.steps_per_epoch
+    if steps_then is None and step_of_epoch > steps:
+        steps_then = step_of_epoch
+    if steps_then not in (None, steps):
+        raise UserError(
+            f"{path} is of a run with {steps_then} steps an epoch, the training set now gives {steps}: a run is "
+            f"resumed on the images that it was started with. To train on with others, start a new run: "
+            f"--pre_trained {path} and another --brief (--begin_epoch N takes its place in the schedule)"
+        )
+
+
+def _tell_changes(run: Run) -> None:
+    """One line on what of a resumed run goes on and what does not, where keys of its training are other ones now."""
+    changes = run.experiment.changes
+    if changes:
+        rate = "" if run.finished else f", {run.schedule.rate(run.done + 1):.6g} at the next one"
+        logger.info(
+            "The run has other keys than before: %s. Weights, the optimizer's state and the count of steps (%d of %d) "
+            "continue; the learning rates start anew, as the keys of now have them%s",
+            ", ".join(f"{one.name} {one.then!r} -> {one.now!r}" for one in changes),
+            run.done,
+            run.last,
+            rate,
+        )
 
 
 def _lr_policy(cfg: Config, steps_per_epoch: int) -> LrPolicy:

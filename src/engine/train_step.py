@@ -13,6 +13,9 @@ from ..ops.all_finite import AllFinite
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
 _clear = ops.MultitypeFuncGraph("clear")
+_scaled = ops.MultitypeFuncGraph("scaled")
+_copy = ops.MultitypeFuncGraph("copy")
+_put_back = ops.MultitypeFuncGraph("put_back")
 _blend = ops.MultitypeFuncGraph("blend")
 
 
@@ -31,6 +34,21 @@ def _clear_parameter(parameter):
     return ops.assign(parameter, ops.zeros_like(parameter))
 
 
+@_scaled.register("Tensor", "Tensor")
+def _scaled_tensor(factor, gradient):
+    return gradient * factor
+
+
+@_copy.register("Tensor")
+def _copy_tensor(parameter):
+    return parameter * 1.0
+
+
+@_put_back.register("Tensor", "Tensor")
+def _put_back_tensor(parameter, value):
+    return ops.assign(parameter, value)
+
+
 @_blend.register("Tensor", "Tensor", "Tensor")
 def _blend_parameters(share, average, value):
     return ops.assign_add(average, (value - average) * share)
@@ -41,7 +59,9 @@ class StepSettings:
     """loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
 
     grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
-    accumulate: batches whose mean gradient makes one update.
+    accumulate: batches whose mean gradient makes one update: those up to step `accumulate`, up to twice that, ... A
+        window that has fewer steps is divided by as many as it has: the first of a run that starts within one, and the
+        last of the schedule, which ends with step `last_step`.
     ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
     """
@@ -50,6 +70,7 @@ class StepSettings:
     grad_clip: float = 0.0
     accumulate: int = 1
     ema_decay: float = 0.0
+    last_step: int = 0
 
 
 class TrainStep(nn.Cell):
@@ -58,10 +79,10 @@ class TrainStep(nn.Cell):
     size: ranks; gradients, and the losses that are returned, are averaged over them. All ranks hear in the same step
         that one of them wishes to stop, see `ask_to_stop`.
 
-    A batch whose loss or gradients are not finite makes no update: weights, optimizer, pending gradients and moving
-    average stay; the running statistics of the model's batch normalisations have taken it in. `bad_step` keeps the
-    number of the first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the
-    host; a run must end there and go on from an earlier state.
+    A batch whose loss or gradients are not finite makes no update: weights, optimizer, pending gradients, moving
+    average and the running statistics of the model's batch normalisations stay. `bad_step` keeps the number of the
+    first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the host; a run
+    must end there and go on from an earlier state.
     """
 
     def __init__(self, model: nn.Cell, optimizer: nn.Optimizer, settings: StepSettings = StepSettings(), size: int = 1):
@@ -74,7 +95,12 @@ class TrainStep(nn.Cell):
         self.accumulate = settings.accumulate
         self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
         self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
-        self.pending = self.weights.clone(prefix="pending", init="zeros") if settings.accumulate > 1 else ()
+        self.pending = ()
+        if settings.accumulate > 1:
+            self.pending = self.weights.clone(prefix="pending", init="zeros")
+            self.window = Parameter(Tensor(0, mstype.int32), name="window", requires_grad=False)
+            self.last_step = settings.last_step
+        self.statistics = ParameterTuple(_running_statistics(model))
         self.ema_decay = settings.ema_decay
         self.tracked, self.ema = (), ()
         if settings.ema_decay > 0:
@@ -95,6 +121,7 @@ class TrainStep(nn.Cell):
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """One batch; returns the losses (their mean over the ranks)."""
+        statistics = self.map(_copy, self.statistics)
         (total, losses), gradients = self.gradient(*inputs)
         if self.divisor != 1:
             gradients = self.map(F.partial(_divide, self.divisor), gradients)
@@ -106,8 +133,10 @@ class TrainStep(nn.Cell):
         ops.assign(self.step, step)
         if finite:
             self._update(gradients, step)
-        elif self.bad_step == 0:
-            ops.assign(self.bad_step, step)
+        else:
+            self.map(_put_back, self.statistics, statistics)
+            if self.bad_step == 0:
+                ops.assign(self.bad_step, step)
         return losses
 
     def ask_to_stop(self, wish: bool = True) -> None:
@@ -122,7 +151,18 @@ class TrainStep(nn.Cell):
     def start_at(self, done: int) -> None:
         """Go on as if `done` batches had been seen: position in the schedule and step number."""
         self.step.set_data(Tensor(done, mstype.int32))
+        self.go_on_from(done)
+
+    def go_on_from(self, done: int) -> None:
+        """Take the place in the schedule that follows `done` batches, with whatever was loaded for the rest."""
+        if self.accumulate > 1 and int(self.window.asnumpy()) < 0:  # a state of before does not say it
+            self.window.set_data(Tensor(done % self.accumulate, mstype.int32))
         self.optimizer.global_step.set_data(Tensor([done // self.accumulate], self.optimizer.global_step.dtype))
+
+    def start_average(self) -> None:
+        """Let the moving average begin with the weights of now."""
+        for parameter, average in zip(self.tracked, self.ema):
+            average.set_data(Tensor(parameter.asnumpy()))
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -156,9 +196,14 @@ class TrainStep(nn.Cell):
         if self.accumulate == 1:
             return self._apply(gradients)
         self.map(_add_to, self.pending, gradients)
-        if step % self.accumulate == 0:
-            self._apply(self.pending)
+        window = self.window + 1
+        ops.assign(self.window, window)
+        if ops.logical_or(step % self.accumulate == 0, step == self.last_step):
+            # each gradient is divided by `accumulate` already
+            missing = self.accumulate / window.astype(mstype.float32)
+            self._apply(self.map(F.partial(_scaled, missing), self.pending))
             self.map(_clear, self.pending)
+            ops.assign(self.window, 0)
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
@@ -171,3 +216,10 @@ class TrainStep(nn.Cell):
             self.map(F.partial(_blend, 1 - decay), self.ema, self.tracked)
             ops.assign_add(self.updates, 1)
         return True
+
+
+def _running_statistics(model: nn.Cell) -> list[Parameter]:
+    """Those that a step in training mode moves: of every batch normalisation that is not frozen."""
+    norms = [cell for _, cell in model.cells_and_names() if hasattr(cell, "moving_mean")]
+    moving = [norm for norm in norms if getattr(norm, "use_batch_statistics", None) is not False]
+    return [parameter for norm in moving for parameter in (norm.moving_mean, norm.moving_variance)]

@@ -5,9 +5,10 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, with_typed
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -32,28 +33,30 @@ def train(cfg: Config) -> Path:
     """
     start_logging()
     process = runtime.start(cfg)
-    task = TASKS[cfg.task]
+    task, typed = TASKS[cfg.task], cfg.typed
     cfg = task.resolved(cfg)
     loader = task.make_loader(cfg, process.rank, process.size, 0)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
-    experiment = open_experiment(cfg, task.run_names(cfg), process.is_main)
+    experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
+    cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
     logger.info("Creating network...")
     model = task.build_model(cfg)
-    prepare_model(cfg, model, process)
+    prepare_model(cfg, model, process, resumes=cfg.resume and bool(experiment.checkpoints.newest_first()))
     step, schedule = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
     compile_once(cfg, process, step, model)
     run = Run(cfg, task, step, schedule, experiment, process, evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)
-    if run.done:
-        loader = task.make_loader(cfg, process.rank, process.size, run.done)
-    loop(run, loader)
+    loop(run, loader.from_step(run.done) if run.done else loader)
     return experiment.folder
 
 
 def loop(run: Run, batches: Iterable) -> None:
     """Steps `run.done` + 1 to `run.last`, and its hooks around them."""
     with run.started_hooks():
+        if run.owes_epoch:
+            logger.info("Epoch %d was not brought to its end before; that is made up for now", run.epoch)
+            run.make_up_epoch()
         if run.finished:
             logger.info("The run is complete already: %d of %d steps are done", run.done, run.last)
             return

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, with_typed
 from ..errors import UserError
 from ..process import runtime
 
@@ -34,12 +34,13 @@ def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[Config]:
         yield cfg
         return
     moxing = _moxing()
+    typed = cfg.typed
     cfg = replace(cfg, enable_modelarts=False)  # a run's config.yaml is for anywhere
-    cfg = _bring_checkpoint(_bring_data(cfg, moxing), moxing, checkpoint_key)
+    cfg = with_typed(_bring_checkpoint(_bring_data(cfg, moxing), moxing, checkpoint_key), typed)
     if not cfg.train_url:
         yield cfg
         return
-    cfg = _prepare_outputs(cfg, moxing)
+    cfg = with_typed(_prepare_outputs(cfg, moxing), typed)
     previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the platform's stop
     try:
         yield cfg

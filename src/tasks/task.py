@@ -63,7 +63,7 @@ class Task(ABC):
 
     @abstractmethod
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
-        """Training batches from global step `start_step` on, for one of `size` ranks."""
+        """Training batches from global step `start_step` on, for one of `size` ranks: a `data.loader.TrainLoader`."""
 
     def input_size(self, cfg: Config) -> tuple[int, int]:
         """(height, width) of the images that an exported network takes."""

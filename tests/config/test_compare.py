@@ -76,7 +76,7 @@ def test_two_configurations_differ_in_the_keys_by_their_values():
     changed = load("--lr", "0.5", "--rpn.anchor_generator.scales", "[4]", "--val_dataset", "v", "--lr_steps", "[8, 11]")
     found = {one.name: one[1:] for one in differences(load("--lr", "0.25"), changed)}
     assert found == {
-        "lr": (0.25, 0.5, "same"),
+        "lr": (0.25, 0.5, "free"),
         "rpn.anchor_generator.scales": ([8.0], [4.0], "same"),
         "val_dataset": ("./data/coco-2017/validation", "v", "free"),
     }

@@ -25,7 +25,8 @@ NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {"train_dataset", "class_names", "run_distribute", "device_num"}
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
-    "eval_stride", "eval_width", "eval_height", "eval_resize",
+    "eval_stride", "eval_width", "eval_height", "eval_resize", "lr", "scale_lr", "base_batch_size", "min_lr",
+    "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "lr_type", "lr_power", "lr_steps",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import threading
+import warnings
 import weakref
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def test_a_resumed_run_sees_what_the_uninterrupted_run_sees(ten_images, make_con
     cfg = make_config(flip_ratio=0.5, expand_ratio=0.5)
     whole = batches(build_train_loader(cfg, ten_images))
     assert_same(batches(build_train_loader(cfg, ten_images, start_step=start)), whole[start:])
+    assert_same(batches(build_train_loader(cfg, ten_images).from_step(start)), whole[start:])
 
 
 @pytest.mark.parametrize("start", [10, 11])
@@ -269,3 +271,11 @@ def test_real_images_keep_every_object_of_their_label_file():
     assert expected * 0.95 < objects <= expected
     labels = {int(label) for batch in found for label in batch["gt_labels"][batch["gt_valid"]]}
     assert labels <= set(range(1, 81)) and len(labels) > 40
+
+
+def test_whoever_takes_batches_keeps_their_warnings(ten_images, make_config):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in build_train_loader(make_config(epoch_size=1), ten_images):
+            warnings.warn("said in the loop", stacklevel=1)
+    assert [str(one.message) for one in caught] == ["said in the loop"] * 5

@@ -1,4 +1,7 @@
+import logging
+
 import numpy as np
+import pytest
 from mindspore import Tensor
 
 from src.checkpoint import load_model_weights, read_checkpoint
@@ -46,3 +49,29 @@ def test_the_best_checkpoints_are_kept_by_metric(tmp_path):
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["bbox_mAP_0.2000_epoch_0003.ckpt", "bbox_mAP_0.3000_epoch_0002.ckpt"]
     assert "backbone.weight" in read_checkpoint(tmp_path / kept[0])
+
+
+def test_a_best_checkpoint_that_is_saved_again_stays_and_so_do_the_others(tmp_path):
+    folder = BestFolder(tmp_path, keep=2)
+    for value, epoch in ((0.1, 1), (0.3, 2), (0.3, 2), (0.1, 1)):
+        assert folder.save(Model(), "score", value, epoch)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "score_0.1000_epoch_0001.ckpt", "score_0.3000_epoch_0002.ckpt"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_that_is_no_number_is_no_best_one_and_ends_no_run(tmp_path, caplog, monkeypatch, value):
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    folder = BestFolder(tmp_path, keep=2)
+    folder.save(Model(), "score", 0.1, 1)
+    assert folder.save(Model(), "score", value, 2) is None and f"score is {value} after epoch 2" in caplog.text
+    assert folder.top().name == "score_0.1000_epoch_0001.ckpt" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_of_other_names_among_the_best_are_left_alone(tmp_path):
+    (tmp_path / "mine.ckpt").write_bytes(b"")
+    folder = BestFolder(tmp_path, keep=1)
+    for epoch, value in enumerate((0.1, 0.3), 1):
+        folder.save(Model(), "score", value, epoch)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.ckpt", "score_0.3000_epoch_0002.ckpt"]

@@ -50,10 +50,9 @@ def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
     )
     with pytest.raises(UserError, match=said):
         open_run(tmp_path, "--resume", "1", *free, *changed)
-    many = [
-        f"--{name}={value}" for name, value in dict(lr=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1).items()
-    ]
-    with pytest.raises(UserError, match=r"lr \(0.01 then, 1.0 now\).* 2 more$"):
+    values = dict(grad_clip=1, momentum=0, seed=7, batch_size=5, ohem=1, mixup=1)
+    many = [f"--{name}={value}" for name, value in values.items()]
+    with pytest.raises(UserError, match=r"momentum \(0.9 then, 0.0 now\).* 2 more$"):
         open_run(tmp_path, "--resume", "1", *many)
 
 
@@ -72,6 +71,46 @@ def test_a_run_folder_of_before_with_keys_that_have_left_can_be_resumed(tmp_path
     saved.write_text(yaml.safe_dump(values | {"rank_id": 0}))
     assert open_run(tmp_path, "--resume", "1").folder == saved.parent
     assert "depth" not in yaml.safe_load(saved.read_text())["backbone"]
+
+
+def of_before(folder):
+    """Make a run's config.yaml one that an earlier version has written."""
+    saved = folder / "config.yaml"
+    saved.write_text(saved.read_text().replace("_format_: 2\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("started", "resumed", "decay"),
+    [((), (), "mindspore"), ((), ("1",), True), ((), ("0",), False), (("0",), (), False), (("0",), ("0",), False)],
+)
+def test_weight_decay_of_a_run_of_before_leaves_out_gamma_and_beta_unless_typed_otherwise(
+    tmp_path, capsys, started, resumed, decay
+):
+    keys = [("--norm_bias_decay", *value) if value else () for value in (started, resumed)]
+    of_before(open_run(tmp_path, *keys[0]).folder)
+    capsys.readouterr()
+    # the same command resumes it, with what was typed at the start or not
+    found = open_run(tmp_path, "--resume", "1", *(keys[1] or keys[0]))
+    said = [line for line in capsys.readouterr().out.splitlines() if "is of an earlier version" in line]
+    assert len(said) == 1 and f"norm_bias_decay is {decay!r}" in said[0]
+    assert found.cfg.norm_bias_decay == load_config(str(found.folder / "config.yaml")).norm_bias_decay == decay
+    # and it stays so when it is resumed once more
+    again = open_run(tmp_path, "--resume", "1", *(keys[1] or keys[0]))
+    assert again.cfg.norm_bias_decay == decay and "earlier version" not in capsys.readouterr().out
+
+
+def test_a_run_of_today_is_not_resumed_with_other_weight_decay(tmp_path):
+    open_run(tmp_path)
+    for other in ("0", "mindspore"):
+        with pytest.raises(UserError, match=r"norm_bias_decay \(True then"):
+            open_run(tmp_path, "--resume", "1", "--norm_bias_decay", other)
+
+
+def test_the_keys_of_the_schedule_may_change_and_are_told(tmp_path):
+    open_run(tmp_path)
+    assert open_run(tmp_path, "--resume", "1", "--log_every", "7").changes == ()
+    changed = open_run(tmp_path, "--resume", "1", "--epoch_size", "9", "--lr", "0.5", "--lr_type", "cosine").changes
+    assert {one.name: one.now for one in changed} == {"epoch_size": 9, "lr": 0.5, "lr_type": "cosine"}
 
 
 def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there(tmp_path):

@@ -5,6 +5,8 @@ from mindspore import Tensor, nn
 
 from src.engine.optimizer import OptimizerSettings, build_optimizer
 from src.engine.train_step import StepSettings, TrainStep
+from src.models.detection.roi_conv import RoIConv
+from src.models.layers import NormSettings, batch_norm
 
 
 class Linear(nn.Cell):
@@ -62,6 +64,32 @@ def test_six_steps_equal_torch(request, mode, kind, clip, accumulate, decay_bias
     np.testing.assert_allclose(model.dense.bias.asnumpy(), expected[1], rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize(("start", "last"), [(0, 6), (0, 5), (2, 6), (3, 5), (5, 6)])
+def test_a_window_of_fewer_steps_is_divided_by_as_many_as_it_has(graph_mode, start, last):
+    """Windows of 4 over a schedule of `last` steps, from step `start` on; each has its own rate."""
+    weight, batches = data()
+    model = Linear(weight)
+    rates = np.float32([0.1, 0.3])
+    optimizer = build_optimizer(model, rates, OptimizerSettings("sgd", momentum=0.0))
+    step = TrainStep(model, optimizer, StepSettings(accumulate=4, last_step=last))
+    step.start_at(start)
+    layer = torch.nn.Linear(3, 2)
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.zeros(2)
+    window = []
+    for number, (x, target) in list(enumerate(batches, 1))[start:last]:
+        step(Tensor(x), Tensor(target))
+        window.append(((layer(torch.tensor(x)) - torch.tensor(target)) ** 2).mean())
+        if number in (4, last):
+            layer.zero_grad()
+            torch.stack(window).mean().backward()
+            for parameter in layer.parameters():
+                parameter.data -= float(rates[(number - 1) // 4]) * parameter.grad
+            window = []
+    np.testing.assert_allclose(model.dense.weight.asnumpy(), layer.weight.detach().numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.dense.bias.asnumpy(), layer.bias.detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert int(optimizer.global_step.asnumpy()) == -(-last // 4) and int(step.window.asnumpy()) == 0
+
+
 def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(graph_mode):
     weight, batches = data()
     model = Linear(weight)
@@ -72,6 +100,43 @@ def test_a_batch_that_is_not_finite_changes_no_weight_and_its_number_is_kept(gra
         step(Tensor(np.full((4, 3), np.inf, np.float32)), Tensor(batches[0][1]))
     np.testing.assert_array_equal(model.dense.weight.asnumpy(), before)
     assert int(step.bad_step.asnumpy()) == 2 and int(step.step.asnumpy()) == 3
+
+
+class Normalised(nn.Cell):
+    """Each kind of batch normalisation that the networks here have."""
+
+    loss_names = ("loss",)
+
+    def __init__(self):
+        super().__init__()
+        self.framework = nn.BatchNorm2d(2)
+        self.own = batch_norm(2, NormSettings())
+        self.rois = RoIConv(2, 2, NormSettings())
+        self.valid = Tensor([True, False, True])
+
+    def construct(self, x):
+        return ((self.framework(x) + self.own(x) + self.rois(x, self.valid)).mean(),)
+
+
+@pytest.mark.parametrize("mode", ["graph_mode", "pynative_mode"])
+def test_a_batch_that_is_not_finite_leaves_the_running_statistics_as_they_were(request, mode):
+    request.getfixturevalue(mode)
+    model = Normalised()
+    step = TrainStep(model, build_optimizer(model, np.full(6, 0.1), OptimizerSettings("momentum")))
+    step.set_train(True)
+
+    def statistics():
+        return {p.name: p.asnumpy().copy() for p in model.get_parameters() if "moving" in p.name}
+
+    good = Tensor(np.random.RandomState(0).randn(3, 2, 4, 4).astype(np.float32) + 3)
+    seen = [statistics()]
+    for x in (good, Tensor(np.full((3, 2, 4, 4), np.nan, np.float32)), good):
+        step(x)
+        seen.append(statistics())
+    assert len(seen[0]) == 6 and int(step.bad_step.asnumpy()) == 2
+    for name, value in seen[1].items():
+        np.testing.assert_array_equal(seen[2][name], value, err_msg=name)
+        assert np.abs(seen[0][name] - value).max() > 1e-3 and np.abs(seen[3][name] - value).max() > 1e-3, name
 
 
 def test_losses_are_reported_without_the_loss_scale(graph_mode):

@@ -104,3 +104,14 @@ def test_max_steps_ends_the_run_early_with_a_checkpoint(graph_mode, tmp_path):
     loop(run, batches(0, TOTAL))
     assert len(losses_of(tmp_path)) == 3
     assert run.experiment.checkpoints.newest_first()[0].name == "epoch_0001_step_0000003.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("every", "lines"), [("4", ["1, step: 4", "2, step: 4", "2, step: 6"]), ("100", ["1, step: 6", "2, step: 6"])]
+)
+def test_an_epoch_of_fewer_steps_than_log_every_shows_its_loss_at_its_end(pynative_mode, tmp_path, every, lines):
+    run = make_run(tmp_path, CONFIG, "--log_every", every)
+    start_logging(tmp_path / "train.log")
+    loop(run, batches(0, TOTAL))
+    text = (tmp_path / "train.log").read_text()
+    assert re.findall(r"epoch: (\d, step: \d), loss", text) == lines

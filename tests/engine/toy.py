@@ -43,11 +43,11 @@ def batches(first_step: int, count: int, bad: tuple[int, ...] = ()):
         yield Tensor(x), Tensor(target)
 
 
-def interrupted_at(step: int):
-    """All batches; SIGINT comes before this step (from 1)."""
+def interrupted_at(step: int, by: signal.Signals = signal.SIGINT):
+    """All batches; a signal comes before this step (from 1)."""
     for number, batch in enumerate(batches(0, TOTAL), 1):
         if number == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), by)
         yield batch
 
 
@@ -65,16 +65,16 @@ def fresh_model() -> Toy:
     return model
 
 
-def make_run(folder, config_file: str, *overrides: str) -> Run:
-    """A `Run` in `folder` over 2 epochs of `STEPS_PER_EPOCH` steps, ready for its first one (or, resumed, its next)."""
+def make_run(folder, config_file: str, *overrides: str, evaluate=None, steps_per_epoch=STEPS_PER_EPOCH) -> Run:
+    """A `Run` in `folder` over 2 epochs of `steps_per_epoch` steps, ready for its first one (or, resumed, its next)."""
     settings = ("--epoch_size", "2", "--log_every", "2", "--save_every", "4", "--lr", "0.1", "--run_eval", "0")
     cfg = load_config(config_file, [*settings, *overrides])
     model = fresh_model()
-    step, schedule = make_train_step(cfg, model, STEPS_PER_EPOCH)
+    step, schedule = make_train_step(cfg, model, steps_per_epoch)
     experiment = Experiment(folder)
     experiment.make()
     task = SimpleNamespace(metric="score", reported=("score",), epoch_line=Task.epoch_line)
-    run = Run(cfg, task, step, schedule, experiment)
+    run = Run(cfg, task, step, schedule, experiment, evaluate=evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)
     return run

@@ -30,4 +30,4 @@ def _save(run: Run) -> None:
     run.fetch_rows()  # no state after a bad step is ever written
     if run.process.is_main:
         position = run.epoch, run.step_of_epoch
-        run.experiment.checkpoints.save(run.step, run.model, position, run.hook_states())
+        run.experiment.checkpoints.save(run.step, run.model, position, run.states_to_keep())

@@ -30,7 +30,7 @@ class MetricCurves(Hook):
     def on_start(self, run: Run, state) -> None:
         self.table = CsvTable(run.experiment.folder / "metrics.csv")
         if run.process.is_main:
-            self.table.cut(run.done)
+            self.table.cut(run.done - run.owes_epoch)
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if epoch.metrics and run.process.is_main:

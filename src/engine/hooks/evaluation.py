@@ -17,8 +17,12 @@ class Evaluation(Hook):
     def __init__(self, every: int):
         self.every = every
 
+    def is_due(self, run: Run) -> bool:
+        """Whether an evaluation follows the epoch that the step just done has ended."""
+        return run.epoch % self.every == 0 or run.finished
+
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
-        if epoch.number % self.every and not run.finished:
+        if not self.is_due(run):
             return
         started = time.perf_counter()
         run.model.set_train(False)

@@ -11,14 +11,18 @@ logger = logging.getLogger(__name__)
 
 
 class LossLog(Hook):
-    """A line with the mean loss since the one before, every `every` steps of an epoch and at the end of the run."""
+    """A line with the mean loss since the one before: every `every` steps of an epoch and at the end of the run.
+
+    Where an epoch has fewer steps, at the end of each.
+    """
 
     def __init__(self, every: int):
         self.every = every
         self.window: list[float] = []  # total losses since the last line
 
     def on_step(self, run: Run, losses) -> None:
-        is_line = run.step_of_epoch % self.every == 0 or run.finished
+        every = min(self.every, run.schedule.steps_per_epoch)
+        is_line = run.step_of_epoch % every == 0 or run.finished
         if not is_line:
             return
         run.fetch_rows()
