@@ -35,14 +35,25 @@ def custom_op(
 
 def library_path() -> str:
     """Path of the compiled operators for the current device. UserError if they have not been built, or before a change
-    of what they take.
+    of what they take, or cannot be loaded.
     """
     device = ms.get_context("device_target")
     path = BIN_FOLDER / LIBRARIES[device]
     if not path.is_file():
         raise UserError(f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'")
-    if device == "CPU" and not is_current(path):  # those for GPUs have not changed
-        raise UserError(f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh")
+    if ":" in str(path):
+        raise UserError(f"{path}: MindSpore loads no operators from a path with a colon: move the folder, or --portable 1")
+    if device == "CPU":  # those for GPUs have not changed, and load where CUDA is alone
+        try:
+            current = is_current(path)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be loaded ({error}): build the custom operators again: bash scripts/build_custom.sh"
+            ) from None
+        if not current:
+            raise UserError(
+                f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh"
+            )
     return str(path)
 
 
