@@ -42,13 +42,13 @@ def library_path() -> str:
     if not path.is_file():
         raise UserError(f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'")
     if ":" in str(path):
-        raise UserError(f"{path}: MindSpore loads no operators from a path with a colon: move the folder, or --portable 1")
+        raise UserError(f"{path}: MindSpore loads no operators from a path with a colon; move it, or --portable 1")
     if device == "CPU":  # those for GPUs have not changed, and load where CUDA is alone
         try:
             current = is_current(path)
         except OSError as error:
             raise UserError(
-                f"{path} cannot be loaded ({error}): build the custom operators again: bash scripts/build_custom.sh"
+                f"{path} cannot be loaded ({error}): remove it and build it again: bash scripts/build_custom.sh"
             ) from None
         if not current:
             raise UserError(
