@@ -44,12 +44,14 @@ class StepSettings:
     accumulate: batches whose mean gradient makes one update.
     ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
+    portable: see `AllFinite`.
     """
 
     loss_scale: float = 1.0
     grad_clip: float = 0.0
     accumulate: int = 1
     ema_decay: float = 0.0
+    portable: bool = False
 
 
 class TrainStep(nn.Cell):
@@ -90,7 +92,7 @@ class TrainStep(nn.Cell):
             self.stop_votes = Parameter(Tensor(0.0, mstype.float32), name="stop_votes", requires_grad=False)
         self.map = ops.HyperMap()
         self.divisor = settings.loss_scale * settings.accumulate
-        self.all_finite = AllFinite()
+        self.all_finite = AllFinite(settings.portable)
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
