@@ -12,6 +12,30 @@ fail() {
     exit 1
 }
 
+# is_supported PYTHON: whether it runs and is one of the Pythons that this project supports.
+is_supported() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+}
+
+# need_supported PYTHON: leave with one line unless it is one.
+need_supported() {
+    local found
+    is_supported "$1" && return
+    found="$("$1" --version 2>&1)" || found="no python3"
+    fail "$found found; Python 3.10, 3.11 or 3.12 is needed (MindSpore 2.8.0 has wheels for 3.9 to 3.12)"
+}
+
+# find_base_python: print the Python that makes environments.
+find_base_python() {
+    local name
+    for name in python3.11 python3.12 python3.10; do
+        ! is_supported "$name" || break # a name on PATH may be a stand-in of pyenv's that does not run
+        name=python3
+    done
+    need_supported "$name"
+    echo "$name"
+}
+
 # prepare_environment REQUIREMENTS...: a virtual environment with the requirements and the custom operators built.
 # VENV names the environment to use or make; the default is .venv in the repository. Sets PYTHON.
 prepare_environment() {
@@ -19,10 +43,10 @@ prepare_environment() {
     root="$(repo_root)"
     VENV="${VENV:-$root/.venv}"
     PYTHON="$VENV/bin/python"
-    if [ ! -x "$PYTHON" ]; then
-        python="$(command -v python3.11 || command -v python3)" || fail "no python3 found; Python 3.11 is needed"
-        "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-            || fail "$("$python" --version 2>&1) found; MindSpore's wheel and this script need Python 3.11"
+    if [ -x "$PYTHON" ]; then
+        need_supported "$PYTHON"
+    else
+        python="$(find_base_python)" || exit
         echo "making a virtual environment in $VENV"
         "$python" -m venv "$VENV" || fail "could not make a virtual environment in $VENV (on Debian: python3-venv)"
     fi

@@ -23,7 +23,7 @@ import numpy as np
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
-from ..ops.library import device_has_custom_ops, library_path
+from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
 from ..process.command import entry_point
 from ..process.logs import PACKAGE, start_logging
@@ -67,8 +67,11 @@ def environment(cfg: Config) -> Iterator[str]:
     yield f"device {cfg.device_target}, mode {cfg.mode}"
     if runtime.slow_convolutions(ms.__version__):
         yield "WARNING: this MindSpore convolves ~100 times too slowly on AVX-512 hosts: set ONEDNN_MAX_CPU_ISA=AVX2"
-    if device_has_custom_ops():
-        yield f"compiled operators: {library_path()}"
+    if cfg.portable:
+        yield "no compiled operators (portable is 1): the framework's own are used"
+    elif device_has_custom_ops():
+        reason = why_no_library()  # detectors need them, and say so when they are built
+        yield f"WARNING: no compiled operators: {reason}" if reason else f"compiled operators: {library_path()}"
     else:
         yield f"no compiled operators for {cfg.device_target}: the framework's own are used"
     yield gradient_line(cfg)

@@ -66,7 +66,9 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
     settings = OptimizerSettings(cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps)
     optimizer = build_optimizer(model, rates, settings)
     last_step = cfg.epoch_size * steps_per_epoch
-    step_settings = StepSettings(cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay, last_step)
+    step_settings = StepSettings(
+        cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay, last_step, cfg.portable
+    )
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)
     return step, Schedule(steps_per_epoch, rates, cfg.accumulate_step)

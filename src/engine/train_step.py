@@ -64,6 +64,7 @@ class StepSettings:
         last of the schedule, which ends with step `last_step`.
     ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
+    portable: see `AllFinite`.
     """
 
     loss_scale: float = 1.0
@@ -71,6 +72,7 @@ class StepSettings:
     accumulate: int = 1
     ema_decay: float = 0.0
     last_step: int = 0
+    portable: bool = False
 
 
 class TrainStep(nn.Cell):
@@ -116,7 +118,7 @@ class TrainStep(nn.Cell):
             self.stop_votes = Parameter(Tensor(0.0, mstype.float32), name="stop_votes", requires_grad=False)
         self.map = ops.HyperMap()
         self.divisor = settings.loss_scale * settings.accumulate
-        self.all_finite = AllFinite()
+        self.all_finite = AllFinite(settings.portable)
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:

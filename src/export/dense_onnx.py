@@ -10,6 +10,8 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import version_converter
 
+from .any_path import plain_name
+
 OPSET = 16  # the first with GridSample and with RoIAlign's half-pixel shift
 IR_VERSION = 8  # the one that belongs to it
 ROWS = 1021  # RoIs, or points, while a head is exported with free rows: a prime that is no other size
@@ -27,7 +29,8 @@ def cell_to_onnx(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cell.onnx"
         tensors = [Tensor(array) for array in inputs.values()]
-        ms.onnx.export(cell, *tensors, file_name=str(path), input_names=list(inputs))
+        with plain_name(path) as name:
+            ms.onnx.export(cell, *tensors, file_name=name, input_names=list(inputs))
         model = onnx.load(path)
     for node in model.graph.node:
         if node.op_type == "ConvTranspose":  # written with four values where ONNX has two; it follows from the rest

@@ -98,13 +98,13 @@ def _feature_names(model: MaskRCNN) -> list[str]:
 
 
 def _proposals(g: GraphBuilder, model: MaskRCNN, logits: str, deltas: str, shape: str) -> str:
-    """`ProposalGenerator`: (P, 4), best first."""
+    """`ProposalGenerator`: (P, 4), best first by logit."""
     settings, anchors = model.test_proposals, model.rpn_head.anchor_set.boxes
-    scores = g("Reshape", g("Sigmoid", logits), [-1])
+    logits = g("Reshape", logits, [-1])
     indices, levels, start = [], [], 0
     for level, size in enumerate(settings.level_sizes):
         count = min(settings.nms_pre, size)
-        _, best = g("TopK", g("Slice", scores, [start], [start + size]), [count], outputs=2)
+        _, best = g("TopK", g("Slice", logits, [start], [start + size]), [count], outputs=2)
         indices.append(g("Add", best, start))
         levels += [level] * count
         start += size
@@ -115,7 +115,7 @@ def _proposals(g: GraphBuilder, model: MaskRCNN, logits: str, deltas: str, shape
     side = g("Sub", boxes_onnx.columns(g, boxes, 2, 4), boxes_onnx.columns(g, boxes, 0, 2))
     least = g("ReduceMin", side, axes=[1], keepdims=0)
     valid = g("Greater", least, float(settings.min_bbox_size if settings.min_bbox_size >= 0 else -np.inf))
-    kept, _ = boxes_onnx.suppress_levels(g, settings.nms, boxes, g("Gather", scores, index), np.array(levels), valid)
+    kept, _ = boxes_onnx.suppress_levels(g, settings.nms, boxes, g("Gather", logits, index), np.array(levels), valid)
     return g("Gather", boxes, kept)
 
 

@@ -9,6 +9,7 @@ from mindspore import Tensor, nn
 
 from ..errors import UserError
 from ..inference.backends import encode_metadata
+from .any_path import plain_name
 
 
 def write_mindir(model: nn.Cell, inputs: dict[str, np.ndarray], metadata: dict, path: Path) -> None:
@@ -19,7 +20,9 @@ def write_mindir(model: nn.Cell, inputs: dict[str, np.ndarray], metadata: dict, 
         for name, text in texts.items():
             proto.user_info.add(key=name, value=text)
 
-    ms.export(model, *_tensors(inputs.values()), file_name=str(path), file_format="MINDIR", custom_func=add_metadata)
+    tensors = _tensors(inputs.values())
+    with plain_name(path) as name:
+        ms.export(model, *tensors, file_name=name, file_format="MINDIR", custom_func=add_metadata)
     if not path.is_file():
         raise UserError(f"{path.name}: the model is too large for one MINDIR file (MindSpore splits it above 1 GB)")
     path.chmod(0o644)  # MindSpore leaves it readable by its owner alone
@@ -27,7 +30,8 @@ def write_mindir(model: nn.Cell, inputs: dict[str, np.ndarray], metadata: dict, 
 
 def write_air(model: nn.Cell, inputs: dict[str, np.ndarray], path: Path) -> None:
     """The same as AIR, which Ascend's compiler takes; the format has no room for metadata."""
-    ms.export(model, *_tensors(inputs.values()), file_name=str(path), file_format="AIR")
+    with plain_name(path) as name:
+        ms.export(model, *_tensors(inputs.values()), file_name=name, file_format="AIR")
 
 
 def _tensors(arrays: Sequence[np.ndarray]) -> list[Tensor]:

@@ -14,8 +14,8 @@ from ..ops.nms import Nms
 from ..ops.roi_align import RoIAlign
 from .onnx_graph import GraphBuilder
 
-DROPPED = -1.0  # the score of what takes no part; real ones are not below 0
-LOWEST_SCORE = np.float32([-0.5])
+DROPPED = float(np.finfo(np.float32).min)  # the score of what takes no part; logits are scores too
+LOWEST_SCORE = np.float32([DROPPED / 2])
 
 
 def columns(g: GraphBuilder, x: str, first: int, last: int) -> str:

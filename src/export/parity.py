@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from mindspore import nn
 
 from ..errors import UserError
 from ..inference.backends import ExportedModel, run_model
 from ..models.detection.detections import Detections
+from .near_ties import Limits, near_ties
 
 logger = logging.getLogger(__name__)
 
@@ -17,11 +19,12 @@ BOX_TOLERANCE = 0.01  # pixels
 SCORE_TOLERANCE = 1e-4
 MASK_TOLERANCE, MASK_CELLS_APART = 1e-3, 1e-3  # of a probability; share of cells that may be further apart
 PAIR_DISTANCE = 0.1  # pixels
-UNPAIRED = 0.02  # share of detections whose score or overlap lies within rounding of a threshold and falls either way,
-A_SWAP, MANY = 2, 10  # or so many of at least so many: of two objects with one score either may suppress the other
+UNPAIRED = 0.02  # share of detections that are no near ties themselves, but of proposals that are,
+A_SWAP, MANY = 2, 10  # or so many of at least so many
 
 Inputs = dict[str, np.ndarray]
-Compare = Callable[[str, tuple[np.ndarray, ...], tuple[np.ndarray, ...]], str]  # (case, expected, found) -> line
+Outputs = tuple[np.ndarray, ...]
+Compare = Callable[[str, Outputs, Outputs, nn.Cell], str]  # (case, expected, found, network) -> line
 
 
 def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> None:
@@ -34,7 +37,7 @@ def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> N
     compare = COMPARISONS.get(tuple(model.output_names), compare_dense)
     for name, inputs in cases.items():
         expected, found = run_model(model, *inputs.values()), run_model(exported, *inputs.values())
-        logger.info("%s: %s", name, compare(name, expected, found))
+        logger.info("%s: %s", name, compare(name, expected, found, model))
         detected = detected or compare is not compare_detections or len(valid_detections(expected)[0]) > 0
     if not detected:
         logger.warning(
@@ -43,7 +46,7 @@ def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> N
         )
 
 
-def compare_dense(case: str, expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> str:
+def compare_dense(case: str, expected: Outputs, found: Outputs, model: nn.Cell | None = None) -> str:
     """Element by element, against the size of the output."""
     worst, limit = 0.0, TOLERANCE
     for left, right in zip(expected, found, strict=True):
@@ -62,7 +65,8 @@ def compare_dense(case: str, expected: tuple[np.ndarray, ...], found: tuple[np.n
 @dataclass(frozen=True)
 class DetectionDifference:
     """Largest differences of detections that were paired: boxes in pixels, scores, mask probabilities, and the share
-    of mask cells within `MASK_TOLERANCE`; unpaired: how many of either side have no partner.
+    of mask cells within `MASK_TOLERANCE`; unpaired: how many of either side have no partner, ties: of these the near
+    ties (`near_ties.py`).
     """
 
     count: int
@@ -71,23 +75,28 @@ class DetectionDifference:
     score: float = 0.0
     mask: float = 0.0
     mask_cells: float = 1.0
+    ties: int = 0
 
     def __str__(self) -> str:
+        ties = f" ({self.ties} of them near ties)" if self.unpaired else ""
         return (
-            f"{self.count} detections, {self.unpaired} without a partner; largest differences: boxes "
+            f"{self.count} detections, {self.unpaired} without a partner{ties}; largest differences: boxes "
             f"{self.box:.1e} px, scores {self.score:.1e}, masks {self.mask:.1e} ({self.mask_cells:.3%} of cells agree)"
         )
 
 
-def compare_detections(case: str, expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> str:
-    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them."""
-    difference = detection_difference(expected, found)
+def compare_detections(case: str, expected: Outputs, found: Outputs, model: nn.Cell | None = None) -> str:
+    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them.
+
+    Where `model` tells what chose them, near ties may differ.
+    """
+    difference = detection_difference(expected, found, _limits(model))
     allowed = max(UNPAIRED * difference.count, A_SWAP if difference.count >= MANY else 0)
     limits = (
         ("boxes", difference.box, BOX_TOLERANCE),
         ("scores", difference.score, SCORE_TOLERANCE),
         ("mask cells", 1.0 - difference.mask_cells, MASK_CELLS_APART),
-        ("number of detections without a partner", difference.unpaired, allowed),
+        ("number of detections without a partner", difference.unpaired - difference.ties, allowed),
     )
     for what, value, limit in limits:
         if not value <= limit:
@@ -98,20 +107,29 @@ def compare_detections(case: str, expected: tuple[np.ndarray, ...], found: tuple
     return str(difference)
 
 
-def detection_difference(expected: tuple[np.ndarray, ...], found: tuple[np.ndarray, ...]) -> DetectionDifference:
-    """How far apart the detections of one image are, paired by `pair_detections`."""
+def _limits(model: nn.Cell | None) -> Limits | None:
+    selector = getattr(model, "selector", None)
+    if selector is None:
+        return None
+    return Limits(selector.score_threshold, selector.nms.iou_threshold, selector.nms.max_output)
+
+
+def detection_difference(expected: Outputs, found: Outputs, limits: Limits | None = None) -> DetectionDifference:
+    """How far apart the detections of one image are, paired by `pair_detections`; limits: what chose them."""
     left, right = valid_detections(expected), valid_detections(found)
     pairs = pair_detections(left, right)
+    rows, partners = (list(side) for side in zip(*pairs)) if pairs else ([], [])
     count, unpaired = len(left[0]), len(left[0]) + len(right[0]) - 2 * len(pairs)
+    alone = [k for k in range(count) if k not in rows], [k for k in range(len(right[0])) if k not in partners]
+    ties = near_ties(left, right, alone, limits) if limits else 0
     if not pairs:
-        return DetectionDifference(count, unpaired)
-    rows, partners = (list(side) for side in zip(*pairs))
+        return DetectionDifference(count, unpaired, ties=ties)
     box, score, mask = (np.abs(left[k][rows] - right[k][partners]) for k in (0, 1, 3))
     cells = float((mask <= MASK_TOLERANCE).mean())
-    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells)
+    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells, ties)
 
 
-def pair_detections(left: tuple[np.ndarray, ...], right: tuple[np.ndarray, ...]) -> list[tuple[int, int]]:
+def pair_detections(left: Outputs, right: Outputs) -> list[tuple[int, int]]:
     """Every detection of the left with the nearest one of its class on the right, by their numbers.
 
     Either side: boxes (N, 4), scores, labels, masks. Nearly equal scores may stand in another order, so places do not
@@ -128,7 +146,7 @@ def pair_detections(left: tuple[np.ndarray, ...], right: tuple[np.ndarray, ...])
     return pairs
 
 
-def valid_detections(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def valid_detections(outputs: Outputs) -> Outputs:
     """boxes, scores, labels, masks of the slots of the one image that are in use."""
     boxes, scores, labels, valid, masks = (output[0] for output in outputs)
     return boxes[valid], scores[valid], labels[valid], masks[valid]

@@ -4,7 +4,6 @@
 """
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,18 +181,17 @@ def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
     from google.protobuf.message import DecodeError
     from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
 
-    content = path.read_bytes()
-    for library in {match.decode() for match in re.findall(rb"(/[\x20-\x7e]+?\.so):\w+", content)}:
+    types = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.INT32: np.dtype(np.int32)}
+    model = ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
+    for library in _libraries(model):
         if not Path(library).is_file():
             raise UserError(
                 f"{path} needs the compiled operators of {library}, which is not there: export it with --portable 1"
             )
-    types = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.INT32: np.dtype(np.int32)}
-    model = ModelProto()
-    try:
-        model.ParseFromString(content)
-    except DecodeError as error:
-        raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
     metadata = decode_metadata({entry.key: entry.value for entry in model.user_info})
     tensors = [value.tensor[0] for value in model.graph.input if value.tensor]
     names = metadata.get("inputs") or [f"input_{k}" for k in range(len(tensors))]
@@ -202,6 +200,12 @@ def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
         for name, tensor in zip(names, tensors)
     ]
     return ports, metadata
+
+
+def _libraries(model) -> set[str]:
+    """Paths of the files of compiled operators that a MINDIR graph calls, each as `path:function`."""
+    called = (a.s.decode() for owner in model.primitives for a in owner.attribute if a.name == "func_name")
+    return {function.rpartition(":")[0] for function in called if function.rpartition(":")[0].endswith(".so")}
 
 
 def _numpy_type(name: str) -> np.dtype:

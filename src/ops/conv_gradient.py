@@ -123,6 +123,8 @@ def why_not_fast() -> str:
         return f"{PACKAGE} is not installed: pip install -r requirements.txt"
     if not (BIN_FOLDER / LIBRARY).is_file():
         return f"{LIBRARY} is missing: bash scripts/build_custom.sh"
+    if ":" in str(BIN_FOLDER):
+        return f"MindSpore loads no operators from a path with a colon: {BIN_FOLDER}"
     try:
         ctypes.CDLL(files[0])
         if not is_current(BIN_FOLDER / LIBRARY):

@@ -34,16 +34,34 @@ def custom_op(
 
 
 def library_path() -> str:
-    """Path of the compiled operators for the current device. UserError if they have not been built, or before a change
-    of what they take.
+    """Path of the compiled operators for the current device. UserError for `why_no_library`."""
+    reason = why_no_library()
+    if reason:
+        raise UserError(reason)
+    return str(_expected_path())
+
+
+def why_no_library() -> str:
+    """Why the current device's compiled operators cannot be used: they have not been built, or before a change of what
+    they take, or cannot be loaded. Empty where they can.
     """
-    device = ms.get_context("device_target")
-    path = BIN_FOLDER / LIBRARIES[device]
+    path = _expected_path()
     if not path.is_file():
-        raise UserError(f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'")
-    if device == "CPU" and not is_current(path):  # those for GPUs have not changed
-        raise UserError(f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh")
-    return str(path)
+        return f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'"
+    if ":" in str(path):
+        return f"{path}: MindSpore loads no operators from a path with a colon; move it, or --portable 1"
+    if path.name != LIBRARIES["CPU"]:  # those for GPUs have not changed, and load where CUDA is alone
+        return ""
+    try:
+        if is_current(path):
+            return ""
+    except OSError as error:
+        return f"{path} cannot be loaded ({error}): remove it and build it again: bash scripts/build_custom.sh"
+    return f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh"
+
+
+def _expected_path() -> Path:
+    return BIN_FOLDER / LIBRARIES[ms.get_context("device_target")]
 
 
 def is_current(path: Path) -> bool:

@@ -37,7 +37,7 @@ def run(*arguments: object, status: int = 0, folder: Path = ROOT) -> str:
     sys.argv = arguments[is_module:]
     code = 0
     try:
-        with contextlib.chdir(folder), _state_as_before(), _both_streams(printed):
+        with _working_directory(folder), _state_as_before(), _both_streams(printed):
             if is_module:
                 runpy.run_module(name, run_name="__main__", alter_sys=True)
             else:
@@ -48,6 +48,17 @@ def run(*arguments: object, status: int = 0, folder: Path = ROOT) -> str:
         sys.argv = before
     assert code == status, printed.getvalue()[-2000:]
     return printed.getvalue()
+
+
+@contextlib.contextmanager
+def _working_directory(folder: Path) -> Iterator[None]:
+    """`contextlib.chdir`, which Python 3.10 lacks."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 @contextlib.contextmanager

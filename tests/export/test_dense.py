@@ -1,6 +1,9 @@
 """Export of networks without dynamic parts: both formats, their metadata, and what goes wrong."""
 
+import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,10 @@ from src.commands import export as export_module
 from src.commands.export import export
 from src.config import load_config
 from src.errors import UserError
+from src.export.mindir import write_mindir
 from src.inference.backends import open_model, run_model
+from src.ops import library
+from src.ops.nms import Nms
 from src.tasks import TASKS
 from tests.models.test_fold import with_used_norms
 
@@ -44,6 +50,34 @@ def test_the_file_gives_the_checkpoints_logits_for_a_batch_of_any_size(graph_mod
     cfg = load_config(CONFIG, [*SMALL, "--checkpoint_path", f"{folder}/model.{backend}", "--backend", backend])
     (found,) = run_model(TASKS[cfg.task].load(cfg), IMAGES)
     np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize("backend", ["onnx", "mindir"])
+def test_a_file_may_have_any_name_in_any_folder(graph_mode, classifier, tmp_path, monkeypatch, backend):
+    folder, logits = classifier
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # a relative name, and TMPDIR, too
+    monkeypatch.chdir(tmp_path)
+    target = f"a b+[c](d)/模型-é {backend}/my model[1]+分类.{backend}"
+    settings = ("--checkpoint_path", f"{folder}/model.ckpt", "--file_name", target, "--file_format", backend.upper())
+    assert export(load_config(CONFIG, [*SMALL, *settings])) == Path(target)
+    (found,) = run_model(open_model(target, backend), IMAGES)
+    np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
+    assert Path.cwd() == tmp_path and [path.name for path in Path(target).parent.iterdir()] == [Path(target).name]
+
+
+def test_a_file_of_a_checkout_in_any_folder_names_its_compiled_operators(graph_mode, tmp_path, monkeypatch):
+    operators = tmp_path / "a b+[c] 中文é" / "bin"
+    shutil.copytree(library.BIN_FOLDER, operators)
+    monkeypatch.setattr(library, "BIN_FOLDER", operators)
+    boxes = np.float32([[[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]]])
+    inputs = {"boxes": boxes, "scores": np.float32([[0.7, 0.9, 0.8]]), "groups": np.int32([0, 0, 0])}
+    inputs |= {"valid": np.ones((1, 3), bool)}
+    write_mindir(Nms(0.5, 2), inputs, {"task": "detection", "format": 1}, tmp_path / "nms.mindir")
+    index, _ = run_model(open_model(tmp_path / "nms.mindir", "mindir").network, *inputs.values())
+    assert index.tolist() == [[1, 2]]
+    operators.rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=rf"compiled operators of {re.escape(str(operators))}/custom_ops_cpu.so, which"):
+        open_model(tmp_path / "nms.mindir", "mindir")
 
 
 @pytest.mark.parametrize("backend", ["onnx", "mindir"])

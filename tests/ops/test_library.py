@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 
 import pytest
@@ -35,3 +36,19 @@ def test_missing_operators_are_one_line(graph_mode, tmp_path, monkeypatch):
     monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
     with pytest.raises(UserError, match="custom_ops_cpu.so is missing: build the custom operators with 'bash scripts/"):
         Nms(0.5, 3)
+
+
+def test_operators_that_cannot_be_loaded_are_one_line(graph_mode, tmp_path, monkeypatch):
+    (tmp_path / "custom_ops_cpu.so").write_bytes(b"no library")
+    monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
+    with pytest.raises(UserError, match=r"custom_ops_cpu.so cannot be loaded \(.*\): remove it and build it again"):
+        Nms(0.5, 3)
+
+
+def test_a_path_that_mindspore_cannot_load_operators_from_is_one_line(graph_mode, tmp_path, monkeypatch):
+    shutil.copytree(library.BIN_FOLDER, tmp_path / "a:b")
+    monkeypatch.setattr(library, "BIN_FOLDER", tmp_path / "a:b")
+    with pytest.raises(UserError, match="a:b/custom_ops_cpu.so: MindSpore loads no operators from a path with a colon"):
+        Nms(0.5, 3)
+    monkeypatch.setattr(conv_gradient, "BIN_FOLDER", tmp_path / "a:b")
+    assert "a path with a colon" in conv_gradient.why_not_fast()

@@ -4,14 +4,15 @@ import onnxruntime
 import pytest
 from mindspore import Tensor
 
+from src.ops import nms
 from src.ops.nms import Nms
 
 
-def run(boxes, scores, groups, valid=None, threshold=0.5, slots=100, portable=False):
+def run(boxes, scores, groups, valid=None, threshold=0.5, slots=100, portable=False, group_sizes=()):
     """Indices of the kept boxes, best first."""
     valid = np.ones(len(scores), bool) if valid is None else np.array(valid)
     inputs = np.float32(boxes)[None], np.float32(scores)[None], np.int32(groups), valid[None]
-    index, keep = Nms(threshold, slots, portable=portable)(*(Tensor(x) for x in inputs))
+    index, keep = Nms(threshold, slots, portable, group_sizes)(*(Tensor(x) for x in inputs))
     index, keep = index.asnumpy()[0], keep.asnumpy()[0]
     assert index.shape == keep.shape == (slots,)
     assert not index[~keep].any() and not keep[keep.sum() :].any()
@@ -66,21 +67,58 @@ def test_boxes_that_are_not_valid_neither_stay_nor_suppress(graph_mode, portable
     assert len(run(boxes, [0.9, 0.8, 0.7], [0, 0, 0], [False] * 3, slots=5, portable=portable)) == 0
 
 
-def test_groups_do_not_suppress_each_other_ties_go_to_the_lower_index_and_slots_bound_the_output(graph_mode):
-    boxes = [[0, 0, 10, 10]] * 4
-    np.testing.assert_array_equal(run(boxes, [0.5, 0.5, 0.5, 0.6], [0, 1, 0, 2]), [3, 0, 1])
-    np.testing.assert_array_equal(run(boxes, [0.5, 0.5, 0.5, 0.6], [0, 1, 0, 2], slots=2), [3, 0])
+@pytest.mark.parametrize("portable", [False, True])
+def test_groups_do_not_suppress_each_other_ties_go_to_the_lower_index_and_slots_bound_the_output(graph_mode, portable):
+    boxes, scores, groups = [[0, 0, 10, 10]] * 4, [-0.5, -0.5, -0.5, -0.4], [0, 1, 0, 2]  # scores may be logits
+    np.testing.assert_array_equal(run(boxes, scores, groups, portable=portable), [3, 0, 1])
+    np.testing.assert_array_equal(run(boxes, scores, groups, slots=2, portable=portable), [3, 0])
 
 
-def test_overlap_equal_to_the_threshold_stays(graph_mode):
+@pytest.mark.parametrize("portable", [False, True])
+def test_overlap_equal_to_the_threshold_stays(graph_mode, portable):
     boxes = [[0, 0, 10, 10], [0, 0, 10, 5]]
-    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=0.5)) == 2
-    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=0.49)) == 1
+    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=0.5, portable=portable)) == 2
+    below = float(np.nextafter(np.float32(0.5), np.float32(0)))
+    assert len(run(boxes, [0.9, 0.8], [0, 0], threshold=below, portable=portable)) == 1
 
 
-def test_a_score_that_is_not_a_number_is_never_kept(graph_mode):
-    kept = run([[0, 0, 5, 5], [9, 9, 20, 20]], [np.nan, 0.5], [0, 0])
-    np.testing.assert_array_equal(kept, [1])
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_score_that_is_not_a_number_is_never_kept(graph_mode, portable):
+    boxes = [[0, 0, 5, 5], [9, 9, 20, 20], [9, 9, 20, 20]]
+    np.testing.assert_array_equal(run(boxes, [np.nan, -1.5, np.nan], [0, 0, 0], portable=portable), [1])
+    assert len(run(boxes, [np.nan] * 3, [0, 1, 2], portable=portable)) == 0
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_boxes_without_area_stay_unless_they_lie_in_a_better_one_of_which_they_are_no_share(graph_mode, portable):
+    boxes = [[3, 3, 3, 3], [3, 3, 3, 3], [0, 0, 10, 10], [-1, -1, -1, -1]]
+    assert len(run(boxes, [0.4, 0.6, 0.5, 0.3], [0] * 4, [True, True, True, False], portable=portable)) == 3
+
+
+CASES = {  # boxes, different scores, groups, slots, boxes that MindSpore's operator takes at a time
+    "ties": (500, 5, 3, 100, 2864),
+    "one score": (300, 1, 1, 300, 2864),
+    "more boxes than the operator takes": (700, 40, 1, 700, 200),
+    "more boxes than the operator takes, few slots": (700, 700, 2, 10, 300),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_portable_way_keeps_the_boxes_of_the_compiled_operator(graph_mode, monkeypatch, case):
+    count, levels, groups, slots, block = CASES[case]
+    assert nms.BLOCK == 2864  # as MindSpore's documentation has it
+    monkeypatch.setattr(nms, "BLOCK", block)
+    rng = np.random.RandomState(3)
+    corner = rng.randint(0, 60, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.randint(0, 12, (count, 2))], 1) / 4
+    scores, valid = rng.randint(0, levels, count) / levels - 0.5, rng.rand(count) > 0.1
+    group = np.sort(rng.randint(0, groups, count))
+    scores[rng.rand(count) < 0.01] = np.nan
+    sizes = np.bincount(group).tolist()
+    expected = run(boxes, scores, group, valid, 0.5, slots)
+    assert len(expected) == slots or len(expected) > 50
+    np.testing.assert_array_equal(run(boxes, scores, group, valid, 0.5, slots, portable=True), expected)
+    np.testing.assert_array_equal(run(boxes, scores, group, valid, 0.5, slots, True, sizes), expected)
 
 
 def test_each_image_of_a_batch_is_for_itself(graph_mode):

@@ -44,8 +44,8 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
             test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
         ),
         RoITraining(
-            _assigner(rcnn.assigner),
-            _sampler(rcnn.sampler, RCNN_STREAM),
+            _assigner(rcnn.assigner, cfg.portable),
+            _sampler(rcnn.sampler, RCNN_STREAM, cfg.portable),
             rcnn.sampler.add_gt_as_proposals,
             rcnn.train_on_pred_boxes,
         ),
@@ -80,7 +80,12 @@ def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width
         rpn.feat_channels,
         anchors,
         DeltaBoxCoder(rpn.bbox_coder.target_means, rpn.bbox_coder.target_stds),
-        RPNTraining(_assigner(train.assigner), _sampler(train.sampler, RPN_STREAM), cfg.divider, train.allowed_border),
+        RPNTraining(
+            _assigner(train.assigner, cfg.portable),
+            _sampler(train.sampler, RPN_STREAM, cfg.portable),
+            cfg.divider,
+            train.allowed_border,
+        ),
         _box_loss(rpn),
     )
 
@@ -115,15 +120,18 @@ def _box_loss(section) -> BoxLossSettings:
     return BoxLossSettings(section.loss_cls.loss_weight, section.loss_bbox.loss_weight, section.loss_bbox.beta)
 
 
-def _assigner(settings) -> MaxIoUAssigner:
+def _assigner(settings, portable: bool) -> MaxIoUAssigner:
     return MaxIoUAssigner(
         settings.pos_iou_thr,
         settings.neg_iou_thr,
         settings.min_pos_iou,
         settings.match_low_quality,
         settings.ignore_iof_thr,
+        portable,
     )
 
 
-def _sampler(settings, stream: int) -> BalancedSampler:
-    return BalancedSampler(settings.num, settings.pos_fraction, settings.neg_pos_ub, settings.order, stream)
+def _sampler(settings, stream: int, portable: bool) -> BalancedSampler:
+    return BalancedSampler(
+        settings.num, settings.pos_fraction, settings.neg_pos_ub, settings.order, stream, portable
+    )

@@ -7,6 +7,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from ...ops.best_first import best_first
 from ...ops.nms import Nms
 from .boxes import DeltaBoxCoder, clip_boxes, take_rows
 
@@ -27,6 +28,7 @@ class ProposalSettings:
 class ProposalGenerator(nn.Cell):
     """Best `nms_pre` anchors of each level, decoded and clipped, NMS within each level, best `max_per_img` overall.
 
+    Best by logit, of equal ones the lower anchor: scores of large logits all round to 1, which is one rank for many.
     portable: see `Nms`.
     """
 
@@ -45,7 +47,7 @@ class ProposalGenerator(nn.Cell):
         self.levels = Tensor(np.repeat(np.arange(len(counts)), counts), mstype.int32)
         self.max_per_img = settings.max_per_img
         self.min_bbox_size = settings.min_bbox_size
-        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable)
+        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable, counts)
 
     def construct(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor
@@ -54,29 +56,28 @@ class ProposalGenerator(nn.Cell):
 
         Returns boxes (B, P, 4), scores (B, P), valid (B, P), best first; P = max_per_img. No gradient flows.
         """
-        boxes, scores = self._candidates(anchors, logits, deltas, image_shape)
+        boxes, logits = self._candidates(anchors, logits, deltas, image_shape)
         width, height = boxes[:, :, 2] - boxes[:, :, 0], boxes[:, :, 3] - boxes[:, :, 1]
-        valid = ops.ones_like(scores).astype(mstype.bool_)
+        valid = ops.ones_like(logits).astype(mstype.bool_)
         if self.min_bbox_size >= 0:
             valid = ops.logical_and(width > self.min_bbox_size, height > self.min_bbox_size)
-        index, keep = self.nms(boxes, scores, self.levels, valid)
-        kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
+        index, keep = self.nms(boxes, logits, self.levels, valid)
+        kept_scores = ops.sigmoid(ops.gather_elements(logits, 1, index)) * keep.astype(logits.dtype)
         return take_rows(boxes, index) * keep[:, :, None].astype(boxes.dtype), kept_scores, keep
 
     def _candidates(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The best anchors of each level: boxes (B, K, 4), scores (B, K); `levels` (K,) tells where they come from."""
-        scores = ops.sigmoid(ops.stop_gradient(logits))
-        deltas = ops.stop_gradient(deltas)
-        scores_of_level, chosen = (), ()
+        """The best anchors of each level: boxes (B, K, 4), logits (B, K); `levels` (K,) tells where they come from."""
+        logits, deltas = ops.stop_gradient(logits), ops.stop_gradient(deltas)
+        logits_of_level, chosen = (), ()
         start = 0
         for size in self.level_sizes:
             count = min(self.nms_pre, size)
-            top_scores, top = ops.topk(scores[:, start : start + size], count)
-            scores_of_level += (top_scores,)
-            chosen += (top.astype(mstype.int32) + start,)
+            top_logits, top = best_first(logits[:, start : start + size], count)
+            logits_of_level += (top_logits,)
+            chosen += (top + start,)
             start += size
         index = ops.concat(chosen, 1)
         boxes = self.coder.decode(ops.gather(anchors, index, 0), take_rows(deltas, index))
-        return clip_boxes(boxes, image_shape), ops.concat(scores_of_level, 1)
+        return clip_boxes(boxes, image_shape), ops.concat(logits_of_level, 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from ..layers import ConvNormAct, UpsampleNearest, xavier_uniform
 
@@ -49,7 +49,8 @@ class FPN(nn.Cell):
         for k in range(self.num_inputs):
             outputs += (self.fpn_convs[k](levels[k]),)
         for _ in range(self.num_outs - self.num_inputs):
-            outputs += (outputs[-1][:, :, ::2, ::2],)
+            # Not [:, :, ::2, ::2], whose gradient fails in PyNative mode.
+            outputs += (ops.strided_slice(outputs[-1], (0, 0, 0, 0), outputs[-1].shape, (1, 1, 2, 2)),)
         return outputs
 
 
