@@ -1,11 +1,12 @@
 """Configuration files and command lines -> one checked `Config`. No MindSpore here: `--help` comes at once."""
 
+from .checks import has_open_classes
 from .command_line import parse_cli
 from .compare import config_hash, differences, graph_keys
 from .config import EXTRA_KEYS, Config, config_type
 from .load import load_config, save_config, to_dict
 
 __all__ = [
-    "EXTRA_KEYS", "Config", "config_hash", "config_type", "differences", "graph_keys", "load_config", "parse_cli",
-    "save_config", "to_dict",
+    "EXTRA_KEYS", "Config", "config_hash", "config_type", "differences", "graph_keys", "has_open_classes",
+    "load_config", "parse_cli", "save_config", "to_dict",
 ]  # fmt: skip
