@@ -30,7 +30,7 @@ def read_bgr(path: str | ImageFile, upright: bool = False) -> np.ndarray | None:
     """
     try:
         content = (Path(path) if isinstance(path, str) else path).read_bytes()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     # OpenCV fills the missing part of a cut-off JPEG with grey.
     # A whole one has an end marker after its last scan header.
@@ -59,7 +59,7 @@ def differs_in_size(path: ImageFile, height: int, width: int) -> tuple[int, int]
     """
     try:
         content = path.read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         return None
     # Pillow's readers raise many kinds of errors; the decoding tells then.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as header:

@@ -393,6 +393,14 @@ def test_an_image_of_another_size_takes_no_part_unless_an_exif_turn_explains_it(
     assert (labelled_bgr(record.path, record.height, record.width) is not None) == is_used
 
 
+@pytest.mark.parametrize("name", ["\0", "x" * 300, "nowhere.png"])
+def test_a_name_that_no_file_can_have_is_a_missing_image(coco_folder, name):
+    images = [entry(1) | {"file_name": name}, entry(2, 2)]
+    dataset = read_coco(coco_folder([(20, 12)] * 2, [square(1, (2, 2, 6, 6))], images=images), CLASSES)
+    assert dataset.training_indices(filter_empty=False) == [1]
+    assert len(truth_of(dataset)) == 1 and labelled_bgr(dataset.record(0).path, 12, 20) is None
+
+
 def test_predictions_on_an_image_of_another_size_are_left_out_with_it(coco_folder, tmp_path, capsys):
     folder = coco_folder([(20, 12), (20, 12)], [square(1, (2, 2, 6, 6)), square(2, (2, 2, 6, 6))])
     save_predictions(tmp_path / "p.json", perfect_results(read_coco(folder, CLASSES)))

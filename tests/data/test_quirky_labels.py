@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from src.data.formats.coco import read_coco
+from src.data.formats.mindrecord import read_mindrecord
 from src.data.formats.rules import Rules
+from src.data.inspection import annotated_images
+from src.data.mindrecord import convert
 from src.data.pipeline import build_train_loader
 from src.errors import UserError
 from src.evaluation.coco_eval import evaluate_predictions
@@ -107,6 +110,24 @@ def test_the_key_takes_crowds_as_objects(rule, crowds, quirky, make_config):
 
 def test_brush_masks_stay_crowds_where_that_is_asked_for(quirky):
     assert read_coco(quirky("brush_masks_as_crowds"), CLASSES, rules=Rules(crowd_rle="crowds")).report.crowds == 5
+
+
+@pytest.mark.parametrize("name", ["via_export", "text_ids", "bad_polygons", "some_masks_as_crowds", "byte_order_mark"])
+def test_mindrecord_holds_the_same_objects(name, quirky, make_config, tmp_path):
+    original = read_coco(quirky(name), CLASSES)
+    convert(make_config(), original, tmp_path / "record")
+    record = read_mindrecord(tmp_path / "record", CLASSES)
+    assert record.image_ids == original.image_ids and record.category_ids == original.category_ids
+    assert [record.record(k).objects for k in range(4)] == [original.record(k).objects for k in range(4)]
+    assert record.report == original.report and scored(record) == scored(original)
+
+
+@pytest.mark.parametrize("name", ["corner_boxes", "bad_polygons", "via_export", "some_masks_as_crowds"])
+def test_check_says_what_is_odd_once(name, quirky):
+    _, without, crowds, line = EXPECTED[name]
+    lines = list(annotated_images(read_coco(quirky(name), CLASSES), "kept"))
+    assert lines[0].endswith(f"4 images, 5 objects, {crowds} of them crowds, {5 - without} with a mask")
+    assert sum(line in said for said in lines) == 1
 
 
 def test_two_images_of_one_id_are_named_with_their_id(quirky):
