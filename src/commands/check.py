@@ -49,6 +49,7 @@ def sections(cfg: Config) -> Iterator[Section]:
     """(title, lines) of every part of the check; the lines are worked out as they are taken."""
     yield "environment", environment(cfg)
     task = TASKS[cfg.task]
+    cfg = task.resolved(cfg)
     yield "configuration", configuration(cfg, task)
     yield from task.inspect(cfg)
     yield from _model_sections(cfg, task)

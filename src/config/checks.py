@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UserError
+from .choices import NUM_CLASSES
 
 
 def check_together(cfg: Any) -> None:
@@ -20,6 +21,11 @@ def check_together(cfg: Any) -> None:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
+
+
+def has_open_classes(cfg: Any) -> bool:
+    """Whether a detector's classes are those of a label file: neither coco_classes nor num_classes says them."""
+    return cfg.coco_classes in ([], ["background"]) and cfg.num_classes == NUM_CLASSES
 
 
 def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:
@@ -42,6 +48,9 @@ def check_named_classes(cfg: Any) -> None:
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
     names = cfg.coco_classes
+    if has_open_classes(cfg):
+        _check_assigners(cfg)
+        return
     if not names or names[0] != "background":
         raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
     if len(set(names)) != len(names):
@@ -51,6 +60,10 @@ def _check_detection(cfg: Any) -> None:
         raise UserError(f"coco_classes has an empty name: {names}")
     if len(names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
+    _check_assigners(cfg)
+
+
+def _check_assigners(cfg: Any) -> None:
     for stage in ("rpn", "rcnn"):
         assigner = getattr(cfg.train_cfg, stage).assigner
         if assigner.neg_iou_thr > assigner.pos_iou_thr:

@@ -9,3 +9,4 @@ DATA_TYPES = ["coco", "mindrecord"]
 LABEL_SETS = ["cityscapes", "lip", "custom"]
 OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
 LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly"]  # cos: the originals' word for cosine
+NUM_CLASSES = 81  # where a configuration says nothing: COCO's, with the background

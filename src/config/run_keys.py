@@ -1,6 +1,6 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
-from .choices import DATA_TYPES, LABEL_SETS, LR_TYPES, OPTIMIZERS
+from .choices import DATA_TYPES, LABEL_SETS, LR_TYPES, NUM_CLASSES, OPTIMIZERS
 from .schema import key, keys
 
 
@@ -160,9 +160,23 @@ class DataKeys:
         [], "class names: of a classifier (empty takes the folder names), of a custom dataset", matters="never"
     )
     coco_classes: list[str] = key(
-        ["background"], "'background', then the class names of the label file", matters="scores"
+        ["background"],
+        "'background', then the class names of the label file; without it and num_classes, the training data's",
+        matters="scores",
     )
-    num_classes: int = key(81, "classes; detection counts the background too", low=2, matters="weights")
+    classes: str = key(
+        "exact",
+        "detection: exact refuses categories with objects that coco_classes does not name, subset leaves them out",
+        choices=("exact", "subset"),
+        matters="scores",
+    )
+    crowd_rle: str = key(
+        "auto",
+        "detection: what iscrowd 1 means: crowds, objects; auto takes crowds, but objects where every object has it",
+        choices=("auto", "crowds", "objects"),
+        matters="scores",
+    )
+    num_classes: int = key(NUM_CLASSES, "classes; detection counts the background too", low=2, matters="weights")
     num_gts: int = key(100, "most objects of a training image", low=1)
     num_parallel_workers: int = key(1, "workers that read and prepare images", low=1, matters="never", on_resume="free")
     python_multiprocessing: bool = key(

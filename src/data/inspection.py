@@ -23,7 +23,9 @@ def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = 
     records = [dataset.record(i) for i in range(len(dataset))]
     objects = [item for record in records for item in record.objects]
     crowds = dataset.report.crowds
-    yield f"{dataset.annotation_file}: {len(records)} images, {len(objects)} objects, {crowds} of them crowds"
+    masks = sum(item.segmentation is not None for item in objects)
+    counted = f"{len(objects)} objects, {crowds} of them crowds, {masks} with a mask"
+    yield f"{dataset.annotation_file}: {len(records)} images, {counted}"
     yield f"category ids {_shorten(dataset.category_ids)}"
     counts = Counter(dataset.classes[item.label] for item in objects if not item.crowd)
     ranked = counts.most_common()

@@ -35,6 +35,7 @@ from .formats.mindrecord import (
     open_shard,
     read_manifest,
 )
+from .formats.rules import Rules
 
 SPLIT = {folder: split for split, folder in SUBSETS.items()}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are
@@ -60,7 +61,10 @@ def main(argv: list[str] | None = None) -> None:
         for name in found:
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
     elif subsets:
-        datasets = {name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name]) for name, folder in subsets.items()}
+        datasets = {
+            name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name], Rules.from_config(cfg))
+            for name, folder in subsets.items()
+        }
         for name, dataset in datasets.items():
             convert(cfg, dataset, Path(cfg.mindrecord_dir) / name)
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
@@ -123,16 +127,15 @@ class Source:
 
     def common(self) -> dict:
         """The part of the label file that belongs to no image, and a hash of all of it."""
-        content, coco = self.dataset.coco.dataset, self.dataset.coco
         return {
             "labels_sha256": hashlib.sha256(self.dataset.annotation_file.read_bytes()).hexdigest(),
-            "other": {name: part for name, part in content.items() if name not in ("images", "annotations")},
-            "strays": [one for image_id, found in coco.imgToAnns.items() if image_id not in coco.imgs for one in found],
+            "other": self.dataset.raw.rest,
+            "strays": self.dataset.raw.strays,
         }
 
     def _labels(self, index: int) -> bytes:
-        image_id, coco = self.dataset.image_ids[index], self.dataset.coco
-        return json.dumps({"image": coco.imgs[image_id], "annotations": coco.imgToAnns.get(image_id, [])}).encode()
+        image, annotations = self.dataset.raw.images[index]
+        return json.dumps({"image": image, "annotations": annotations}).encode()
 
 
 def verify(folder: Path) -> str:

@@ -13,7 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.transform import Chain, Size
 from .formats.index import DetectionIndex, ImageRecord
-from .images import read_bgr
+from .images import labelled_bgr, read_bgr
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
@@ -22,17 +22,17 @@ from .streams import SampleStreams
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
+HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
 CROWD_LABEL = -1
 
 
 class DetectionSamples:
     """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part."""
 
-    columns = COLUMNS
-
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.settings = ImageSettings.from_config(cfg)
+        self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
 
     def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
         record = self.dataset.record(self.keys[entry])
@@ -43,14 +43,15 @@ class DetectionSamples:
         return unreadable_reason(self.dataset.record(self.keys[entry]))
 
     def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
-        """In the order of `COLUMNS`, shapes as in the batch without its first axis."""
+        """In the order of `columns`, shapes as in the batch without its first axis."""
         record, image = item
         transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
         sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
         image = transforms.image(image)
-        boxes, labels, masks = self._truth(record, transforms)
+        boxes, labels, masks, has_mask = self._truth(record, transforms)
         pixels = normalise_and_pad(image, self.settings)
-        return pixels, np.int32(image.shape[:2]), boxes, labels, labels > 0, masks, sample_seed
+        sample = (pixels, np.int32(image.shape[:2]), boxes, labels, labels > 0, masks, sample_seed)
+        return (*sample, has_mask) if HAS_MASK in self.columns else sample
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
@@ -60,11 +61,15 @@ class DetectionSamples:
         flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
         return Chain.of((expand, FitInput(self.settings), flip))
 
-    def _truth(self, record: ImageRecord, transforms: Chain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """gt_boxes, gt_labels and gt_masks of the objects that are left, crowds last, otherwise in the file's order."""
+    def _truth(self, record: ImageRecord, transforms: Chain) -> tuple[np.ndarray, ...]:
+        """gt_boxes, gt_labels, gt_masks and gt_has_mask of the objects that are left.
+
+        Crowds come last, otherwise they stand in the file's order.
+        """
         num_gts, width = self.cfg.num_gts, self.settings.width
         boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
         packed = np.zeros((num_gts, self.settings.height, width // 8), np.uint8)
+        has_mask = np.zeros(num_gts, bool)
         objects = sorted(record.objects, key=lambda item: item.crowd)
         moved = np.float32([item.box for item in objects]).reshape(-1, 4)
         moved = transforms.boxes(moved, (record.height, record.width))
@@ -74,17 +79,16 @@ class DetectionSamples:
                 break
             if box[2] <= box[0] or box[3] <= box[1]:
                 continue
-            if not item.crowd:
-                bitmap = _moved_bitmap(item.segmentation, record, transforms)
-                if bitmap is None:
-                    continue
+            if not item.crowd and item.segmentation is not None:
+                bitmap = transforms.masks(mask_codec.to_bitmap(item.segmentation, record.height, record.width))
                 full = np.zeros((bitmap.shape[0], width), np.uint8)
                 full[:, : bitmap.shape[1]] = bitmap
                 packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
+                has_mask[row] = True
             boxes[row] = box
             labels[row] = CROWD_LABEL if item.crowd else item.label + 1
             row += 1
-        return boxes, labels, packed
+        return boxes, labels, packed, has_mask
 
 
 def build_train_loader(
@@ -96,6 +100,8 @@ def build_train_loader(
     """
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
     loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
+    if dataset.lacks_masks and not dataset.has_masks:
+        logger.warning("%s: no object has a mask: boxes alone are trained", dataset.annotation_file)
     crowded = dataset.images_above(cfg.num_gts)
     if crowded:
         logger.warning(
@@ -108,10 +114,7 @@ def build_train_loader(
 
 def read_image(record: ImageRecord) -> np.ndarray | None:
     """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no whole image or of another size."""
-    image = read_bgr(record.path)
-    if image is None or image.shape[:2] != (record.height, record.width):
-        return None
-    return image
+    return labelled_bgr(record.path, record.height, record.width)
 
 
 def unreadable_reason(record: ImageRecord) -> str:
@@ -123,16 +126,6 @@ def unreadable_reason(record: ImageRecord) -> str:
         return f"{record.path} is no image, or cut off"
     found = f"{image.shape[1]} x {image.shape[0]}"
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
-
-
-def _moved_bitmap(segmentation: object, record: ImageRecord, transforms: Chain) -> np.ndarray | None:
-    """(h, w) uint8: the object's mask where the sample shows it, or None if its segmentation cannot be decoded."""
-    try:
-        bitmap = mask_codec.to_bitmap(segmentation, record.height, record.width)
-    except (ValueError, TypeError) as error:
-        logger.warning("%s: an object's segmentation is left out: %s", record.path.name, error)
-        return None
-    return transforms.masks(bitmap)
 
 
 # ------------------------------------------------------------------------------------------------------- evaluation

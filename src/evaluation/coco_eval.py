@@ -2,20 +2,22 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ..data.formats.index import DetectionIndex
+from ..data.formats.fields import Id
+from ..data.formats.ids import order
+from ..data.formats.index import DetectionIndex, outline
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
-# kind: (prefix of its metrics, its name in the result line, its name in the closing line, the field it must not see)
+# kind: (prefix of its metrics, its name in the result line, its name in the closing line, the field that it looks at)
 KINDS = {
-    "bbox": ("bbox", "Bbox", "bbox_mAP", "segmentation"),
-    "segm": ("seg", "Segmentation", "segm_mAP", "bbox"),
+    "bbox": ("bbox", "Bbox", "bbox_mAP", "bbox"),
+    "segm": ("seg", "Segmentation", "segm_mAP", "segmentation"),
 }
 NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
 
@@ -23,40 +25,51 @@ NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
 def evaluate_predictions(dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Box and mask metrics over every image of `dataset`, with predictions or without; prints tables and protocol.
 
-    results: COCO results (see `to_coco_results`), possibly none: metrics are then 0. A metric that no ground-truth
-    object defines is -1. protocol: what the scores depend on, printed beside them; the number of images is added.
+    results: COCO results (see `to_coco_results`), possibly none: metrics are then 0. Where none of them has a box, or
+    none a mask, there are no metrics of that kind. A metric that no ground-truth object defines is -1. protocol: what
+    the scores depend on, printed beside them; the number of images is added.
     Returns bbox_mAP, bbox_AP50, ..., seg_mAP, seg_AP50, ... .
     """
     metrics: dict[str, float] = {}
     per_class: dict[str, list[float]] = {}
     truth = ground_truth(dataset)
-    for kind, (prefix, title, _, _) in KINDS.items():
+    kinds = _kinds_of(results)
+    for kind in kinds:
+        prefix, title, _, _ = KINDS[kind]
         evaluator = _run(truth, results, kind)
         metrics |= {f"{prefix}_{name}": float(value) for name, value in zip(STATISTICS, evaluator.stats)}
-        per_class[kind] = _per_class_precision(evaluator, dataset.category_ids)
+        per_class[kind] = _per_class_precision(evaluator, _numbers(truth.cats), dataset.category_ids)
         print(f"{title} eval result: {metrics[f'{prefix}_mAP']}")
-    print(_format_classes(dataset.classes, _objects_per_class(truth), per_class))
-    if metrics["bbox_mAP"] == NO_OBJECTS:
+    objects = _objects_per_class(truth)
+    print(_format_classes(dataset.classes, objects, per_class))
+    if not any(objects):
         print("There is no ground-truth object to find in these images: metrics are -1, undefined.")
-    print(format_protocol({"images": len(dataset.image_ids)} | protocol))
-    for prefix, _, closing, _ in KINDS.values():
+    elif metrics.get("seg_mAP") == NO_OBJECTS:
+        print("No ground-truth object has a mask: the metrics of masks are -1, undefined.")
+    print(format_protocol({"images": len(truth.imgs)} | protocol))
+    for kind in kinds:
+        prefix, _, closing, _ = KINDS[kind]
         print(f"{closing}: {metrics[f'{prefix}_mAP']:.4f}", flush=True)
     return metrics
 
 
 def ground_truth(dataset: DetectionIndex) -> COCO:
-    """The data set as pycocotools needs it: optional fields filled in; a copy, because evaluating rewrites masks."""
-    images, categories = set(dataset.image_ids), set(dataset.category_ids)
+    """The data set's truth as pycocotools needs it; a copy, because evaluating rewrites masks.
+
+    An object without a mask gets the outline of its box, and `has_mask` False.
+    """
+    images = [image_id for image_id in dataset.image_ids if image_id in dataset.coco.imgs]
+    known_images, categories = set(images), set(dataset.category_ids)
     annotations = []
     for annotation in dataset.coco.dataset.get("annotations", []):
-        if annotation.get("image_id") in images and annotation.get("category_id") in categories:
+        if annotation.get("image_id") in known_images and annotation.get("category_id") in categories:
             x, y, w, h = box = annotation.get("bbox") or [0, 0, 0, 0]
-            copy = {"iscrowd": 0, "area": w * h} | annotation
-            copy["bbox"] = box
-            copy["segmentation"] = annotation.get("segmentation") or [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            copy = {"iscrowd": 0, "area": w * h} | annotation | {"bbox": box}
+            copy["has_mask"] = bool(annotation.get("segmentation"))
+            copy["segmentation"] = annotation.get("segmentation") or outline((x, y, x + w, y + h))
             copy["id"] = len(annotations) + 1  # pycocotools takes an object of id 0 for no object
             annotations.append(copy)
-    return _index(dataset.coco.loadImgs(dataset.image_ids), dataset.coco.loadCats(dataset.category_ids), annotations)
+    return _index(dataset.coco.loadImgs(images), dataset.coco.loadCats(dataset.category_ids), annotations)
 
 
 def format_protocol(protocol: dict) -> str:
@@ -64,12 +77,28 @@ def format_protocol(protocol: dict) -> str:
     return "Protocol: " + ", ".join(f"{key} {value}" for key, value in protocol.items())
 
 
+def _kinds_of(results: list[dict]) -> list[str]:
+    """The kinds that the results can be scored by; what they lack is said."""
+    kinds = []
+    for kind, (_, title, _, shape) in KINDS.items():
+        count = sum(shape in result for result in results)
+        if count or not results:
+            kinds.append(kind)
+        if count < len(results):
+            what = {"bbox": "box", "segm": "mask"}[kind]
+            fate = "they take no part in" if count else "there is no"
+            print(f"{len(results) - count} of {len(results)} predictions have no {what}: {fate} {title} evaluation")
+    return kinds
+
+
 def _format_classes(names: Sequence[str], objects: list[int], per_class: dict[str, list[float]]) -> str:
     """AP of each class, box and mask, and the number of its objects; '-' where there are none."""
     width = max(len(name) for name in ("class", *names))
     lines = [f"{'class':<{width}}  objects  bbox AP  segm AP"]
+    undefined = [NO_OBJECTS] * len(names)
     for k, name in enumerate(names):
-        values = ["-" if per_class[kind][k] < 0 else f"{per_class[kind][k]:.3f}" for kind in KINDS]
+        precision = [per_class.get(kind, undefined)[k] for kind in KINDS]
+        values = ["-" if value < 0 else f"{value:.3f}" for value in precision]
         lines.append(f"{name:<{width}}  {objects[k]:>7}  {values[0]:>7}  {values[1]:>7}")
     return "\n".join(lines)
 
@@ -82,26 +111,53 @@ def _index(images: list[dict], categories: list[dict], annotations: list[dict]) 
     return coco
 
 
+def _numbers(ids: Iterable[Id]) -> dict[Id, int]:
+    """1, 2, ... in the order of the ids: pycocotools sorts them, which texts among numbers do not bear."""
+    return {one: number for number, one in enumerate(sorted(ids, key=order), start=1)}
+
+
 def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
-    """pycocotools' evaluation of one kind. A detection's area must be that of the kind: the other shape is left out."""
-    hidden = KINDS[kind][3]
-    detections = [{key: value for key, value in result.items() if key != hidden} for result in results]
+    """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
+
+    A detection's area must be that of the kind: the other shape is left out. An object without a mask is a region to
+    ignore where masks are scored.
+    """
+    images, categories = _numbers(truth.imgs), _numbers(truth.cats)
+
+    def numbered(entry: dict) -> dict:
+        return entry | {"image_id": images[entry["image_id"]], "category_id": categories[entry["category_id"]]}
+
+    objects = [numbered(one) for one in truth.dataset["annotations"]]
+    if kind == "segm":
+        objects = [one if one["has_mask"] else one | {"iscrowd": 1} for one in objects]
+    numbered_truth = _index(
+        [image | {"id": images[image["id"]]} for image in truth.dataset["images"]],
+        [category | {"id": categories[category["id"]]} for category in truth.dataset["categories"]],
+        objects,
+    )
+    shape, others = KINDS[kind][3], {field for _, _, _, field in KINDS.values()} - {KINDS[kind][3]}
+    detections = [
+        numbered({key: value for key, value in result.items() if key not in others})
+        for result in results
+        if shape in result
+    ]
     if detections:
-        found = truth.loadRes(detections)
+        found = numbered_truth.loadRes(detections)
     else:  # loadRes looks at the first detection, which does not exist
-        found = _index(truth.dataset["images"], truth.dataset["categories"], [])
-    evaluator = COCOeval(truth, found, kind)
+        found = _index(numbered_truth.dataset["images"], numbered_truth.dataset["categories"], [])
+    evaluator = COCOeval(numbered_truth, found, kind)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
     return evaluator
 
 
-def _per_class_precision(evaluator: COCOeval, category_ids: Sequence[int]) -> list[float]:
+def _per_class_precision(evaluator: COCOeval, numbers: dict[Id, int], category_ids: Sequence[Id]) -> list[float]:
     """AP at IoU 0.50:0.95 of each class, all areas, 100 detections an image; -1 for a class without objects."""
     precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU thresholds, recalls, classes by ascending id)
     by_category = dict(zip(evaluator.params.catIds, np.moveaxis(precision, 2, 0)))
-    defined = [by_category[category][by_category[category] > -1] for category in category_ids]
+    of_classes = [by_category[numbers[category]] for category in category_ids]
+    defined = [values[values > -1] for values in of_classes]
     return [float(values.mean()) if len(values) else NO_OBJECTS for values in defined]
 
 

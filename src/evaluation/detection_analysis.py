@@ -59,7 +59,7 @@ class DetectionAnalysis:
 def analyse_detections(
     dataset: DetectionIndex, results: list[dict], score_threshold: float = 0.3, iou_threshold: float = 0.5
 ) -> DetectionAnalysis:
-    """Analysis of COCO results against every image of `dataset`."""
+    """Analysis of COCO results, all of which have boxes, against every image of `dataset`."""
     names = dict(zip(dataset.category_ids, dataset.classes))
     analysis = DetectionAnalysis(score_threshold, iou_threshold, {name: ClassCounts() for name in dataset.classes})
     objects, detections = ground_truth(dataset).imgToAnns, defaultdict(list)
@@ -143,5 +143,5 @@ def _overlaps(detections: list[dict], objects: list[dict], crowd: bool) -> np.nd
 
 
 def _category_equal(detections: list[dict], objects: list[dict]) -> np.ndarray:
-    categories = [np.asarray([one["category_id"] for one in group], np.int64) for group in (detections, objects)]
-    return categories[0][:, None] == categories[1][None, :]
+    equal = [[ours["category_id"] == own["category_id"] for own in objects] for ours in detections]
+    return np.array(equal, bool).reshape(len(detections), len(objects))

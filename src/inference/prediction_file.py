@@ -4,11 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..data.formats.fields import number, numbers
+from ..data.formats.ids import IdTable, order
 from ..data.formats.index import DetectionIndex
+from ..data.formats.shapes import is_rle
 from ..errors import UserError
 from ..files import PREDICTION_FORMAT, require_readable, write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
+SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
 
 
 def save_predictions(path: str | Path, results: list[dict], protocol: dict | None = None) -> None:
@@ -22,21 +26,25 @@ def save_predictions(path: str | Path, results: list[dict], protocol: dict | Non
 
 
 def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
-    """COCO results from a file; UserError, naming it, unless they are results for images and classes of `dataset`."""
+    """COCO results from a file, each with a box, a mask or both, ids as the data set has them.
+
+    Those of images that take no part in evaluation are left out. UserError, naming the file, unless they are results
+    for images and classes of `dataset`.
+    """
     try:
         results = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON file ({str(error)[:80]})") from error
     if not isinstance(results, list):
         raise UserError(f"{path}: COCO results are a list of detections, this is a {type(results).__name__}")
-    sizes = {image_id: _size(dataset, image_id) for image_id in dataset.image_ids}
-    categories = set(dataset.category_ids)
-    for number, result in enumerate(results):
-        if problem := _problem(result, sizes, categories):
-            raise UserError(f"{path}: detection {number} {problem}")
-    return results
+    checker = _Checker(dataset)
+    for place, result in enumerate(results):
+        if problem := checker.problem(result):
+            raise UserError(f"{path}: detection {place} {problem}")
+    checked = (checker.checked(result) for result in results)
+    return [result for result in checked if result["image_id"] in checker.sizes]
 
 
 def load_protocol(path: str | Path) -> dict:
@@ -56,32 +64,52 @@ def load_protocol(path: str | Path) -> dict:
     return protocol | {"predictions": digest}
 
 
-def _problem(result: object, sizes: dict[int, list[int]], categories: set[int]) -> str:
-    """What is wrong with one detection, or nothing."""
-    if not isinstance(result, dict):
-        return f"is a {type(result).__name__}, not an object"
-    if missing := [key for key in RESULT_KEYS if key not in result]:
-        return f"has no {', '.join(missing)}"
-    if not isinstance(result["image_id"], int) or result["image_id"] not in sizes:
-        return f"is of image {result['image_id']!r}, which is not in the data set"
-    if not isinstance(result["category_id"], int) or result["category_id"] not in categories:
-        return f"has category {result['category_id']!r}; the data set has {sorted(categories)}"
-    box = result["bbox"]
-    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)):
-        return f"has bbox {box!r}, not [x, y, width, height]"
-    if not isinstance(result["score"], int | float):
-        return f"has score {result['score']!r}, not a number"
-    mask = result["segmentation"]
-    if not (isinstance(mask, dict) and isinstance(mask.get("counts"), str)):
-        return "has a segmentation that is no compressed RLE {size, counts}"
-    if mask.get("size") != sizes[result["image_id"]]:
-        return f"has a mask of size {mask.get('size')}; its image has {sizes[result['image_id']]}"
-    return ""
+class _Checker:
+    """What is wrong with detections of a data set, and what is right of them."""
 
+    def __init__(self, dataset: DetectionIndex):
+        self.sizes = {image_id: [one["height"], one["width"]] for image_id, one in dataset.coco.imgs.items()}
+        self._category_ids = dataset.category_ids
+        self._images, self._categories = IdTable(dataset.image_ids), IdTable(dataset.category_ids)
 
-def _size(dataset: DetectionIndex, image_id: int) -> list[int]:
-    image = dataset.coco.imgs[image_id]
-    return [image["height"], image["width"]]
+    def problem(self, result: object) -> str:
+        """What is wrong with one detection, or nothing."""
+        if not isinstance(result, dict):
+            return f"is a {type(result).__name__}, not an object"
+        shapes = [key for key in SHAPES if result.get(key) is not None]
+        wanted = [key for key in RESULT_KEYS if not shapes or key not in SHAPES]
+        if missing := [key for key in wanted if key not in result]:
+            return f"has no {', '.join(missing)}"
+        if self._images.find(result["image_id"]) is None:
+            return f"is of image {result['image_id']!r:.60}, which is not in the data set"
+        if self._categories.find(result["category_id"]) is None:
+            known = sorted(self._category_ids, key=order)
+            return f"has category {result['category_id']!r:.60}; the data set has {known}"
+        if isinstance(result["score"], str) or number(result["score"]) is None:
+            return f"has score {result['score']!r:.60}, not a number"
+        if not shapes:
+            return "has neither a bbox nor a segmentation"
+        return next(filter(None, (self._problem_of_shape(key, result) for key in shapes)), "")
+
+    def checked(self, result: dict) -> dict:
+        """A sound detection with the data set's own ids, without the shapes that it does not have."""
+        own = {key: value for key, value in result.items() if key not in SHAPES or value is not None}
+        ids = {"image_id": self._images.find(own["image_id"]), "category_id": self._categories.find(own["category_id"])}
+        return own | ids
+
+    def _problem_of_shape(self, key: str, result: dict) -> str:
+        if key == "bbox":
+            box = result["bbox"]
+            is_box = numbers(box, 4) is not None and not any(isinstance(side, str) for side in box)
+            return "" if is_box else f"has bbox {box!r:.60}, not [x, y, width, height]"
+        mask, size = result["segmentation"], self.sizes.get(self._images.find(result["image_id"]))
+        if not (isinstance(mask, dict) and isinstance(mask.get("counts"), str)):
+            return "has a segmentation that is no compressed RLE {size, counts}"
+        if size is not None and mask.get("size") != size:
+            return f"has a mask of size {mask.get('size')!r:.60}; its image has {size}"
+        if size is not None and not is_rle(mask, *size):
+            return "has a mask whose counts are not those of its size"
+        return ""
 
 
 def _protocol_path(path: Path) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..data.formats.fields import Id
 from ..models.detection.detections import Detections
 from .paste import paste_masks
 
@@ -58,12 +59,12 @@ def to_prediction(
     )
 
 
-def to_coco_results(prediction: ImagePrediction, image_id: int, category_ids: Sequence[int]) -> list[dict]:
-    """COCO results: one dict a detection; `category_ids[k]` is the data set's id of class k."""
+def to_coco_results(prediction: ImagePrediction, image_id: Id, category_ids: Sequence[Id]) -> list[dict]:
+    """COCO results: one dict a detection, ids as the data set has them; `category_ids[k]` is that of class k."""
     return [
         {
-            "image_id": int(image_id),
-            "category_id": int(category_ids[label]),
+            "image_id": image_id,
+            "category_id": category_ids[label],
             "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
             "score": float(score),
             "segmentation": mask,
@@ -72,14 +73,14 @@ def to_coco_results(prediction: ImagePrediction, image_id: int, category_ids: Se
     ]
 
 
-def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_ids: Sequence[int] | None) -> dict:
+def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_ids: Sequence[Id] | None) -> dict:
     """The inference file's entry of one image; without `category_ids` the category id is "unknown"."""
     predictions = [
         {
             "bbox": {"x_min": float(x1), "y_min": float(y1), "width": float(x2 - x1), "height": float(y2 - y1)},
             "class": {
                 "label": int(label),
-                "category_id": UNKNOWN_CATEGORY if category_ids is None else int(category_ids[label]),
+                "category_id": UNKNOWN_CATEGORY if category_ids is None else category_ids[label],
                 "name": class_names[label],
             },
             "mask": mask,

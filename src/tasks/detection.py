@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from mindspore import nn
 from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
-from ..config import Config, config_hash
+from ..config import Config, config_hash, has_open_classes
 from ..data import inspection
 from ..data.formats import detection_source, open_detection
+from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.network_input import ImageSettings
 from ..data.pipeline import build_eval_loader, build_train_loader
@@ -52,10 +54,16 @@ class Detection(Task):
         return (SYSTEMS.get(cfg.detector, cfg.detector),)
 
     def build_model(self, cfg: Config) -> nn.Cell:
+        if has_open_classes(cfg):
+            raise UserError("coco_classes names no class: take the config.yaml of the run, which has those it learned")
         return build_detector(cfg)
 
     def open(self, cfg: Config, split: str) -> DetectionIndex:
         return open_detection(cfg, split)
+
+    def resolved(self, cfg: Config) -> Config:
+        """With the classes of the training data, where the configuration names none."""
+        return with_classes(cfg, self.open(cfg, "train")) if has_open_classes(cfg) else cfg
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_train_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
@@ -72,6 +80,7 @@ class Detection(Task):
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
         dataset = self.open(cfg, "val")
+        cfg = with_classes(cfg, dataset)
         process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
         compile_once(cfg, process, model)
@@ -150,6 +159,16 @@ class Detection(Task):
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
 
 
+def with_classes(cfg: Config, dataset: DetectionIndex) -> Config:
+    """The configuration with the data set's classes, where it names none; they are said."""
+    if not has_open_classes(cfg):
+        return cfg
+    logger.info("classes of %s: %s", dataset.annotation_file, ", ".join(dataset.classes))
+    if not dataset.classes:
+        raise UserError(f"{dataset.annotation_file} has no category to take as a class")
+    return replace(cfg, coco_classes=["background", *dataset.classes], num_classes=len(dataset.classes) + 1)
+
+
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     """Metrics of the predictions in `cfg.prediction_path`."""
     print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
@@ -160,7 +179,9 @@ def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
 def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
     metrics = evaluate_predictions(dataset, results, protocol)
-    if cfg.analysis:
+    if cfg.analysis and not all("bbox" in result for result in results):
+        print("No error analysis: it needs a box of every prediction.")
+    elif cfg.analysis:
         print(format_analysis(analyse_detections(dataset, results)), flush=True)
     return metrics
 
@@ -191,7 +212,7 @@ def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtim
     return [result for part in process.gather(results) for result in part]
 
 
-def known_category_ids(cfg: Config) -> list[int] | None:
+def known_category_ids(cfg: Config) -> list[Id] | None:
     """The data set's own id of each class where the validation data are there to tell, otherwise None."""
     if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).exists():
         return None

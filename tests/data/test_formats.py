@@ -13,7 +13,7 @@ from tests.data.tiny import CLASSES, square
 
 
 def test_the_label_file_made_of_the_records_of_a_coco_file_has_the_same_objects(coco_folder):
-    crowd = square(2, (8, 8, 16, 8), 9, iscrowd=1, segmentation={"size": [24, 32], "counts": [24 * 32]})
+    crowd = square(2, (8, 0, 24, 24), 9, iscrowd=1, segmentation={"size": [24, 32], "counts": [24 * 8, 24 * 24]})
     annotations = [square(1, (2, 4, 6, 8), 4), crowd, square(2, (1, 1, 5, 5))]
     original = read_coco(coco_folder([(32, 24)] * 2, annotations), CLASSES)
     records = [original.record(k) for k in range(2)]
@@ -41,7 +41,7 @@ def test_two_images_of_one_id_are_an_error(tmp_path):
 
 
 def test_a_segmentation_that_is_none_of_cocos_is_named_when_the_data_are_evaluated(tmp_path):
-    record = ImageRecord(tmp_path / "1.png", 5, 8, 8, (ObjectRecord((1, 1, 5, 5), 0, False, None),))
+    record = ImageRecord(tmp_path / "1.png", 5, 8, 8, (ObjectRecord((1, 1, 5, 5), 0, False, "?"),))
     with pytest.raises(UserError, match="labels.csv: an object of 1.png: segmentation is neither polygons nor RLE"):
         ground_truth(DetectionIndex(tmp_path / "labels.csv", CLASSES, [record]))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from pycocotools import mask as coco_mask
 
+from src.config import load_config
 from tests.end_to_end.commands import ROOT, command_line, losses, run, run_process, table
 
 CONFIG = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
@@ -156,3 +158,20 @@ def test_the_check_reports_every_part_and_a_forecast(data):
     for title in ("environment", "configuration", "training data", "validation data", "weights", "anchors"):
         assert f"== {title}" in output
     assert "forecast: " in output and "losses loss_rpn_cls" in output
+
+
+def test_training_takes_classes_and_objects_without_masks_from_the_label_file_and_evaluates_text_ids(
+    data_files, tmp_path
+):
+    for split, name in (("train", "mixed"), ("validation", "text_ids")):
+        (tmp_path / split).mkdir()
+        shutil.copy(data_files / "quirky_labels" / name / "labels.json", tmp_path / split)
+        (tmp_path / split / "data").symlink_to(data_files / "quirky_labels" / "images")
+    open_classes = ("--coco_classes", "[]", "--num_classes", 81, "--epoch_size", 1)
+    _, *arguments = train_command(tmp_path, tmp_path / "out", *open_classes, "--max_steps", 1)
+    printed = run(*arguments)
+    assert "4 of 5 objects have no mask" in printed and "Protocol: images 4" in printed
+    (folder,) = (tmp_path / "out").iterdir()
+    cfg = load_config(str(folder / "config.yaml"))
+    assert (cfg.coco_classes, cfg.num_classes) == (["background", "bolt", "nut"], 3)
+    assert float(losses(folder)[0]["loss_mask"]) > 0

@@ -8,7 +8,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from src.evaluation.coco_eval import evaluate_predictions, format_protocol
+from src.data.formats.coco import read_coco
+from src.evaluation.coco_eval import STATISTICS, evaluate_predictions, format_protocol
 from tests.evaluation.tiny import detection, make_dataset
 
 COCO_LABELS = Path(__file__).parents[1] / "data_files" / "coco_validation_labels.json.gz"
@@ -73,7 +74,6 @@ def test_optional_annotation_fields_may_be_missing(tiny_dataset):
     results = perfect(tiny_dataset)
     for annotation in tiny_dataset.coco.dataset["annotations"]:
         del annotation["area"], annotation["iscrowd"]
-        annotation["segmentation"] = []
     metrics = evaluate_predictions(tiny_dataset, results, {})
     assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
 
@@ -102,6 +102,7 @@ def test_evaluation_changes_neither_data_set_nor_results(tiny_dataset):
 
 
 def test_metrics_are_those_of_pycocotools_used_directly(tmp_path):
+    (tmp_path / "data").mkdir()
     (tmp_path / "labels.json").write_bytes(gzip.decompress(COCO_LABELS.read_bytes()))
     truth = COCO(str(tmp_path / "labels.json"))
     rng = np.random.default_rng(0)
@@ -115,10 +116,8 @@ def test_metrics_are_those_of_pycocotools_used_directly(tmp_path):
                 {k: one[k] for k in ("image_id", "category_id")}
                 | {"bbox": box.tolist(), "score": float(rng.random()), "segmentation": code}
             )
-    ids = truth.getCatIds()
-    dataset = make_dataset([])
-    dataset.coco, dataset.image_ids = truth, truth.getImgIds()
-    dataset.category_ids, dataset.classes = ids, [truth.cats[i]["name"] for i in ids]
+    dataset = read_coco(tmp_path, [truth.cats[i]["name"] for i in truth.getCatIds()])
+    assert [line for line in dataset.report.lines() if "image files are missing" not in line] == []
     metrics = evaluate_predictions(dataset, results, {})
     with contextlib.redirect_stdout(io.StringIO()):
         for kind, prefix, other in (("bbox", "bbox", "segmentation"), ("segm", "seg", "bbox")):
@@ -128,11 +127,29 @@ def test_metrics_are_those_of_pycocotools_used_directly(tmp_path):
             direct.accumulate()
             direct.summarize()
             assert 0.1 < direct.stats[0] < 0.9
-            names = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
-            assert [metrics[f"{prefix}_{name}"] for name in names] == pytest.approx(direct.stats[:6].tolist())
+            assert [metrics[f"{prefix}_{name}"] for name in STATISTICS] == direct.stats.tolist()
 
 
 def test_protocol_is_one_line():
     protocol = {"images": 80, "size": "512x512", "flip": "off", "config": "12ab", "checkpoint": "34cd"}
     expected = "Protocol: images 80, size 512x512, flip off, config 12ab, checkpoint 34cd"
     assert format_protocol(protocol) == expected
+
+
+@pytest.mark.parametrize(("kept", "prefix", "other"), [("bbox", "bbox", "seg"), ("segmentation", "seg", "bbox")])
+def test_boxes_alone_and_masks_alone_are_scored_by_what_is_there(tiny_dataset, capsys, kept, prefix, other):
+    shapes = {"bbox", "segmentation"}
+    results = [{k: v for k, v in one.items() if k == kept or k not in shapes} for one in perfect(tiny_dataset)]
+    metrics = evaluate_predictions(tiny_dataset, results, {})
+    assert metrics == {k: v for k, v in evaluate_predictions(tiny_dataset, perfect(tiny_dataset), {}).items()
+                       if k.startswith(f"{prefix}_")}  # fmt: skip
+    assert metrics[f"{prefix}_mAP"] == pytest.approx(1)
+    assert f"4 of 4 predictions have no {'mask' if other == 'seg' else 'box'}" in capsys.readouterr().out
+
+
+def test_where_some_predictions_lack_a_mask_the_others_are_scored(tiny_dataset, capsys):
+    results = perfect(tiny_dataset)
+    del results[0]["segmentation"]
+    metrics = evaluate_predictions(tiny_dataset, results, {})
+    assert metrics["bbox_mAP"] == pytest.approx(1) and 0 < metrics["seg_mAP"] < 1
+    assert "1 of 4 predictions have no mask: they take no part in Segmentation evaluation" in capsys.readouterr().out

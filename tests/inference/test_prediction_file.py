@@ -59,6 +59,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, tiny_dataset)
         (json.dumps([one_detection() | {"score": None}]), "score None"),
         (json.dumps([one_detection() | {"segmentation": [[1, 2, 3]]}]), "no compressed RLE"),
         (json.dumps([one_detection() | {"segmentation": {"size": [9, 9], "counts": "0"}}]), "mask of size \\[9, 9\\]"),
+        (json.dumps([one_detection() | {"segmentation": {"size": [100, 100], "counts": "0"}}]), "whose counts are not"),
+        (json.dumps([one_detection() | {"segmentation": None, "bbox": None}]), "neither a bbox nor a segmentation"),
+        (json.dumps([one_detection() | {"score": float("nan")}]), "score nan, not a number"),
+        (json.dumps([one_detection() | {"image_id": [11]}]), "image \\[11\\], which is not in the data set"),
     ],
 )
 def test_a_file_that_is_no_predictions_of_this_data_set_is_refused_by_name(tmp_path, tiny_dataset, content, message):
@@ -72,3 +76,18 @@ def test_a_file_that_is_no_predictions_of_this_data_set_is_refused_by_name(tmp_p
 def test_a_missing_file_is_refused_by_name(tmp_path, tiny_dataset):
     with pytest.raises(UserError, match="nothing.json"):
         load_predictions(tmp_path / "nothing.json", tiny_dataset)
+
+
+@pytest.mark.parametrize("lacking", ["bbox", "segmentation"])
+@pytest.mark.parametrize("as_null", [True, False])
+def test_a_detection_may_lack_its_box_or_its_mask(tmp_path, tiny_dataset, lacking, as_null):
+    without = {key: value for key, value in one_detection().items() if key != lacking}
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([without | ({lacking: None} if as_null else {})]))
+    assert load_predictions(path, tiny_dataset) == [without]
+
+
+def test_ids_may_be_written_as_texts(tmp_path, tiny_dataset):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([one_detection() | {"image_id": "11", "category_id": "7"}]))
+    assert load_predictions(path, tiny_dataset) == [one_detection()]

@@ -120,6 +120,15 @@ def test_predictions_of_unknown_origin_say_so(tiny_dataset, tmp_path, capsys):
     assert "checkpoint unknown, predictions " in capsys.readouterr().out
 
 
+def test_saved_masks_alone_are_evaluated_without_an_error_analysis(tiny_dataset, tmp_path, capsys):
+    path = tmp_path / "preds.json"
+    without_box = {key: value for key, value in detection(11, 7, (10, 10, 40, 40), 0.9).items() if key != "bbox"}
+    path.write_text(json.dumps([without_box]))
+    metrics = evaluate_saved(make_config(path), tiny_dataset)
+    assert metrics["seg_mAP"] > 0 and "bbox_mAP" not in metrics
+    assert "No error analysis" in capsys.readouterr().out
+
+
 def test_wrong_predictions_are_refused_and_kept(tiny_dataset, tmp_path):
     path = tmp_path / "preds.json"
     path.write_text("{}")

@@ -1,83 +1,105 @@
-"""COCO label files: everything in them checked once, everything odd counted and reported."""
+"""COCO label files into the common index. What of each field is taken, and how, stands in the files beside this one."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
-
-from pycocotools.coco import COCO
 
 from ...config import Config
 from ...errors import UserError
 from ..images import ImageFile
-from ..masks import is_segmentation
-from .index import DetectionIndex, ImageRecord, ObjectRecord, Report, clipped_box, index_content
+from .categories import match_categories, read_categories
+from .crowds import settle_crowds
+from .fields import Id, identity, number, text
+from .ids import IdTable, order
+from .index import DetectionIndex, ImageRecord, RawLabels
+from .objects import Annotation, read_object
+from .report import Report
+from .rules import USUAL_RULES, Rules
+
+MAX_SIDE = 10**6  # pixels of an image
+LISTS = {  # of a label file, and what each entry has
+    "images": ("id", "file_name", "width", "height"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id"),
+}
 
 
 def open_coco(cfg: Config, split: str) -> DetectionIndex:
     """The COCO subset that `train_dataset` ('train') or `val_dataset` ('val') names."""
-    return read_coco(getattr(cfg, f"{split}_dataset"), cfg.coco_classes[1:], split)
+    return read_coco(getattr(cfg, f"{split}_dataset"), cfg.coco_classes[1:], split, Rules.from_config(cfg))
 
 
-def read_coco(folder: str | Path, classes: Sequence[str], split_hint: str = "train") -> DetectionIndex:
+def read_coco(
+    folder: str | Path, classes: Sequence[str], split_hint: str = "train", rules: Rules = USUAL_RULES
+) -> DetectionIndex:
     """A COCO-format subset.
 
     folder: F with F/labels.json and F/data/, or F = ROOT/train2017 with ROOT/annotations/instances_train2017.json.
-    classes: names in label order, without background; they must be exactly the file's categories (in any order).
+    classes: names in label order, without background, matched to the file's categories by name; none takes the file's.
     split_hint: 'train' or 'val': which subset to take when `folder` is the classic layout's ROOT.
 
-    Raises UserError: folder or label file missing, not COCO JSON, or class names that do not match.
+    Raises UserError: folder or label file missing, not COCO JSON, entries that contradict one another, or class names
+    that do not match.
     """
     annotation_file, images = _find_files(Path(folder), split_hint)
-    return read_content(_read_labels(annotation_file), images, classes, annotation_file)
+    return read_content(_read_labels(annotation_file), images, classes, annotation_file, rules)
 
 
-def read_content(content: object, images, classes: Sequence[str], annotation_file: Path) -> DetectionIndex:
+def read_content(
+    content: object, images, classes: Sequence[str], annotation_file: Path, rules: Rules = USUAL_RULES
+) -> DetectionIndex:
     """The index of a label file's content; `images / file_name` is an image's file. UserError as `read_coco`."""
-    coco = _make_index(content, annotation_file)
-    category_ids = _match_categories(coco, tuple(classes), annotation_file)
-    reader = _Reader(coco, images, category_ids, annotation_file)
-    records = [reader.record(image_id) for image_id in sorted(coco.imgs)]
-    reader.count_strays()
-    return DetectionIndex(annotation_file, classes, records, category_ids, reader.report, coco)
+    _check_form(content, annotation_file)
+    report = Report()
+    categories = read_categories(content["categories"], annotation_file)
+    used = [annotation["category_id"] for annotation in content["annotations"]]
+    found = match_categories(categories, used, classes, rules.classes, annotation_file, report)
+    entries = _image_entries(content["images"], annotation_file)
+    groups, strays = _annotations_by_image(content["annotations"], entries)
+    reader = _Reader(images, found.table.find, found.labels, annotation_file, report)
+    records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in sorted(entries, key=order)]
+    report.unknown_references += [_name(annotation, "no image") for annotation in strays]
+    records = settle_crowds(records, rules.crowd_rle, report)
+    rest = {name: part for name, part in content.items() if name not in ("images", "annotations")}
+    raw = RawLabels(rest, [(entries[one.image_id], groups[one.image_id]) for one in records], strays)
+    return DetectionIndex(annotation_file, found.names, records, found.ids, report, raw)
 
 
 class _Reader:
-    """Records of the images of one label file; `report` names what was left out of them."""
+    """Records of the images of one label file; `report` gets what is odd about them.
 
-    def __init__(self, coco: COCO, images, category_ids: list[int], annotation_file: Path):
-        self.coco, self.images, self.annotation_file = coco, images, annotation_file
-        self.report = Report()
-        self._label_of = {category: label for label, category in enumerate(category_ids)}
+    find_category: the file's own id of what an annotation names; labels: class of each id, None for what is left out.
+    """
 
-    def record(self, image_id: int) -> ImageRecord:
-        image = self.coco.imgs[image_id]
-        width, height = (int(side) if side >= 1 else 0 for side in _numbers([image["width"], image["height"]], 2))
-        if not (width and height):
+    def __init__(self, images, find_category, labels: dict[Id, int | None], annotation_file: Path, report: Report):
+        self.images, self.annotation_file, self.report = images, annotation_file, report
+        self._find_category, self._labels = find_category, labels
+
+    def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
+        width, height = (int(number(entry[side]) or 0) for side in ("width", "height"))
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
             raise UserError(
-                f"{self.annotation_file}: image {image_id} has width and height {image['width']}, {image['height']}"
+                f"{self.annotation_file}: image {image_id} has width and height {entry['width']!r:.40}, "
+                f"{entry['height']!r:.40}"
             )
-        path: ImageFile = self.images / image["file_name"]
-        found = [self._object(annotation, width, height) for annotation in self.coco.imgToAnns.get(image_id, [])]
-        return ImageRecord(path, image_id, width, height, tuple(item for item in found if item is not None))
-
-    def count_strays(self) -> None:
-        """Annotations of images that the file does not have."""
-        for image_id, annotations in self.coco.imgToAnns.items():
-            if image_id not in self.coco.imgs:
-                self.report.unknown_references += [f"annotation {item.get('id')}" for item in annotations]
-
-    def _object(self, annotation: dict, width: int, height: int) -> ObjectRecord | None:
-        label = self._label_of.get(annotation.get("category_id"))
-        if label is None:
-            self.report.unknown_references.append(f"annotation {annotation.get('id')}")
-            return None
-        box = clipped_box(_numbers(annotation.get("bbox"), 4), width, height)
-        (area,) = _numbers([annotation.get("area", 1)], 1)
-        if box is None or not area > 0 or not is_segmentation(annotation.get("segmentation"), height, width):
-            self.report.degenerate_boxes.append(f"annotation {annotation.get('id')}")
-            return None
-        return ObjectRecord(box, label, bool(annotation.get("iscrowd", 0)), annotation["segmentation"])
+        path: ImageFile = self.images / entry["file_name"]
+        objects = []
+        for annotation in annotations:
+            category = self._find_category(annotation["category_id"])
+            name = _name(annotation, entry["file_name"])
+            if category is None:
+                self.report.unknown_references.append(name)
+            elif (label := self._labels[category]) is not None:
+                raw = Annotation(
+                    name,
+                    label,
+                    annotation.get("bbox"),
+                    annotation.get("segmentation"),
+                    annotation.get("area"),
+                    annotation.get("iscrowd"),
+                )
+                objects.append(read_object(raw, width, height, self.report))
+        return ImageRecord(path, image_id, width, height, tuple(item for item in objects if item is not None))
 
 
 def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
@@ -101,21 +123,18 @@ def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
 
 def _read_labels(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # with a byte-order mark or without
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON (line {error.lineno}: {error.msg}); is it cut off?") from None
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists of lists of lists
+        raise UserError(f"{path} is no label file ({str(error)[:80]})") from None
 
 
-def _make_index(content: object, path: Path) -> COCO:
-    """pycocotools' index of a label file's content. UserError, naming `path`, if it is no COCO content."""
-    wanted = {
-        "images": ("id", "file_name", "width", "height"),
-        "categories": ("id", "name"),
-        "annotations": ("id", "image_id", "category_id"),
-    }
-    for name, keys in wanted.items():
+def _check_form(content: object, path: Path) -> None:
+    """UserError, naming `path`, if it is no COCO content."""
+    for name, keys in LISTS.items():
         items = content.get(name) if isinstance(content, dict) else None
         if not isinstance(items, list):
             raise UserError(f"{path} is not a COCO label file: it has no list '{name}'")
@@ -124,36 +143,36 @@ def _make_index(content: object, path: Path) -> COCO:
                 raise UserError(f"{path} is not a COCO label file: an entry of '{name}' lacks one of {', '.join(keys)}")
     if not content["images"]:
         raise UserError(f"{path} lists no images")
-    try:
-        return index_content(content)
-    except TypeError as error:
-        raise UserError(f"{path} is not a COCO label file: an id is neither a number nor a text ({error})") from None
 
 
-def _numbers(values: object, count: int) -> list[float]:
-    """`count` finite numbers, or so many zeros where the file has something else."""
-    try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
-        return [0.0] * count
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else [0.0] * count
+def _image_entries(entries: Sequence[dict], path: Path) -> dict[Id, dict]:
+    """Id -> entry, in the file's order. UserError for an id or a name that is none, and for two images of one id."""
+    found: dict[Id, dict] = {}
+    for entry in entries:
+        own, file_name = identity(entry["id"]), text(entry["file_name"])
+        if own is None:
+            raise UserError(
+                f"{path} is not a COCO label file: the id of image {entry['file_name']!r:.60} is neither a number nor "
+                f"a text: {entry['id']!r:.60}"
+            )
+        if file_name is None:
+            raise UserError(f"{path}: image {own!r} has file_name {entry['file_name']!r:.60}; it must be a text")
+        if own in found:
+            raise UserError(f"{path}: two images have the id {own!r}: {found[own]['file_name']} and {file_name}")
+        found[own] = entry
+    return found
 
 
-def _match_categories(coco: COCO, classes: tuple[str, ...], path: Path) -> list[int]:
-    """The file's category id of each class, matched by name."""
-    id_of = {category["name"]: category["id"] for category in coco.dataset["categories"]}
-    if len(id_of) != len(coco.dataset["categories"]):
-        raise UserError(f"{path} has two categories of the same name")
-    if set(id_of) != set(classes):
-        wanted = sorted(set(classes) - set(id_of))
-        found = sorted(set(id_of) - set(classes))
-        raise UserError(
-            f"coco_classes does not match the categories of {path}: only in coco_classes: {_shorten(wanted)}; "
-            f"only in the file: {_shorten(found)}"
-        )
-    return [id_of[name] for name in classes]
+def _annotations_by_image(annotations: Sequence[dict], entries: dict[Id, dict]) -> tuple[dict, list[dict]]:
+    """The annotations of each image in the file's order, and those of images that the file does not have."""
+    table, strays = IdTable(entries), []
+    groups: dict[Id, list[dict]] = {image_id: [] for image_id in entries}
+    for annotation in annotations:
+        image_id = table.find(annotation["image_id"])
+        (strays if image_id is None else groups[image_id]).append(annotation)
+    return groups, strays
 
 
-def _shorten(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:20])
-    return f"[{shown}{', ...' if len(names) > 20 else ''}]"
+def _name(annotation: dict, place: str) -> str:
+    own = identity(annotation.get("id"))
+    return f"an annotation of {place}" if own is None else f"annotation {own}"

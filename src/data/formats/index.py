@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,64 +12,56 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from ...errors import UserError
-from ..images import ImageFile
+from ..images import ImageFile, differs_in_size
 from ..masks import to_rle
+from .fields import Id
+from .report import Report, named
+
+__all__ = ["DetectionIndex", "ImageRecord", "ObjectRecord", "RawLabels", "Report", "clipped_box", "outline"]
 
 logger = logging.getLogger(__name__)
 
 MIN_SIDE = 1.0  # pixels; smaller boxes are degenerate
-SHOWN = 5  # names a report lists
 
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """One annotation. box: xyxy pixels; label: 0-based class; crowd: a region of many objects.
+    """One annotation. box: xyxy pixels, inside the image; label: 0-based class; crowd: a region of many objects.
 
-    segmentation: as COCO has it: polygons [[x, y, x, y, ...], ...] or RLE; `outline` makes one of a box alone.
+    segmentation: as COCO has it: polygons [[x, y, x, y, ...], ...] or RLE; None for an object whose mask nobody drew;
+    `outline` takes a box for a mask. written_box: (x, y, w, h) as the label file has it, and area in pixels: what
+    evaluation uses; without them they follow from box and mask.
     """
 
     box: tuple[float, float, float, float]
     label: int
     crowd: bool
     segmentation: object
+    written_box: tuple[float, float, float, float] | None = None
+    area: float | None = None
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image with its usable objects. image_id: a whole number that the image keeps for good."""
+    """One image with its usable objects. image_id: a number or a text that the image keeps for good."""
 
     path: ImageFile
-    image_id: int
+    image_id: Id
     width: int
     height: int
     objects: tuple[ObjectRecord, ...]
 
 
-@dataclass
-class Report:
-    """What was odd about a data set: numbers, and the first few names.
+@dataclass(frozen=True)
+class RawLabels:
+    """A label file's own content, for what must keep it as it is.
 
-    A reader fills in `degenerate_boxes` and `unknown_references` (what it left out), the index the others.
+    rest: what belongs to no image; images: each record's entry and its annotations; strays: annotations of no image.
     """
 
-    missing_files: list[str] = field(default_factory=list)
-    empty_images: list[str] = field(default_factory=list)
-    degenerate_boxes: list[str] = field(default_factory=list)
-    unknown_references: list[str] = field(default_factory=list)
-    crowds: int = 0
-
-    def lines(self) -> list[str]:
-        """One line for each kind of oddity that occurred."""
-        texts = {
-            "missing_files": "image files are missing: left out of training, counted without predictions in evaluation",
-            "degenerate_boxes": "annotations have no area inside their image or no usable segmentation: ignored",
-            "unknown_references": "annotations name an image or a category that the file does not have: ignored",
-        }
-        return [
-            f"{len(names)} {text} ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})"
-            for kind, text in texts.items()
-            if (names := getattr(self, kind))
-        ]
+    rest: dict
+    images: list[tuple[dict, list[dict]]]
+    strays: list[dict]
 
 
 class DetectionIndex:
@@ -77,10 +69,10 @@ class DetectionIndex:
 
     annotation_file: where the labels stand, for messages. classes: names in label order, without background.
     records: the images in the order of the index. category_ids: the format's own number of each class, 1, 2, ... where
-    it has none. report: what the reader left out. coco: pycocotools' index of the annotations as the format has them;
-    without one it is made of the records when evaluation asks for it.
+    it has none. report: what the reader left out or mended. raw: the label file's own content, where it was COCO's.
 
-    Raises UserError if two images have the same id. What is odd is logged.
+    Training, evaluation and everything else take the objects from here. Raises UserError if two images have the same
+    id. What is odd is logged.
     """
 
     def __init__(
@@ -88,17 +80,17 @@ class DetectionIndex:
         annotation_file: Path,
         classes: Sequence[str],
         records: Sequence[ImageRecord],
-        category_ids: Sequence[int] = (),
+        category_ids: Sequence[Id] = (),
         report: Report | None = None,
-        coco: COCO | None = None,
+        raw: RawLabels | None = None,
     ):
         self.annotation_file, self.classes = annotation_file, tuple(classes)
         self.category_ids = list(category_ids) or list(range(1, len(self.classes) + 1))
         self.image_ids = [record.image_id for record in records]
         self.report = report or Report()
+        self.raw = raw
         self._records = list(records)
-        self._coco = coco
-        self._missing = {index for index, record in enumerate(records) if not record.path.is_file()}
+        self._missing = {index for index, record in enumerate(records) if not _is_there(record.path)}
         if len(set(self.image_ids)) != len(self.image_ids):
             raise UserError(f"{annotation_file}: two images have the same id")
         self._complete_report()
@@ -114,8 +106,22 @@ class DetectionIndex:
 
     @cached_property
     def coco(self) -> COCO:
-        """pycocotools' index of the annotations, with the content of a COCO label file as its `dataset`."""
-        return self._coco or index_content(self._as_coco())
+        """The ground truth as pycocotools has it, with the content of a COCO label file as its `dataset`.
+
+        Images of another size than their entry's are not in it: their files are opened here. An object without a mask
+        has an empty segmentation.
+        """
+        return index_content(self._as_coco())
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether an object has a mask."""
+        return any(item.segmentation is not None for one in self._records for item in one.objects if not item.crowd)
+
+    @property
+    def lacks_masks(self) -> bool:
+        """Whether an object has none."""
+        return self.report.without_mask > 0
 
     def training_indices(self, filter_empty: bool, number: int = 0, divider: int = 0) -> list[int]:
         """Images to train on: those whose file is there and, with `filter_empty`, that show an object (not a crowd).
@@ -138,37 +144,71 @@ class DetectionIndex:
 
     def _complete_report(self) -> None:
         names = [record.path.name for record in self._records]
+        objects = [item for record in self._records for item in record.objects]
         self.report.missing_files = [names[index] for index in sorted(self._missing)]
         self.report.empty_images = [name for name, record in zip(names, self._records) if not record.objects]
-        self.report.crowds = sum(item.crowd for record in self._records for item in record.objects)
+        self.report.objects = len(objects)
+        self.report.crowds = sum(item.crowd for item in objects)
+        self.report.without_mask = sum(item.segmentation is None and not item.crowd for item in objects)
+
+    def _fitting_records(self) -> list[ImageRecord]:
+        """Those whose file has the size of its entry, or cannot be read; the others are named."""
+        sizes = [differs_in_size(record.path, record.height, record.width) for record in self._records]
+        others = [
+            f"{record.path.name} has {size[1]} x {size[0]} pixels, its entry {record.width} x {record.height}"
+            for record, size in zip(self._records, sizes)
+            if size is not None
+        ]
+        if others:
+            logger.warning(
+                "%s: %d images are of another size than their entry says: left out of evaluation with their objects "
+                "(%s)",
+                self.annotation_file,
+                len(others),
+                named(others),
+            )
+        return [record for record, size in zip(self._records, sizes) if size is None]
 
     def _as_coco(self) -> dict:
         """The label file that COCO would have of these records. UserError for a segmentation that is none of COCO's."""
+        records = self._fitting_records()
         images = [
             {"id": one.image_id, "file_name": one.path.name, "width": one.width, "height": one.height}
-            for one in self._records
+            for one in records
         ]
-        annotations = [self._annotation(record, item) for record in self._records for item in record.objects]
-        return {
+        annotations = [self._annotation(record, item) for record in records for item in record.objects]
+        return (self.raw.rest if self.raw else {}) | {
             "images": images,
             "annotations": [{"id": number} | item for number, item in enumerate(annotations, start=1)],
             "categories": [{"id": number, "name": name} for number, name in zip(self.category_ids, self.classes)],
         }
 
     def _annotation(self, record: ImageRecord, item: ObjectRecord) -> dict:
-        try:
-            area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{self.annotation_file}: an object of {record.path.name}: {error}") from None
         x1, y1, x2, y2 = item.box
+        x, y, w, h = item.written_box or (x1, y1, x2 - x1, y2 - y1)
+        area = item.area
+        if area is None and item.segmentation is None:
+            area = (x2 - x1) * (y2 - y1)
+        elif area is None:
+            try:
+                area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{self.annotation_file}: an object of {record.path.name}: {error}") from None
         return {
             "image_id": record.image_id,
             "category_id": self.category_ids[item.label],
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "bbox": [x, y, w, h],
             "area": float(area),
             "iscrowd": int(item.crowd),
-            "segmentation": item.segmentation,
+            "segmentation": [] if item.segmentation is None else item.segmentation,
         }
+
+
+def _is_there(path: ImageFile) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def index_content(content: dict) -> COCO:

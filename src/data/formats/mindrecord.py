@@ -19,6 +19,7 @@ from ...config import Config
 from ...errors import UserError
 from .coco import read_content
 from .index import DetectionIndex
+from .rules import USUAL_RULES, Rules
 
 MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
 DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
@@ -37,7 +38,7 @@ SUBSETS = {"train": "train", "val": "validation"}  # folders below mindrecord_di
 
 def open_mindrecord(cfg: Config, split: str) -> DetectionIndex:
     """The converted subset of the configuration's training ('train') or validation ('val') data."""
-    return read_mindrecord(record_folder(cfg, split), cfg.coco_classes[1:])
+    return read_mindrecord(record_folder(cfg, split), cfg.coco_classes[1:], Rules.from_config(cfg))
 
 
 def record_folder(cfg: Config, split: str) -> str:
@@ -47,14 +48,14 @@ def record_folder(cfg: Config, split: str) -> str:
     return getattr(cfg, f"{split}_dataset")
 
 
-def read_mindrecord(folder: str | Path, classes: Sequence[str]) -> DetectionIndex:
+def read_mindrecord(folder: str | Path, classes: Sequence[str], rules: Rules = USUAL_RULES) -> DetectionIndex:
     """What `src.data.mindrecord` made of a COCO subset: the index is that of the subset itself.
 
     UserError as `formats.coco.read_coco`, and if the folder holds no whole converted subset.
     """
     folder = Path(folder)
     content, images = read_records(folder)
-    return read_content(content, images, classes, folder / MANIFEST)
+    return read_content(content, images, classes, folder / MANIFEST, rules)
 
 
 @dataclass(frozen=True)

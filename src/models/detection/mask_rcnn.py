@@ -51,8 +51,9 @@ class MaskRCNN(nn.Cell):
     mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It declares `loss_names`, `class_layers`
         and its `kind`, gives its losses by `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and
         masks of detections when called.
-    In training mode `construct` takes `train_columns` and returns the weighted losses named in `loss_names`; in
-    evaluation mode it takes (image, image_shape) and returns detections, see `detections`.
+    In training mode `construct` takes `train_columns`, and `gt_has_mask` where not every object has a mask, and returns
+    the weighted losses named in `loss_names`; in evaluation mode it takes (image, image_shape) and returns detections,
+    see `detections`.
     """
 
     train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
@@ -100,12 +101,13 @@ class MaskRCNN(nn.Cell):
         gt_valid: Tensor,
         gt_masks: Tensor,
         sample_seed: Tensor,
+        gt_has_mask: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """The losses of one batch; scalars in the order of `loss_names`.
 
         image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; gt_boxes (B, G, 4) xyxy pixels;
         gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, G, H, W / 8) uint8
-        packed bits; sample_seed (B,) int32.
+        packed bits; sample_seed (B,) int32; gt_has_mask (B, G) bool, by default all: the others have no mask loss.
         """
         shape = image_shape.astype(mstype.float32)
         gt_crowd = gt_labels < 0
@@ -135,11 +137,15 @@ class MaskRCNN(nn.Cell):
         if self.train_on_pred_boxes:
             own = self.bbox_head.own_boxes(box_deltas, boxes.reshape(-1, 4), labels.reshape(-1))
             boxes = ops.stop_gradient(own).reshape(boxes.shape)
+        has_target = is_positive[:, :count]
+        if gt_has_mask is not None:
+            own_mask = ops.gather_elements(gt_has_mask.astype(mstype.int32), 1, gt_index[:, :count])
+            has_target = ops.logical_and(has_target, own_mask > 0)
         mask_losses = self.mask_head.losses(
             pyramid,
             boxes[:, :count],
             labels[:, :count] - 1,
-            is_positive[:, :count],
+            has_target,
             gt_index[:, :count],
             gt_masks,
             sample_seed,

@@ -1,0 +1,45 @@
+"""Single values of label files, whoever wrote them: each comes out as what it should be, or as None; nothing raises."""
+
+import math
+
+Id = int | float | str  # of an image, a category, an annotation: as the file has it
+
+
+def number(value: object) -> float | None:
+    """A finite number; one that is written as a text ("96") is taken too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def numbers(values: object, count: int) -> tuple[float, ...] | None:
+    """A list of `count` finite numbers."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    found = tuple(number(value) for value in values)
+    return None if None in found else found
+
+
+def text(value: object) -> str | None:
+    """A text that is not blank."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def flag(value: object) -> bool | None:
+    """0 and 1, true and false, also as texts; False where nothing stands."""
+    if value is None:
+        return False
+    found = float(value) if isinstance(value, bool) else number(value)
+    return None if found is None else bool(found)
+
+
+def identity(value: object) -> Id | None:
+    """What may name an entry: a finite number or a text."""
+    if isinstance(value, str):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and (isinstance(value, int) or math.isfinite(value)) else None

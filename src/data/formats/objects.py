@@ -1,0 +1,98 @@
+"""One object of a label file: its box, mask and area checked against one another and against the image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .fields import flag, number, numbers
+from .index import ObjectRecord, clipped_box
+from .report import Report
+from .shapes import Shape, read_shape
+
+AREA_FACTOR = 2.0  # an area that is off by more is not that of the object
+EDGE_PIXELS, EDGE_SHARE = 2.0, 0.1  # a box agrees with a mask whose edges lie within these pixels, or share of its side
+
+Box = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What a label file says of an object, as it stands there.
+
+    name: for reports. label: 0-based class. box: x, y, width, height in pixels. segmentation: COCO's forms.
+    """
+
+    name: str
+    label: int
+    box: object
+    segmentation: object
+    area: object = None
+    crowd: object = 0
+
+
+def read_object(raw: Annotation, width: int, height: int, report: Report) -> ObjectRecord | None:
+    """The object in an image of this size, None where nothing of it can be used; `report` gets what is odd."""
+    shape, is_odd = read_shape(raw.segmentation, height, width)
+    box = numbers(raw.box, 4)
+    if box is None and (raw.box is None or raw.box == []) and shape is not None:
+        x1, y1, x2, y2 = shape.extent
+        box = (x1, y1, x2 - x1, y2 - y1)
+        report.derived_boxes.append(raw.name)
+    inside = None if box is None else clipped_box(box, width, height)
+    if inside is None:
+        report.degenerate_boxes.append(raw.name)
+        return None
+    if is_odd:
+        report.unusable_masks.append(raw.name)
+    if shape is not None:
+        _compare_box(box, shape, (width, height), raw.name, report)
+    crowd = flag(raw.crowd)
+    if crowd is None:
+        report.odd_crowds.append(raw.name)
+    area = _area(raw, box, shape, (width, height), report)
+    return ObjectRecord(inside, raw.label, bool(crowd), shape and shape.segmentation, box, area)
+
+
+def _area(raw: Annotation, box: Box, shape: Shape | None, size: tuple[int, int], report: Report) -> float:
+    """The written area where it is that of the mask (of the box, where there is no mask), otherwise that."""
+    written = None if isinstance(raw.area, str) else number(raw.area)
+    width, height = size
+    if shape is None:
+        x1, y1, x2, y2 = clipped_box(box, width, height)
+        own = (x2 - x1) * (y2 - y1)
+        is_sound = _alike(written, box[2] * box[3]) or _alike(written, own)
+    else:
+        own = None
+        is_sound = shape.outline_area is not None and _alike(written, shape.outline_area)
+        if not is_sound:
+            own = shape.area(height, width)
+            is_sound = _alike(written, own)
+    if is_sound:
+        return written
+    report.odd_areas.append(raw.name)
+    return own
+
+
+def _alike(written: float | None, area: float) -> bool:
+    return written is not None and area > 0 and area <= written * AREA_FACTOR and written <= area * AREA_FACTOR
+
+
+def _compare_box(box: Box, shape: Shape, size: tuple[int, int], name: str, report: Report) -> None:
+    x, y, w, h = box
+    if _agrees((x, y, x + w, y + h), shape, size):
+        return
+    report.odd_boxes.append(name)
+    report.corner_boxes += _agrees(box, shape, size)
+
+
+def _agrees(box: Box, shape: Shape, size: tuple[int, int]) -> bool:
+    """Whether an xyxy box has the edges of the mask, as far as they lie in the image."""
+    x1, y1, x2, y2 = shape.extent
+    width, height = size
+    slack_x, slack_y = max(EDGE_PIXELS, EDGE_SHARE * (x2 - x1)), max(EDGE_PIXELS, EDGE_SHARE * (y2 - y1))
+    left, top, right, bottom = box
+    return (
+        abs(max(left, 0.0) - x1) <= slack_x
+        and abs(max(top, 0.0) - y1) <= slack_y
+        and abs(min(right, width) - x2) <= slack_x
+        and abs(min(bottom, height) - y2) <= slack_y
+    )

@@ -1,0 +1,419 @@
+"""Odd label files, a row of issue 15's table a test: what they get, and that training and evaluation agree on it."""
+
+import json
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from src.data.formats import open_detection
+from src.data.formats.coco import read_coco
+from src.data.formats.rules import USUAL_RULES, Rules
+from src.data.images import labelled_bgr
+from src.data.pipeline import HAS_MASK, DetectionSamples, build_train_loader
+from src.errors import UserError
+from src.evaluation.coco_eval import evaluate_predictions, ground_truth
+from src.inference.prediction_file import load_predictions, save_predictions
+from src.inference.results import ImagePrediction, to_coco_results
+from src.tasks import TASKS
+from tests.data.tiny import CLASSES, square
+from tests.data.truth import learned, perfect_results, scored
+
+SUBSET = Rules(classes="subset")
+SQUARE = [2, 2, 8, 2, 8, 8, 2, 8]  # of the box (2, 2, 6, 6)
+CATEGORIES = [{"id": 4, "name": "dog"}, {"id": 9, "name": "cat"}]
+
+
+@pytest.fixture()
+def agreeing(coco_folder, make_config):
+    """A data set of one 20 x 12 image (or of `images` entries) that training and evaluation see alike."""
+
+    def make(*annotations: dict, classes=CLASSES, rules=USUAL_RULES, **changes):
+        dataset = read_coco(coco_folder([(20, 12)] * 2, list(annotations), **changes), classes, rules=rules)
+        assert learned(dataset, make_config(num_gts=40)) == scored(dataset)
+        return dataset
+
+    return make
+
+
+def entry(image_id: object, number: int = 1) -> dict:
+    return {"id": image_id, "file_name": f"{number}.png", "width": 20, "height": 12}
+
+
+def truth_of(dataset) -> list[dict]:
+    return ground_truth(dataset).dataset["annotations"]
+
+
+# ------------------------------------------------------------------------------------------------------------- ids
+
+
+@pytest.mark.parametrize(
+    ("images", "references"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["a", 7], ["a", 7]),
+        ([0, 1], ["0", "1"]),
+        (["0", "1"], [0, 1]),
+        (["0", 0], ["0", 0]),
+        ([0, "0"], [0, "0"]),
+        ([2.0, -3], [2, "-3"]),
+        (["007", 7], ["007", "7"]),
+    ],
+)
+def test_image_ids_are_texts_or_numbers_and_one_form_stands_for_the_other_unless_both_are_there(
+    agreeing, tmp_path, images, references
+):
+    annotations = [square(reference, (k, 1, 6, 6)) for k, reference in enumerate(references)]
+    dataset = agreeing(*annotations, images=[entry(images[0], 1), entry(images[1], 2)])
+    assert not dataset.report.unknown_references
+    assert [(one["image_id"], one["bbox"][0]) for one in sorted(truth_of(dataset), key=lambda one: one["bbox"][0])] == [
+        (images[0], 0), (images[1], 1),
+    ]  # fmt: skip
+    save_predictions(tmp_path / "p.json", perfect_results(dataset))
+    written = json.loads((tmp_path / "p.json").read_text())
+    assert {repr(one["image_id"]) for one in written} == set(map(repr, images))
+    results = load_predictions(tmp_path / "p.json", dataset)
+    assert evaluate_predictions(dataset, results, {})["seg_mAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("ids", "references"), [(("x", "y"), ("x", "y")), (("4", 9), (4, "9")), ((1, "1"), (1, "1"))])
+def test_category_ids_are_texts_or_numbers(agreeing, ids, references):
+    categories = [{"id": ids[0], "name": "dog"}, {"id": ids[1], "name": "cat"}]
+    annotations = [square(1, (k, 1, 6, 6), reference) for k, reference in enumerate(references)]
+    dataset = agreeing(*annotations, categories=categories)
+    assert dataset.category_ids == [ids[1], ids[0]]
+    assert [item.label for item in dataset.record(0).objects] == [1, 0]
+    prediction = ImagePrediction(
+        12, 20, np.float32([[0, 0, 5, 5]]), np.int32([1]), np.float32([0.5]), [{"size": [12, 20], "counts": "0"}]
+    )
+    assert to_coco_results(prediction, 1, dataset.category_ids)[0]["category_id"] == ids[0]
+    metrics = evaluate_predictions(dataset, perfect_results(dataset), {})
+    assert metrics["bbox_mAP"] == metrics["seg_mAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("own", ["x", None, [1], 0, True, float("nan"), "absent"])
+def test_annotation_ids_may_be_anything(agreeing, own):
+    annotation = square(1, (2, 2, 6, 6)) | {"id": own}
+    dataset = agreeing(annotation, annotation)
+    assert len(truth_of(dataset)) == 2
+    assert evaluate_predictions(dataset, perfect_results(dataset), {})["bbox_AR100"] == 1
+
+
+@pytest.mark.parametrize("wrong", [None, [1], {}, True, float("nan")])
+@pytest.mark.parametrize("kind", ["image", "category"])
+def test_what_can_be_no_id_of_an_image_or_a_category_is_an_error_and_a_reference_to_nothing(coco_folder, kind, wrong):
+    changes = {"images": [entry(wrong)]} if kind == "image" else {"categories": [{"id": wrong, "name": "dog"}]}
+    with pytest.raises(UserError, match="labels.json.* id "):
+        read_coco(coco_folder([(20, 12)], [], **changes), CLASSES)
+    annotation = square(1, (2, 2, 6, 6)) | {f"{kind}_id": wrong}
+    assert len(read_coco(coco_folder([(20, 12)], [annotation]), CLASSES).report.unknown_references) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images": [entry("a", 1), entry("a", 2)]}, "two images have the id 'a': 1.png and 2.png"),
+        ({"categories": [*CATEGORIES, {"id": 4, "name": "cow"}]}, "category id 4 has two names, 'dog' and 'cow'"),
+        ({"images": [entry(1) | {"file_name": 17}]}, "image 1 has file_name 17; it must be a text"),
+        ({"images": [entry(1) | {"file_name": None}]}, "image 1 has file_name None"),
+        ({"categories": [{"id": 4, "name": 5}]}, "a category has id 4 and name 5"),
+    ],
+)
+def test_entries_that_contradict_one_another_are_an_error_that_names_them(coco_folder, changes, said):
+    with pytest.raises(UserError) as caught:
+        read_coco(coco_folder([(20, 12)] * 2, [], **changes), CLASSES)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------ categories
+
+
+@pytest.mark.parametrize(
+    ("added", "note"),
+    [
+        ({"id": 9, "name": "cat"}, "categories are listed more than once with the same id and name: [9]"),
+        ({"id": 7, "name": "cat"}, "the category 'cat' has 2 ids, [9, 7]: one class"),
+        ({"id": 7, "name": "background"}, "the category 'background' is dropped, with its 1 annotations"),
+    ],
+)
+def test_repeated_categories_are_one_class_and_background_is_none(agreeing, added, note):
+    annotations = [square(1, (2, 2, 6, 6)), square(1, (3, 2, 6, 6), 4), square(1, (1, 2, 6, 6), added["id"])]
+    dataset = agreeing(*annotations, categories=[*CATEGORIES, added])
+    assert note in dataset.report.notes and dataset.category_ids == [9, 4]
+    labels = [item.label for item in dataset.record(0).objects]
+    assert labels == ([0, 1] if added["name"] == "background" else [0, 1, 0])
+
+
+def test_exact_refuses_categories_with_objects_that_are_no_class_and_says_how_to_go_on(coco_folder):
+    with pytest.raises(UserError) as caught:
+        read_coco(coco_folder([(20, 12)], [square(1, (2, 2, 6, 6), 4)]), ("cat", "cow"))
+    said = str(caught.value)
+    assert "only in coco_classes: ['cow']; only in the file: ['dog']; `classes: subset` leaves out" in said
+
+
+def test_subset_takes_the_named_classes_and_leaves_the_others_out_of_training_and_scores(agreeing):
+    annotations = [square(1, (2, 2, 6, 6), 4), square(1, (3, 2, 6, 6)), square(2, (1, 2, 6, 6), 4)]
+    dataset = agreeing(*annotations, classes=("cat",), rules=SUBSET)
+    assert len(truth_of(dataset)) == 1 and dataset.training_indices(True) == [0]
+    assert any("2 annotations of categories that are no class are left out" in note for note in dataset.report.notes)
+    assert evaluate_predictions(dataset, perfect_results(dataset), {})["bbox_mAP"] == pytest.approx(1)
+
+
+def test_subset_needs_one_class_that_is_in_both(coco_folder):
+    with pytest.raises(UserError, match="`classes: subset` needs one that is in both"):
+        read_coco(coco_folder([(20, 12)], [square(1, (2, 2, 6, 6))]), ("cow",), rules=SUBSET)
+
+
+@pytest.mark.parametrize("rules", [Rules(), SUBSET])
+def test_categories_without_annotations_never_stop_a_run(agreeing, rules):
+    dataset = agreeing(square(1, (2, 2, 6, 6)), classes=("cat",), rules=rules)
+    assert dataset.classes == ("cat",) and "that are no class: ['dog']" in dataset.report.notes[0]
+
+
+def test_a_class_that_the_file_lacks_is_said_and_its_ap_is_not_counted(agreeing, capsys):
+    dataset = agreeing(square(1, (2, 2, 6, 6)), square(1, (1, 1, 6, 6), 4), classes=("cat", "cow", "dog"))
+    assert dataset.category_ids == [9, 2, 4]
+    assert "classes that the file does not have: ['cow']" in dataset.report.notes[0]
+    wrong = perfect_results(dataset)[0] | {"category_id": 2}
+    assert evaluate_predictions(dataset, [*perfect_results(dataset), wrong], {})["bbox_mAP"] == pytest.approx(1)
+    assert ["cow", "0", "-", "-"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_without_classes_in_the_configuration_they_are_those_of_the_label_file_in_its_order(coco_folder, make_config):
+    folder = coco_folder([(20, 12)] * 2, [square(1, (2, 2, 6, 6))])
+    open_config = make_config(coco_classes="[]", num_classes=81, train_dataset=folder)
+    cfg = TASKS["detection"].resolved(open_config)
+    assert (cfg.coco_classes, cfg.num_classes) == (["background", "dog", "cat"], 3)
+    assert open_detection(cfg, "train").category_ids == [4, 9]
+    with pytest.raises(UserError, match="coco_classes names no class"):
+        TASKS["detection"].build_model(open_config)
+
+
+@pytest.mark.parametrize("change", [lambda text: b"\xef\xbb\xbf" + text, lambda text: text.replace(b",", b",\r\n")])
+def test_a_byte_order_mark_and_windows_line_ends_are_read(coco_folder, change):
+    folder = coco_folder([(20, 12)], [square(1, (2, 2, 6, 6))])
+    (folder / "labels.json").write_bytes(change((folder / "labels.json").read_bytes()))
+    assert len(read_coco(folder, CLASSES).record(0).objects) == 1
+
+
+# --------------------------------------------------------------------------------------------------------- objects
+
+
+@pytest.mark.parametrize("area", [None, "absent", "36", 0, -36, 17.9, 72.1, float("nan"), [36], True])
+@pytest.mark.parametrize("segmentation", [[SQUARE], None])
+def test_an_area_that_is_none_or_off_by_more_than_a_factor_of_two_is_taken_from_mask_or_box(
+    agreeing, area, segmentation
+):
+    odd = square(1, (2, 2, 6, 6), segmentation=segmentation, area=area)
+    if area == "absent":
+        del odd["area"]
+    dataset = agreeing(odd, square(1, (2, 2, 6, 6)))
+    assert [one["area"] for one in truth_of(dataset)] == [36, 36]
+    assert dataset.report.odd_areas == ["annotation 1"]
+    assert sum("1 of 2 annotations have no area, or one far from" in line for line in dataset.report.lines()) == 1
+
+
+@pytest.mark.parametrize("area", [18, 36.25, 72])
+def test_a_sound_area_stays_as_written(agreeing, area):
+    dataset = agreeing(square(1, (2, 2, 6, 6), area=area), square(1, (2, 2, 6, 6), area=area, segmentation=[]))
+    assert [one["area"] for one in truth_of(dataset)] == [area, area] and not dataset.report.odd_areas
+
+
+@pytest.mark.parametrize(
+    ("flag", "crowd"),
+    [(None, False), ("absent", False), (0, False), (False, False), ("0", False), (1, True), (True, True), ("1", True),
+     ([], False), ({}, False), ("no", False), (float("nan"), False)],
+)  # fmt: skip
+def test_an_iscrowd_that_is_null_or_absent_is_0(agreeing, flag, crowd):
+    one = square(1, (2, 2, 6, 6), iscrowd=flag)
+    if flag == "absent":
+        del one["iscrowd"]
+    dataset = agreeing(one, *[square(2, (2, 2, 6, 6))] * 30)
+    assert [item.crowd for item in dataset.record(0).objects] == [crowd]
+    assert bool(dataset.report.odd_crowds) == (flag in ([], {}, "no") or flag != flag)
+
+
+RLE = {"size": [12, 20], "counts": [2 * 12 + 2] + [6, 6] * 5 + [6, 12 * 20 - 8 * 12 + 4]}
+
+
+@pytest.mark.parametrize("box", [None, [], "absent"])
+@pytest.mark.parametrize("segmentation", [[SQUARE], RLE])
+def test_a_box_that_is_not_there_is_derived_from_polygon_or_rle(agreeing, box, segmentation):
+    one = square(1, (2, 2, 6, 6), segmentation=segmentation, bbox=box)
+    if box == "absent":
+        del one["bbox"]
+    dataset = agreeing(one)
+    assert dataset.record(0).objects[0].box == (2, 2, 8, 8) and truth_of(dataset)[0]["bbox"] == [2, 2, 6, 6]
+    assert dataset.report.derived_boxes == ["annotation 1"]
+
+
+def test_boxes_that_disagree_with_their_polygons_are_counted_and_named(agreeing):
+    corners = square(1, (2, 2, 6, 6), bbox=[6, 4, 16, 11], segmentation=[[6, 4, 16, 4, 16, 11, 6, 11]], area=70)
+    dataset = agreeing(corners, corners, square(1, (2, 2, 6, 6)), square(2, (1, 1, 7, 7), segmentation=[SQUARE]))
+    assert dataset.report.odd_boxes == ["annotation 1", "annotation 2"] and dataset.report.corner_boxes == 2
+    (line,) = [line for line in dataset.report.lines() if "boxes disagree" in line]
+    assert line.startswith("2 of 4 boxes disagree with their masks (2 would agree as x1, y1, x2, y2")
+    assert line.endswith("(annotation 1, annotation 2)")
+
+
+def test_one_polygon_as_a_flat_list_of_numbers_is_read(agreeing):
+    dataset = agreeing(square(1, (2, 2, 6, 6), segmentation=SQUARE), square(1, (2, 2, 6, 6)))
+    first, second = dataset.record(0).objects
+    assert first.segmentation == second.segmentation == [SQUARE]
+
+
+UNUSABLE = {
+    "odd number of coordinates": [2, 2, 8, 2, 8, 8, 2],
+    "two points": [2, 2, 8, 8],
+    "without area": [2, 2, 5, 5, 8, 8],
+    "without a pixel": [0.1, 0.1, 0.3, 0.1, 0.2, 0.3],
+    "outside of the image": [30, 2, 38, 2, 38, 8],
+    "left of the image": [-30, 2, -20, 2, -20, 8],
+    "far out": [2, 2, 1e8, 2, 8, 8],
+    "not finite": [2, 2, float("inf"), 2, 8, 8],
+    "not a number": [2, 2, float("nan"), 2, 8, 8],
+    "huge": [2, 2, 10**400, 2, 8, 8],
+    "empty": [],
+    "texts": ["2", "2", "8", "2", "8", "8"],
+    "null": None,
+    "nested": [SQUARE],
+}
+
+
+@pytest.mark.parametrize("part", UNUSABLE)
+def test_an_unusable_part_is_left_out_and_alone_it_makes_an_object_without_a_mask(agreeing, part):
+    alone = square(1, (2, 2, 6, 6), segmentation=[UNUSABLE[part]])
+    in_front = square(1, (2, 2, 6, 6), segmentation=[UNUSABLE[part], SQUARE])
+    dataset = agreeing(alone, in_front)
+    assert [item.segmentation for item in dataset.record(0).objects] == [None, [SQUARE]]
+    assert dataset.report.unusable_masks == ["annotation 1", "annotation 2"] and not dataset.report.degenerate_boxes
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [20, 12], "counts": [240]},
+        {"size": [12, 20], "counts": [100, 40]},
+        {"size": [12, 20], "counts": [240]},
+        {"size": [12, 20], "counts": [-10, 250]},
+        {"size": [12, 20], "counts": [10.5, 229.5]},
+        {"size": [12, 20], "counts": "??"},
+        {"size": [12, 20], "counts": ""},
+        {"size": [12, 20], "counts": "é"},
+        {"size": [12, 20]},
+        {"size": None, "counts": [10, 230]},
+        {"counts": [10, 230]},
+        [[]],
+        [None],
+        "text",
+        7,
+        True,
+    ],
+)
+def test_an_rle_of_another_size_and_what_is_no_segmentation_make_an_object_without_a_mask(agreeing, segmentation):
+    dataset = agreeing(square(1, (2, 2, 6, 6), segmentation=segmentation))
+    assert [item.segmentation for item in dataset.record(0).objects] == [None]
+    assert dataset.report.unusable_masks == ["annotation 1"]
+
+
+def test_an_object_without_a_mask_is_not_in_the_mask_loss_and_a_region_to_ignore_in_the_segm_table(
+    agreeing, make_config
+):
+    bare, masked = square(1, (2, 2, 6, 6), segmentation=[]), square(1, (10, 2, 6, 6))
+    dataset = agreeing(bare, masked)
+    samples = DetectionSamples(dataset, [0], make_config(num_gts=3))
+    assert samples.columns[-1] == HAS_MASK
+    batch = dict(zip(samples.columns, build_train_loader(make_config(), dataset).source[0]))
+    shows = batch["gt_labels"][:, 0] > 0
+    assert batch["gt_labels"][shows].tolist() == [[1, 1, 0]]
+    assert batch[HAS_MASK][shows].tolist() == [[False, True, False]]
+    results = perfect_results(dataset)
+    inside = results[0] | {"score": 0.95}  # a mask where nobody drew one: no error
+    metrics = evaluate_predictions(dataset, [inside, *results], {})
+    assert metrics["seg_mAP"] == pytest.approx(1) and metrics["bbox_mAP"] < 1  # as a box it is a duplicate
+    assert evaluate_predictions(dataset, results[1:], {})["seg_mAP"] == pytest.approx(1)
+
+
+def test_data_without_any_mask_train_boxes_alone_and_that_is_said_once(agreeing, make_config, caplog, capsys):
+    dataset = agreeing(*(square(k, (2, 2, 6, 6), segmentation=None) for k in (1, 2)))
+    build_train_loader(make_config(), dataset)
+    assert sum("no object has a mask: boxes alone are trained" in message for message in caplog.messages) == 1
+    metrics = evaluate_predictions(dataset, perfect_results(dataset), {})
+    assert (metrics["bbox_mAP"], metrics["seg_mAP"]) == (pytest.approx(1), -1)
+    assert "No ground-truth object has a mask" in capsys.readouterr().out
+
+
+def test_data_with_all_masks_have_the_columns_of_before(agreeing, make_config):
+    dataset = agreeing(square(1, (2, 2, 6, 6)), square(1, (2, 2, 8, 8), iscrowd=1, segmentation=None))
+    assert HAS_MASK not in build_train_loader(make_config(), dataset).columns
+
+
+@pytest.mark.parametrize(("objects", "is_said"), [(18, True), (19, False)])
+def test_more_than_one_crowd_in_twenty_is_said_with_the_key(agreeing, objects, is_said):
+    crowd = square(1, (2, 2, 6, 6), iscrowd=1)
+    dataset = agreeing(crowd, *[square(2, (2, 2, 6, 6))] * objects)
+    line = f"1 of {objects + 1} objects are crowds (iscrowd 1): not learned, and ignored in scores; `crowd_rle: objects"
+    assert any(line in said for said in dataset.report.lines()) == is_said
+
+
+@pytest.mark.parametrize(
+    ("rule", "crowds", "expected"),
+    [("auto", 1, 1), ("auto", 2, 0), ("objects", 1, 0), ("objects", 2, 0), ("crowds", 2, 2), ("crowds", 1, 1)],
+)
+def test_crowds_become_objects_by_the_key_or_where_every_object_is_one(agreeing, rule, crowds, expected):
+    annotations = [square(1, (2 + k, 2, 6, 6), iscrowd=int(k < crowds)) for k in range(2)]
+    dataset = agreeing(*annotations, rules=Rules(crowd_rle=rule))
+    assert dataset.report.crowds == sum(one["iscrowd"] for one in truth_of(dataset)) == expected
+    assert any("taken as objects" in note for note in dataset.report.notes) == (expected < crowds)
+
+
+# ---------------------------------------------------------------------------------------------------------- images
+
+
+def turned_jpeg(image: np.ndarray, orientation: int) -> bytes:
+    """A JPEG with an EXIF entry that says how it is to be turned."""
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    entry = struct.pack("<HHI", 0x0112, 3, 1) + struct.pack("<HH", orientation, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize(("orientation", "is_used"), [(1, False), (3, False), (6, True), (8, True)])
+def test_an_image_of_another_size_takes_no_part_unless_an_exif_turn_explains_it(
+    coco_folder, make_config, orientation, is_used, caplog
+):
+    folder = coco_folder([(12, 20), (20, 12)], [square(1, (2, 2, 6, 6)), square(2, (2, 2, 6, 6))])
+    (folder / "data" / "1.png").write_bytes(turned_jpeg(np.full((12, 20, 3), 90, np.uint8), orientation))
+    dataset = read_coco(folder, CLASSES)
+    assert learned(dataset, make_config(num_gts=8)) == scored(dataset)
+    assert list(dataset.coco.imgs) == ([1, 2] if is_used else [2])
+    assert ("1.png has 20 x 12 pixels, its entry 12 x 20" in caplog.text) == (not is_used)
+    record = dataset.record(0)
+    assert (labelled_bgr(record.path, record.height, record.width) is not None) == is_used
+
+
+@pytest.mark.parametrize("name", ["\0", "x" * 300, "nowhere.png"])
+def test_a_name_that_no_file_can_have_is_a_missing_image(coco_folder, name):
+    images = [entry(1) | {"file_name": name}, entry(2, 2)]
+    dataset = read_coco(coco_folder([(20, 12)] * 2, [square(1, (2, 2, 6, 6))], images=images), CLASSES)
+    assert dataset.training_indices(filter_empty=False) == [1]
+    assert len(truth_of(dataset)) == 1 and labelled_bgr(dataset.record(0).path, 12, 20) is None
+
+
+def test_predictions_on_an_image_of_another_size_are_left_out_with_it(coco_folder, tmp_path, capsys):
+    folder = coco_folder([(20, 12), (20, 12)], [square(1, (2, 2, 6, 6)), square(2, (2, 2, 6, 6))])
+    save_predictions(tmp_path / "p.json", perfect_results(read_coco(folder, CLASSES)))
+    cv2.imwrite(str(folder / "data" / "1.png"), np.zeros((9, 9, 3), np.uint8))
+    dataset = read_coco(folder, CLASSES)
+    results = load_predictions(tmp_path / "p.json", dataset)
+    assert [one["image_id"] for one in results] == [2]
+    assert evaluate_predictions(dataset, results, {})["bbox_mAP"] == pytest.approx(1)
+    assert "Protocol: images 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", [None, "wide", "nan", -3, 0, [20], 1e30, 10**400, True])
+@pytest.mark.parametrize("side", ["width", "height"])
+def test_an_image_without_a_size_is_an_error_that_names_it(coco_folder, side, value):
+    with pytest.raises(UserError, match="image 1 has width and height"):
+        read_coco(coco_folder([(20, 12)], [], images=[entry(1) | {side: value}]), CLASSES)
