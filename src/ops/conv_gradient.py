@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
-from .library import BIN_FOLDER, custom_op, is_current
+from .library import BIN_FOLDER, custom_op, is_current, version_of
 
 LIBRARY = "dnnl_ops_cpu.so"
 PACKAGE, SHARED_OBJECT = "onednn-cpu-gomp", "libdnnl.so.3"  # what onednn-devel-cpu-gomp of requirements.txt brings
@@ -129,9 +129,11 @@ def why_not_fast() -> str:
         ctypes.CDLL(files[0])
         if not is_current(BIN_FOLDER / LIBRARY):
             return f"{LIBRARY} is of another version: bash scripts/build_custom.sh"
-        version = ctypes.CDLL(str(BIN_FOLDER / LIBRARY)).OneDnnVersion()
+        version = version_of(BIN_FOLDER / LIBRARY, "OneDnnVersion")
     except OSError as error:
-        return f"oneDNN cannot be loaded: {error}"
+        return f"{LIBRARY} or oneDNN cannot be loaded ({error}): bash scripts/build_custom.sh"
+    if not version:
+        return f"{LIBRARY} is another library: bash scripts/build_custom.sh"
     return "" if version >= OLDEST else f"another oneDNN is loaded: {version // 100}.{version % 100}"
 
 

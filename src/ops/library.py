@@ -1,6 +1,7 @@
 """Where the compiled operators are."""
 
 import ctypes
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ..errors import UserError
 
 BIN_FOLDER = Path(__file__).parent / "bin"
 VERSION = 3  # of the operators' inputs and outputs; a change of them raises it here and in version.cc
+ELF_HEADER = 64  # bytes
 LIBRARIES = {"CPU": "custom_ops_cpu.so", "GPU": "custom_ops_gpu.so"}
 
 
@@ -66,5 +68,22 @@ def _expected_path() -> Path:
 
 def is_current(path: Path) -> bool:
     """Whether a compiled library takes and gives what this code expects. OSError if it cannot be loaded."""
-    version = getattr(ctypes.CDLL(str(path)), "OperatorsVersion", None)
-    return version is not None and version() == VERSION
+    return version_of(path, "OperatorsVersion") == VERSION
+
+
+def version_of(path: Path, function: str) -> int:
+    """What this function of a compiled library returns, 0 where it has none. OSError if it cannot be loaded."""
+    if _is_cut_off(path):  # the loader would map it and die by a signal
+        raise OSError(f"{path}: cut off")
+    found = getattr(ctypes.CDLL(str(path)), function, None)
+    return 0 if found is None else found()
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether an ELF file of 64 bits is shorter than its header says: at its end stands the table of its sections."""
+    with path.open("rb") as file:
+        header = file.read(ELF_HEADER)
+    if len(header) < ELF_HEADER or not header.startswith(b"\x7fELF\x02\x01"):
+        return False
+    table, size, count = (*struct.unpack_from("<Q", header, 0x28), *struct.unpack_from("<2H", header, 0x3A))
+    return path.stat().st_size < table + size * count

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, graph_keys
+from ..errors import UserError
 from .graph_store import GraphStore, make_private
 from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-SWITCH = "MS_VISION_ZOO_COMPILE_CACHE"  # 0 turns the cache off whatever the configuration says
+SWITCH = "MS_VISION_ZOO_COMPILE_CACHE"  # a word for "no" turns the cache off whatever the configuration says
+NO, YES = ("0", "false", "no", "off"), ("", "1", "true", "yes", "on")
 FRAMEWORK_SWITCH = "MS_COMPILER_CACHE_ENABLE"  # MindSpore's own cache for all graphs; the two do not go together
 MEASURED = "2.8."  # releases of MindSpore whose cache does what is said here
 COMPILER_SETTINGS = ("MS_DEV_", "MS_ENABLE_", "MS_JIT")  # of environment variables
@@ -33,7 +35,7 @@ def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
     """From now on each graph of these networks is read from the cache if it is there, and kept there if not.
 
     The log says which. Nothing happens where the cache is off, on devices other than the CPU (where it was never
-    tried), in PyNative mode, and to what is no MindSpore network.
+    tried), in PyNative mode, and to what is no MindSpore network. UserError where `compile_cache_path` cannot be used.
     """
     import mindspore as ms
 
@@ -48,6 +50,8 @@ def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
             _framework.append(_FrameworkCache(store.own_folder(), process.rank, role))
         except OSError as error:
             reason = f"it cannot be written ({error.strerror})"
+    if reason and cfg.compile_cache_path:
+        raise UserError(f"compile_cache_path: {store.folder} cannot be used, {reason}")
     if reason:
         logger.warning("graphs are compiled anew in every run: %s cannot be used, %s", store.folder, reason)
         return
@@ -72,9 +76,16 @@ def _is_wanted(cfg: Config, version: str) -> bool:
         and cfg.mode == "graph"
         and cfg.device_target == "CPU"
         and version.startswith(MEASURED)
-        and os.environ.get(SWITCH) != "0"
+        and not _is_switched_off()
         and not os.environ.get(FRAMEWORK_SWITCH)
     )
+
+
+def _is_switched_off() -> bool:
+    word = os.environ.get(SWITCH, "")
+    if word.lower() not in (*NO, *YES):
+        raise UserError(f"{SWITCH} must be 0 or 1, not {word!r:.40}")
+    return word.lower() in NO
 
 
 def _facts(ms, cfg: Config, process: Runtime) -> dict[str, Any]:

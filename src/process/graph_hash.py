@@ -53,7 +53,7 @@ def signature(arguments: Sequence, named: Mapping[str, Any]) -> tuple:
 def code_hash(folder: Path, pattern: str) -> str:
     """Over the names and bytes of all files below `folder`."""
     total = hashlib.sha256()
-    for path in sorted(folder.rglob(pattern)):
+    for path in sorted(path for path in folder.rglob(pattern) if path.is_file()):
         total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 

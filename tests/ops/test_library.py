@@ -45,6 +45,23 @@ def test_operators_that_cannot_be_loaded_are_one_line(graph_mode, tmp_path, monk
         Nms(0.5, 3)
 
 
+def test_a_library_that_is_cut_off_is_one_line_and_no_signal(graph_mode, tmp_path, monkeypatch):
+    for name in ("custom_ops_cpu.so", conv_gradient.LIBRARY):
+        whole = (library.BIN_FOLDER / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
+    monkeypatch.setattr(conv_gradient, "BIN_FOLDER", tmp_path)
+    with pytest.raises(UserError, match=r"custom_ops_cpu.so cannot be loaded \(.*cut off\): remove it and build"):
+        Nms(0.5, 3)
+    assert "cut off): bash scripts/build_custom.sh" in conv_gradient.why_not_fast()
+
+
+def test_another_library_under_the_name_is_one_line(graph_mode, tmp_path, monkeypatch):
+    shutil.copy(library.BIN_FOLDER / "custom_ops_cpu.so", tmp_path / conv_gradient.LIBRARY)
+    monkeypatch.setattr(conv_gradient, "BIN_FOLDER", tmp_path)
+    assert conv_gradient.why_not_fast() == "dnnl_ops_cpu.so is another library: bash scripts/build_custom.sh"
+
+
 def test_a_path_that_mindspore_cannot_load_operators_from_is_one_line(graph_mode, tmp_path, monkeypatch):
     shutil.copytree(library.BIN_FOLDER, tmp_path / "a:b")
     monkeypatch.setattr(library, "BIN_FOLDER", tmp_path / "a:b")

@@ -13,6 +13,7 @@ import pytest
 from mindspore import nn
 
 from src.config import load_config
+from src.errors import UserError
 from src.process import compile_cache, graph_hash
 from src.process.compile_cache import SWITCH, cache_folder, compile_once
 from src.process.runtime import SINGLE, Runtime
@@ -151,10 +152,16 @@ def test_keys_that_turn_it_off(network, tmp_path, keys):
     assert not is_served(network, *keys) and not (tmp_path / "caches").exists()
 
 
-@pytest.mark.parametrize("variable,value", [(SWITCH, "0"), ("MS_COMPILER_CACHE_ENABLE", "1")])
+@pytest.mark.parametrize("variable,value", [(SWITCH, "0"), (SWITCH, "Off"), ("MS_COMPILER_CACHE_ENABLE", "1")])
 def test_variables_that_turn_it_off(network, monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     assert not is_served(network)
+
+
+def test_a_variable_of_no_known_word_is_an_error(network, monkeypatch):
+    monkeypatch.setenv(SWITCH, "maybe")
+    with pytest.raises(UserError, match=f"^{SWITCH} must be 0 or 1, not 'maybe'$"):
+        is_served(network)
 
 
 def test_another_release_of_the_framework_is_left_alone(network, monkeypatch):
@@ -167,12 +174,19 @@ def test_the_other_tests_run_without_it():
 
 
 def test_an_unsafe_folder_is_one_warning_and_no_cache(network, tmp_path, caplog):
-    tmp_path.chmod(0o777)
-    assert not is_served(network, "--compile_cache_path", str(tmp_path))
+    folder = tmp_path / "caches" / "ms_vision_zoo" / "graphs"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    assert not is_served(network)
     assert [record.getMessage() for record in caplog.records] == [
-        f"graphs are compiled anew in every run: {tmp_path} cannot be used, other users may write to it"
+        f"graphs are compiled anew in every run: {folder} cannot be used, other users may write to it"
     ]
-    tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_was_asked_for_and_cannot_be_used_is_an_error(network, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"^compile_cache_path: {tmp_path}/file cannot be used, "):
+        is_served(network, "--compile_cache_path", str(tmp_path / "file"))
 
 
 def test_what_is_no_network_is_passed_over(network, tmp_path):
