@@ -15,23 +15,26 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
+from . import sparse
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
 
 MAX_READ_TRIES = 100  # neighbours tried in place of an unreadable image
+PREFETCH = 2  # batches in each of the framework's queues: its 16 take gigabytes where images are large
 
 
 class Samples(Protocol):
     """What a data set gives a training run.
 
-    columns: names of a sample's arrays. keys: a number for each entry that stays its own in every run, from which its
-    randomness comes. name: the data set in messages.
+    columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros. keys: a number for
+    each entry that stays its own in every run, from which its randomness comes. name: the data set in messages.
     """
 
     columns: tuple[str, ...]
     keys: list[int]
     name: str
+    sparse: tuple[str, ...] = ()
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -78,7 +81,7 @@ class TrainSource:
         epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
         start = (step_of_epoch * self.size + self.rank) * self.batch_size
         entries = self._permutation(epoch)[start : start + self.batch_size]
-        batch = tuple(np.stack(column) for column in zip(*(self._sample(epoch, int(entry)) for entry in entries)))
+        batch = tuple(map(_stacked, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
     def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
@@ -105,6 +108,23 @@ class TrainSource:
                 self._unreadable.add(reason)
                 logger.warning("%s; the next image takes its place", reason)
         raise UserError(f"{min(MAX_READ_TRIES, count)} images in a row cannot be read; the last one: {reason}")
+
+
+@dataclass
+class _Squeezed:
+    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed."""
+
+    source: TrainSource
+    columns: list[int]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
+        batch = list(self.source[item])
+        for k in self.columns:
+            batch[k] = sparse.squeeze(batch[k])
+        return tuple(batch)
 
 
 @dataclass
@@ -135,6 +155,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[tuple]:
         import mindspore.dataset as ds
+        from mindspore import Tensor
 
         if not len(self.source):  # a finished run that is resumed; the framework refuses an empty source
             return
@@ -142,17 +163,21 @@ class TrainLoader:
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
         with _user_errors_of_workers():
-            with warnings.catch_warnings():  # not around the loop: whoever trains would lose their warnings
+            squeezed = [k for k, name in enumerate(self.columns) if name in getattr(self.source.samples, "sparse", ())]
+            with _short_queues(ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
                 batches = ds.GeneratorDataset(
-                    self.source,
+                    _Squeezed(self.source, squeezed) if squeezed else self.source,
                     list(self.columns),
                     shuffle=False,
                     num_parallel_workers=self.num_workers,
                     python_multiprocessing=forks,
                 )
                 iterator = batches.create_tuple_iterator(num_epochs=1)
-            yield from iterator
+            for batch in iterator:
+                for k in squeezed:
+                    batch[k] = Tensor.from_numpy(sparse.restore(batch[k].asnumpy()))
+                yield tuple(batch)
 
 
 def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 1, start_step: int = 0) -> TrainLoader:
@@ -176,6 +201,22 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
     return TrainLoader(source, workers, cfg.python_multiprocessing)
+
+
+def _stacked(arrays: tuple) -> np.ndarray:
+    """One array of several; of a single one no copy, so that what nobody has written in it takes no memory."""
+    return np.stack(arrays) if len(arrays) > 1 else np.asarray(arrays[0])[None]
+
+
+@contextlib.contextmanager
+def _short_queues(config) -> Iterator[None]:
+    """While active, data sets are started with queues of `PREFETCH`."""
+    size = config.get_prefetch_size()
+    config.set_prefetch_size(min(size, PREFETCH))
+    try:
+        yield
+    finally:
+        config.set_prefetch_size(size)
 
 
 @contextlib.contextmanager

@@ -24,15 +24,20 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
 HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
 CROWD_LABEL = -1
+MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far as an image has as many objects
 
 
 class DetectionSamples:
     """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part."""
 
+    sparse = ("gt_masks",)
+
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.settings = ImageSettings.from_config(cfg)
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
+        most = max(sum(not item.crowd for item in dataset.record(index).objects) for index in indices)
+        self.mask_rows = min(cfg.num_gts, max(most, MASK_ROWS))
 
     def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
         record = self.dataset.record(self.keys[entry])
@@ -68,7 +73,7 @@ class DetectionSamples:
         """
         num_gts, width = self.cfg.num_gts, self.settings.width
         boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
-        packed = np.zeros((num_gts, self.settings.height, width // 8), np.uint8)
+        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
         has_mask = np.zeros(num_gts, bool)
         objects = sorted(record.objects, key=lambda item: item.crowd)
         moved = np.float32([item.box for item in objects]).reshape(-1, 4)

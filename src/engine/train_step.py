@@ -187,7 +187,8 @@ class TrainStep(nn.Cell):
 
     def _average(self, total: Tensor, losses: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Means over the ranks, and the votes to stop, by one sum over them."""
-        sums = self.all_reduce(ops.stack((total, self.stop_wish, *losses)))
+        wish = self.stop_wish * 1.0  # PyNative mode stacks no parameter beside tensors
+        sums = self.all_reduce(ops.stack((total, wish, *losses)))
         ops.assign(self.stop_votes, sums[1])
         means = ()
         for k in range(len(losses)):

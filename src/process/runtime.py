@@ -107,6 +107,11 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     """
     quiet_logs()
     size = _launched_size()
+    if not cfg.run_distribute and (size or 1) > 1:  # each would be rank 0, all of them in one folder
+        raise UserError(
+            f"the launcher has started {size} processes, but run_distribute is 0: add --run_distribute 1 --device_num "
+            f"{size}, or start one process without mpirun and msrun"
+        )
     distributed = cfg.run_distribute and not (may_be_single and size is None)
     if distributed:
         if size is None:

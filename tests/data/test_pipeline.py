@@ -279,3 +279,37 @@ def test_whoever_takes_batches_keeps_their_warnings(ten_images, make_config):
         for _ in build_train_loader(make_config(epoch_size=1), ten_images):
             warnings.warn("said in the loop", stacklevel=1)
     assert [str(one.message) for one in caught] == ["said in the loop"] * 5
+
+
+@pytest.mark.parametrize(
+    ("objects", "num_gts", "rows"), [(2, 3, 3), (2, 2000, 100), (130, 2000, 130), (130, 120, 120)]
+)
+def test_masks_have_rows_for_as_many_objects_as_the_data_hold(coco_folder, make_config, objects, num_gts, rows):
+    crowds = [{**square(1, (1, 2, 9, 5), 4), "iscrowd": 1} for _ in range(3)]
+    folder = coco_folder([(32, 24)], [*crowds, *(square(1, (1 + k % 9, 2, 5, 5), 4) for k in range(objects))])
+    loader = build_train_loader(make_config(num_gts=num_gts, batch_size=1, epoch_size=1), read_coco(folder, CLASSES))
+    (batch,) = batches(loader)
+    assert batch["gt_masks"].shape == (1, rows, 64, 8) and batch["gt_boxes"].shape == (1, num_gts, 4)
+    seen = batch["gt_masks"].reshape(rows, -1).any(axis=1)
+    np.testing.assert_array_equal(seen, batch["gt_valid"][0, :rows])
+    np.testing.assert_array_equal(batch["gt_masks"], loader.source[0][COLUMNS.index("gt_masks")])
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_few_and_short_batches_wait_in_the_frameworks_queues(ten_images, make_config, monkeypatch, processes):
+    import mindspore.dataset as ds
+
+    before, made = ds.config.get_prefetch_size(), []
+    own = ds.GeneratorDataset
+
+    def watched(source, *args, **kwargs):
+        made.append((source, ds.config.get_prefetch_size()))
+        return own(source, *args, **kwargs)
+
+    monkeypatch.setattr(ds, "GeneratorDataset", watched)
+    cfg = make_config(num_gts=50, num_parallel_workers=2, python_multiprocessing=processes)
+    assert len(batches(build_train_loader(cfg, ten_images))) == 10
+    ((source, size),) = made
+    assert size == 2 and ds.config.get_prefetch_size() == before
+    sent, whole = source[0], source.source[0]
+    assert sum(column.nbytes for column in sent) < sum(column.nbytes for column in whole) - 0.9 * whole[5].nbytes

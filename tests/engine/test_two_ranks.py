@@ -27,8 +27,9 @@ def results(tmp_path_factory):
     return {path.stem: dict(np.load(path)) for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("mode", ["steps", "pynative"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_steps_on_halves_of_the_batches_equal_torch_on_the_whole(results, name):
+def test_steps_on_halves_of_the_batches_equal_torch_on_the_whole(results, name, mode):
     kind, clip, accumulate = OPTIMIZERS[name]
     layer = torch.nn.Linear(3, 2)
     layer.weight.data, layer.bias.data = torch.tensor(first_weight()), torch.zeros(2)
@@ -47,7 +48,7 @@ def test_steps_on_halves_of_the_batches_equal_torch_on_the_whole(results, name):
                 torch.nn.utils.clip_grad_norm_(layer.parameters(), clip)
             optimizer.step()
             optimizer.zero_grad()
-    found = results[f"steps_{name}"]
+    found = results[f"{mode}_{name}"]
     np.testing.assert_array_equal(found["weights"][0], found["weights"][1])
     np.testing.assert_allclose(found["weights"][0], layer.weight.detach().numpy(), rtol=2e-4, atol=2e-5)
     np.testing.assert_allclose(found["bias"], layer.bias.detach().numpy(), rtol=2e-4, atol=2e-5)
@@ -78,19 +79,21 @@ def compare(found: dict[str, np.ndarray], expected: dict, rows: np.ndarray) -> N
         np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=2e-3, atol=2e-3)
 
 
-def test_synchronised_batchnorm_equals_torchs_on_the_whole_batch(results):
+@pytest.mark.parametrize("mode", ["", "pynative_"])
+def test_synchronised_batchnorm_equals_torchs_on_the_whole_batch(results, mode):
     rows = np.arange(2 * ROWS)
     expected = torch_norm(rows)
     (expected["y"] * expected["upstream"]).sum().backward()
-    compare(results["norm"], expected, rows)
+    compare(results[f"{mode}norm"], expected, rows)
 
 
-def test_the_roi_heads_batchnorm_takes_the_used_rows_of_both_ranks(results):
+@pytest.mark.parametrize("mode", ["", "pynative_"])
+def test_the_roi_heads_batchnorm_takes_the_used_rows_of_both_ranks(results, mode):
     rows = np.flatnonzero(norm_case()["valid"])  # three of one rank, one of the other
     expected = torch_norm(rows)
     expected["y"] = torch.relu(expected["y"])
     (expected["y"] * expected["upstream"]).sum().backward()
-    compare(results["roi_norm"], expected, rows)
+    compare(results[f"{mode}roi_norm"], expected, rows)
 
 
 def test_objects_and_sums_travel_between_the_ranks(results):
@@ -98,5 +101,6 @@ def test_objects_and_sums_travel_between_the_ranks(results):
     np.testing.assert_array_equal(results["channel"]["totals"], np.full((2, 2, 2), 2**41 + 1))
 
 
-def test_both_ranks_hear_of_a_stop_in_the_same_step(results):
-    assert results["stop"]["heard"].tolist() == [[False, False, True, True]] * 2
+@pytest.mark.parametrize("mode", ["", "pynative_"])
+def test_both_ranks_hear_of_a_stop_in_the_same_step(results, mode):
+    assert results[f"{mode}stop"]["heard"].tolist() == [[False, False, True, True]] * 2

@@ -43,6 +43,8 @@ def norm_case(rois: bool = False) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    import mindspore as ms
+
     from src.config import load_config
     from src.process import runtime
 
@@ -53,6 +55,11 @@ def main() -> None:
     results["roi_norm"] = normalise_rois(process)
     results["channel"] = exchange(process)
     results["stop"] = stop(process)
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # for the rest
+    results |= {f"pynative_{name}": train(process, *settings) for name, settings in OPTIMIZERS.items()}
+    results["pynative_norm"] = normalise(process)
+    results["pynative_roi_norm"] = normalise_rois(process)
+    results["pynative_stop"] = stop(process)
     if process.is_main:
         for name, arrays in results.items():
             np.savez(folder / f"{name}.npz", **arrays)

@@ -37,6 +37,15 @@ def test_another_number_of_processes_than_configured_is_refused(monkeypatch):
         runtime.start(distributed())
 
 
+@pytest.mark.parametrize("may_be_single", [False, True])
+@pytest.mark.parametrize("launcher", [{"OMPI_COMM_WORLD_SIZE": "2"}, {"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "2"}])
+def test_several_processes_without_run_distribute_are_refused(monkeypatch, launcher, may_be_single):
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="started 2 processes, but run_distribute is 0: add --run_distribute 1"):
+        runtime.start(load_config(CONFIG), may_be_single=may_be_single)
+
+
 def test_one_process_of_mpirun_needs_no_collectives(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
     assert runtime.start(distributed(1)).size == 1

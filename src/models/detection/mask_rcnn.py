@@ -106,8 +106,9 @@ class MaskRCNN(nn.Cell):
         """The losses of one batch; scalars in the order of `loss_names`.
 
         image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; gt_boxes (B, G, 4) xyxy pixels;
-        gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, G, H, W / 8) uint8
-        packed bits; sample_seed (B,) int32; gt_has_mask (B, G) bool, by default all: the others have no mask loss.
+        gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, M, H, W / 8) uint8
+        packed bits, M at most G and no less than the objects of any image; sample_seed (B,) int32; gt_has_mask (B, G)
+        bool, by default all: the others have no mask loss.
         """
         shape = image_shape.astype(mstype.float32)
         gt_crowd = gt_labels < 0
