@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import UserError
+from .logs import quiet_logs
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -14,7 +15,8 @@ OTHER_RANKS_WAIT = 5.0  # seconds
 
 
 def entry_point(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command's `main`: `UserError` becomes one line on stderr and exit status 2, Ctrl-C exit status 130.
+    """Wrap a command's `main`: `UserError` becomes one line on stderr and exit status 2, Ctrl-C exit status 130;
+    MindSpore's warnings, which are about its own interfaces, stay away.
 
     What is wrong on every rank of a distributed run is said once: the others let rank 0 speak, after which the launcher
     ends them; what is wrong on another rank alone is said by it a moment later, with its number.
@@ -22,6 +24,7 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> None:
+        quiet_logs()
         try:
             main(*args, **kwargs)
         except UserError as error:

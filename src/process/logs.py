@@ -10,8 +10,10 @@ PACKAGE = __name__.partition(".")[0]  # whose loggers are meant; its name differ
 
 
 def quiet_logs() -> None:
-    """Only errors from MindSpore's C++ side, unless GLOG_v says otherwise. Call before MindSpore is imported."""
-    os.environ.setdefault("GLOG_v", "3")
+    """Only errors from MindSpore, unless GLOG_v says otherwise; from its C++ side where it is not imported yet."""
+    if "GLOG_v" not in os.environ:
+        os.environ.setdefault("GLOG_v", "3")
+        logging.getLogger(f"ME.mindspore.log.{os.getpid()}").setLevel(logging.ERROR)  # which may have read it already
 
 
 def start_logging(log_file: Path | None = None) -> None:
