@@ -24,6 +24,6 @@ def test_a_module_command_shows_no_warning_of_the_framework(module, tmp_path):
     command = [sys.executable, "-m", module, *CONFIG, *data]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment)
     if module == "src.check":  # as far as its data, which are not there: the device has been set by then
-        assert "== configuration" in done.stdout and done.stderr.startswith(f"error: {tmp_path}"), done.stderr
+        assert "== environment" in done.stdout and done.stderr.startswith(f"error: {tmp_path}"), done.stderr
     else:
         assert "backbone" in done.stdout and not done.stderr
