@@ -10,6 +10,7 @@ PATTERNS = [
     (re.compile(rf"{NUMBER} (?=(ms|s|seconds|hours)\b)"), "TIME "),
     (re.compile(rf"(t=){NUMBER}s"), r"\1TIME"),  # pycocotools
     (re.compile(rf"{NUMBER} (?=GiB)"), "MEMORY "),
+    (re.compile(r"\b(commit: ).*"), r"\1COMMIT"),
 ]
 
 

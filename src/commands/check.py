@@ -5,7 +5,6 @@ long the run will take. Exit status 2 with one line where the run could not star
 """
 
 import logging
-import platform
 import resource
 import statistics
 import time
@@ -16,7 +15,6 @@ from ..process.threads import share_cores
 share_cores()  # before MindSpore is imported
 
 # ruff: noqa: E402
-import cv2
 import mindspore as ms
 import numpy as np
 
@@ -27,6 +25,7 @@ from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
 from ..process.command import entry_point
 from ..process.logs import PACKAGE, start_logging
+from ..process.provenance import provenance
 from ..tasks import TASKS, Task
 from ..tasks.task import Section
 
@@ -62,10 +61,8 @@ def _model_sections(cfg: Config, task: Task) -> Iterator[Section]:
 
 
 def environment(cfg: Config) -> Iterator[str]:
-    """Versions, device, compiled operators."""
-    yield f"Python {platform.python_version()}, MindSpore {ms.__version__}"
-    yield f"numpy {np.__version__}, OpenCV {cv2.__version__}"
-    yield f"device {cfg.device_target}, mode {cfg.mode}"
+    """Command line, commit, versions and device, as `train.log` has them; compiled operators."""
+    yield from provenance(cfg)
     if runtime.slow_convolutions(ms.__version__):
         yield "WARNING: this MindSpore convolves ~100 times too slowly on AVX-512 hosts: set ONEDNN_MAX_CPU_ISA=AVX2"
     if cfg.portable:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config import Config, Difference, differences, leaves, load_config, run_format, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
+from ..process.provenance import provenance
 from .checkpoint_folders import BestFolder, CheckpointFolder
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
         except OSError as error:
             raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
         start_logging(folder / "train.log")
+        for line in provenance(cfg):
+            logger.info(line)
         if cfg.resume and (folder / "config.yaml").exists():
             cfg, changes = _as_started(cfg, folder / "config.yaml")
             experiment = replace(experiment, changes=changes)

@@ -38,8 +38,8 @@ class Schedule:
         return epoch + 1, step_of_epoch + 1
 
     def rate(self, done: int) -> float:
-        """Learning rate of that step."""
-        return float(self.rates[(done - 1) // self.accumulate])
+        """Learning rate of that step; of one past the end, as a shortened run may have, the last one."""
+        return float(self.rates[min((done - 1) // self.accumulate, len(self.rates) - 1)])
 
 
 def learning_rates(policy: LrPolicy, num_steps: int, steps_per_epoch: float) -> np.ndarray:

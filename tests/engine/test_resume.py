@@ -65,6 +65,14 @@ def test_a_resumed_run_may_have_another_schedule(pynative_mode, tmp_path, accumu
     np.testing.assert_allclose([row["lr"] for row in rows[done:]], rates, rtol=1e-6)
 
 
+def test_a_run_that_is_shortened_below_what_is_done_is_evaluated_and_complete(pynative_mode, tmp_path):
+    with pytest.raises(SystemExit):
+        loop(make_run(tmp_path, CONFIG), stopped_at(9))
+    run = make_run(tmp_path, CONFIG, "--resume", "1", "--epoch_size", "1", "--run_eval", "1", evaluate=scores())
+    loop(run, [])
+    assert run.finished and [row["global_step"] for row in rows_of(tmp_path, "metrics.csv")] == [9]
+
+
 def test_the_rate_of_a_resumed_runs_schedule_moves_the_weights(pynative_mode, tmp_path):
     keys = (*SGD, "--momentum", "0", "--weight_decay", "0", "--max_steps", "4", "--lr_type", "linear")
     loop(make_run(tmp_path, CONFIG, *keys), batches(0, 4))

@@ -59,6 +59,7 @@ def write_result(cfg) -> None:
 def test_data_and_checkpoint_come_in_paths_lead_to_them_and_results_go_out(storage, tmp_path):
     cfg = load_config(CONFIG, arguments(tmp_path, checkpoint_url="obs://bucket/weights/w32.ckpt"))
     with modelarts(cfg, "pre_trained") as cfg:
+        assert {"enable_modelarts", "train_url"} <= cfg.typed
         assert (Path(cfg.train_dataset) / "labels.json").read_text() == "{}"
         assert Path(cfg.train_dataset) == tmp_path / "cache" / "data" / "train"
         assert Path(cfg.pre_trained).read_bytes() == b"weights" and not cfg.checkpoint_path

@@ -1,11 +1,9 @@
 """Convolutions of the RoI heads: their batch normalisation must not see the unused RoI slots."""
 
 from mindspore import Tensor, nn, ops
-from mindspore import dtype as mstype
 
+from ..batch_statistics import BatchStatistics
 from ..layers import NormSettings, batch_norm, conv2d
-
-UNIT_EPS = 1e-5
 
 
 class RoIConv(nn.Cell):
@@ -21,20 +19,15 @@ class RoIConv(nn.Cell):
         self.has_norm = norm is not None
         if self.has_norm:
             self.bn = batch_norm(out_channels, norm)
-            self.scale_and_shift = ops.BatchNorm(is_training=False, epsilon=UNIT_EPS)
-            self.zero = ops.zeros(out_channels, mstype.float32)
-            self.unit_variance = ops.full((out_channels,), 1.0 - UNIT_EPS, dtype=mstype.float32)
-            self.eps = norm.eps
+            self.statistics = BatchStatistics(out_channels, norm.eps)
             self.momentum = norm.momentum
             self.is_frozen = norm.frozen
         self.rows_conv = None
-        self.over_ranks = False
         self.relu = nn.ReLU()
 
     def take_statistics_over_ranks(self) -> None:
         """From now on normalise by the valid rows of all ranks together."""
-        self.over_ranks = True
-        self.sum_over_ranks = ops.AllReduce()
+        self.statistics.take_over_ranks()
 
     def convolve_used_rows(self, rows_conv: nn.Cell) -> None:
         """From now on train with `rows_conv(x, weight, valid)`, which convolves the valid rows alone."""
@@ -56,23 +49,8 @@ class RoIConv(nn.Cell):
 
     def _normalise(self, x: Tensor, valid: Tensor) -> Tensor:
         weight = valid.astype(x.dtype)[None]
-        rows = weight.sum()
-        total = ops.matmul(weight, x.sum(axis=(2, 3)))[0]
-        square = ops.matmul(weight, (x * x).sum(axis=(2, 3)))[0]
-        if self.over_ranks:
-            rows = self.sum_over_ranks(rows.reshape(1))[0]
-            total, square = self.sum_over_ranks(ops.stack((total, square)))
-        count = ops.maximum(rows, 1.0) * (x.shape[2] * x.shape[3])
-        mean = total / count
-        variance = ops.relu(square / count - mean * mean)
-        self._update_statistics(ops.stop_gradient(mean), ops.stop_gradient(variance), count, rows)
-        # y = x * scale + shift through the framework's fused kernel: plain broadcasting is several times slower on CPU
-        scale = self.bn.gamma / ops.sqrt(variance + self.eps)
-        shift = self.bn.beta - mean * scale
-        return self.scale_and_shift(x, scale, shift, self.zero, self.unit_variance)[0]
-
-    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor, rows: Tensor) -> None:
-        unbiased = variance * (count / ops.maximum(count - 1.0, 1.0))
+        y, mean, variance, rows = self.statistics(x, weight, self.bn.gamma, self.bn.beta)
         share = (rows > 0).astype(mean.dtype) * self.momentum  # without a valid row the statistics stay
         ops.assign_add(self.bn.moving_mean, (mean - self.bn.moving_mean) * share)
-        ops.assign_add(self.bn.moving_variance, (unbiased - self.bn.moving_variance) * share)
+        ops.assign_add(self.bn.moving_variance, (variance - self.bn.moving_variance) * share)
+        return y

@@ -56,6 +56,24 @@ def test_training_normalises_over_the_valid_rows_as_torch_does_over_rows_that_ex
     np.testing.assert_allclose(conv.bn.moving_variance.asnumpy(), block[1].running_var.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_a_mean_that_is_large_against_the_deviation_costs_no_digits(graph_mode, mean):
+    """Channels of deviation 1 about a large mean, against PyTorch in double precision."""
+    rng = np.random.RandomState(0)
+    x = (rng.randn(6, 3, 5, 5) + mean).astype(np.float32)
+    valid = np.array([1, 0, 1, 1, 0, 1], bool)
+    conv = RoIConv(3, 3, NormSettings(1.0, 1e-5))
+    identity = np.zeros((3, 3, 3, 3), np.float32)
+    identity[range(3), range(3), 1, 1] = 1
+    conv.conv.weight.set_data(Tensor(identity))
+    conv.set_train(True)
+    y = conv(Tensor(x), Tensor(valid)).asnumpy()[valid]
+    norm = torch.nn.BatchNorm2d(3, momentum=1.0).double()
+    np.testing.assert_allclose(y, torch.relu(norm(torch.tensor(x[valid]).double())).detach().numpy(), atol=2e-4)
+    np.testing.assert_allclose(conv.bn.moving_mean.asnumpy(), norm.running_mean.numpy(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(conv.bn.moving_variance.asnumpy(), norm.running_var.numpy(), rtol=1e-4)
+
+
 def test_without_a_valid_row_the_statistics_stay_and_the_output_is_finite(graph_mode, case):
     x, _, kernel = case
     conv = RoIConv(3, 4, NormSettings(0.01, 1e-3))
