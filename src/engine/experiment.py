@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checkpoint import Facts
 from ..config import Config, differences, load_config, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
@@ -18,21 +19,22 @@ MOST_SHOWN = 4  # keys of another configuration that a message names
 
 @dataclass(frozen=True)
 class Experiment:
-    """The folder of one run, which rank 0 alone reads and writes."""
+    """The folder of one run, which rank 0 alone reads and writes. facts: what its checkpoints say of themselves."""
 
     folder: Path
     keep: int = 5  # checkpoints
     keep_best: int = 5
+    facts: Facts | None = None
 
     @property
     def checkpoints(self) -> CheckpointFolder:
         """`ckpt/`: the last training states."""
-        return CheckpointFolder(self.folder / "ckpt", self.keep)
+        return CheckpointFolder(self.folder / "ckpt", self.keep, self.facts)
 
     @property
     def best(self) -> BestFolder:
         """`best_ckpt/`: the best weights."""
-        return BestFolder(self.folder / "best_ckpt", self.keep_best)
+        return BestFolder(self.folder / "best_ckpt", self.keep_best, self.facts)
 
     def make(self) -> None:
         """Make the folders."""

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from ..config import Config
@@ -37,6 +38,7 @@ def train(cfg: Config) -> Path:
     loader = task.make_loader(cfg, process.rank, process.size, 0)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(cfg, task.run_names(cfg), process.is_main)
+    experiment = replace(experiment, facts=task.facts(cfg, loader))
     logger.info("Creating network...")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process)
