@@ -2,15 +2,18 @@
 
 A training checkpoint holds the model's parameters under their own names and everything else a step needs (optimizer,
 pending gradients, counters) under `state/...`, but for what follows from the configuration (the learning rates); what
-hooks of the training keep lies under `state/hooks/...`. A weights-only checkpoint lacks all that.
+hooks of the training keep lies under `state/hooks/...`. A weights-only checkpoint lacks all that. Either kind holds
+what its outputs mean (`state/facts`).
 """
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -29,20 +32,29 @@ NOT_KEPT = {"learning_rate"}  # parameters of a step that follow from the config
 SGD_OF_BEFORE = STATE_PREFIX + "accum.", STATE_PREFIX + "moments."  # MindSpore's SGD had the one, Momentum the other
 SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does not hold
 NOT_SAID = np.int32(-1)
+FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
+FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5"}
+
+Facts = Mapping[str, Any]
 
 
-def save_weights(model: nn.Cell, path: Path, without: Collection[str] = ()) -> None:
-    """The model's parameters and statistics alone, leaving out those named in `without`."""
-    _write({parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}, path)
+def save_weights(model: nn.Cell, path: Path, without: Collection[str] = (), facts: Facts | None = None) -> None:
+    """The model's parameters and statistics alone, leaving out those named in `without`, and its facts."""
+    entries = {parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}
+    _write(entries, path, facts)
 
 
 def save_training_state(
-    step: nn.Cell, model: nn.Cell, path: Path, hook_states: Mapping[str, np.ndarray] | None = None
+    step: nn.Cell,
+    model: nn.Cell,
+    path: Path,
+    hook_states: Mapping[str, np.ndarray] | None = None,
+    facts: Facts | None = None,
 ) -> None:
     """Everything that `load_training_state` needs to go on as if nothing had happened."""
-    entries = _state_entries(step, model)
-    _write(entries | {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}, path)
+    hooks = {HOOK_PREFIX + name: Tensor(value) for name, value in (hook_states or {}).items()}
+    _write(_state_entries(step, model) | hooks, path, facts)
 
 
 def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, np.ndarray]:
@@ -113,9 +125,31 @@ def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
 
 def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of a checkpoint by name. UserError for a missing, empty, cut-off, damaged or too new file."""
+    values = _read_entries(path)
+    values.pop(FACTS_ENTRY, None)
+    return values
+
+
+def checkpoint_facts(path: str | Path) -> dict[str, Any]:
+    """What the network's outputs mean and where it comes from, as `Task.facts` gave it: task, class_names, config.
+
+    Empty where a checkpoint of before 0.2 says nothing. UserError as `read_checkpoint`.
+    """
+    entry = _read_entries(path).get(FACTS_ENTRY)
+    if entry is None:
+        return {}
+    try:
+        return dict(json.loads(entry.tobytes()))
+    except (ValueError, TypeError):
+        raise UserError(f"checkpoint {path}: its entry {FACTS_ENTRY} cannot be read") from None
+
+
+def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist")
+    if path.suffix != ".ckpt":
+        raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
     try:
         with _quiet_mindspore():
             loaded = ms.load_checkpoint(str(path), crc_check=True)
@@ -125,6 +159,12 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
     written = values.pop(FORMAT_ENTRY, None)
     require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
     return values
+
+
+def _why_no_checkpoint(suffix: str) -> str:
+    if suffix.lower() in FOREIGN_SUFFIXES:
+        return "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"
+    return f"ends in '{suffix}': MindSpore's checkpoints end in .ckpt; rename it if it is one"
 
 
 def checkpoint_hash(path: str | Path) -> str:
@@ -139,13 +179,16 @@ def _state_entries(step: nn.Cell, model: nn.Cell) -> dict[str, ms.Parameter]:
     return {p.name if p.name in own else STATE_PREFIX + p.name: p for p in kept}
 
 
-def _write(entries: Mapping[str, Tensor], path: Path) -> None:
+def _write(entries: Mapping[str, Tensor], path: Path, facts: Facts | None = None) -> None:
     """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
     try:
         with _quiet_mindspore():
             items = [{"name": name, "data": value} for name, value in entries.items()]
             items.append({"name": FORMAT_ENTRY, "data": Tensor(CHECKPOINT_FORMAT, mstype.int32)})
+            if facts:
+                text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+                items.append({"name": FACTS_ENTRY, "data": Tensor(text)})
             ms.save_checkpoint(items, str(temporary), crc_check=True)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())

@@ -50,9 +50,8 @@ def convert_file(cfg: Config) -> Conversion:
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,
     )
-    expected, warnings = expectations.compare(
-        expectations.known_of(source, foreign), cfg, () if done.dropped or done.unset else task.class_names(cfg)
-    )
+    known, has_classes = expectations.known_of(source, foreign), not (done.dropped or done.unset)
+    expected, warnings = expectations.compare(known, cfg, task.class_names(cfg) if has_classes else ())
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)
     for line in warnings:
@@ -65,7 +64,12 @@ def convert_file(cfg: Config) -> Conversion:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
-    save_weights(model, path, without={*done.unset, *done.dropped})
+    facts = task.facts(cfg)
+    if not has_classes:
+        facts["class_names"] = []
+    elif len(known.classes) == len(facts["class_names"]):
+        facts["class_names"] = list(known.classes)
+    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
 

@@ -34,6 +34,7 @@ def export(cfg: Config) -> Path:
     _require_packages(cfg)
     runtime.start(cfg, may_be_single=True)
     task = TASKS[cfg.task]
+    cfg = task.as_trained(cfg)
     model = task.load_network(cfg, cfg.checkpoint_path)
     image_size = task.input_size(cfg)
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import UserError
+from ..inference.backends import reordered
 from ..inference.predictor import find_images
 from ..process import runtime
 from ..process.compile_cache import compile_once
@@ -24,7 +25,8 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if not task.writes_folder and output.is_dir():
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
+    cfg, order = task.to_run(cfg)
     process = runtime.start(cfg, may_be_single=True)
     model = task.load(cfg)
     compile_once(cfg, process, model)
-    task.infer(cfg, model, paths, output)
+    task.infer(cfg, reordered(model, order), paths, output)

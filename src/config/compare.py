@@ -26,6 +26,12 @@ def config_hash(cfg: Config) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def score_settings(cfg: Config) -> dict[str, Any]:
+    """Every key that can change what given weights score, by its name; sizes that `input_size` sets as they are."""
+    kept = (leaf for leaf in leaves(cfg) if leaf.matters in ("weights", "scores") and leaf.name != "input_size")
+    return {leaf.name: leaf.value for leaf in kept}
+
+
 def graph_keys(cfg: Config) -> dict[str, Any]:
     """Every key that may reach a compiled graph: all but places, devices, cadence and how long a run goes on."""
     reaching = (one for one in leaves(cfg) if (one.matters, one.on_resume) != ("training", "free"))

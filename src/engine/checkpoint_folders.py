@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import nn
 
-from ..checkpoint import load_training_state, save_training_state, save_weights
+from ..checkpoint import Facts, load_training_state, save_training_state, save_weights
 from ..errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -21,13 +21,13 @@ States = dict[str, np.ndarray]  # what hooks keep, by HOOK/KEY
 class CheckpointFolder:
     """`ckpt/` of an experiment: the last `keep` training states, named by epoch and step (both from 1)."""
 
-    def __init__(self, folder: Path, keep: int):
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, facts: Facts | None = None):
+        self.folder, self.keep, self.facts = folder, keep, facts
 
     def save(self, step: nn.Cell, model: nn.Cell, position: tuple[int, int], hook_states: States | None = None) -> Path:
         """Write the state at (epoch, step of it), and delete the oldest ones above `keep`."""
         path = self.folder / "epoch_{:04d}_step_{:07d}.ckpt".format(*position)
-        save_training_state(step, model, path, hook_states)
+        save_training_state(step, model, path, hook_states, self.facts)
         for old in self.newest_first()[self.keep :]:
             old.unlink(missing_ok=True)
         return path
@@ -60,8 +60,8 @@ class CheckpointFolder:
 class BestFolder:
     """`best_ckpt/` of an experiment: weights of the `keep` best evaluations, the metric first in the name."""
 
-    def __init__(self, folder: Path, keep: int):
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, facts: Facts | None = None):
+        self.folder, self.keep, self.facts = folder, keep, facts
 
     def save(self, model: nn.Cell, metric: str, value: float, epoch: int) -> Path | None:
         """Write the weights if they are among the best so far; a metric that is no number is no candidate."""
@@ -72,7 +72,7 @@ class BestFolder:
         ranked = sorted({*self._entries(), path}, key=_metric_of, reverse=True)
         if path not in ranked[: self.keep]:
             return None
-        save_weights(model, path)
+        save_weights(model, path, facts=self.facts)
         for old in ranked[self.keep :]:
             old.unlink(missing_ok=True)
         return path

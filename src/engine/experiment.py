@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..checkpoint import Facts
 from ..config import Config, Difference, differences, leaves, load_config, run_format, save_config
 from ..errors import UserError
 from ..process.logs import start_logging
@@ -23,7 +24,8 @@ class Experiment:
     """The folder of one run, which rank 0 alone reads and writes.
 
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
-    changes: the keys with which a resumed run trains on otherwise than before.
+    changes: the keys with which a resumed run trains on otherwise than before. facts: what its checkpoints say of
+    themselves.
     """
 
     folder: Path
@@ -31,16 +33,17 @@ class Experiment:
     keep_best: int = 5
     cfg: Config | None = None
     changes: tuple[Difference, ...] = ()
+    facts: Facts | None = None
 
     @property
     def checkpoints(self) -> CheckpointFolder:
         """`ckpt/`: the last training states."""
-        return CheckpointFolder(self.folder / "ckpt", self.keep)
+        return CheckpointFolder(self.folder / "ckpt", self.keep, self.facts)
 
     @property
     def best(self) -> BestFolder:
         """`best_ckpt/`: the best weights."""
-        return BestFolder(self.folder / "best_ckpt", self.keep_best)
+        return BestFolder(self.folder / "best_ckpt", self.keep_best, self.facts)
 
     def make(self) -> None:
         """Make the folders."""

@@ -39,6 +39,7 @@ def train(cfg: Config) -> Path:
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
+    experiment = replace(experiment, facts=task.facts(cfg, loader))
     logger.info("Creating network...")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process, resumes=cfg.resume and bool(experiment.checkpoints.newest_first()))

@@ -64,15 +64,27 @@ def open_model(path: str | Path, backend: str) -> ExportedModel:
     UserError, in one line: missing file, one of another kind, damaged, or the package for it is not installed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    if path.suffix.lower() != SUFFIXES[backend]:
-        raise UserError(f"{path} is no {SUFFIXES[backend]} file, which backend {backend} runs")
+    _require_suffix(path, backend)
     model = {"onnx": _OnnxModel, "mindir": _MindirModel}[backend](path)
     if "task" not in model.metadata:
         raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
     require_readable(model.metadata.get("format"), EXPORT_FORMAT, path)
     return model
+
+
+def read_metadata(path: str | Path, backend: str) -> dict[str, Any]:
+    """What export.py wrote beside the network. UserError as `open_model`."""
+    if backend == "onnx":
+        return open_model(path, backend).metadata
+    _require_suffix(Path(path), backend)
+    return _read_mindir_header(Path(path))[1]
+
+
+def _require_suffix(path: Path, backend: str) -> None:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    if path.suffix.lower() != SUFFIXES[backend]:
+        raise UserError(f"{path} is no {SUFFIXES[backend]} file, which backend {backend} runs")
 
 
 def require_fit(model: ExportedModel, task: str, num_classes: int, image_size: tuple[int, int]) -> None:
@@ -89,6 +101,9 @@ def require_fit(model: ExportedModel, task: str, num_classes: int, image_size: t
 
 def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Outputs of an `ExportedModel` for a batch of any size, or of a MindSpore network, as arrays."""
+    if isinstance(model, Reordered):
+        first, *rest = run_model(model.model, *arrays)
+        return first[:, list(model.order)], *rest
     if isinstance(model, ExportedModel):
         return _run_in_parts(model, arrays)
     from mindspore import Tensor
@@ -96,6 +111,19 @@ def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     outputs = model(*(Tensor(array) for array in arrays))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return tuple(output.asnumpy() for output in outputs)
+
+
+@dataclass(frozen=True)
+class Reordered:
+    """A model whose classes, axis 1 of its first output, are taken in another order."""
+
+    model: Any
+    order: tuple[int, ...]
+
+
+def reordered(model: Any, order: Sequence[int]) -> Any:
+    """The model with output k of the class `order[k]` of its own; as it is where `order` is empty."""
+    return Reordered(model, tuple(order)) if order else model
 
 
 def encode_metadata(values: dict[str, Any]) -> dict[str, str]:

@@ -11,17 +11,24 @@ from ..data.formats.shapes import is_rle
 from ..errors import UserError
 from ..files import PREDICTION_FORMAT, require_readable, write_text
 
+SETTINGS = "settings"
+SHOWN = 4  # differences that an error names
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
 
 
-def save_predictions(path: str | Path, results: list[dict], protocol: dict | None = None) -> None:
-    """Write COCO results JSON whole or not at all; `protocol` goes into a second file, see `load_protocol`."""
+def save_predictions(
+    path: str | Path, results: list[dict], protocol: dict | None = None, settings: dict | None = None
+) -> None:
+    """Write COCO results JSON whole or not at all; `protocol` goes into a second file, see `load_protocol`, and with it
+    the `settings`, see `require_same_origin`.
+    """
     path = Path(path)
     text = json.dumps(results)
     write_text(path, text)
     if protocol is not None:
         note = {"format": PREDICTION_FORMAT} | protocol | {"predictions": _hash(text.encode())}
+        note |= {} if settings is None else {SETTINGS: settings}
         write_text(_protocol_path(path), json.dumps(note, indent=1))
 
 
@@ -52,6 +59,37 @@ def load_protocol(path: str | Path) -> dict:
 
     UserError where a newer version wrote them.
     """
+    protocol, digest = _own_protocol(path)
+    protocol = protocol or {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
+    return {key: value for key, value in protocol.items() if key != SETTINGS} | {"predictions": digest}
+
+
+def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_hash: str, settings: dict) -> None:
+    """UserError unless the predictions of `path` were made by this checkpoint with these settings: keys and values.
+
+    One line where the file does not say so much, as those that older versions wrote.
+    """
+    protocol, _ = _own_protocol(path)
+    if SETTINGS not in protocol:
+        known = protocol.get("checkpoint", checkpoint_hash) == checkpoint_hash
+        other = "" if known else f", and its checkpoint was another one than {checkpoint}"
+        print(f"{path} does not say by which settings it was made{other}; it is evaluated as it is.")
+        return
+    then = protocol[SETTINGS]
+    different = [f"{name} ({then[name]!r:.60} then, {settings[name]!r:.60} now)"
+                 for name in settings if name in then and then[name] != settings[name]]  # fmt: skip
+    if protocol.get("checkpoint") != checkpoint_hash:
+        different.insert(0, f"checkpoint ({protocol.get('checkpoint')} then, {checkpoint_hash} is {checkpoint})")
+    if different:
+        more = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
+        raise UserError(
+            f"{path} holds predictions that were made with another {', '.join(different[:SHOWN])}{more}: give another "
+            "prediction_path for new ones, or leave out checkpoint_path to evaluate these"
+        )
+
+
+def _own_protocol(path: str | Path) -> tuple[dict, str]:
+    """What stands beside the predictions, empty where it is not theirs, and the hash of the predictions."""
     digest = _hash(Path(path).read_bytes())
     try:
         protocol = json.loads(_protocol_path(Path(path)).read_bytes())
@@ -59,9 +97,7 @@ def load_protocol(path: str | Path) -> dict:
         protocol = {}
     if isinstance(protocol, dict):
         require_readable(protocol.pop("format", None), PREDICTION_FORMAT, path)
-    if not isinstance(protocol, dict) or protocol.get("predictions") != digest:
-        protocol = {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
-    return protocol | {"predictions": digest}
+    return (protocol if isinstance(protocol, dict) and protocol.get("predictions") == digest else {}), digest
 
 
 class _Checker:

@@ -13,7 +13,7 @@ from mindspore import nn
 from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
-from ..config import Config, config_hash, has_open_classes
+from ..config import Config, config_hash, has_open_classes, score_settings
 from ..data import inspection
 from ..data.formats import detection_source, open_detection
 from ..data.formats.fields import Id
@@ -25,13 +25,14 @@ from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..inference.example_inputs import detector_inputs
 from ..inference.output import write_entries
-from ..inference.prediction_file import load_predictions, load_protocol, save_predictions
+from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
 from ..models.detection.build import build_detector
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.runtime import SINGLE, Runtime
+from .meaning import stated_facts
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
@@ -71,21 +72,40 @@ class Detection(Task):
     def class_names(self, cfg: Config) -> tuple[str, ...]:
         return tuple(cfg.coco_classes[1:])
 
+    def with_class_names(self, cfg: Config, names: Sequence[str]) -> Config:
+        return replace(cfg, coco_classes=["background", *names], num_classes=len(names) + 1)
+
+    def facts(self, cfg: Config, loader: Any = None) -> dict[str, Any]:
+        """With the training data's own id of each class."""
+        known = {} if loader is None else {"category_ids": list(loader.source.samples.dataset.category_ids)}
+        return super().facts(cfg) | known
+
+    def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
+        return cfg.classes == "subset", "--classes subset evaluates it on those that it knows"
+
     # ------------------------------------------------------------------------------------------------- evaluation
 
     def evaluate(self, cfg: Config) -> dict[str, float]:
-        """Where `prediction_path` exists, it is evaluated and no network is run."""
+        """Where `prediction_path` exists, it is evaluated and no network is run.
+
+        UserError where `checkpoint_path` is named too and they were made by another one, or otherwise.
+        """
         if cfg.prediction_path and Path(cfg.prediction_path).exists():
+            if cfg.checkpoint_path:
+                cfg = self.as_trained(cfg)
+                digest = checkpoint_hash(cfg.checkpoint_path)
+                require_same_origin(cfg.prediction_path, cfg.checkpoint_path, digest, score_settings(cfg))
             return evaluate_saved(cfg, self.open(cfg, "val"))
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
+        cfg, _ = self.to_run(cfg)
         dataset = self.open(cfg, "val")
         cfg = with_classes(cfg, dataset)
         process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
         compile_once(cfg, process, model)
         protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
-        return self.score(cfg, model, dataset, process, protocol, save_to=cfg.prediction_path)
+        return self.score(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg))
 
     def score(
         self,
@@ -95,14 +115,15 @@ class Detection(Task):
         process: Runtime = SINGLE,
         protocol: dict | None = None,
         save_to: str = "",
+        settings: dict | None = None,
     ) -> dict[str, float]:
-        """Box and mask metrics; save_to: a file for the predictions."""
+        """Box and mask metrics; save_to: a file for the predictions; settings: what stands beside them."""
         protocol = {"size": f"{cfg.img_width}x{cfg.img_height}", "flip": "off"} | (protocol or {})
         results = predict_dataset(cfg, model, dataset, process)
         if not process.is_main:
             return {}
         if save_to:
-            save_predictions(save_to, results, protocol)
+            save_predictions(save_to, results, protocol, settings)
             print(f"Predictions written to {save_to}")
         return score_results(cfg, dataset, results, protocol)
 
@@ -213,14 +234,16 @@ def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtim
 
 
 def known_category_ids(cfg: Config) -> list[Id] | None:
-    """The data set's own id of each class where the validation data are there to tell, otherwise None."""
-    if not detection_source(cfg, "val") or not Path(detection_source(cfg, "val")).exists():
-        return None
-    try:
-        return open_detection(cfg, "val").category_ids
-    except UserError as error:
-        logger.warning("category ids stay unknown: %s", error)
-        return None
+    """The data set's own id of each class: the validation data's where they are there, otherwise those of the training
+    data where the checkpoint or exported file tells them, otherwise None.
+    """
+    if detection_source(cfg, "val") and Path(detection_source(cfg, "val")).exists():
+        try:
+            return open_detection(cfg, "val").category_ids
+        except UserError as error:
+            logger.warning("the validation data do not tell the category ids: %s", error)
+    facts = stated_facts(cfg) if cfg.checkpoint_path else {}
+    return facts.get("category_ids") if facts.get("class_names") == list(cfg.coco_classes[1:]) else None
 
 
 def _with_progress(predictions: Iterable, total: int) -> Iterator:

@@ -12,7 +12,7 @@ from mindspore import nn
 from ..config import Config
 from ..data import inspection
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
-from ..data.label_sets import label_set
+from ..data.label_sets import LABEL_SETS, label_set
 from ..data.read_ahead import read_ahead
 from ..data.segmentation import build_segmentation_loader
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
@@ -47,6 +47,19 @@ class Segmentation(Task):
 
     def build_model(self, cfg: Config) -> nn.Cell:
         return build_segmenter(cfg)
+
+    def class_names(self, cfg: Config) -> tuple[str, ...]:
+        """The data set's, where it has as many as the network."""
+        if cfg.dataset == "custom":
+            return tuple(cfg.class_names)
+        names = LABEL_SETS[cfg.dataset](cfg).names
+        return names if len(names) == cfg.num_classes else ()
+
+    def to_run(self, cfg: Config) -> tuple[Config, tuple[int, ...]]:
+        """Label files and pictures keep the configuration's order."""
+        own, wanted = self.as_trained(cfg).class_names, list(self.class_names(cfg))
+        is_other = own and sorted(own) == sorted(wanted) and own != wanted
+        return cfg, tuple(own.index(name) for name in wanted) if is_other else ()
 
     def open(self, cfg: Config, split: str) -> SegmentationDataset:
         return open_segmentation(cfg, getattr(cfg, f"{split}_dataset"), split)
@@ -85,8 +98,11 @@ class Segmentation(Task):
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         labels = label_set(cfg)
-        palette = labels.palette.tolist()
-        return {"class_names": list(labels.names), "palette": palette, "keep_ratio": bool(cfg.keep_ratio)}
+        names, colours = list(labels.names), dict(zip(labels.names, labels.palette.tolist()))
+        if sorted(cfg.class_names) == sorted(names):  # as the network has them
+            names = list(cfg.class_names)
+        palette = [colours[name] for name in names]
+        return {"class_names": names, "palette": palette, "keep_ratio": bool(cfg.keep_ratio)}
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
         return dense_inputs(cfg, self.input_size(cfg))

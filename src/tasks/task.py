@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 from mindspore import nn
 
 from ..checkpoint import load_model_weights
-from ..config import Config
+from ..config import Config, to_dict
 from ..errors import UserError
-from ..inference.backends import SUFFIXES, open_model, require_fit
+from ..inference.backends import open_model, reordered, require_fit
 from ..models.fold import fold_batchnorm
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.runtime import Runtime
+from .meaning import matched_classes, say_unnamed, stated_facts
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 Section = tuple[str, Iterator[str]]  # title, lines
@@ -73,6 +75,42 @@ class Task(ABC):
         """The classes that the network tells apart, in label order, as far as the configuration names them."""
         return tuple(cfg.class_names)
 
+    def with_class_names(self, cfg: Config, names: Sequence[str]) -> Config:
+        """The configuration with these classes."""
+        return replace(cfg, class_names=list(names))
+
+    def facts(self, cfg: Config, loader: Any = None) -> dict[str, Any]:
+        """What a checkpoint says of itself, as JSON has it; loader: what `make_loader` gave for its training."""
+        return {"task": self.name, "class_names": list(self.class_names(cfg)), "config": to_dict(cfg)}
+
+    def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
+        """Whether a checkpoint may know fewer classes than the configuration, and how to allow it."""
+        return False, ""
+
+    def as_trained(self, cfg: Config) -> Config:
+        """The configuration with the classes of the file at `cfg.checkpoint_path`, in the order of its outputs.
+
+        The names in the file decide; where it has none the configuration's do, which is said. UserError: they are
+        others.
+        """
+        if not Path(cfg.checkpoint_path).is_file():
+            return cfg  # which is said where it is loaded
+        own, wanted = list(stated_facts(cfg).get("class_names") or ()), list(self.class_names(cfg))
+        if not own:
+            say_unnamed(cfg.checkpoint_path)
+            return cfg
+        if own == wanted:
+            return cfg
+        if wanted:
+            matched_classes(own, wanted, cfg.checkpoint_path, *self.may_know_fewer(cfg))
+        return self.with_class_names(cfg, own)
+
+    def to_run(self, cfg: Config) -> tuple[Config, tuple[int, ...]]:
+        """The configuration to evaluate and infer the file at `cfg.checkpoint_path` with, and the order in which its
+        outputs must be taken for that; empty where they are in order.
+        """
+        return self.as_trained(cfg), ()
+
     # ------------------------------------------------------------------------------------------------- evaluation
 
     @abstractmethod
@@ -94,11 +132,12 @@ class Task(ABC):
             raise UserError(f"prediction_path is for detection only; task is {cfg.task}")
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
+        cfg, order = self.to_run(cfg)
         dataset = self.open(cfg, "val")
         process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
         compile_once(cfg, process, model)
-        return self.score(cfg, model, dataset, process)
+        return self.score(cfg, reordered(model, order), dataset, process)
 
     # -------------------------------------------------------------------------------------------------- inference
 
@@ -111,9 +150,7 @@ class Task(ABC):
             model = open_model(cfg.checkpoint_path, cfg.backend)
             require_fit(model, self.name, cfg.num_classes, self.input_size(cfg))
             return model
-        for backend, suffix in SUFFIXES.items():
-            if cfg.checkpoint_path.lower().endswith(suffix):
-                raise UserError(f"{cfg.checkpoint_path} is an exported file: run it with --backend {backend}")
+        stated_facts(cfg)  # no exported file, and of this task
         return self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
 
     def load_network(self, cfg: Config, checkpoint_path: str, fold: bool = True) -> nn.Cell:

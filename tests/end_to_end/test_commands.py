@@ -106,6 +106,22 @@ def test_evaluation_prints_tables_with_their_protocol_and_saved_predictions_give
     second = run(*common)
     lines = [[x for x in text.splitlines() if x.startswith(("bbox_mAP:", "segm_mAP:"))] for text in (first, second)]
     assert lines[0] == lines[1] and len(lines[0]) == 2
+    given = ("--checkpoint_path", checkpoint, "--test_cfg.rcnn.score_thr", 0.0)
+    assert "the network is not run" in run(*common, *given)
+    other = run(*common, *given[:3], 0.1, status=2)
+    assert "another test_cfg.rcnn.score_thr (0.0 then, 0.1 now): give another prediction_path" in other
+
+
+def test_an_evaluation_matches_the_checkpoints_classes_by_name(data, trained):
+    checkpoint = next((trained / "best_ckpt").iterdir())
+    common = ("eval.py", "--config_path", CONFIG, "--val_dataset", data / "validation", "--checkpoint_path", checkpoint,
+              "--test_cfg.rcnn.score_thr", 0.0)  # fmt: skip
+    names = load_config(str(ROOT / CONFIG)).coco_classes
+    texts = [run(*common), run(*common, "--coco_classes", json.dumps([names[0], *names[:0:-1]]))]
+    scores = [[x for x in text.splitlines() if x.startswith(("bbox_mAP:", "segm_mAP:"))] for text in texts]
+    assert scores[0] == scores[1] and "another order: they are matched by name" in texts[1]
+    text = run(*common, "--coco_classes", json.dumps([*names[:-1], "other"]), status=2)
+    assert f"has the classes [{', '.join(names[1:])}], but the configuration has [" in text
 
 
 def test_inference_writes_the_documented_json_and_drawing_makes_overlays(data, trained, tmp_path):

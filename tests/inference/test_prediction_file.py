@@ -4,7 +4,7 @@ import os
 import pytest
 
 from src.errors import UserError
-from src.inference.prediction_file import load_predictions, load_protocol, save_predictions
+from src.inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from tests.evaluation.tiny import detection
 
 
@@ -30,6 +30,39 @@ def test_protocol_of_replaced_predictions_is_unknown(tmp_path):
     save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"})
     path.write_text("[]")
     assert load_protocol(path)["checkpoint"] == "unknown"
+
+
+SETTINGS = {"img_width": 64, "test_cfg.rcnn.score_thr": 0.05}
+
+
+@pytest.mark.parametrize(
+    "digest,settings,message",
+    [
+        ("34cd", SETTINGS, ""),
+        ("34cd", SETTINGS | {"a_later_key": 1}, ""),
+        ("56ef", SETTINGS, r"with another checkpoint \(34cd then, 56ef is new.ckpt\): give another prediction_path"),
+        ("34cd", SETTINGS | {"img_width": 96}, r"another img_width \(64 then, 96 now\): "),
+        ("34cd", SETTINGS | {"test_cfg.rcnn.score_thr": 0.1}, r"test_cfg.rcnn.score_thr \(0.05 then, 0.1 now\)"),
+    ],
+)
+def test_predictions_of_another_checkpoint_or_other_settings_are_refused_by_value(tmp_path, digest, settings, message):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"}, SETTINGS)
+    assert "settings" not in load_protocol(path)
+    if not message:
+        assert require_same_origin(path, "new.ckpt", digest, settings) is None
+        return
+    with pytest.raises(UserError, match=message):
+        require_same_origin(path, "new.ckpt", digest, settings)
+
+
+def test_predictions_that_do_not_say_their_settings_are_evaluated_and_that_is_said(tmp_path, capsys):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"})  # as files of before
+    require_same_origin(path, "new.ckpt", "34cd", SETTINGS)
+    assert capsys.readouterr().out.endswith("does not say by which settings it was made; it is evaluated as it is.\n")
+    require_same_origin(path, "new.ckpt", "56ef", SETTINGS)
+    assert "its checkpoint was another one than new.ckpt; it is evaluated as it is" in capsys.readouterr().out
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, tiny_dataset):
