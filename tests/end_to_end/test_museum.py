@@ -109,7 +109,7 @@ def table(path: Path) -> list[dict[str, float]]:
 def check_resume(family: Path, *more: object) -> None:
     """Go on with the stored state, mid-epoch, and compare every step that follows with the run that was not stopped."""
     printed = command("train.py", *config(family), "--resume", 1, "--run_eval", 0, *more)
-    assert "Resumed from" in printed
+    assert "Resumed from" in printed and printed.count("is of an earlier version and goes on as it was") == 1
     (losses,) = family.glob("run/*/losses.csv")
     rows, wanted = table(losses), table(family / "losses_to_the_end.csv")
     assert len(rows) == expected(family)["last_step"] and len(wanted) == 6
