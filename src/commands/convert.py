@@ -50,8 +50,9 @@ def convert_file(cfg: Config) -> Conversion:
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,
     )
-    known, has_classes = expectations.known_of(source, foreign), not (done.dropped or done.unset)
-    expected, warnings = expectations.compare(known, cfg, task.class_names(cfg) if has_classes else ())
+    expected, warnings = expectations.compare(
+        expectations.known_of(source, foreign), cfg, () if done.dropped or done.unset else task.class_names(cfg)
+    )
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)
     for line in warnings:
@@ -64,12 +65,7 @@ def convert_file(cfg: Config) -> Conversion:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
-    facts = task.facts(cfg)
-    if not has_classes:
-        facts["class_names"] = []
-    elif len(known.classes) == len(facts["class_names"]):
-        facts["class_names"] = list(known.classes)
-    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts)
+    save_weights(model, path, without={*done.unset, *done.dropped})
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
 
