@@ -249,6 +249,9 @@ class ToyTask(SimpleNamespace):
     def run_names(self, cfg):
         return ("Toy",)
 
+    def facts(self, cfg, loader):
+        return {"task": "toy"}
+
     def build_model(self, cfg):
         return fresh_model()
 
