@@ -225,7 +225,7 @@ evaluate() {
     ARGUMENTS=(eval.py --config_path "$config" --val_dataset "$val" --checkpoint_path "$checkpoint"
         --device_target "$(target "$1")")
     [ -z "${5:-}" ] || ARGUMENTS+=(--prediction_path "$(absolute "$5")")
-    run_alone "$1"
+    run_alone "$1" eval
 }
 
 # infer DEVICE CONFIG_PATH CHECKPOINT_PATH PRED_INPUT PRED_OUTPUT [--key value ...]
@@ -239,13 +239,29 @@ infer() {
     [ -e "$4" ] || fail "$(absolute "$4") is no image and no folder"
     ARGUMENTS=(infer.py --config_path "$config" --checkpoint_path "$checkpoint" --pred_input "$(absolute "$4")"
         --pred_output "$(absolute "$5")" --device_target "$(target "$1")")
-    run_alone "$1"
+    run_alone "$1" infer
 }
 
-# run_alone DEVICE: ARGUMENTS on one device, output to the terminal.
+# run_alone DEVICE NAME: ARGUMENTS on one device, output to the terminal and to NAME.log in a folder of its own under
+# LAUNCH_LOGS (outputs/launch_logs of the repository).
 run_alone() {
+    local log
     prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
+    log="$(absolute "${LAUNCH_LOGS:-$(repo_root)/outputs/launch_logs}")/$(date +%y%m%d_%H%M%S)_$$"
     cd "$(repo_root)" || exit
+    if mkdir -p "$log" 2>/dev/null; then
+        log="$log/$2.log"
+        echo "log: $log" >&2
+        exec > >(keep_up tee -a "$log") 2> >(keep_up tee -a "$log" >&2)
+    else
+        echo "no log: cannot make the folder $log" >&2
+    fi
     exec "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}"
+}
+
+# keep_up COMMAND...: run it, deaf to signals that are meant for the job whose last words it is to take down.
+keep_up() {
+    trap "" INT TERM HUP USR1
+    exec "$@"
 }

@@ -3,6 +3,7 @@ import pytest
 from mindspore import nn
 
 from src.checkpoint import (
+    checkpoint_facts,
     load_backbone_weights,
     load_model_weights,
     read_checkpoint,
@@ -106,3 +107,20 @@ def test_a_backbone_loads_from_a_whole_model_and_from_itself(tmp_path):
     save_weights(Head(3), tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="missing"):
         load_backbone_weights(target.backbone, tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize(
+    "name,message",
+    [
+        ("model.pth", "model.pth is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path"),
+        ("model.safetensors", "model.safetensors is of another framework: python convert_from_pt.py"),
+        ("model.ckpt.bak", "model.ckpt.bak ends in '.bak': MindSpore's checkpoints end in .ckpt; rename it"),
+        ("model", "model ends in '': MindSpore's checkpoints end in .ckpt"),
+    ],
+)
+def test_a_file_of_another_suffix_is_not_called_damaged(tmp_path, name, message):
+    save_weights(Model(), tmp_path / "w.ckpt")
+    (tmp_path / "w.ckpt").rename(tmp_path / name)
+    for read in (read_checkpoint, checkpoint_facts):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / name)

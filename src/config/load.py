@@ -36,8 +36,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
     _tell_without_effect(file, command_line)
-    if cfg.input_size:
-        cfg = dataclasses.replace(cfg, img_width=cfg.input_size, img_height=cfg.input_size)
+    cfg = _with_sizes(cfg, [dotted for dotted, _ in pairs])
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
     return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
@@ -66,6 +65,17 @@ def save_config(cfg: Config, path: str) -> None:
         Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
+
+
+def _with_sizes(cfg: Config, typed: Sequence[str]) -> Config:
+    """`input_size` sets both sides, but for those that were typed on the command line, after it if it was too."""
+    if not cfg.input_size:
+        return cfg
+    after = max((place + 1 for place, name in enumerate(typed) if name == "input_size"), default=0)
+    sides = {"img_width": cfg.input_size, "img_height": cfg.input_size}
+    own = {name: getattr(cfg, name) for name in sides if name in typed[after:]}
+    is_square = all(value == cfg.input_size for value in own.values())
+    return dataclasses.replace(cfg, **sides | own, input_size=cfg.input_size if is_square else 0)
 
 
 def _tell_without_effect(*sources: Source) -> None:

@@ -61,9 +61,11 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source
     """A list may be given as numbers with commas."""
     if item.type is str:
         return text
-    if hasattr(item.type, "__origin__") and "," in text and "[" not in text:
-        return [yaml.safe_load(part) for part in text.split(",")]
+    is_list = hasattr(item.type, "__origin__")
     try:
+        if is_list and "," in text and "[" not in text:
+            return [yaml.safe_load(part) for part in text.split(",")]
         return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"{source}: --{dotted} {text!r} cannot be read as a value") from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a number of thousands of digits
+        form = " list; write [a, b, c]" if is_list else " value"
+        raise UserError(f"{source}: --{dotted} {text!r:.80} cannot be read as a{form}") from None

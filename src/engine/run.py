@@ -109,7 +109,7 @@ class Run:
         self._told = 0  # step after which the hooks heard of an epoch last
         self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, losses still on the device)
         self._epoch_losses: list[float] = []
-        self._bad_step = 0
+        self._bad_step, self._bad_loss_is_finite = 0, False
         self._put_off: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------------------------------------- where the run stands
@@ -155,6 +155,8 @@ class Run:
             self._unread = []
             self._bad_step = int(self.step.bad_step.asnumpy())
             self._epoch_losses += [row["loss"] for row in rows]
+            bad = [row["loss"] for row in rows if row["global_step"] == self._bad_step]
+            self._bad_loss_is_finite |= bool(bad) and bool(np.isfinite(bad).all())
             for hook in self.hooks.values():
                 hook.on_rows(self, rows)
         if self._bad_step:
@@ -272,8 +274,14 @@ class Run:
     def _not_finite(self) -> str:
         epoch, step_of_epoch = self.schedule.position(self._bad_step)
         last = self.experiment.checkpoints.newest_first()[:1] if self.process.is_main else []
+        what, remedy = "the loss is not finite", "lr"
+        if self._bad_loss_is_finite:
+            what = "the loss is finite, but a gradient is not,"
+        if self._bad_loss_is_finite and self.cfg.loss_scale > 1:
+            what = f"the loss is finite, but not its gradient times loss_scale {self.cfg.loss_scale:g},"
+            remedy = "loss_scale or lr"
         kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint had been written yet"
         return (
-            f"the loss is not finite at epoch {epoch}, step {step_of_epoch} (global step {self._bad_step}): "
-            f"training stops; {kept}. A lower lr, a longer warmup_step or grad_clip may help"
+            f"{what} at epoch {epoch}, step {step_of_epoch} (global step {self._bad_step}): "
+            f"training stops; {kept}. A lower {remedy}, a longer warmup_step or grad_clip may help"
         )

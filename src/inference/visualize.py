@@ -14,6 +14,7 @@ from ..data.images import read_bgr
 from ..errors import UserError
 
 MASK_OPACITY = 0.45
+UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
 GOLDEN_RATIO = 0.618034
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -28,8 +29,7 @@ def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold
     pixels is enlarged by a whole factor.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
-    zoom = max(1, math.ceil(SMALLEST_SIDE / max(image.shape[:2])))
-    canvas = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    canvas, zoom = _enlarged(image)
     thickness = max(1, round(max(canvas.shape[:2]) / 600))
     colours = [instance_colour(k) for k in range(len(shown))]
     for k in np.argsort([-int(coco_mask.area(one["mask"])) for one in shown], kind="stable"):  # small ones on top
@@ -72,16 +72,53 @@ def draw_prediction_file(
         image = read_bgr(image_path, upright=True)
         if image is None:
             problems.append(f"{image_path}: no readable image")
-        elif image.shape[:2] != (entry["height"], entry["width"]):
+        elif not is_of_classifier(entry) and image.shape[:2] != (entry["height"], entry["width"]):
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
             )
-        elif not cv2.imwrite(str(out_dir / name), draw_overlay(image, entry["predictions"], score_threshold)):
+        elif not cv2.imwrite(str(out_dir / name), _drawn(image, entry, score_threshold)):
             raise UserError(f"{out_dir / name}: cannot be written")
         else:
             written.append(out_dir / name)
             print(out_dir / name, flush=True)
     return written, problems
+
+
+def is_of_classifier(entry: dict) -> bool:
+    """Whether an image's entry holds classes of the whole image, not objects in it."""
+    return "height" not in entry
+
+
+def _drawn(image: np.ndarray, entry: dict, score_threshold: float) -> np.ndarray:
+    if is_of_classifier(entry):
+        return draw_class(image, entry["predictions"])
+    return draw_overlay(image, entry["predictions"], score_threshold)
+
+
+def draw_class(image: np.ndarray, predictions: Sequence[dict]) -> np.ndarray:
+    """The image (H, W, 3) uint8 BGR with a classifier's first class and its score in its top left corner.
+
+    predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`.
+    """
+    canvas = _enlarged(image)[0]
+    if predictions:
+        best = predictions[0]
+        text = f"{_class_text(best)} {best['score']:.2f}"
+        font = _label_font(canvas)
+        corner = (0, 0), (canvas.shape[1], canvas.shape[0])
+        _draw_label(canvas, text, _place_label(canvas, text, corner, font, []), font, instance_colour(0))
+    return canvas
+
+
+def _class_text(prediction: dict) -> str:
+    """The class's name, or its number where nobody named it."""
+    return prediction["name"] if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
+
+
+def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """A copy of the image, its sides times the whole factor that is given too."""
+    zoom = max(1, math.ceil(SMALLEST_SIDE / max(image.shape[:2])))
+    return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST), zoom
 
 
 def load_inference_json(path: str | Path) -> dict[str, dict]:
@@ -124,6 +161,9 @@ def unique_stems(image_paths: Sequence[str | Path], ending: str = "") -> list[st
 
 def _check_entry(entry: dict) -> None:
     """KeyError, TypeError or ValueError where an image's entry lacks what drawing reads."""
+    if is_of_classifier(entry):
+        _check_classes(entry)
+        return
     size = [entry["height"], entry["width"]]
     for one in entry["predictions"]:
         numbers = [one["score"], *(one["bbox"][key] for key in ("x_min", "y_min", "width", "height"))]
@@ -133,6 +173,14 @@ def _check_entry(entry: dict) -> None:
             raise ValueError(f"class name {one['class']['name']!r} is no text")
         if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
             raise ValueError(f"a mask is no RLE of the image's size {size}")
+
+
+def _check_classes(entry: dict) -> None:
+    for one in entry["predictions"]:
+        if not isinstance(one["name"], str) or not isinstance(one["label"], int):
+            raise ValueError(f"class name {one['name']!r} is no text, or label {one['label']!r} no number")
+        if not np.isfinite(one["score"]):
+            raise ValueError(f"score {one['score']} is not finite")
 
 
 def _corners(box: dict, zoom: int) -> tuple[tuple[int, int], tuple[int, int]]:

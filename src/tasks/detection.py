@@ -38,6 +38,7 @@ from .task import GIVE_CHECKPOINT, Section, Task
 logger = logging.getLogger(__name__)
 
 SYSTEMS = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend"}  # in names of folders
+RULE = "resize"  # key of the protocol
 USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
 
 
@@ -118,7 +119,8 @@ class Detection(Task):
         settings: dict | None = None,
     ) -> dict[str, float]:
         """Box and mask metrics; save_to: a file for the predictions; settings: what stands beside them."""
-        protocol = {"size": f"{cfg.img_width}x{cfg.img_height}", "flip": "off"} | (protocol or {})
+        size = f"{cfg.img_width}x{cfg.img_height}"
+        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: resize_rule(size, cfg.keep_ratio)}
         results = predict_dataset(cfg, model, dataset, process)
         if not process.is_main:
             return {}
@@ -190,6 +192,14 @@ def with_classes(cfg: Config, dataset: DetectionIndex) -> Config:
     return replace(cfg, coco_classes=["background", *dataset.classes], num_classes=len(dataset.classes) + 1)
 
 
+def resize_rule(size: str, keep_ratio: bool) -> str:
+    """How images get the network's size, as the protocol names it.
+
+    MMDetection and Detectron2 turn the size with the image: 480x640 becomes 800x1067 of 1333x800 there, 600x800 here.
+    """
+    return f"inside {size}, portrait images too" if keep_ratio else f"stretched to {size}"
+
+
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     """Metrics of the predictions in `cfg.prediction_path`."""
     print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
@@ -199,6 +209,7 @@ def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
 
 def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
+    protocol = {key: protocol[key] for key in sorted(protocol, key=lambda key: key == RULE)}  # that one last
     metrics = evaluate_predictions(dataset, results, protocol)
     if cfg.analysis and not all("bbox" in result for result in results):
         print("No error analysis: it needs a box of every prediction.")

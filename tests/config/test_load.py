@@ -130,6 +130,31 @@ def test_input_size_sets_both_sides_of_the_image(write):
     assert "img_width is 100; it must be a multiple of 32" in refusal(write("input_size: 100\n"))
 
 
+@pytest.mark.parametrize(
+    "typed,size,kept",
+    [
+        ([], (256, 256), 256),
+        (["--img_width", "512"], (512, 256), 0),
+        (["--img_width", "512", "--img_height", "128"], (512, 128), 0),
+        (["--img_height", "256"], (256, 256), 256),
+        (["--img_width", "512", "--input_size", "64"], (64, 64), 64),
+        (["--input_size", "64", "--img_width", "512"], (512, 64), 0),
+    ],
+)
+def test_a_side_that_was_typed_wins_over_a_files_input_size(write, tmp_path, typed, size, kept):
+    cfg = load_config(write("input_size: 256\n"), typed)
+    assert (cfg.img_width, cfg.img_height) == size and cfg.input_size == kept
+    save_config(cfg, str(tmp_path / "run.yaml"))
+    assert load_config(str(tmp_path / "run.yaml")) == cfg
+
+
+@pytest.mark.parametrize("text", ["('background', 'a')", "[background", "{", "'x"])
+def test_a_list_that_cannot_be_read_is_one_line(write, text):
+    assert f"command line: --coco_classes {text!r} cannot be read as a list; write [a, b, c]" in refusal(
+        write(), "--coco_classes", text
+    )
+
+
 # ---------------------------------------------------------------------------------------------- keys without effect
 
 

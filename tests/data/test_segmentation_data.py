@@ -107,6 +107,7 @@ def test_missing_files_are_said_and_left_out_of_training(root, caplog):
     (root / "i1.png").unlink()
     made = samples(root)
     assert made.keys == [0, 2] and "1 of the files it names are missing (i1.png)" in caplog.text
+    assert f"looked for {root / 'i1.png'}" in caplog.text
     for name in ("i0.png", "l2.png"):
         (root / name).unlink()
     with pytest.raises(UserError, match="none of its 3 samples"):

@@ -140,6 +140,17 @@ def test_in_no_order_of_the_hooks_a_state_is_written_after_a_step_that_was_not_f
     )
 
 
+def test_a_gradient_that_is_not_finite_is_told_from_a_loss_that_is_not(pynative_mode, tmp_path):
+    run = make_run(tmp_path, CONFIG, "--loss_scale", "3e38")
+    with pytest.raises(UserError) as raised:
+        loop(run, batches(0, TOTAL))
+    assert str(raised.value) == (
+        "the loss is finite, but not its gradient times loss_scale 3e+38, at epoch 1, step 1 (global step 1): "
+        "training stops; no checkpoint had been written yet. A lower loss_scale or lr, a longer warmup_step or "
+        "grad_clip may help"
+    )
+
+
 class EarlyStop(Hook):
     """Ends the run when the score falls."""
 

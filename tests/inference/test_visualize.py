@@ -9,7 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.errors import UserError
-from src.inference.visualize import draw_overlay, instance_colour, load_inference_json, overlay_names
+from src.inference.visualize import draw_class, draw_overlay, instance_colour, load_inference_json, overlay_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,6 +101,27 @@ def test_the_command_draws_every_image_without_mindspore(tmp_path):
     assert [path.name for path in written] == ["c_pred.jpg", "x_pred.png", "x_pred_2.png"]
     assert all(str(path) in done.stdout for path in written)
     assert (cv2.imread(str(written[1]))[-1, -1] == 0).all() and (cv2.imread(str(written[2]))[-1, -1] == 40).all()
+
+
+def test_a_classifiers_first_class_and_score_are_drawn(tmp_path):
+    pred_file = write_case(tmp_path, ["a.png", "b.png"])
+    found = [{"label": 1, "name": "star", "score": 0.75}, {"label": 0, "name": "unknown", "score": 0.2}]
+    entries = {path: {"predictions": found[k:]} for k, path in enumerate(json.loads(pred_file.read_text()))}
+    pred_file.write_text(json.dumps(entries))
+    done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
+    assert done.returncode == 0 and "2 overlays" in done.stdout, done.stderr
+    first, second = (cv2.imread(str(tmp_path / "out" / f"{name}_pred.png")) for name in "ab")
+    assert first.shape == (40 * 7, 60 * 7, 3)
+    assert (first[:20, :60] != 0).any() and not first[100:].any() and (second[100:] == 40).all()
+    blank = np.zeros((400, 400, 3), np.uint8)
+    assert not draw_class(blank, []).any() and not blank.any()
+    for one, text in zip(found, ("star", "class 0")):
+        named = [one | {"name": text}]
+        np.testing.assert_array_equal(draw_class(blank, [one]), draw_class(blank, named))
+    entries[next(iter(entries))]["predictions"] = [{"label": 1, "score": 0.75}]
+    pred_file.write_text(json.dumps(entries))
+    done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
+    assert done.returncode == 2 and "a.png: not the structure infer.py writes (KeyError('name'))" in done.stderr
 
 
 def test_missing_images_are_counted_and_the_others_drawn(tmp_path):

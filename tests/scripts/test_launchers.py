@@ -35,7 +35,7 @@ def stand_in(place: Path, name: str, text: str) -> None:
 
 def run(place: Path, script: str, *arguments: str, **environment: str):
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    settings = {**inherited, "PYTHON": str(place / "bin" / "python"), **environment}
+    settings = {**inherited, "PYTHON": str(place / "bin" / "python"), "LAUNCH_LOGS": str(place / "logs"), **environment}
     settings["PATH"] = f"{place / 'bin'}:{settings['PATH']}"
     command = ["bash", str(SCRIPTS / script), *arguments]
     return subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=60)
@@ -101,6 +101,24 @@ def test_evaluation_and_inference_name_their_files(place):
     assert value(done.stdout, "prediction_path") == str(place / "predictions.json")
     done = run(place, "run_infer_cpu.sh", "config.yaml", "model.ckpt", "val", "out.json")
     assert done.stdout.splitlines()[0] == "infer.py" and value(done.stdout, "pred_output") == str(place / "out.json")
+
+
+@pytest.mark.parametrize(
+    "script,arguments",
+    [
+        ("run_eval_cpu.sh", ("config.yaml", "val", "model.ckpt")),
+        ("run_infer_cpu.sh", ("config.yaml", "model.ckpt", "val", "out.json")),
+    ],
+)
+def test_evaluation_and_inference_write_a_log_of_all_that_they_print(place, script, arguments):
+    stand_in(place, "python", 'echo scores; echo "a warning" >&2')
+    done = run(place, script, *arguments)
+    (log,) = (place / "logs").glob(f"*/{script.split('_')[1]}.log")
+    assert done.stdout == "scores\n" and done.stderr.endswith(f"log: {log}\na warning\n")
+    assert sorted(log.read_text().splitlines()) == ["a warning", "scores"]
+    (place / "file").touch()
+    done = run(place, script, *arguments, LAUNCH_LOGS=str(place / "file"))
+    assert done.returncode == 0 and done.stdout == "scores\n" and "no log: cannot make the folder" in done.stderr
 
 
 @pytest.mark.parametrize("device,missing", [("gpu", "GPU"), ("ascend", "Ascend NPU")])

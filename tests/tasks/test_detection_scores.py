@@ -5,6 +5,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.process.runtime import SINGLE
@@ -88,7 +89,7 @@ def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, ca
     metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, protocol=PROTOCOL)
     assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
     printed = capsys.readouterr().out
-    assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd" in printed
+    assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd, resize inside 100x100, " in printed
     assert "total images num: 3" in printed and "3/3 images" in printed and " s per image" in printed
     assert "Errors: duplicate 0, localisation 0, confusion 0, background 0, missed 0" in printed
 
@@ -111,6 +112,7 @@ def test_saved_predictions_are_evaluated_without_the_network(tiny_dataset, use_l
     assert again == first
     printed = capsys.readouterr().out
     assert "size 100x100, flip off, config 12ab, checkpoint 34cd, predictions " in printed
+    assert printed.count("resize inside 100x100, portrait images too") == 1
 
 
 def test_predictions_of_unknown_origin_say_so(tiny_dataset, tmp_path, capsys):
@@ -154,3 +156,12 @@ def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypat
     files = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (1, size)]
     assert files[0] == files[1] and files[0]
     assert capsys.readouterr().out.count("unreadable images: 1") == 2
+
+
+@pytest.mark.parametrize(
+    "keep_ratio,rule", [(True, "inside 1344x800, portrait images too"), (False, "stretched to 1344x800")]
+)
+def test_the_protocol_names_the_rule_by_which_portrait_images_get_their_size(keep_ratio, rule):
+    assert detection_module.resize_rule("1344x800", keep_ratio) == rule
+    settings = ImageSettings(800, 800, None, keep_ratio)
+    assert fitted_size(480, 640, settings) == ((600, 800) if keep_ratio else (800, 800))

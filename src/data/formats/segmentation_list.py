@@ -41,8 +41,8 @@ class SegmentationDataset:
             names = ", ".join(path.name for path in self.missing[:SHOWN])
             logger.warning(
                 "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
-                "counts as wrong, a missing label as nothing",
-                self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "",
+                "counts as wrong, a missing label as nothing; looked for %s",
+                self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "", self.missing[0],
             )  # fmt: skip
 
     def __len__(self) -> int:
