@@ -146,7 +146,8 @@ class DetectionIndex:
         names = [record.path.name for record in self._records]
         objects = [item for record in self._records for item in record.objects]
         paths = [self._records[index].path for index in sorted(self._missing)]
-        self.report.missing_files = [str(path) if isinstance(path, Path) else path.name for path in paths]
+        self.report.missing_files = [path.name for path in paths]
+        self.report.looked_for = next((str(path) for path in paths if isinstance(path, Path)), "")
         self.report.empty_images = [name for name, record in zip(names, self._records) if not record.objects]
         self.report.objects = len(objects)
         self.report.crowds = sum(item.crowd for item in objects)

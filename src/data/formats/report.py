@@ -16,6 +16,7 @@ class Report:
     """
 
     missing_files: list[str] = field(default_factory=list)
+    looked_for: str = field(default="", compare=False)  # the first of them with its folders
     empty_images: list[str] = field(default_factory=list)
     degenerate_boxes: list[str] = field(default_factory=list)
     unknown_references: list[str] = field(default_factory=list)
@@ -47,6 +48,8 @@ class Report:
             for kind, text in texts.items()
             if (names := getattr(self, kind))
         ]
+        if self.looked_for:
+            counted[0] += f"; looked for {self.looked_for}"
         return [*self.notes, *counted, *self._shares()]
 
     def _count(self, kind: str, names: Sequence[str]) -> str:
