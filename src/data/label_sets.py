@@ -63,13 +63,15 @@ class LabelSet:
     """Classes of one data set.
 
     names: class names in label order; palette: (C, 3) uint8 RGB; table: (256,) int16 class of each raw value, the
-    ignored label, or `UNKNOWN`; pairs: classes that change places in a mirrored image.
+    ignored label, or `UNKNOWN`; pairs: classes that change places in a mirrored image. train_table: the same for files
+    that hold train ids, where the data set has such files too.
     """
 
     names: tuple[str, ...]
     palette: np.ndarray
     table: np.ndarray
     pairs: tuple[tuple[int, int], ...] = ()
+    train_table: np.ndarray | None = None
 
     def mirrored_order(self) -> np.ndarray:
         """(C,) class k of a mirrored image is class `mirrored_order[k]` of the image; its own inverse."""
@@ -98,7 +100,9 @@ def label_set(cfg: Config) -> LabelSet:
 def _cityscapes(cfg: Config) -> LabelSet:
     table = _table(dict.fromkeys(CITYSCAPES_IGNORED, cfg.ignore_label))
     table[[raw for raw, _ in CITYSCAPES.values()]] = np.arange(len(CITYSCAPES))
-    return LabelSet(tuple(CITYSCAPES), np.uint8([colour for _, colour in CITYSCAPES.values()]), table)
+    train_table = _table({255: cfg.ignore_label, **{k: k for k in range(len(CITYSCAPES))}})
+    palette = np.uint8([colour for _, colour in CITYSCAPES.values()])
+    return LabelSet(tuple(CITYSCAPES), palette, table, train_table=train_table)
 
 
 def _lip(cfg: Config) -> LabelSet:

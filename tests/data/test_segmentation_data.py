@@ -1,5 +1,6 @@
 """Segmentation lists, files and training samples on drawn pictures whose every pixel is known."""
 
+import logging
 from pathlib import Path
 
 import cv2
@@ -154,3 +155,50 @@ def test_the_check_tells_sizes_balance_and_what_is_unusable(root):
     for said in ("3 samples, 0 files missing", "3 samples read, 1 unusable", "i0.png is no image", "2 sizes of images",
                  "most pixels: ", "ignored pixels: 0.0%"):  # fmt: skip
         assert said in lines
+
+
+CITYSCAPES = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
+RAW = np.uint8([[7, 26, 4], [33, 23, 0]])  # road, car, ignored; bicycle, sky, ignored
+CLASSES = np.uint8([[0, 13, 255], [18, 10, 255]])  # what they are, and as train ids are written
+
+
+def cityscapes(folder: Path, *files: tuple[str, np.ndarray]) -> SegmentationDataset:
+    for name, values in files:
+        cv2.imwrite(str(folder / name), values)
+    cv2.imwrite(str(folder / "image.png"), np.zeros((2, 3, 3), np.uint8))
+    (folder / "val.lst").write_text("".join(f"image.png\t{name}\n" for name, _ in files))
+    return open_segmentation(load_config(CITYSCAPES), str(folder), "val")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("a_labelIds.png", RAW)],
+        [("a_labelTrainIds.png", CLASSES)],
+        [("a_labelTrainIds.png", CLASSES), ("b_labelIds.png", RAW)],
+        [("a.png", RAW)],
+        [("a.png", CLASSES)],
+        [("a.png", np.minimum(CLASSES, 18)), ("b.png", CLASSES), ("c_labelIds.png", RAW)],
+    ],
+)
+def test_label_files_hold_raw_or_train_ids_by_their_names_and_values(tmp_path, caplog_of, files):
+    dataset = cityscapes(tmp_path, *files)
+    for index, (_, values) in enumerate(files):
+        np.testing.assert_array_equal(dataset.read_label(index), CLASSES if values is RAW else values)
+    told = "val.lst: label files without labelIds in their names hold train ids, by their values" in caplog_of.text
+    assert told == (files[0][0] == "a.png" and files[0][1] is not RAW)
+
+
+def test_names_that_their_values_contradict_are_said(tmp_path, caplog_of):
+    cityscapes(tmp_path, ("a_labelIds.png", CLASSES))
+    assert "files named *labelIds* hold values of train ids alone: are they labelTrainIds?" in caplog_of.text
+    dataset = cityscapes(tmp_path, ("a_labelTrainIds.png", RAW))
+    assert dataset.read_label(0) is None
+    assert "a_labelTrainIds.png has the value 23, which is no label of this data set" in dataset.why_unreadable(0)
+
+
+@pytest.fixture()
+def caplog_of(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="src")
+    return caplog

@@ -89,7 +89,7 @@ def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, ca
     metrics = TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, protocol=PROTOCOL)
     assert metrics["bbox_mAP"] == pytest.approx(1) and metrics["seg_mAP"] == pytest.approx(1)
     printed = capsys.readouterr().out
-    assert "images 3, size 100x100, flip off, config 12ab, checkpoint 34cd, resize inside 100x100, " in printed
+    assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd, resize inside 100x100" in printed
     assert "total images num: 3" in printed and "3/3 images" in printed and " s per image" in printed
     assert "Errors: duplicate 0, localisation 0, confusion 0, background 0, missed 0" in printed
 

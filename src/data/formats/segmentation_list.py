@@ -1,6 +1,7 @@
 """Segmentation data sets from lists of image and label files."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..label_sets import UNKNOWN, LabelSet, label_set
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # names a report lists
+RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
+LOOKED_AT = 8  # label files whose values are looked at
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
 
 
@@ -36,6 +39,7 @@ class SegmentationDataset:
         if not is_list and not source.is_dir():
             raise UserError(f"data set folder {source} does not exist")
         self.samples = _read_list(self.list_file, maker)
+        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples])
         self.missing = [path for pair in self.samples for path in pair if not path.is_file()]
         if self.missing:
             names = ", ".join(path.name for path in self.missing[:SHOWN])
@@ -57,7 +61,7 @@ class SegmentationDataset:
         raw = read_indices(self.samples[index][1])
         if raw is None:
             return None
-        classes = self.labels.table[raw]
+        classes = self._table(self.samples[index][1])[raw]
         return None if (classes == UNKNOWN).any() else classes.astype(np.uint8)
 
     def why_unreadable(self, index: int) -> str:
@@ -68,7 +72,7 @@ class SegmentationDataset:
             return f"{image} is no image, or cut off"
         if raw is None:
             return f"{label} is no label image (one channel of whole numbers up to 255), or cut off"
-        unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self.labels.table != UNKNOWN).tolist()))
+        unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self._table(label) != UNKNOWN).tolist()))
         if unknown:
             return f"{label} has the value {unknown[0]}, which is no label of this data set"
         return f"{image} has {pixels.shape[1]}x{pixels.shape[0]} pixels, its label {raw.shape[1]}x{raw.shape[0]}"
@@ -89,6 +93,41 @@ def read_indices(path: Path) -> np.ndarray | None:
     if values.ndim != 2 or values.dtype.kind not in "ui" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         return None
     return values.astype(np.uint8)
+
+
+class LabelTables:
+    """What the values of a label file mean, where a data set has files of raw ids and of train ids.
+
+    A file's name tells (`*_labelIds.png`, `*_labelTrainIds.png`); of files that have neither name a few are looked at:
+    raw ids have values between the last train id and the ignored one, street scenes never do without. What the names
+    did not tell is said, and files of raw ids by name that look like train ids.
+    """
+
+    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path]):
+        self.labels, self._unnamed_are_train = labels, False
+        if labels.train_table is None:
+            return
+        unnamed = [path for path in files if not (TRAIN_IDS in path.name or RAW_IDS in path.name)]
+        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names))
+        if self._unnamed_are_train:
+            logger.info("%s: label files without %s in their names hold train ids, by their values", list_file, RAW_IDS)
+        raw = [path for path in files if RAW_IDS in path.name]
+        if raw and _look_like_train_ids(raw, len(labels.names)):
+            logger.warning(
+                "%s: files named *%s* hold values of train ids alone: are they %s?", list_file, RAW_IDS, TRAIN_IDS
+            )
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """(256,) the class of each value in this file, see `LabelSet`."""
+        is_train = TRAIN_IDS in path.name or (self._unnamed_are_train and RAW_IDS not in path.name)
+        return self.labels.train_table if is_train else self.labels.table
+
+
+def _look_like_train_ids(files: Sequence[Path], classes: int) -> bool:
+    """By some of the files: every value a train id or 255."""
+    found = (read_indices(path) for path in files[:: -(-len(files) // LOOKED_AT)])
+    values = np.unique(np.concatenate([np.unique(one) for one in found if one is not None] or [np.zeros(0, np.uint8)]))
+    return values.size > 0 and bool((values[values != 255] < classes).all())
 
 
 def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
