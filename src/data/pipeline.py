@@ -13,7 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.transform import Chain, Size
 from .formats.index import DetectionIndex, ImageRecord
-from .images import labelled_bgr, read_bgr
+from .images import differs_in_size, labelled_bgr, read_bgr
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
@@ -218,7 +218,9 @@ class EvalLoader:
     def _load(self, record: ImageRecord) -> EvalImage:
         image = read_image(record)
         if image is None:
-            logger.warning("%s; it counts without predictions", unreadable_reason(record))
+            takes_part = differs_in_size(record.path, record.height, record.width) is None
+            fate = "it counts without predictions" if takes_part else "it is left out with its objects"
+            logger.warning("%s; %s", unreadable_reason(record), fate)
         prepared = None if image is None else prepare_image(image, self.settings)
         return EvalImage(record.image_id, (record.height, record.width), prepared)
 

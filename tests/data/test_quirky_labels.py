@@ -12,7 +12,7 @@ from src.data.formats.mindrecord import read_mindrecord
 from src.data.formats.rules import Rules
 from src.data.inspection import annotated_images
 from src.data.mindrecord import convert
-from src.data.pipeline import build_train_loader
+from src.data.pipeline import build_eval_loader, build_train_loader
 from src.errors import UserError
 from src.evaluation.coco_eval import evaluate_predictions
 from src.inference.prediction_file import load_predictions, save_predictions
@@ -143,6 +143,10 @@ def test_the_image_of_another_size_is_named_in_training_and_evaluation(quirky, m
     caplog.clear()
     list(build_train_loader(make_config(batch_size=1, epoch_size=1), dataset))
     assert said in caplog.text
+    caplog.clear()
+    batches = list(build_eval_loader(make_config(), dataset))
+    assert sum((batch.readable for batch in batches), []) == [False, True, True, True]
+    assert f"{said} in the label file 72 x 96; it is left out with its objects" in caplog.text
 
 
 def test_ids_come_back_as_the_file_has_them(quirky, tmp_path):

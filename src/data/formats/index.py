@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["DetectionIndex", "ImageRecord", "ObjectRecord", "RawLabels", "Report
 logger = logging.getLogger(__name__)
 
 MIN_SIDE = 1.0  # pixels; smaller boxes are degenerate
+READERS = 8  # image files looked at together
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class DetectionIndex:
 
     def _fitting_records(self) -> list[ImageRecord]:
         """Those whose file has the size of its entry, or cannot be read; the others are named."""
-        sizes = [differs_in_size(record.path, record.height, record.width) for record in self._records]
+        with ThreadPoolExecutor(READERS) as pool:  # network drives answer slowly, but many at a time
+            sizes = list(pool.map(lambda one: differs_in_size(one.path, one.height, one.width), self._records))
         others = [
             f"{record.path.name} has {size[1]} x {size[0]} pixels, its entry {record.width} x {record.height}"
             for record, size in zip(self._records, sizes)
