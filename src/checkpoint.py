@@ -145,9 +145,7 @@ def checkpoint_facts(path: str | Path) -> dict[str, Any]:
 
 
 def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist")
+    path = _existing(path)
     if path.suffix != ".ckpt":
         raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
     try:
@@ -168,8 +166,20 @@ def _why_no_checkpoint(suffix: str) -> str:
 
 
 def checkpoint_hash(path: str | Path) -> str:
-    """12 hexadecimal digits of the file's sha256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    """12 hexadecimal digits of the file's sha256. UserError if it is no file, or cannot be read."""
+    try:
+        return hashlib.sha256(_existing(path).read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"checkpoint {path} is a folder")
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} does not exist")
+    return path
 
 
 def _state_entries(step: nn.Cell, model: nn.Cell) -> dict[str, ms.Parameter]:

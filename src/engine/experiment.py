@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,10 @@ class Experiment:
         for folder in (self.checkpoints.folder, self.best.folder):
             folder.mkdir(parents=True, exist_ok=True)
 
+    def keep_config(self) -> None:
+        """Write down the configuration of the steps to come; a resumed run that has none left keeps the one it had."""
+        save_config(self.cfg, str(self.folder / "config.yaml"))
+
 
 def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Experiment:
     """Make `TRAIN_OUT/<yymmdd>_<system>_<brief>/`, or with `resume` find the newest one of this name.
@@ -78,9 +83,10 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
         if cfg.resume and (folder / "config.yaml").exists():
             cfg, changes = _as_started(cfg, folder / "config.yaml")
             experiment = replace(experiment, changes=changes)
-        elif cfg.resume:
-            logger.info("nothing to resume in %s: starting afresh", outputs)
-        save_config(cfg, str(folder / "config.yaml"))
+        else:
+            if cfg.resume:
+                logger.info("nothing to resume in %s: starting afresh", outputs)
+            replace(experiment, cfg=cfg).keep_config()
     return replace(experiment, cfg=cfg)
 
 
@@ -123,8 +129,14 @@ def _as_started(cfg: Config, saved_file: Path) -> tuple[Config, tuple[Difference
     return cfg, tuple(one for one in differences(then, cfg) if one.name in training)
 
 
+def _is_same_place(one: Difference) -> bool:
+    """Whether two texts name the same file or folder."""
+    texts = (one.then, one.now)
+    return all(isinstance(text, str) and text for text in texts) and len(set(map(os.path.realpath, texts))) == 1
+
+
 def _check_same_run(then: Config, cfg: Config, saved_file: Path) -> None:
-    different = [one for one in differences(then, cfg) if one.on_resume == "same"]
+    different = [one for one in differences(then, cfg) if one.on_resume == "same" and not _is_same_place(one)]
     if different:
         shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
         shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []

@@ -48,6 +48,8 @@ def train(cfg: Config) -> Path:
     run = Run(cfg, task, step, schedule, experiment, process, evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)
+    if process.is_main and not run.finished:
+        experiment.keep_config()
     loop(run, loader.from_step(run.done) if run.done else loader)
     return experiment.folder
 

@@ -90,7 +90,10 @@ def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_has
 
 def _own_protocol(path: str | Path) -> tuple[dict, str]:
     """What stands beside the predictions, empty where it is not theirs, and the hash of the predictions."""
-    digest = _hash(Path(path).read_bytes())
+    try:
+        digest = _hash(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"prediction_path: {path} cannot be read: {error.strerror}") from None
     try:
         protocol = json.loads(_protocol_path(Path(path)).read_bytes())
     except (OSError, ValueError):

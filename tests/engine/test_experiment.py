@@ -13,8 +13,11 @@ CONFIG, CLASSIFIER = str(DEMO / "mask_rcnn_hrnet_tiny.yaml"), str(DEMO / "hrnet_
 
 
 def open_run(tmp_path, *overrides):
+    """The experiment of a run that has steps to come."""
     cfg = load_config(CONFIG, ["--train_outputs", str(tmp_path), "--brief", "b", *overrides])
-    return open_experiment(cfg, TASKS[cfg.task].run_names(cfg), True)
+    experiment = open_experiment(cfg, TASKS[cfg.task].run_names(cfg), True)
+    experiment.keep_config()
+    return experiment
 
 
 def test_the_folder_is_named_by_date_system_and_brief_and_holds_the_resolved_configuration(tmp_path):
@@ -54,6 +57,14 @@ def test_the_keys_in_which_a_resumed_run_differs_are_named_one_by_one(tmp_path):
     many = [f"--{name}={value}" for name, value in values.items()]
     with pytest.raises(UserError, match=r"momentum \(0.9 then, 0.0 now\).* 2 more$"):
         open_run(tmp_path, "--resume", "1", *many)
+
+
+def test_a_folder_that_is_written_in_another_way_is_the_same_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = open_run(tmp_path, "--train_dataset", "train").folder
+    assert open_run(tmp_path, "--resume", "1", "--train_dataset", str(tmp_path / "train")).folder == folder
+    with pytest.raises(UserError, match=r"another train_dataset \("):
+        open_run(tmp_path, "--resume", "1", "--train_dataset", "other")
 
 
 def test_a_run_folder_of_before_with_keys_that_have_left_can_be_resumed(tmp_path):

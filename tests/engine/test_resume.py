@@ -287,6 +287,13 @@ def test_a_resumed_run_opens_its_training_set_once_and_needs_pre_trained_no_more
     assert opened == 1 and [row["global_step"] for row in rows_of(folder)] == list(range(1, TOTAL + 1))
 
 
+def test_a_run_that_has_no_step_left_keeps_its_configuration(command):
+    folder, _ = command()
+    before = (folder / "config.yaml").read_text()
+    command("--resume", 1, "--epoch_size", 1, "--lr", 0.5)
+    assert (folder / "config.yaml").read_text() == before
+
+
 def test_where_no_checkpoint_is_readable_the_run_begins_with_its_start_weights(command, tmp_path):
     start = fresh_model()
     start.dense.weight.set_data(Tensor(np.full((4, 3), 0.25, np.float32)))

@@ -1,8 +1,10 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from src.checkpoint import checkpoint_hash
 from src.errors import UserError
 from src.inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from tests.evaluation.tiny import detection
@@ -124,3 +126,12 @@ def test_ids_may_be_written_as_texts(tmp_path, tiny_dataset):
     path = tmp_path / "preds.json"
     path.write_text(json.dumps([one_detection() | {"image_id": "11", "category_id": "7"}]))
     assert load_predictions(path, tiny_dataset) == [one_detection()]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: None], ids=["folder", "nothing"])
+def test_what_is_no_file_is_one_line(tmp_path, make):
+    make(tmp_path / "p.json")
+    with pytest.raises(UserError, match=r"^prediction_path: .*p.json cannot be read: "):
+        require_same_origin(tmp_path / "p.json", "k.ckpt", "12ab", {})
+    with pytest.raises(UserError, match=r"^checkpoint .*p.json (is a folder|does not exist)$"):
+        checkpoint_hash(tmp_path / "p.json")
