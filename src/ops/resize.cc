@@ -50,6 +50,15 @@ struct Line {
   }
 };
 
+struct Grid {
+  Line rows, columns;
+
+  // align_corners: the operator's settings, 1 for yes.
+  Grid(const Sizes& sizes, const void* align_corners)
+      : rows(sizes.small_h, sizes.large_h, static_cast<const float*>(align_corners)[0] != 0),
+        columns(sizes.small_w, sizes.large_w, static_cast<const float*>(align_corners)[0] != 0) {}
+};
+
 WIDE_VECTORS static void blend(const float* first, const float* second, float fraction, int64_t count, float* result) {
   const float rest = 1.0f - fraction;
 #pragma omp simd
@@ -143,16 +152,15 @@ extern "C" int UpsampleNearestBackward(int nparam, void** params, int*, int64_t*
 extern "C" int ResizeBilinearForward(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
   if (nparam != 4) return 1;
   const vision::Sizes sizes(shapes[0], shapes[3]);
-  const bool align_corners = static_cast<const float*>(params[2])[0] != 0;
-  const vision::Line rows(sizes.small_h, sizes.large_h, align_corners), columns(sizes.small_w, sizes.large_w, align_corners);
+  const vision::Grid grid(sizes, params[2]);
   vision::for_each_plane(sizes, [&](int64_t plane) {
     const float* x = static_cast<const float*>(params[0]) + plane * sizes.before();
     float* result = static_cast<float*>(params[3]) + plane * sizes.after();
     std::vector<float> row(sizes.small_w);
     for (int64_t y = 0; y < sizes.large_h; ++y) {
-      const float *low = x + rows.low[y] * sizes.small_w, *high = x + rows.high[y] * sizes.small_w;
-      vision::blend(low, high, rows.fraction[y], sizes.small_w, row.data());
-      vision::gather(row.data(), columns, sizes.large_w, result + y * sizes.large_w);
+      const float *low = x + grid.rows.low[y] * sizes.small_w, *high = x + grid.rows.high[y] * sizes.small_w;
+      vision::blend(low, high, grid.rows.fraction[y], sizes.small_w, row.data());
+      vision::gather(row.data(), grid.columns, sizes.large_w, result + y * sizes.large_w);
     }
   });
   return 0;
@@ -163,8 +171,7 @@ extern "C" int ResizeBilinearForward(int nparam, void** params, int*, int64_t** 
 extern "C" int ResizeBilinearBackward(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
   if (nparam != 4) return 1;
   const vision::Sizes sizes(shapes[3], shapes[0]);
-  const bool align_corners = static_cast<const float*>(params[2])[0] != 0;
-  const vision::Line rows(sizes.small_h, sizes.large_h, align_corners), columns(sizes.small_w, sizes.large_w, align_corners);
+  const vision::Grid grid(sizes, params[2]);
   vision::for_each_plane(sizes, [&](int64_t plane) {
     const float* gradient = static_cast<const float*>(params[0]) + plane * sizes.after();
     float* result = static_cast<float*>(params[3]) + plane * sizes.before();
@@ -172,9 +179,9 @@ extern "C" int ResizeBilinearBackward(int nparam, void** params, int*, int64_t**
     std::vector<float> row(sizes.small_w);
     for (int64_t y = 0; y < sizes.large_h; ++y) {
       std::fill(row.begin(), row.end(), 0.0f);
-      vision::scatter(gradient + y * sizes.large_w, columns, sizes.large_w, row.data());
-      vision::add_scaled(row.data(), 1.0f - rows.fraction[y], sizes.small_w, result + rows.low[y] * sizes.small_w);
-      vision::add_scaled(row.data(), rows.fraction[y], sizes.small_w, result + rows.high[y] * sizes.small_w);
+      vision::scatter(gradient + y * sizes.large_w, grid.columns, sizes.large_w, row.data());
+      vision::add_scaled(row.data(), 1.0f - grid.rows.fraction[y], sizes.small_w, result + grid.rows.low[y] * sizes.small_w);
+      vision::add_scaled(row.data(), grid.rows.fraction[y], sizes.small_w, result + grid.rows.high[y] * sizes.small_w);
     }
   });
   return 0;

@@ -48,3 +48,11 @@ def perfect_results(dataset: DetectionIndex) -> list[dict]:
         ids = {"image_id": one["image_id"], "category_id": one["category_id"]}
         results.append(ids | {"bbox": list(one["bbox"]), "score": 0.9, "segmentation": mask})
     return results
+
+
+def entry(image_id: object, number: int = 1) -> dict:
+    return {"id": image_id, "file_name": f"{number}.png", "width": 20, "height": 12}
+
+
+def truth_of(dataset) -> list[dict]:
+    return ground_truth(dataset).dataset["annotations"]
