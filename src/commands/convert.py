@@ -40,12 +40,11 @@ def convert_file(cfg: Config) -> Conversion:
     _tell_of_file(foreign)
     task = TASKS[cfg.task]
     model = task.build_model(cfg)
-    generator = cfg.rpn.anchor_generator
     done = convert(
         source,
         foreign.tensors,
         {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()},
-        Layout(len(generator.scales), len(generator.ratios), model.class_layers),
+        _layout(cfg, model.class_layers),
         finetune=cfg.finetune,
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,
@@ -68,6 +67,18 @@ def convert_file(cfg: Config) -> Conversion:
     save_weights(model, path, without={*done.unset, *done.dropped})
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
+
+
+def _layout(cfg: Config, class_layers: tuple[str, ...]) -> Layout:
+    generator, masks = cfg.rpn.anchor_generator, cfg.mask_head
+    return Layout(
+        len(generator.scales),
+        len(generator.ratios),
+        class_layers,
+        cfg.num_classes - 1 + int(masks.background_class),
+        masks.background_class,
+        masks.boxes == "likeliest",
+    )
 
 
 def _check_target(path: Path) -> None:

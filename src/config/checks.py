@@ -47,6 +47,7 @@ def check_named_classes(cfg: Any) -> None:
 
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
+    _check_box_style(cfg)
     names = cfg.coco_classes
     if has_open_classes(cfg):
         _check_assigners(cfg)
@@ -61,6 +62,17 @@ def _check_detection(cfg: Any) -> None:
     if len(names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
     _check_assigners(cfg)
+
+
+def _check_box_style(cfg: Any) -> None:
+    """The legacy boxes are those of RoIAlign's legacy form; masks by the likeliest class are Mask R-CNN's."""
+    aligned = [key for key in ("roi", "mask_roi") if getattr(cfg, key).roi_layer.aligned]
+    if cfg.box_style == "legacy" and "roi" in aligned:
+        raise UserError("box_style is legacy, whose RoIAlign has no half-pixel shift: set roi.roi_layer.aligned to 0")
+    if cfg.box_style == "legacy" and cfg.detector == "mask_rcnn" and aligned:
+        raise UserError("box_style is legacy, whose RoIAlign has no half-pixel shift: set mask_roi.roi_layer.aligned to 0")
+    if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):
+        raise UserError("mask_head.boxes likeliest is for detector mask_rcnn with a box a class (reg_class_agnostic 0)")
 
 
 def _check_assigners(cfg: Any) -> None:

@@ -16,6 +16,13 @@ class FPNCfg:
 @keys(matters="weights", on_resume="same")
 class Neck:
     type: str = key("", "neck; empty takes the backbone's usual one", choices=NECKS)
+    upsampling: str = key(
+        "nearest",
+        "how fpn enlarges a coarse level: nearest, or asymmetric (bilinear without half-pixel centres, to the finer "
+        "level's size: the MindSpore originals)",
+        choices=("nearest", "asymmetric"),
+        matters="scores",
+    )
     fpn: FPNCfg = section(FPNCfg)
 
 
@@ -77,6 +84,13 @@ class MaskHeadCfg:
     fc_out_channels: int = key(1024, "width of the coarse mask head's linear layers (pointrend)", low=1)
     loss_mask: LossWeight = section(LossWeight)
     norm_cfg: NormCfg | None = section(NormCfg, optional=True)
+    background_class: bool = key(False, "the background has a mask too, behind the classes' (pointrend)")
+    boxes: str = key(
+        "detected",
+        "where masks are read in inference: in the detected boxes, or in what their proposals become by their likeliest "
+        "class, be it background (likeliest; mask_rcnn): bbox_head then has a box for the background",
+        choices=("detected", "likeliest"),
+    )
 
 
 @keys(matters="weights", on_resume="same")
@@ -178,6 +192,14 @@ class TestRCNN:
     mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
     subdivision_steps: int = key(5, "doublings of a mask's resolution from the coarse one on (pointrend)", low=0)
     subdivision_num_points: int = key(784, "points looked at anew at each doubling (pointrend)", low=1)
+    subdivision_resize: str = key(
+        "half_pixel",
+        "bilinear doubling of a mask (pointrend): with half-pixel centres, or without (asymmetric)",
+        choices=("half_pixel", "asymmetric"),
+    )
+    inclusive_nms: bool = key(
+        False, "NMS by areas that count the last pixels, (w + 1) * (h + 1), and from iou_threshold on (CPU)"
+    )
 
 
 @keys(matters="scores", on_resume="free")
@@ -214,6 +236,14 @@ class ModelKeys:
     cls_head: ClsHead = section(ClsHead)
     seg_head: SegHead = section(SegHead)
     detector: str = key("mask_rcnn", "detection system", choices=DETECTORS, matters="weights", on_resume="same")
+    box_style: str = key(
+        "continuous",
+        "what the numbers of boxes mean: continuous (x2 - x1 is the width), or legacy (x2 is the last pixel: MMDetection "
+        "1.x and the MindSpore originals; anchors, coding, clipping, levels, pasting)",
+        choices=("continuous", "legacy"),
+        matters="scores",
+        on_resume="same",
+    )
     backbone: Backbone = section(Backbone, variants=BACKBONE_KEYS)
     neck: Neck = section(Neck)
     rpn: RPN = section(RPN)

@@ -248,5 +248,18 @@ class AugmentationKeys:
     keep_ratio: bool = key(
         True, "resize without distortion; segmentation: do not stretch to the network's size", matters="scores"
     )
+    resize: str = key(
+        "fit",
+        "detection: how images get the network's size: fit into it, or fit_twice (portrait images first into the turned "
+        "size, then into a square of img_height; one scale for both sides: the MindSpore originals)",
+        choices=("fit", "fit_twice"),
+        matters="scores",
+    )
+    pad_colour: str = key(
+        "mean",
+        "detection: what stands beside a smaller image: the mean colour (zeros after normalising), or black pixels",
+        choices=("mean", "black"),
+        matters="scores",
+    )
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)

@@ -1,7 +1,7 @@
 """All mapping tables by the name that `--source` takes, and which of them a file is of."""
 
 from ..errors import UserError
-from .sources import detectron2, hrnet, mmdet, resnet, spinenet
+from .sources import detectron2, hrnet, mindspore_detection, mmdet, resnet, spinenet
 from .table import Source, unwrap
 
 SOURCES = {
@@ -15,6 +15,8 @@ SOURCES = {
         spinenet.SPINENET,
         detectron2.DETECTRON2,
         detectron2.CAFFE2,
+        mindspore_detection.MASK_RCNN,
+        mindspore_detection.POINTREND,
     )
 }
 

@@ -1,5 +1,6 @@
 """From an image to a detector's input: fitted to its size, normalised, padded."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -11,37 +12,74 @@ from .normalisation import PixelNormalisation
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How images become network input: fixed size in pixels, normalisation, distortion."""
+    """How images become network input: fixed size in pixels, normalisation, distortion.
+
+    twice, black: see the keys `resize` and `pad_colour`.
+    """
 
     width: int
     height: int
     normalisation: PixelNormalisation
     keep_ratio: bool = True
+    twice: bool = False
+    black: bool = False
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
-        return cls(cfg.img_width, cfg.img_height, PixelNormalisation.from_config(cfg), cfg.keep_ratio)
+        normalisation, twice, black = PixelNormalisation.from_config(cfg), cfg.resize == "fit_twice", cfg.pad_colour == "black"
+        return cls(cfg.img_width, cfg.img_height, normalisation, cfg.keep_ratio, twice, black)
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
     """(new width, new height) that fits the network's input; sides are rounded to the nearest pixel."""
-    if not settings.keep_ratio:
-        return settings.width, settings.height
-    scale = min(settings.width / width, settings.height / height)
-    new_width = min(max(int(width * scale + 0.5), 1), settings.width)
-    new_height = min(max(int(height * scale + 0.5), 1), settings.height)
-    return new_width, new_height
+    return _steps(width, height, settings)[-1][0]
 
 
 def resize_image(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
     """(h, w, 3) uint8 -> the fitted size, bilinear."""
-    size = fitted_size(image.shape[1], image.shape[0], settings)
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    for size, _ in _steps(image.shape[1], image.shape[0], settings):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return image
+
+
+def scale_factors(width: int, height: int, settings: ImageSettings) -> np.ndarray:
+    """(2,) float32 (w, h): network input / image; of `twice` the nominal scale, which knows no rounding to pixels."""
+    if settings.keep_ratio and settings.twice:
+        return np.float32([math.prod(scale for _, scale in _steps(width, height, settings))] * 2)
+    new_width, new_height = fitted_size(width, height, settings)
+    return np.float32([new_width / width, new_height / height])
+
+
+def _steps(width: int, height: int, settings: ImageSettings) -> list[tuple[tuple[int, int], float]]:
+    """The sizes (w, h) that an image goes through, each with its scale."""
+    bounds = settings.width, settings.height
+    if not settings.keep_ratio:
+        return [(bounds, 1.0)]
+    if not settings.twice:
+        scale = min(bounds[0] / width, bounds[1] / height)
+        return [(_scaled(width, height, scale, bounds), scale)]
+    long, short = max(bounds), min(bounds)
+    scale = min(long / max(width, height), short / min(width, height))
+    steps = [(_scaled(width, height, scale, (long, long)), scale)]
+    for side, bound in zip((1, 0), (settings.height, settings.width)):
+        size = steps[-1][0]
+        if size[side] > bound:
+            scale = bound / max(size)
+            steps.append((_scaled(*size, scale, bounds), scale))
+    return steps
+
+
+def _scaled(width: int, height: int, scale: float, bounds: tuple[int, int]) -> tuple[int, int]:
+    return tuple(min(max(int(side * scale + 0.5), 1), bound) for side, bound in zip((width, height), bounds))
 
 
 def normalise_and_pad(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32, zeros right of and below the image."""
+    """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32; right of and below the image the mean colour,
+    which is zero, or black.
+    """
     out = np.zeros((3, settings.height, settings.width), np.float32)
+    if settings.black:
+        settings.normalisation.multiplied(np.zeros((settings.height, settings.width, 3), np.uint8), out)
     settings.normalisation.multiplied(image, out)
     return out
 
@@ -53,5 +91,5 @@ def prepare_image(image: np.ndarray, settings: ImageSettings) -> tuple[np.ndarra
     """
     resized = resize_image(image, settings)
     height, width = resized.shape[:2]
-    scale = np.float32([width / image.shape[1], height / image.shape[0]])
+    scale = scale_factors(image.shape[1], image.shape[0], settings)
     return normalise_and_pad(resized, settings), np.int32([height, width]), scale

@@ -17,24 +17,28 @@ from pycocotools import mask as coco_mask
 STRIP_PIXELS = 1 << 17  # float32 working set of half a megabyte, however large the box
 
 
-def paste_masks(masks: np.ndarray, boxes: np.ndarray, height: int, width: int, threshold: float = 0.5) -> list[dict]:
+def paste_masks(
+    masks: np.ndarray, boxes: np.ndarray, height: int, width: int, threshold: float = 0.5, inside: bool = False
+) -> list[dict]:
     """Compressed RLE `{'size': [height, width], 'counts': str}` of every mask.
 
     masks (N, M, M) probabilities inside their boxes; boxes (N, 4) xyxy in pixels of the height x width image.
+    inside: only pixels whose centre lies in the box count (the MindSpore original of PointRend).
     A box outside the image, or one that is not finite, gives an empty mask.
     """
     masks = np.asarray(masks, np.float32)
     boxes = np.asarray(boxes, np.float32)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # boxes of no width
-        return [_paste(mask, box, height, width, np.float32(threshold)) for mask, box in zip(masks, boxes)]
+        return [_paste(mask, box, height, width, np.float32(threshold), inside) for mask, box in zip(masks, boxes)]
 
 
-def _paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: np.float32) -> dict:
+def _paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: np.float32, inside: bool) -> dict:
     if not np.isfinite(box).all():
         return _encode(np.zeros(0, np.int64), height, width)
     x1, y1, x2, y2 = box
-    left, right = _span(x1, x2, width)
-    top, bottom = _span(y1, y2, height)
+    span = _inner_span if inside else _span
+    left, right = span(x1, x2, width)
+    top, bottom = span(y1, y2, height)
     if left >= right or top >= bottom:
         return _encode(np.zeros(0, np.int64), height, width)
     columns = _weights(left, right, x1, x2, mask.shape[1]) @ mask.T  # (region width, M): interpolated along x
@@ -45,6 +49,11 @@ def _paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold
 def _span(low: np.float32, high: np.float32, size: int) -> tuple[int, int]:
     """First pixel and one past the last pixel that a box side from `low` to `high` may reach."""
     return max(math.floor(low) - 1, 0), min(math.ceil(high) + 1, size)
+
+
+def _inner_span(low: np.float32, high: np.float32, size: int) -> tuple[int, int]:
+    """First pixel and one past the last pixel whose centre lies in a box side."""
+    return max(math.ceil(low - 0.5), 0), min(math.floor(high - 0.5) + 1, size)
 
 
 def _weights(first: int, last: int, low: np.float32, high: np.float32, size: int) -> np.ndarray:

@@ -27,6 +27,9 @@ class Predictor:
     def __init__(self, model, cfg, workers: int = 1):
         self.model = model
         self.mask_threshold = cfg.test_cfg.rcnn.mask_thr_binary
+        self.style = "continuous"
+        if cfg.box_style == "legacy":
+            self.style = "points" if cfg.detector == "pointrend" else "pixels"
         self.batch_size = cfg.test_batch_size
         self.settings = ImageSettings.from_config(cfg)
         self.workers = workers
@@ -69,7 +72,7 @@ class Predictor:
         if not batch.readable[i]:
             return None
         scale_factor, orig_shape = batch.scale_factor[i], batch.orig_shape[i]
-        return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold)
+        return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold, self.style)
 
     def _load(self, paths: Sequence[str | Path]) -> EvalBatch:
         return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")

@@ -8,6 +8,7 @@ import numpy as np
 from ..data.formats.fields import Id
 from ..models.detection.detections import Detections
 from .paste import paste_masks
+from .paste_on_pixels import paste_on_pixels
 
 UNKNOWN_CATEGORY = "unknown"
 
@@ -40,22 +41,37 @@ class ImagePrediction:
 
 
 def to_prediction(
-    slots: Detections, scale_factor: Sequence[float], orig_shape: Sequence[int], mask_threshold: float
+    slots: Detections,
+    scale_factor: Sequence[float],
+    orig_shape: Sequence[int],
+    mask_threshold: float,
+    style: str = "continuous",
 ) -> ImagePrediction:
     """One image's slots of a detector's output, in pixels of the image itself.
 
-    scale_factor (w, h) = resized / original; orig_shape (h, w).
+    scale_factor (w, h) = resized / original; orig_shape (h, w). style: how masks are pasted, and what a box's x2 is:
+    'continuous'; or as the MindSpore originals have it, 'pixels' (Mask R-CNN: x2 is the last pixel) or 'points'
+    (PointRend: as continuous, without what lies beside the image and pixels beside their box).
     """
     height, width = (int(side) for side in orig_shape)
     used = np.flatnonzero(slots.valid)
     boxes = slots.boxes[used].astype(np.float32) / np.tile(np.asarray(scale_factor, np.float32), 2)
+    if style == "points":
+        inside = np.clip(boxes, 0, np.float32([width, height] * 2))
+        seen = (inside[:, 2:] > inside[:, :2]).all(axis=1)
+        used, boxes = used[seen], boxes[seen]
+    if style == "pixels":
+        masks = paste_on_pixels(slots.masks[used], boxes, height, width, mask_threshold)
+        boxes = boxes + np.float32([0, 0, 1, 1])
+    else:
+        masks = paste_masks(slots.masks[used], boxes, height, width, mask_threshold, inside=style == "points")
     return ImagePrediction(
         height,
         width,
         boxes,
         slots.labels[used].astype(np.int32),
         slots.scores[used].astype(np.float32),
-        paste_masks(slots.masks[used], boxes, height, width, mask_threshold),
+        masks,
     )
 
 

@@ -14,6 +14,13 @@ struct Box {
   float x1, y1, x2, y2, area;
 };
 
+// Which boxes a better one suppresses.
+struct Rule {
+  float threshold;
+  bool moved;      // groups are moved apart, which rounds coordinates
+  bool inclusive;  // areas count the last pixels, (w + 1) * (h + 1), and the threshold itself is enough
+};
+
 static float overlap(const Box& a, const Box& b) {
   const float width = std::max(0.0f, std::min(a.x2, b.x2) - std::max(a.x1, b.x1));
   const float height = std::max(0.0f, std::min(a.y2, b.y2) - std::max(a.y1, b.y1));
@@ -23,19 +30,22 @@ static float overlap(const Box& a, const Box& b) {
 
 // One image: `order` are its boxes in the order in which they may be kept.
 static void suppress(const float* boxes, const int32_t* groups, const std::vector<int>& order, float largest,
-                     float threshold, int slots, int32_t* index, int32_t* keep) {
+                     const Rule& rule, int slots, int32_t* index, int32_t* keep) {
+  const float extra = rule.inclusive ? 1.0f : 0.0f;
   std::vector<std::vector<Box>> kept_of_group;
   int found = 0;
   for (size_t rank = 0; rank < order.size() && found < slots; ++rank) {
     const int i = order[rank];
-    const float shift = static_cast<float>(groups[i]) * (largest + 1.0f);
+    const float shift = rule.moved ? static_cast<float>(groups[i]) * (largest + 1.0f) : 0.0f;
     Box box{boxes[4 * i] + shift, boxes[4 * i + 1] + shift, boxes[4 * i + 2] + shift, boxes[4 * i + 3] + shift, 0.0f};
-    box.area = (box.x2 - box.x1) * (box.y2 - box.y1);
+    box.area = (box.x2 - box.x1 + extra) * (box.y2 - box.y1 + extra);
     const size_t group = static_cast<size_t>(std::max(groups[i], 0));
     if (kept_of_group.size() <= group) kept_of_group.resize(group + 1);
     auto& rivals = kept_of_group[group];
-    const bool suppressed =
-        std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) { return overlap(rival, box) > threshold; });
+    const bool suppressed = std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) {
+      const float shared = overlap(rival, box);
+      return rule.inclusive ? shared >= rule.threshold : shared > rule.threshold;
+    });
     if (suppressed) continue;
     rivals.push_back(box);
     index[found] = i;
@@ -47,15 +57,17 @@ static void suppress(const float* boxes, const int32_t* groups, const std::vecto
 }  // namespace vision
 
 // Inputs: boxes (B, N, 4) float32, scores (B, N) float32, groups (N) int32, valid (B, N) int32, settings [IoU
-// threshold]. Outputs: index (B, M) int32 of the kept boxes, best first (unused slots 0), keep (B, M) int32. Without B
+// threshold, optionally the rule's number: 0 moved, 1 exact, 2 inclusive]. Outputs: index (B, M) int32 of the kept boxes, best first (unused slots 0), keep (B, M) int32. Without B
 // everywhere: one image, as files that 0.1 exported call it.
-// Boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
+// By the first rule boxes of different groups are moved apart by group * (largest valid coordinate + 1) in float32, as the original does.
 extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shapes, const char**, void*, void*) {
   if (nparam != 7) return 1;
   const int batch = ndims[0] == 3 ? static_cast<int>(shapes[0][0]) : 1;
   const int count = static_cast<int>(shapes[0][ndims[0] - 2]), slots = static_cast<int>(shapes[5][ndims[5] - 1]);
   const int32_t* groups = static_cast<const int32_t*>(params[2]);
-  const float threshold = static_cast<const float*>(params[4])[0];
+  const float* settings = static_cast<const float*>(params[4]);
+  const int number = ndims[4] == 1 && shapes[4][0] > 1 ? static_cast<int>(settings[1]) : 0;
+  const vision::Rule rule{settings[0], number == 0, number == 2};
   vision::parallel_for(batch, [&](int image) {
     const int64_t at = static_cast<int64_t>(image) * count;
     const float* boxes = static_cast<const float*>(params[0]) + 4 * at;
@@ -74,7 +86,7 @@ extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shape
       for (int k = 0; k < 4; ++k) largest = std::max(largest, boxes[4 * i + k]);
     }
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
-    vision::suppress(boxes, groups, order, largest, threshold, slots, index, keep);
+    vision::suppress(boxes, groups, order, largest, rule, slots, index, keep);
   });
   return 0;
 }

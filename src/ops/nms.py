@@ -11,6 +11,7 @@ from .library import custom_op
 
 BLOCK = 2864  # boxes that MindSpore's operator takes at a time, as documented
 MOST_BLOCKS = 4
+RULES = ("moved", "exact", "inclusive")  # by the operator's number for them
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -19,6 +20,9 @@ class Nms(nn.Cell):
 
     iou_threshold: a box goes when its IoU with a better one of its group is above this.
     max_output: slots of the output.
+    rule: 'moved': groups are moved apart in float32, as the original does, which rounds coordinates a little; 'exact':
+        they are not; 'inclusive': nor here, areas count the last pixels, (w + 1) * (h + 1), overlaps do not, and a box
+        goes from the threshold on (the MindSpore original of PointRend). The portable way knows the first alone.
     portable: use MindSpore's own operators (always so on devices other than the CPU). They choose the same boxes, but
         of more than 11,456 valid ones (of a group, where `group_sizes` are given) the best so many compete alone.
     group_sizes: where the boxes stand group after group, how many each has; the portable way then takes a group at a
@@ -26,14 +30,19 @@ class Nms(nn.Cell):
     """
 
     def __init__(
-        self, iou_threshold: float, max_output: int, portable: bool = False, group_sizes: Sequence[int] = ()
+        self,
+        iou_threshold: float,
+        max_output: int,
+        portable: bool = False,
+        group_sizes: Sequence[int] = (),
+        rule: str = "moved",
     ):
         super().__init__()
         self.iou_threshold, self.max_output = iou_threshold, max_output
         if portable or get_context("device_target") != "CPU":
             self.select = _PortableNms(iou_threshold, max_output, group_sizes)
         else:
-            self.select = _CustomNms(iou_threshold, max_output)
+            self.select = _CustomNms(iou_threshold, max_output, rule)
 
     def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """boxes (B, N, 4), scores (B, N), groups (N,) int32, valid (B, N) bool -> index (B, M) int32, keep (B, M) bool.
@@ -47,9 +56,10 @@ class Nms(nn.Cell):
 class _CustomNms(nn.Cell):
     """The compiled operator (nms.cc): its time follows the number of valid boxes."""
 
-    def __init__(self, iou_threshold: float, max_output: int):
+    def __init__(self, iou_threshold: float, max_output: int, rule: str):
         super().__init__()
-        self.settings = Tensor(np.array([iou_threshold], np.float32))
+        numbers = [iou_threshold] if rule == RULES[0] else [iou_threshold, float(RULES.index(rule))]
+        self.settings = Tensor(np.array(numbers, np.float32))
 
         def slot_shapes(boxes, *_):
             slots = [boxes[0], max_output]

@@ -21,6 +21,7 @@ struct Settings {
   int out_size;
   int sampling_ratio;
   bool aligned;
+  bool inclusive;  // the level follows from sides that count their last pixel
   float finest_scale;
   int num_levels;
   float strides[kMaxLevels];
@@ -30,7 +31,9 @@ CORE_FN Settings read_settings(const float* values) {
   Settings s;
   s.out_size = static_cast<int>(values[0]);
   s.sampling_ratio = static_cast<int>(values[1]);
-  s.aligned = values[2] != 0.0f;
+  const int flags = static_cast<int>(values[2]);  // 1: aligned; 2: inclusive
+  s.aligned = (flags & 1) != 0;
+  s.inclusive = (flags & 2) != 0;
   s.finest_scale = values[3];
   s.num_levels = static_cast<int>(values[4]);
   for (int i = 0; i < s.num_levels && i < kMaxLevels; ++i) s.strides[i] = values[5 + i];
@@ -55,7 +58,8 @@ CORE_FN bool usable(const float* roi, int batch) {
 
 // floor(log2(sqrt(area) / finest_scale + 1e-6)), clamped to the levels that exist.
 CORE_FN int level_of(const float* roi, const Settings& s) {
-  const float area = (roi[3] - roi[1]) * (roi[4] - roi[2]);
+  const float extra = s.inclusive ? 1.0f : 0.0f;
+  const float area = (roi[3] - roi[1] + extra) * (roi[4] - roi[2] + extra);
   const float scale = sqrtf(area > 0.0f ? area : 0.0f);
   const float level = floorf(log2f(scale / s.finest_scale + 1e-6f));
   if (!(level > 0.0f)) return 0;

@@ -9,6 +9,7 @@ from mindspore import dtype as mstype
 from .library import custom_op, device_has_custom_ops
 
 PORTABLE_SAMPLES = 2
+INCLUSIVE = 2.0  # a flag beside `aligned` in the operator's settings
 MAX_LEVELS = 5  # the compiled operator takes this many feature maps; unused ones are placeholders
 
 
@@ -21,6 +22,7 @@ class RoIAlign(nn.Cell):
     finest_scale: a RoI of scale sqrt(w * h) goes to level floor(log2(scale / finest_scale + 1e-6)), clamped.
     sampling_ratio: samples a bin and axis; 0 takes ceil(side / out_size).
     aligned: half-pixel shift and fractional sizes; False is the legacy form with sides of at least one cell.
+    inclusive: the level follows from sides that count their last pixel, w = x2 - x1 + 1 (MMDetection 1.x).
     portable: use MindSpore's own operator (always so where this project has no compiled one, as on Ascend). It cannot
         sample adaptively as defined (it rounds the number of samples down, to none for small RoIs), so sampling_ratio
         0 becomes 2 there; fixed ratios agree within 1e-4.
@@ -34,6 +36,7 @@ class RoIAlign(nn.Cell):
         sampling_ratio: int = 0,
         aligned: bool = True,
         portable: bool = False,
+        inclusive: bool = False,
     ):
         super().__init__()
         self.out_size, self.finest_scale, self.aligned = out_size, finest_scale, aligned
@@ -41,9 +44,10 @@ class RoIAlign(nn.Cell):
         self.sampling_ratio = sampling_ratio  # what is really done
         if portable or not device_has_custom_ops():
             self.sampling_ratio = sampling_ratio or PORTABLE_SAMPLES
-            self.pool = _PortableRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)
+            kind = _PortableRoIAlign
         else:
-            self.pool = _CustomRoIAlign(out_size, self.strides, finest_scale, sampling_ratio, aligned)
+            kind = _CustomRoIAlign
+        self.pool = kind(out_size, self.strides, finest_scale, sampling_ratio, aligned, inclusive)
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
         """(B, C, H_l, W_l) float32 for each stride, rois (N, 5) [image, x1, y1, x2, y2] in pixels -> (N, C, out, out).
@@ -56,9 +60,18 @@ class RoIAlign(nn.Cell):
 class _CustomRoIAlign(nn.Cell):
     """The compiled operator (roi_align.cc, roi_align.cu)."""
 
-    def __init__(self, out_size: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int, aligned: bool):
+    def __init__(
+        self,
+        out_size: int,
+        strides: Sequence[int],
+        finest_scale: float,
+        sampling_ratio: int,
+        aligned: bool,
+        inclusive: bool,
+    ):
         super().__init__()
-        numbers = [out_size, sampling_ratio, float(aligned), finest_scale, len(strides), *strides]
+        flags = float(aligned) + (INCLUSIVE if inclusive else 0)
+        numbers = [out_size, sampling_ratio, flags, finest_scale, len(strides), *strides]
         self.settings = Tensor(np.array(numbers, np.float32))
         self.placeholders = tuple(Tensor(np.zeros((1, 1, 1, 1), np.float32)) for _ in range(MAX_LEVELS - len(strides)))
 
@@ -87,8 +100,17 @@ class _PortableRoIAlign(nn.Cell):
     Its mode 1 adds one pixel to the right and bottom edges, which is taken off before; its mode 0 has a wrong gradient.
     """
 
-    def __init__(self, out_size: int, strides: Sequence[int], finest_scale: float, sampling_ratio: int, aligned: bool):
+    def __init__(
+        self,
+        out_size: int,
+        strides: Sequence[int],
+        finest_scale: float,
+        sampling_ratio: int,
+        aligned: bool,
+        inclusive: bool,
+    ):
         super().__init__()
+        self.inclusive = inclusive
         samples = sampling_ratio or PORTABLE_SAMPLES
         self.levels = [ops.ROIAlign(out_size, out_size, 1.0 / stride, samples, 1) for stride in strides]
         self.strides = tuple(float(stride) for stride in strides)
@@ -117,6 +139,9 @@ class _PortableRoIAlign(nn.Cell):
         return total
 
     def _level_of(self, rois: Tensor) -> Tensor:
-        area = ops.relu((rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2]))
+        width, height = rois[:, 3] - rois[:, 1], rois[:, 4] - rois[:, 2]
+        if self.inclusive:
+            width, height = width + 1.0, height + 1.0
+        area = ops.relu(width * height)
         level = ops.floor(ops.log2(ops.sqrt(area) / self.finest_scale + 1e-6))
         return ops.clamp(level, 0, len(self.levels) - 1).astype(mstype.int32)

@@ -120,7 +120,7 @@ class Detection(Task):
     ) -> dict[str, float]:
         """Box and mask metrics; save_to: a file for the predictions; settings: what stands beside them."""
         size = f"{cfg.img_width}x{cfg.img_height}"
-        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: resize_rule(size, cfg.keep_ratio)}
+        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: resize_rule(size, cfg.keep_ratio, cfg.resize)}
         results = predict_dataset(cfg, model, dataset, process)
         if not process.is_main:
             return {}
@@ -192,12 +192,15 @@ def with_classes(cfg: Config, dataset: DetectionIndex) -> Config:
     return replace(cfg, coco_classes=["background", *dataset.classes], num_classes=len(dataset.classes) + 1)
 
 
-def resize_rule(size: str, keep_ratio: bool) -> str:
+def resize_rule(size: str, keep_ratio: bool, resize: str = "fit") -> str:
     """How images get the network's size, as the protocol names it.
 
     MMDetection and Detectron2 turn the size with the image: 480x640 becomes 800x1067 of 1333x800 there, 600x800 here.
     """
-    return f"inside {size}, portrait images too" if keep_ratio else f"stretched to {size}"
+    if not keep_ratio:
+        return f"stretched to {size}"
+    twice = ", in two steps" if resize == "fit_twice" else ""
+    return f"inside {size}, portrait images too{twice}"
 
 
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:

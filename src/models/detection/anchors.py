@@ -5,8 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
-    """(len(ratios) * len(scales), 4) float32 xyxy boxes around the origin; ratio = height / width, ratios outermost."""
+def base_anchors(
+    stride: int, scales: Sequence[float], ratios: Sequence[float], inclusive: bool = False
+) -> np.ndarray:
+    """(len(ratios) * len(scales), 4) float32 xyxy boxes around the origin; ratio = height / width, ratios outermost.
+
+    inclusive: see `BoxStyle`; around the middle of the first cell's pixels instead, corners rounded to whole pixels.
+
+    >>> base_anchors(4, [8], [1.0], inclusive=True).tolist()
+    [[-14.0, -14.0, 17.0, 17.0]]
+    """
+    if inclusive:
+        return _inclusive_base_anchors(stride, scales, ratios)
     height_factor = np.sqrt(np.asarray(ratios, np.float32))
     width_factor = np.float32(1.0) / height_factor
     scales = np.asarray(scales, np.float32)
@@ -16,8 +26,22 @@ def base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) 
     return np.stack([-half * widths, -half * heights, half * widths, half * heights], axis=-1)
 
 
+def _inclusive_base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
+    height_factor = np.sqrt(np.asarray(ratios, np.float64))[:, None]
+    scales = np.asarray(scales, np.float64)[None, :]
+    half_width = 0.5 * ((stride / height_factor * scales).reshape(-1) - 1)
+    half_height = 0.5 * ((stride * height_factor * scales).reshape(-1) - 1)
+    centre = 0.5 * (stride - 1)
+    corners = (centre - half_width, centre - half_height, centre + half_width, centre + half_height)
+    return np.round(np.stack(corners, axis=-1)).astype(np.float32)
+
+
 def level_anchors(
-    feature_size: tuple[int, int], stride: int, scales: Sequence[float], ratios: Sequence[float]
+    feature_size: tuple[int, int],
+    stride: int,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    inclusive: bool = False,
 ) -> np.ndarray:
     """(h * w * K, 4) float32 anchors of one level: row by row, then column by column, then the K base anchors."""
     height, width = feature_size
@@ -25,7 +49,7 @@ def level_anchors(
         np.arange(width, dtype=np.float32) * stride, np.arange(height, dtype=np.float32) * stride
     )
     shifts = np.stack([shift_x, shift_y, shift_x, shift_y], axis=-1).reshape(-1, 1, 4)
-    return (shifts + base_anchors(stride, scales, ratios)[None]).reshape(-1, 4).astype(np.float32)
+    return (shifts + base_anchors(stride, scales, ratios, inclusive)[None]).reshape(-1, 4).astype(np.float32)
 
 
 def level_cells(feature_size: tuple[int, int], stride: int, num_base: int) -> np.ndarray:
@@ -39,7 +63,7 @@ def level_cells(feature_size: tuple[int, int], stride: int, num_base: int) -> np
 class AnchorSet:
     """All anchors for one fixed image size.
 
-    level_shapes: (h, w) of each pyramid level.
+    level_shapes: (h, w) of each pyramid level; inclusive: see `base_anchors`.
     Attributes: `level_sizes` (anchors a level), `boxes` (A, 4), `cells` (A, 2), `num_base` anchors a position.
     """
 
@@ -49,9 +73,12 @@ class AnchorSet:
         strides: Sequence[int],
         scales: Sequence[float],
         ratios: Sequence[float],
+        inclusive: bool = False,
     ):
         self.num_base = len(scales) * len(ratios)
-        boxes = [level_anchors(shape, stride, scales, ratios) for shape, stride in zip(level_shapes, strides)]
+        boxes = [
+            level_anchors(shape, stride, scales, ratios, inclusive) for shape, stride in zip(level_shapes, strides)
+        ]
         self.level_sizes = tuple(len(level) for level in boxes)
         self.boxes = np.concatenate(boxes)
         self.cells = np.concatenate(

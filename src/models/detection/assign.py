@@ -19,6 +19,7 @@ class MaxIoUAssigner(nn.Cell):
     min_pos_iou, match_low_quality: each object whose best IoU reaches `min_pos_iou` also takes every box that has
         exactly this best IoU; of several objects the last one wins.
     ignore_iof_thr: > 0 leaves out boxes that lie inside a crowd region by more than this share.
+    inclusive: see `BoxStyle`; sides count their last pixel.
     portable: use MindSpore's operators, as always on devices other than the CPU. There the compiled operator
         (ops/iou_assign.cc) does the same without storing the IoU of every pair.
 
@@ -42,8 +43,10 @@ class MaxIoUAssigner(nn.Cell):
         match_low_quality: bool = True,
         ignore_iof_thr: float = -1.0,
         portable: bool = False,
+        inclusive: bool = False,
     ):
         super().__init__()
+        self.last_pixel = Tensor([0.0, 0.0, 1.0, 1.0], mstype.float32) if inclusive else None
         self.use_custom = not portable and get_context("device_target") == "CPU"
         if self.use_custom:
             numbers = [pos_iou_thr, neg_iou_thr, min_pos_iou, float(match_low_quality), ignore_iof_thr]
@@ -68,6 +71,8 @@ class MaxIoUAssigner(nn.Cell):
         k = object k - 1; and (B, N) float32 largest IoU. No gradient flows.
         """
         boxes, gt_boxes = ops.stop_gradient(boxes), ops.stop_gradient(gt_boxes)
+        if self.last_pixel is not None:
+            boxes, gt_boxes = boxes + self.last_pixel, gt_boxes + self.last_pixel
         if self.use_custom:
             return self.run(boxes, box_valid, gt_boxes, gt_valid, gt_crowd, self.settings)
         return self._assign(boxes, box_valid, gt_boxes, gt_valid, gt_crowd)

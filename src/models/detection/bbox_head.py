@@ -12,7 +12,7 @@ from mindspore.common.initializer import Normal
 from ...ops.nms import Nms
 from ..layers import NormSettings, xavier_uniform
 from ..losses import BoxLossSettings, smooth_l1
-from .boxes import DeltaBoxCoder, clip_boxes, take_rows
+from .boxes import CONTINUOUS, BoxStyle, DeltaBoxCoder, clip_boxes, take_rows
 from .roi_conv import RoIConv
 
 
@@ -32,6 +32,8 @@ class BBoxHead(nn.Cell):
 
     num_classes: foreground classes C; scores have C + 1 columns, background last.
     class_agnostic: one box per RoI instead of one per class.
+    background_box: the background has a box as well, behind those of the classes; nothing trains it, see
+        `DetectionSelector.likeliest_boxes`.
     """
 
     loss_names = ("loss_cls", "loss_bbox")
@@ -46,6 +48,7 @@ class BBoxHead(nn.Cell):
         layers: BBoxLayers | None = None,
         class_agnostic: bool = False,
         loss: BoxLossSettings | None = None,
+        background_box: bool = False,
     ):
         super().__init__()
         layers, loss = layers or BBoxLayers(), loss or BoxLossSettings()
@@ -60,7 +63,7 @@ class BBoxHead(nn.Cell):
                 for before, after in zip(sizes, sizes[1:])
             ]
         )
-        reg_outputs = 4 if class_agnostic else 4 * num_classes
+        reg_outputs = 4 if class_agnostic else 4 * (num_classes + int(background_box))
         self.fc_cls = nn.Dense(sizes[-1], num_classes + 1, weight_init=Normal(0.01), bias_init="zeros")
         self.fc_reg = nn.Dense(sizes[-1], reg_outputs, weight_init=Normal(0.001), bias_init="zeros")
         self.relu = nn.ReLU()
@@ -118,20 +121,26 @@ class BBoxHead(nn.Cell):
         """(N, 4): the deltas of each RoI's own class."""
         if self.class_agnostic:
             return deltas
-        per_class = deltas.reshape(deltas.shape[0], self.num_classes, 4)
-        index = ops.broadcast_to(column[:, None, None], (deltas.shape[0], 1, 4))
-        return ops.gather_elements(per_class, 1, index)[:, 0]
+        return of_column(deltas, column)
+
+
+def of_column(deltas: Tensor, column: Tensor) -> Tensor:
+    """(N, 4 * K) deltas of K boxes a row, column (N,) int32 -> (N, 4)."""
+    per_class = deltas.reshape(deltas.shape[0], -1, 4)
+    index = ops.broadcast_to(column[:, None, None], (deltas.shape[0], 1, 4))
+    return ops.gather_elements(per_class, 1, index)[:, 0]
 
 
 @dataclass(frozen=True)
 class SelectionSettings:
     """Pairs of RoI and class above `score_threshold` compete; NMS by `iou_threshold` runs within each class; the best
-    `max_per_img` stay.
+    `max_per_img` stay. nms_rule: see `Nms`.
     """
 
     score_threshold: float
     iou_threshold: float
     max_per_img: int
+    nms_rule: str = "moved"
 
 
 class DetectionSelector(nn.Cell):
@@ -147,13 +156,15 @@ class DetectionSelector(nn.Cell):
         settings: SelectionSettings,
         class_agnostic: bool = False,
         portable: bool = False,
+        style: BoxStyle = CONTINUOUS,
     ):
         super().__init__()
         self.coder = coder
         self.num_classes = num_classes
         self.score_threshold = settings.score_threshold
         self.class_agnostic = class_agnostic
-        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable)
+        self.canvas = style.canvas
+        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable, rule=settings.nms_rule)
 
     def construct(
         self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor
@@ -162,6 +173,12 @@ class DetectionSelector(nn.Cell):
 
         Returns boxes (B, D, 4), scores (B, D), labels (B, D) int32 0-based classes, valid (B, D), best first.
         """
+        return self.select(logits, deltas, proposals, proposal_valid, image_shape)[:4]
+
+    def select(
+        self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What `construct` gives, and (B, D) int32 number of the proposal that each detection comes from."""
         batch, count, classes = proposals.shape[0], proposals.shape[1], self.num_classes
         scores = ops.softmax(logits, -1)[:, :classes].reshape(batch, count * classes)
         boxes = self._decode(deltas, proposals, image_shape)
@@ -171,14 +188,29 @@ class DetectionSelector(nn.Cell):
         index, keep = self.nms(boxes, scores, label, valid)
         kept_boxes = take_rows(boxes, index) * keep[:, :, None].astype(boxes.dtype)
         kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
-        return kept_boxes, kept_scores, ops.gather(label, index, 0) * keep.astype(mstype.int32), keep
+        labels = ops.gather(label, index, 0) * keep.astype(mstype.int32)
+        return kept_boxes, kept_scores, labels, keep, ops.floor_div(index, classes)
+
+    def likeliest_boxes(self, logits: Tensor, deltas: Tensor, proposals: Tensor, chosen: Tensor) -> Tensor:
+        """(B, D, 4): what the chosen proposals (B, D) become by the deltas of their likeliest class, be it background.
+
+        logits (B * P, C + 1), deltas (B * P, 4 * (C + 1)), proposals (B, P, 4). The MindSpore original of Mask R-CNN
+        reads masks there.
+        """
+        batch, count = proposals.shape[:2]
+        own = of_column(deltas, logits.argmax(axis=-1).astype(mstype.int32)).reshape(batch, count, 4)
+        boxes = self.coder.decode(take_rows(proposals, chosen), take_rows(own, chosen))
+        return clip_boxes(boxes, ops.zeros((batch, 2), boxes.dtype), self.canvas)
 
     def _decode(self, deltas: Tensor, proposals: Tensor, image_shape: Tensor) -> Tensor:
         """(B, P * C, 4) boxes clipped to the image, classes running fastest."""
         batch, count, classes = proposals.shape[0], proposals.shape[1], self.num_classes
         shape = (batch, count, classes, 4)
         deltas = deltas.reshape(batch, count, -1, 4)
-        deltas = ops.broadcast_to(deltas, shape) if self.class_agnostic else deltas
+        if self.class_agnostic:
+            deltas = ops.broadcast_to(deltas, shape)
+        elif deltas.shape[2] > classes:  # the background's is no detection's
+            deltas = deltas[:, :, :classes]
         references = ops.broadcast_to(proposals[:, :, None, :], shape)
         boxes = self.coder.decode(references, deltas).reshape(batch, count * classes, 4)
-        return clip_boxes(boxes, image_shape)
+        return clip_boxes(boxes, image_shape, self.canvas)

@@ -1,13 +1,31 @@
-"""Box arithmetic on xyxy tensors in pixels; boxes are continuous (width = x2 - x1)."""
+"""Box arithmetic on xyxy tensors in pixels; boxes are continuous (width = x2 - x1) unless their style says otherwise."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
 IOU_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class BoxStyle:
+    """What the numbers of boxes mean.
+
+    inclusive: x2 and y2 name the last pixel, so that a side is x2 - x1 + 1 long (MMDetection 1.x, and the MindSpore
+        networks that grew from it).
+    canvas: (height, width) that boxes are clipped to instead of their image's own size, and that no training anchor may
+        leave.
+    """
+
+    inclusive: bool = False
+    canvas: tuple[int, int] | None = None
+
+
+CONTINUOUS = BoxStyle()
 
 
 def pairwise_overlap(boxes_a: Tensor, boxes_b: Tensor, over_second: bool = False) -> Tensor:
@@ -33,8 +51,10 @@ def take_rows(table: Tensor, index: Tensor) -> Tensor:
     return ops.gather_elements(table, 1, ops.broadcast_to(index[:, :, None], (*index.shape, table.shape[2])))
 
 
-def clip_boxes(boxes: Tensor, image_shape: Tensor) -> Tensor:
-    """Clip (B, N, 4) boxes to (B, 2) float image sizes (h, w)."""
+def clip_boxes(boxes: Tensor, image_shape: Tensor, canvas: tuple[int, int] | None = None) -> Tensor:
+    """Clip (B, N, 4) boxes to (B, 2) float image sizes (h, w), or all of them to a canvas of (h, w)."""
+    if canvas is not None:
+        image_shape = ops.zeros_like(image_shape) + Tensor(canvas, mstype.float32)
     limits = ops.gather(image_shape, Tensor([1, 0, 1, 0], mstype.int32), 1)[:, None]
     return ops.minimum(ops.maximum(boxes, ops.zeros_like(limits)), limits)
 
@@ -43,10 +63,12 @@ class DeltaBoxCoder(nn.Cell):
     """Boxes as (dx, dy, dw, dh) relative to reference boxes (R-CNN; MMDetection `DeltaXYWHBBoxCoder`).
 
     means, stds: normalisation of the four numbers. Growth in `decode` is limited to a factor of 1000 / 16.
+    inclusive: see `BoxStyle` (MMDetection 1.x `bbox2delta`, `delta2bbox`).
     """
 
-    def __init__(self, means: Sequence[float], stds: Sequence[float]):
+    def __init__(self, means: Sequence[float], stds: Sequence[float], inclusive: bool = False):
         super().__init__()
+        self.inclusive = inclusive
         self.means = Tensor(means, mstype.float32)
         self.stds = Tensor(stds, mstype.float32)
         self.corners = ops.Split(-1, 2)
@@ -55,9 +77,9 @@ class DeltaBoxCoder(nn.Cell):
         """(..., 4) references and targets -> (..., 4) deltas; both need positive sides."""
         low, high = self.corners(references)
         target_low, target_high = self.corners(targets)
-        size = high - low
+        size = self._size(low, high)
         shift = ((target_low + target_high) * 0.5 - (low + high) * 0.5) / size
-        growth = ops.log((target_high - target_low) / size)
+        growth = ops.log(self._size(target_low, target_high) / size)
         return (ops.concat((shift, growth), -1) - self.means) / self.stds
 
     def encode_where(self, wanted: Tensor, references: Tensor, targets: Tensor) -> Tensor:
@@ -72,10 +94,16 @@ class DeltaBoxCoder(nn.Cell):
         """(..., 4) references and deltas -> (..., 4) boxes, not clipped to the image."""
         shift, growth = self.corners(deltas * self.stds + self.means)
         low, high = self.corners(references)
-        size = high - low
+        size = self._size(low, high)
         centre = (low + high) * 0.5 + size * shift
         half = size * ops.exp(ops.clamp(growth, -MAX_LOG_RATIO, MAX_LOG_RATIO)) * 0.5
+        if self.inclusive:
+            half = half - 0.5
         return ops.concat((centre - half, centre + half), -1)
+
+    def _size(self, low: Tensor, high: Tensor) -> Tensor:
+        size = high - low
+        return size + 1.0 if self.inclusive else size
 
 
 def as_rois(boxes: Tensor, valid: Tensor) -> Tensor:

@@ -34,11 +34,12 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         )
     if grid_size % 2:
         raise UserError(f"mask_roi.roi_layer.out_size is {grid_size}; pointrend needs an even number")
+    channels = num_classes + int(head.background_class)
     return PointRendMaskHead(
         CoarseMaskHead(
             head.in_channels,
             grid_size,
-            num_classes,
+            channels,
             train.mask_size,
             CoarseLayers(head.conv_out_channels, head.num_fcs, head.fc_out_channels),
         ),
@@ -46,7 +47,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             point_head.in_channels,
             point_head.num_fcs,
             point_head.fc_channels,
-            num_classes,
+            channels,
             point_head.coarse_pred_each_layer,
         ),
         MaskCrop(train.mask_size, cfg.portable),
@@ -57,6 +58,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             train.importance_sample_ratio,
             test.subdivision_steps,
             test.subdivision_num_points,
+            test.subdivision_resize,
         ),
         PointRendLossWeights(head.loss_mask.loss_weight, point_head.loss_point.loss_weight),
         cfg.portable,

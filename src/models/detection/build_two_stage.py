@@ -13,7 +13,7 @@ from ..necks.build import Width, build_neck
 from .anchors import AnchorSet
 from .assign import MaxIoUAssigner
 from .bbox_head import BBoxHead, BBoxLayers, DetectionSelector, SelectionSettings
-from .boxes import DeltaBoxCoder
+from .boxes import BoxStyle, DeltaBoxCoder
 from .mask_rcnn import BoxStage, MaskRCNN, ProposalStage, RoITraining
 from .proposals import ProposalGenerator, ProposalSettings
 from .rpn_head import RPNHead, RPNTraining
@@ -30,21 +30,24 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
     backbone = build_backbone(cfg)
     neck, width = build_neck(cfg, backbone)
     num_classes = cfg.num_classes - 1  # the configuration counts the background
-    coder = DeltaBoxCoder(cfg.bbox_head.bbox_coder.target_means, cfg.bbox_head.bbox_coder.target_stds)
+    style = box_style(cfg)
+    box_coder = cfg.bbox_head.bbox_coder
+    coder = DeltaBoxCoder(box_coder.target_means, box_coder.target_stds, style.inclusive)
     level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
-    rpn_head = _rpn_head(cfg, level_shapes, width)
+    rpn_head = _rpn_head(cfg, level_shapes, width, style)
     rcnn, test = cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
-    selection = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img)
+    selection = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img, _nms_rule(cfg))
+    class_agnostic = cfg.bbox_head.reg_class_agnostic
     return MaskRCNN(
         backbone,
         neck,
         ProposalStage(
             rpn_head,
-            train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable),
-            test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable),
+            train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable, style),
+            test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable, style),
         ),
         RoITraining(
-            _assigner(rcnn.assigner, cfg.portable),
+            _assigner(rcnn.assigner, cfg.portable, style),
             _sampler(rcnn.sampler, RCNN_STREAM, cfg.portable),
             rcnn.sampler.add_gt_as_proposals,
             rcnn.train_on_pred_boxes,
@@ -52,10 +55,22 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
         BoxStage(
             build_roi_align(cfg, "roi", width),
             _bbox_head(cfg, coder, num_classes, width),
-            DetectionSelector(coder, num_classes, selection, cfg.bbox_head.reg_class_agnostic, cfg.portable),
+            DetectionSelector(coder, num_classes, selection, class_agnostic, cfg.portable, style),
+            _has_likeliest_masks(cfg),
         ),
         mask_head(cfg, num_classes, width),
     )
+
+
+def box_style(cfg: Config) -> BoxStyle:
+    """What the key box_style names."""
+    return BoxStyle(True, (cfg.img_height, cfg.img_width)) if cfg.box_style == "legacy" else BoxStyle()
+
+
+def _nms_rule(cfg: Config) -> str:
+    if cfg.test_cfg.rcnn.inclusive_nms:
+        return "inclusive"
+    return "exact" if cfg.box_style == "legacy" else "moved"
 
 
 def build_roi_align(cfg: Config, key: str, width: Width) -> RoIAlign:
@@ -66,25 +81,32 @@ def build_roi_align(cfg: Config, key: str, width: Width) -> RoIAlign:
     require_equal(f"{key}.roi_layer.type", layer.type, "mask_rcnn's", "RoIAlign")
     require_equal(f"{key}.featmap_strides", list(roi.featmap_strides), "rpn.anchor_generator.strides", list(finest))
     return RoIAlign(
-        layer.out_size, tuple(roi.featmap_strides), roi.finest_scale, layer.sampling_ratio, layer.aligned, cfg.portable
+        layer.out_size,
+        tuple(roi.featmap_strides),
+        roi.finest_scale,
+        layer.sampling_ratio,
+        layer.aligned,
+        cfg.portable,
+        box_style(cfg).inclusive,
     )
 
 
-def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width) -> RPNHead:
+def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width, style: BoxStyle) -> RPNHead:
     rpn, train = cfg.rpn, cfg.train_cfg.rpn
     require_equal("rpn.in_channels", rpn.in_channels, width.key, width.channels)
     generator = rpn.anchor_generator
-    anchors = AnchorSet(level_shapes, generator.strides, generator.scales, generator.ratios)
+    anchors = AnchorSet(level_shapes, generator.strides, generator.scales, generator.ratios, style.inclusive)
     return RPNHead(
         rpn.in_channels,
         rpn.feat_channels,
         anchors,
-        DeltaBoxCoder(rpn.bbox_coder.target_means, rpn.bbox_coder.target_stds),
+        DeltaBoxCoder(rpn.bbox_coder.target_means, rpn.bbox_coder.target_stds, style.inclusive),
         RPNTraining(
-            _assigner(train.assigner, cfg.portable),
+            _assigner(train.assigner, cfg.portable, style),
             _sampler(train.sampler, RPN_STREAM, cfg.portable),
             cfg.divider,
             train.allowed_border,
+            style.canvas,
         ),
         _box_loss(rpn),
     )
@@ -108,19 +130,24 @@ def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int, width: Width
         ),
         head.reg_class_agnostic,
         _box_loss(head),
+        background_box=_has_likeliest_masks(cfg),
     )
 
 
-def _proposals(rpn_head: RPNHead, settings, portable: bool) -> ProposalGenerator:
+def _has_likeliest_masks(cfg: Config) -> bool:
+    return cfg.mask_head.boxes == "likeliest"
+
+
+def _proposals(rpn_head: RPNHead, settings, portable: bool, style: BoxStyle) -> ProposalGenerator:
     settings = ProposalSettings(settings.nms_pre, settings.max_per_img, settings.iou_threshold, settings.min_bbox_size)
-    return ProposalGenerator(rpn_head.level_sizes, rpn_head.coder, settings, portable)
+    return ProposalGenerator(rpn_head.level_sizes, rpn_head.coder, settings, portable, style)
 
 
 def _box_loss(section) -> BoxLossSettings:
     return BoxLossSettings(section.loss_cls.loss_weight, section.loss_bbox.loss_weight, section.loss_bbox.beta)
 
 
-def _assigner(settings, portable: bool) -> MaxIoUAssigner:
+def _assigner(settings, portable: bool, style: BoxStyle) -> MaxIoUAssigner:
     return MaxIoUAssigner(
         settings.pos_iou_thr,
         settings.neg_iou_thr,
@@ -128,6 +155,7 @@ def _assigner(settings, portable: bool) -> MaxIoUAssigner:
         settings.match_low_quality,
         settings.ignore_iof_thr,
         portable,
+        style.inclusive,
     )
 
 

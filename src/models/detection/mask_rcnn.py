@@ -38,11 +38,15 @@ class RoITraining(NamedTuple):
 
 
 class BoxStage(NamedTuple):
-    """The second stage: pooling of the RoIs' features, the head on them, what its outputs become in evaluation."""
+    """The second stage: pooling of the RoIs' features, the head on them, what its outputs become in evaluation.
+
+    likeliest_masks: masks of detections are read from their proposals' boxes by the likeliest class.
+    """
 
     roi: RoIAlign
     head: BBoxHead
     selector: DetectionSelector
+    likeliest_masks: bool = False
 
 
 class MaskRCNN(nn.Cell):
@@ -80,6 +84,7 @@ class MaskRCNN(nn.Cell):
         self.bbox_roi = box_stage.roi
         self.bbox_head = box_stage.head
         self.selector = box_stage.selector
+        self.likeliest_masks = box_stage.likeliest_masks
         self.mask_head = mask_head
         self.train_on_pred_boxes = roi_training.train_on_pred_boxes
         self.bbox_levels = len(box_stage.roi.strides)
@@ -164,8 +169,14 @@ class MaskRCNN(nn.Cell):
         logits, deltas = self.rpn_head(pyramid)
         proposals, _, proposal_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
         cls_logits, box_deltas = self._box_outputs(pyramid, proposals, proposal_valid)
-        boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
-        return boxes, scores, labels, valid, self.mask_head(pyramid, boxes, labels, valid)
+        if self.likeliest_masks:
+            found = self.selector.select(cls_logits, box_deltas, proposals, proposal_valid, shape)
+            boxes, scores, labels, valid, chosen = found
+            mask_boxes = self.selector.likeliest_boxes(cls_logits, box_deltas, proposals, chosen)
+        else:
+            boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
+            mask_boxes = boxes
+        return boxes, scores, labels, valid, self.mask_head(pyramid, mask_boxes, labels, valid)
 
     def _box_outputs(self, pyramid: tuple[Tensor, ...], boxes: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         features = self.bbox_roi(pyramid[: self.bbox_levels], as_rois(boxes, valid))

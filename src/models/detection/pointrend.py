@@ -33,7 +33,8 @@ class PointSettings:
 
     num_points: of a RoI in training, chosen among `oversample_ratio` times as many random ones: a share of
         `importance_sample_ratio` are those with the least certain coarse prediction, the rest random.
-    subdivision_steps: doublings of the mask's resolution in inference, from the coarse mask's size on;
+    subdivision_steps: doublings of the mask's resolution in inference, from the coarse mask's size on, each by
+        `resize_bilinear` in the mode subdivision_resize;
         subdivision_num_points: least certain points that are looked at anew at each.
     """
 
@@ -42,6 +43,7 @@ class PointSettings:
     importance_sample_ratio: float = 0.75
     subdivision_steps: int = 5
     subdivision_num_points: int = 784
+    subdivision_resize: str = "half_pixel"
 
     def subdivision(self, coarse_size: int) -> tuple[int, int]:
         """First resolution and number of doublings: steps that would look at every point anyway are left out."""
@@ -93,6 +95,7 @@ class PointRendMaskHead(nn.Cell):
         self.num_random = settings.num_points - self.num_uncertain
         self.first_size, self.steps = settings.subdivision(coarse_head.out_size)
         self.subdivision_num_points = settings.subdivision_num_points
+        self.subdivision_resize = settings.subdivision_resize
         self.coarse_weight = loss_weights.coarse
         self.point_weight = loss_weights.point
 
@@ -108,7 +111,8 @@ class PointRendMaskHead(nn.Cell):
         logits = self.point_logits(feature, coarse, regular_grid(rows, size), flat_boxes, flat_labels)
         for _ in range(self.steps):
             size = 2 * size
-            finer = resize_bilinear(logits.reshape(rows, 1, size // 2, size // 2), size, size)
+            before = logits.reshape(rows, 1, size // 2, size // 2)
+            finer = resize_bilinear(before, size, size, coordinates=self.subdivision_resize)
             index, points = uncertain_of_grid(finer[:, 0], self.subdivision_num_points)
             values = self.point_logits(feature, coarse, points, flat_boxes, flat_labels)
             logits = ops.tensor_scatter_elements(finer.reshape(rows, size * size), index, values, 1)

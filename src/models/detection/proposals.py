@@ -9,7 +9,7 @@ from mindspore import dtype as mstype
 
 from ...ops.best_first import best_first
 from ...ops.nms import Nms
-from .boxes import DeltaBoxCoder, clip_boxes, take_rows
+from .boxes import CONTINUOUS, BoxStyle, DeltaBoxCoder, clip_boxes, take_rows
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class ProposalGenerator(nn.Cell):
         coder: DeltaBoxCoder,
         settings: ProposalSettings,
         portable: bool = False,
+        style: BoxStyle = CONTINUOUS,
     ):
         super().__init__()
+        self.canvas = style.canvas
         self.level_sizes = tuple(level_sizes)
         self.coder = coder
         self.nms_pre = settings.nms_pre if settings.nms_pre > 0 else max(level_sizes)
@@ -47,7 +49,8 @@ class ProposalGenerator(nn.Cell):
         self.levels = Tensor(np.repeat(np.arange(len(counts)), counts), mstype.int32)
         self.max_per_img = settings.max_per_img
         self.min_bbox_size = settings.min_bbox_size
-        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable, counts)
+        rule = "exact" if style.inclusive else "moved"
+        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable, counts, rule)
 
     def construct(
         self, anchors: Tensor, logits: Tensor, deltas: Tensor, image_shape: Tensor
@@ -80,4 +83,4 @@ class ProposalGenerator(nn.Cell):
             start += size
         index = ops.concat(chosen, 1)
         boxes = self.coder.decode(ops.gather(anchors, index, 0), take_rows(deltas, index))
-        return clip_boxes(boxes, image_shape), ops.concat(logits_of_level, 1)
+        return clip_boxes(boxes, image_shape, self.canvas), ops.concat(logits_of_level, 1)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
@@ -22,12 +23,14 @@ class RPNTraining:
     size_divisor: an image's own padded area is its size rounded up to this many pixels; anchors of positions outside
         of it take no part.
     allowed_border: >= 0 also leaves out anchors that reach further than this over the image's border.
+    canvas: instead of both, an anchor takes part if its pixels lie on the canvas of (height, width), see `BoxStyle`.
     """
 
     assigner: MaxIoUAssigner
     sampler: BalancedSampler
     size_divisor: int
     allowed_border: float = -1
+    canvas: tuple[int, int] | None = None
 
 
 class RPNHead(nn.Cell):
@@ -64,6 +67,11 @@ class RPNHead(nn.Cell):
         self.anchor_cells = Tensor(anchors.cells)
         self.size_divisor = training.size_divisor
         self.allowed_border = training.allowed_border
+        self.on_canvas = None
+        if training.canvas is not None:
+            last_pixel = np.float32(training.canvas[::-1]) - 1
+            inside = (anchors.boxes[:, :2] >= 0) & (anchors.boxes[:, 2:] <= last_pixel)
+            self.on_canvas = Tensor(inside.all(axis=1)[None])
         self.cls_weight = loss.cls_weight
         self.box_weight = loss.box_weight
         self.beta = loss.beta
@@ -114,6 +122,8 @@ class RPNHead(nn.Cell):
 
     def _valid_anchors(self, image_shape: Tensor) -> Tensor:
         """(B, A) bool: the anchor's cell starts inside the image's own padded area (and the border rule holds)."""
+        if self.on_canvas is not None:
+            return ops.broadcast_to(self.on_canvas, (image_shape.shape[0], self.on_canvas.shape[1]))
         padded = ops.ceil(image_shape / self.size_divisor) * self.size_divisor
         valid = (self.anchor_cells[None] < padded[:, None, :]).all(axis=2)
         if self.allowed_border >= 0:

@@ -54,7 +54,7 @@ def _fpn(cfg: Config, backbone: nn.Cell) -> FPN:
         raise UserError(
             f"neck.fpn.num_outs is {cfg.neck.fpn.num_outs}, less than the {len(backbone.out_channels)} maps it gets"
         )
-    return FPN(*sizes)
+    return FPN(*sizes, cfg.neck.upsampling)
 
 
 def _no_neck(cfg: Config, backbone: nn.Cell) -> NoNeck:

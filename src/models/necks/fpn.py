@@ -4,18 +4,21 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn, ops
 
-from ..layers import ConvNormAct, UpsampleNearest, xavier_uniform
+from ..layers import ConvNormAct, ResizeBilinear, UpsampleNearest, xavier_uniform
 
 
 class FPN(nn.Cell):
     """Maps (B, in_channels[k], H / 2**k, W / 2**k) -> `num_outs` maps (B, out_channels, H / 2**k, W / 2**k).
 
-    1x1 convolutions to one width, added from coarse to fine (nearest upsampling), one 3x3 convolution a level. Levels
+    1x1 convolutions to one width, added from coarse to fine, one 3x3 convolution a level. upsampling: of a coarse level,
+    'nearest', or 'asymmetric' for the bilinear `resize_bilinear` of that name, to the finer level's size. Levels
     beyond the inputs take every second pixel of the level before (a 1x1 max pooling of stride 2); num_outs is at least
     the number of inputs.
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int, num_outs: int):
+    def __init__(
+        self, in_channels: Sequence[int], out_channels: int, num_outs: int, upsampling: str = "nearest"
+    ):
         super().__init__()
         self.lateral_convs = nn.CellList(
             [
@@ -27,7 +30,8 @@ class FPN(nn.Cell):
         self.fpn_convs = nn.CellList(
             [ConvNormAct(out_channels, out_channels, 3, activation=False, weight_init=init) for _ in in_channels]
         )
-        self.upsample = UpsampleNearest(2)
+        self.is_bilinear = upsampling == "asymmetric"
+        self.upsample = ResizeBilinear(coordinates="asymmetric") if self.is_bilinear else UpsampleNearest(2)
         self.num_inputs = len(in_channels)
         self.num_outs = num_outs
         self.out_channels = out_channels
@@ -43,7 +47,8 @@ class FPN(nn.Cell):
         merged = self.lateral_convs[self.num_inputs - 1](features[self.num_inputs - 1])
         levels = (merged,)
         for k in range(self.num_inputs - 2, -1, -1):
-            merged = self.lateral_convs[k](features[k]) + self.upsample(merged)
+            lateral = self.lateral_convs[k](features[k])
+            merged = lateral + (self.upsample(merged, lateral) if self.is_bilinear else self.upsample(merged))
             levels = (merged, *levels)
         outputs = ()
         for k in range(self.num_inputs):
