@@ -123,17 +123,28 @@ class AddReLU(nn.Cell):
 class MaxPool(nn.Cell):
     """PyTorch's `MaxPool2d(kernel_size, stride, padding=kernel_size // 2)` for inputs >= 0, as after a ReLU.
 
+    padding: 'symmetric', or 'same' for TensorFlow's and MindSpore's: as many zeros as give ceil(side / stride) outputs,
+        the odd one at the bottom and right (`same_border`).
     Zeros stand for minus infinity in the padding; MindSpore's own padded pooling does not export to ONNX.
     """
 
-    def __init__(self, kernel_size: int, stride: int):
+    def __init__(self, kernel_size: int, stride: int, padding: str = "symmetric"):
         super().__init__()
-        border = kernel_size // 2
-        self.pad = nn.Pad(((0, 0), (0, 0), (border, border), (border, border)))
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.pool = nn.MaxPool2d(kernel_size, stride, pad_mode="valid")
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.pool(self.pad(x))
+        rows = columns = (self.kernel_size // 2, self.kernel_size // 2)
+        if self.padding == "same":
+            rows = same_border(x.shape[2], self.kernel_size, self.stride)
+            columns = same_border(x.shape[3], self.kernel_size, self.stride)
+        return self.pool(ops.Pad(((0, 0), (0, 0), rows, columns))(x))
+
+
+def same_border(side: int, kernel_size: int, stride: int) -> tuple[int, int]:
+    """Pixels before and after a side of that many for SAME padding: kernel 3, stride 2: 4 -> (0, 1), 5 -> (1, 1)."""
+    border = max((-(-side // stride) - 1) * stride + kernel_size - side, 0)
+    return border // 2, border - border // 2
 
 
 def stop_learning(*cells: nn.Cell) -> None:
@@ -153,11 +164,20 @@ def upsample_nearest(x: Tensor, factor: int) -> Tensor:
     return ops.broadcast_to(x, (b, c, h, factor, w, factor)).reshape(b, c, h * factor, w * factor)
 
 
-def interpolation_matrix(size_in: int, size_out: int, align_corners: bool) -> np.ndarray:
-    """(size_out, size_in) float32: row i holds the weights of PyTorch's linear interpolation for output pixel i."""
+def interpolation_matrix(
+    size_in: int, size_out: int, align_corners: bool, coordinates: str = "half_pixel"
+) -> np.ndarray:
+    """(size_out, size_in) float32: row i holds the weights of linear interpolation for output pixel i.
+
+    coordinates: ONNX's word for where pixel i of the result lies in the input, where not the corners are aligned:
+        'half_pixel': at (i + 0.5) * size_in / size_out - 0.5, as PyTorch;
+        'asymmetric': at i * size_in / size_out, as MindSpore 1.x's `ResizeBilinear`: [0, 1] -> [0, 0.5, 1, 1].
+    """
     out = np.arange(size_out, dtype=np.float64)
     if align_corners:
         source = out * ((size_in - 1) / max(size_out - 1, 1))
+    elif coordinates == "asymmetric":
+        source = out * (size_in / size_out)
     else:
         source = np.maximum((out + 0.5) * (size_in / size_out) - 0.5, 0.0)
     low = np.minimum(np.floor(source).astype(np.int64), size_in - 1)
@@ -171,21 +191,26 @@ def interpolation_matrix(size_in: int, size_out: int, align_corners: bool) -> np
 
 
 @constexpr
-def _transposed_matrix(size_in: int, size_out: int, align_corners: bool) -> Tensor:
-    return Tensor(np.ascontiguousarray(interpolation_matrix(size_in, size_out, align_corners).T), mstype.float32)
+def _transposed_matrix(size_in: int, size_out: int, align_corners: bool, coordinates: str) -> Tensor:
+    matrix = interpolation_matrix(size_in, size_out, align_corners, coordinates)
+    return Tensor(np.ascontiguousarray(matrix.T), mstype.float32)
 
 
-def resize_bilinear(x: Tensor, height: int, width: int, align_corners: bool = False) -> Tensor:
+def resize_bilinear(
+    x: Tensor, height: int, width: int, align_corners: bool = False, coordinates: str = "half_pixel"
+) -> Tensor:
     """(B, C, H, W) -> (B, C, height, width) as PyTorch's `interpolate(mode='bilinear')`.
 
+    coordinates: 'half_pixel' or 'asymmetric', see `interpolation_matrix`.
     Two matrix products: faster on CPU than the resize operator, exact, and exportable to ONNX, which it is not.
     """
     b, c, h, w = x.shape
     if w != width:
-        x = ops.matmul(x.reshape(b * c * h, w), _transposed_matrix(w, width, align_corners)).reshape(b, c, h, width)
+        matrix = _transposed_matrix(w, width, align_corners, coordinates)
+        x = ops.matmul(x.reshape(b * c * h, w), matrix).reshape(b, c, h, width)
     if h != height:
         columns = x.transpose(0, 1, 3, 2).reshape(b * c * width, h)
-        columns = ops.matmul(columns, _transposed_matrix(h, height, align_corners))
+        columns = ops.matmul(columns, _transposed_matrix(h, height, align_corners, coordinates))
         x = columns.reshape(b, c, width, height).transpose(0, 1, 3, 2)
     return x
 
@@ -208,9 +233,10 @@ class UpsampleNearest(nn.Cell):
 class ResizeBilinear(nn.Cell):
     """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`."""
 
-    def __init__(self, align_corners: bool = False):
+    def __init__(self, align_corners: bool = False, coordinates: str = "half_pixel"):
         super().__init__()
         self.align_corners = align_corners
+        self.coordinates = coordinates
         self.for_training = None
 
     def construct(self, x: Tensor, like: Tensor) -> Tensor:
@@ -218,4 +244,4 @@ class ResizeBilinear(nn.Cell):
         height, width = like.shape[-2:]
         if self.training and self.for_training is not None and x.shape[-2:] != (height, width):
             return self.for_training(x, ops.stop_gradient(like))
-        return resize_bilinear(x, height, width, self.align_corners)
+        return resize_bilinear(x, height, width, self.align_corners, self.coordinates)

@@ -120,3 +120,10 @@ def test_resizing_takes_the_operator_in_training_only(cell):
     assert names in (["NearestUpsampling"], ["BilinearResizing"])
     np.testing.assert_array_equal(cell.set_train(False)(*inputs).asnumpy(), plain)
     np.testing.assert_allclose(cell.set_train()(*inputs).asnumpy(), plain, rtol=0, atol=1e-6)
+
+
+def test_resizing_without_half_pixels_keeps_its_own_arithmetic_in_training():
+    cell = ResizeBilinear(coordinates="asymmetric")
+    fuse_for_training(cell)
+    out = cell.set_train()(Tensor(np.float32([[[[0, 1]]]])), Tensor(np.zeros((1, 4), np.float32)))
+    np.testing.assert_array_equal(out.asnumpy().ravel(), [0, 0.5, 1, 1])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mindspore import Tensor, nn, ops
 
-from src.models.layers import NormSettings, batch_norm, resize_bilinear, upsample_nearest
+from src.models.layers import MaxPool, NormSettings, batch_norm, resize_bilinear, same_border, upsample_nearest
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
@@ -21,6 +21,43 @@ def test_bilinear_resize_and_its_gradient_equal_torch(graph_mode, align_corners,
     np.testing.assert_allclose(value.asnumpy(), (out**2).sum().item(), rtol=1e-5)
     np.testing.assert_allclose(gradient.asnumpy(), reference.grad.numpy(), atol=1e-4)
     np.testing.assert_allclose(resize_bilinear(Tensor(x), *size, align_corners).asnumpy(), out.detach(), atol=1e-5)
+
+
+def asymmetric(x: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixel by pixel by the definition: output y reads y * in / out, the upper neighbour clamped."""
+    rows, columns = x.shape[2:]
+    out = np.zeros((*x.shape[:2], height, width))
+    for y, x0 in np.ndindex(height, width):
+        row, column = y * rows / height, x0 * columns / width
+        top, left = int(row), int(column)
+        for dy, dx in np.ndindex(2, 2):
+            weight = abs(1 - dy - (row - top)) * abs(1 - dx - (column - left))
+            out[:, :, y, x0] += weight * x[:, :, min(top + dy, rows - 1), min(left + dx, columns - 1)]
+    return out
+
+
+@pytest.mark.parametrize("size", [(14, 22), (5, 9), (3, 4), (7, 11), (13, 11)], ids=str)
+def test_bilinear_resize_without_half_pixels_is_its_definition(graph_mode, size):
+    x = np.random.RandomState(0).randn(2, 3, 7, 11).astype(np.float32)
+    ours = resize_bilinear(Tensor(x), *size, coordinates="asymmetric")
+    np.testing.assert_allclose(ours.asnumpy(), asymmetric(x, *size), atol=1e-6)
+    pair = resize_bilinear(Tensor(np.float32([[[[0, 1]]]])), 1, 4, coordinates="asymmetric")
+    np.testing.assert_array_equal(pair.asnumpy().ravel(), [0, 0.5, 1, 1])  # MindSpore 1.x's ResizeBilinear
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 7), (6, 5)], ids=str)
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_max_pooling_pads_evenly_as_torch_or_same_as_mindspore(graph_mode, kernel_size, size):
+    x = np.random.RandomState(0).rand(2, 3, *size).astype(np.float32)
+    theirs = torch.nn.functional.max_pool2d(torch.tensor(x), kernel_size, 2, kernel_size // 2)
+    np.testing.assert_array_equal(MaxPool(kernel_size, 2)(Tensor(x)).asnumpy(), theirs.numpy())
+    same = nn.MaxPool2d(kernel_size, 2, pad_mode="same")(Tensor(x))
+    np.testing.assert_array_equal(MaxPool(kernel_size, 2, "same")(Tensor(x)).asnumpy(), same.asnumpy())
+
+
+def test_same_padding_of_even_and_odd_sides():
+    cases = {(4, 3, 2): (0, 1), (5, 3, 2): (1, 1), (8, 7, 2): (2, 3), (9, 7, 2): (3, 3), (6, 1, 2): (0, 0)}
+    assert {case: same_border(*case) for case in cases} == cases
 
 
 def test_nearest_upsampling_repeats_pixels(graph_mode):
