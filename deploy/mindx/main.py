@@ -99,7 +99,8 @@ def label_maps(
         logits = network(path.read_bytes())
         if logits.size != math.prod(shape):
             raise UserError(f"the model gives {logits.size} numbers, not the {math.prod(shape)} of {list(shape)}")
-        scores = Scores([(size, [Piece((0, 0), size, logits.reshape(shape))])])
+        piece = Piece((0, 0), size, logits.reshape(shape), coordinates=cfg.seg_head.bilinear)
+        scores = Scores([(size, [piece])])
         predicted = scores.label_map(image.shape[:2])
         write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted])
         if label is not None and label.shape != predicted.shape:

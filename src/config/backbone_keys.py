@@ -47,9 +47,18 @@ class HRNetExtra:
     stage4: HRNetStage = section(HRNetStage)
 
 
+PADDING = ("symmetric", "same")  # same: TensorFlow's, MindSpore's and Paddle's; the odd pixel at the bottom and right
+
+
 @keys(matters="weights", on_resume="same")
 class HRNetBackbone(Backbone):
     extra: HRNetExtra = section(HRNetExtra)
+    conv_padding: str = key(
+        "symmetric",
+        "padding of convolutions of stride 2: same for PaddleSeg's weights and MindSpore's official ResNet-50, 101",
+        choices=PADDING,
+        matters="scores",
+    )
 
 
 @keys(matters="weights", on_resume="same")
@@ -58,6 +67,18 @@ class ResNetBackbone(Backbone):
     base_channels: int = key(64, "ResNet's width: channels of its first stage before the block's expansion", low=1)
     style: str = key(
         "pytorch", "ResNet's stride on the 3x3 or the first 1x1", choices=("pytorch", "caffe"), matters="scores"
+    )
+    pool_padding: str = key(
+        "symmetric",
+        "padding of ResNet's pooling: same for weights of MindCV and of MindSpore's ResNet-50, MaskRCNN, pointrend",
+        choices=PADDING,
+        matters="scores",
+    )
+    conv_padding: str = key(
+        "symmetric",
+        "padding of convolutions of stride 2: same for PaddleSeg's weights and MindSpore's official ResNet-50, 101",
+        choices=PADDING,
+        matters="scores",
     )
 
 

@@ -219,9 +219,25 @@ class ClsHead:
     )
 
 
+BILINEAR = ("half_pixel", "asymmetric")  # ONNX's words
+
+
 @keys(matters="weights", on_resume="same")
 class SegHead:
     final_conv_kernel: int = key(1, "kernel size of the classifying convolution", choices=(1, 3))
+    bilinear: str = key(
+        "half_pixel",
+        "where bilinear enlarging looks, in fusion, head, loss and evaluation: half_pixel as PyTorch, asymmetric (y at "
+        "y * in / out) for weights of the MindSpore original",
+        choices=BILINEAR,
+        matters="scores",
+    )
+    fusion_steps: int = key(
+        1,
+        "HRNet's fusion enlarges at once, or in 2 steps (by a factor, then to the size) as MMSegmentation does",
+        choices=(1, 2),
+        matters="scores",
+    )
 
 
 @keys()

@@ -2,7 +2,8 @@
 
 The definition is the HRNet authors' (`BaseDataset.multi_scale_inference`): logits are enlarged to the size of the
 network's input, averaged with those of the mirror image, exponentiated, averaged over windows, enlarged to the size
-of the image, and added up over the scales. All enlarging is bilinear with half-pixel centres.
+of the image, and added up over the scales. All enlarging is bilinear with half-pixel centres, but for the first, which
+is the network's own (`seg_head.bilinear`).
 """
 
 import math
@@ -28,6 +29,7 @@ class SegmentationSettings:
     keep_ratio: False stretches every image to `window`; mode: 'whole' (above scale 1 by windows, but for stretched
     images) or 'slide'.
     stride: step between windows in shares of the window; mirrored_order: see `LabelSet.mirrored_order`.
+    coordinates: of the logits' enlarging, 'half_pixel' or 'asymmetric' (`seg_head.bilinear`).
     """
 
     window: tuple[int, int]
@@ -38,6 +40,7 @@ class SegmentationSettings:
     flip: bool
     stride: float
     mirrored_order: tuple[int, ...]
+    coordinates: str = "half_pixel"
 
     @classmethod
     def from_config(cls, cfg: Config, mirrored_order: Sequence[int]) -> "SegmentationSettings":
@@ -50,6 +53,7 @@ class SegmentationSettings:
             cfg.eval_flip,
             cfg.eval_stride,
             tuple(int(k) for k in mirrored_order),
+            cfg.seg_head.bilinear,
         )
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
@@ -99,7 +103,8 @@ class Segmenter:
             inputs = np.concatenate([inputs, inputs[..., ::-1]])
         logits = self._run(np.ascontiguousarray(inputs))
         mirrored = logits[len(places) :] if settings.flip else [None] * len(places)
-        return [Piece(place, size, *pair) for place, pair in zip(places, self._pairs(logits, mirrored))]
+        pairs = self._pairs(logits, mirrored)
+        return [Piece(place, size, *pair, settings.coordinates) for place, pair in zip(places, pairs)]
 
     def _pairs(self, logits: np.ndarray, mirrored) -> list[tuple[np.ndarray, np.ndarray | None]]:
         order = list(self.settings.mirrored_order)
@@ -119,20 +124,22 @@ class Segmenter:
 @dataclass(frozen=True)
 class Piece:
     """Logits (C, h, w) of one window of a scaled image: its top left corner, its size in pixels, and the logits of its
-    mirror image (still mirrored, classes in order), or None.
+    mirror image (still mirrored, classes in order), or None. coordinates: of their enlarging.
     """
 
     place: tuple[int, int]
     size: tuple[int, int]
     logits: np.ndarray
     mirrored: np.ndarray | None = None
+    coordinates: str = "half_pixel"
 
     def enlarged(self) -> np.ndarray:
         """(C, *size) logits at the size of the network's input."""
-        own = _resize_planes(self.logits, self.size)
+        enlarge = _resize_planes if self.coordinates == "half_pixel" else _enlarge_asymmetric
+        own = enlarge(self.logits, self.size)
         if self.mirrored is None:
             return own
-        return (own + _resize_planes(self.mirrored, self.size)[..., ::-1]) * np.float32(0.5)
+        return (own + enlarge(self.mirrored, self.size)[..., ::-1]) * np.float32(0.5)
 
 
 @dataclass(frozen=True)
@@ -197,6 +204,23 @@ def _resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for plane, out in zip(planes, resized):
         cv2.resize(np.ascontiguousarray(plane), size[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
     return resized
+
+
+def _enlarge_asymmetric(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(C, h, w) float32 -> (C, *size), bilinear without half-pixel centres: output y reads y * h / height."""
+    (top, bottom, down), (left, right, across) = (_neighbours(*sides) for sides in zip(planes.shape[1:], size))
+    resized = np.empty((len(planes), *size), np.float32)
+    for plane, out in zip(planes, resized):
+        rows = plane[top] * (1 - down)[:, None] + plane[bottom] * down[:, None]
+        np.add(rows[:, left] * (1 - across), rows[:, right] * across, out=out)
+    return resized
+
+
+def _neighbours(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each pixel of a side its lower and upper source, and the upper one's share."""
+    source = np.arange(after) * (before / after)
+    low = np.minimum(source.astype(np.int64), before - 1)
+    return low, np.minimum(low + 1, before - 1), (source - low).astype(np.float32)
 
 
 def _argmax(scores: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .backbones.build import BACKBONES, build_backbone, build_hrnet
+from .backbones.hrnet import Fusion
 from .build_helpers import norm_settings
 from .classification import ImageClassifier, truncated_normal_convolutions
 from .detection.build import DETECTORS
@@ -41,10 +42,13 @@ def build_classifier(cfg: Config) -> ImageClassifier:
 
 def build_segmenter(cfg: Config) -> SemanticSegmenter:
     """HRNet here fuses by bilinear enlargement, as its authors' segmentation code does."""
-    is_hrnet = cfg.backbone.type == "hrnet"
-    backbone = build_hrnet(cfg.backbone, upsampling="bilinear") if is_hrnet else build_backbone(cfg)
+    head = cfg.seg_head
+    if cfg.backbone.type == "hrnet":
+        backbone = build_hrnet(cfg.backbone, Fusion("bilinear", head.bilinear, head.fusion_steps))
+    else:
+        backbone = build_backbone(cfg)
     loss = PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
     if cfg.ohem:
         loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
     norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
-    return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, cfg.seg_head.final_conv_kernel)
+    return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, head.final_conv_kernel, head.bilinear)

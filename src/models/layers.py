@@ -49,15 +49,20 @@ def conv2d(
     stride: int = 1,
     bias: bool = False,
     weight_init: Initializer | None = None,
+    padding: str = "symmetric",
 ) -> nn.Conv2d:
-    """A convolution padded so that stride 1 keeps the size. Bias starts at zero, weights He-normal unless given."""
+    """A convolution padded so that stride 1 keeps the size. Bias starts at zero, weights He-normal unless given.
+
+    padding: 'symmetric', or 'same', which with a stride puts the odd pixel at the bottom and right (`same_border`).
+    """
+    is_same = padding == "same" and stride > 1
     return nn.Conv2d(
         in_channels,
         out_channels,
         kernel_size,
         stride=stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
+        pad_mode="same" if is_same else "pad",
+        padding=0 if is_same else kernel_size // 2,
         has_bias=bias,
         weight_init=he_normal_fan_out() if weight_init is None else weight_init,
         bias_init="zeros",

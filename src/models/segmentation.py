@@ -21,6 +21,7 @@ class SemanticSegmenter(nn.Cell):
     which for HRNet is ceil(H / 4), ceil(W / 4).
     loss: (logits (B, num_classes, H, W), labels (B, H, W) int32) -> scalar.
     final_conv_kernel: 1 or 3, of the classifying convolution.
+    coordinates: of all bilinear enlarging, 'half_pixel' or 'asymmetric', see `interpolation_matrix`.
     """
 
     train_columns = ("image", "label")
@@ -35,6 +36,7 @@ class SemanticSegmenter(nn.Cell):
         loss: Callable[[Tensor, Tensor], Tensor],
         norm: NormSettings | None = None,
         final_conv_kernel: int = 1,
+        coordinates: str = "half_pixel",
     ):
         super().__init__()
         width = sum(backbone.out_channels)
@@ -47,7 +49,7 @@ class SemanticSegmenter(nn.Cell):
                 conv2d(width, num_classes, final_conv_kernel, bias=True, weight_init=Normal(HEAD_STD)),
             ]
         )
-        self.resize = ResizeBilinear()
+        self.resize = ResizeBilinear(coordinates=coordinates)
         self.loss = loss
 
     def construct(self, *inputs: Tensor) -> Tensor | tuple[Tensor]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from src.data.normalisation import PixelNormalisation
 from src.inference.segment import SegmentationSettings, Segmenter, window_places
+from tests.models.torch_hrnet_seg import Convention, enlarge
 
 CLASSES, WINDOW = 5, (24, 32)
 KERNEL = torch.tensor(np.random.RandomState(0).randn(CLASSES, 3, 5, 5).astype(np.float32))
@@ -31,14 +32,11 @@ def settings(**changes) -> SegmentationSettings:
     return SegmentationSettings(**{**values, **changes})
 
 
-def enlarge(x, size):
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def authors_inference(x, flip):
-    pred = enlarge(torch.tensor(network(x.numpy())), x.shape[-2:])
-    if flip:
-        other = enlarge(torch.tensor(network(x.flip(3).numpy())), x.shape[-2:])
+def authors_inference(x, chosen: SegmentationSettings):
+    convention = Convention(asymmetric=chosen.coordinates == "asymmetric")
+    pred = enlarge(torch.tensor(network(x.numpy())), x.shape[-2:], convention)
+    if chosen.flip:
+        other = enlarge(torch.tensor(network(x.flip(3).numpy())), x.shape[-2:], convention)
         pred = (pred + other[:, list(ORDER)].flip(3)) * 0.5
     return pred.double().exp()
 
@@ -56,7 +54,7 @@ def authors_scores(image, chosen: SegmentationSettings, size):
         scaled = cv2.resize(rgb, new[::-1], interpolation=cv2.INTER_LINEAR)
         x = torch.tensor(scaled.transpose(2, 0, 1)[None].copy())
         if scale <= 1 and chosen.mode == "whole":
-            scores = authors_inference(x, chosen.flip)
+            scores = authors_inference(x, chosen)
         else:
             steps = [int(side * chosen.stride) for side in WINDOW]
             padded = F.pad(x, (0, max(WINDOW[1] - new[1], 0), 0, max(WINDOW[0] - new[0], 0)))
@@ -68,10 +66,10 @@ def authors_scores(image, chosen: SegmentationSettings, size):
                     bottom = min(r * steps[0] + WINDOW[0], padded.shape[2])
                     right = min(c * steps[1] + WINDOW[1], padded.shape[3])
                     place = (..., slice(bottom - WINDOW[0], bottom), slice(right - WINDOW[1], right))
-                    scores[place] += authors_inference(padded[place], chosen.flip)
+                    scores[place] += authors_inference(padded[place], chosen)
                     count[place] += 1
             scores = (scores / count)[..., : new[0], : new[1]]
-        total = total + enlarge(scores, size)
+        total = total + enlarge(scores, tuple(size))
     return total[0].numpy()
 
 
@@ -81,10 +79,11 @@ CASES = [
     settings(scales=(0.75, 1.0, 1.25), flip=True),
     settings(mode="slide", stride=0.6),
     settings(mode="slide", scales=(0.5, 1.5), flip=True),
+    settings(flip=True, coordinates="asymmetric"),
 ]
 
 
-@pytest.mark.parametrize("chosen", CASES, ids=["plain", "flip", "scales", "slide", "all"])
+@pytest.mark.parametrize("chosen", CASES, ids=["plain", "flip", "scales", "slide", "all", "mindspore"])
 @pytest.mark.parametrize("image_size,label_size", [((50, 70), (50, 70)), ((41, 30), (82, 61)), ((20, 22), (20, 22))])
 def test_label_maps_equal_the_authors_procedure(chosen, image_size, label_size):
     image = np.random.RandomState(1).randint(0, 256, (*image_size, 3)).astype(np.uint8)

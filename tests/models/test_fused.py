@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from src.models.backbones.hrnet import HRNet, StageSettings
+from src.models.backbones.hrnet import Fusion, HRNet, StageSettings
 from src.models.backbones.resnet import ResNet
 from src.models.detection.roi_conv import RoIConv
 from src.models.fused import FusedNorm, fuse_for_training
@@ -31,7 +31,7 @@ def hrnet(upsampling: str) -> HRNet:
     """All kinds of chains: blocks of both kinds, stages, transitions, fusion."""
     stages = [StageSettings(1, "BOTTLENECK", (1,), (4,))]
     stages += [StageSettings(1, "BASIC", (1,) * (k + 2), WIDTHS[: k + 2]) for k in range(3)]
-    return HRNet(stages, upsampling=upsampling)
+    return HRNet(stages, fusion=Fusion(upsampling))
 
 
 def spread(network: nn.Cell) -> nn.Cell:

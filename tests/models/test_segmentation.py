@@ -10,7 +10,7 @@ from mindspore import Tensor, ops
 from src.config import load_config
 from src.models.losses import OhemCrossEntropy, PixelCrossEntropy
 from src.tasks import build_model
-from tests.models.torch_hrnet_seg import TorchHRNetSeg, ohem_cross_entropy
+from tests.models.torch_hrnet_seg import AUTHORS, Convention, TorchHRNetSeg, enlarge, ohem_cross_entropy
 from tests.models.torch_originals import assert_gradients_equal, give_random_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -27,9 +27,9 @@ def bare(name: str) -> str:
     return name.removeprefix("backbone.")
 
 
-def both(*keys: str, kernel: int = 1):
+def both(*keys: str, kernel: int = 1, convention: Convention = AUTHORS):
     ours = build_model(load_config(CITYSCAPES, [*NARROW, "--device_target", "CPU", *keys]))
-    theirs = TorchHRNetSeg(19, STAGE1, STAGES, kernel)
+    theirs = TorchHRNetSeg(19, STAGE1, STAGES, kernel, convention)
     with torch.no_grad():
         give_random_weights(ours, theirs, bare)
     return ours, theirs
@@ -46,9 +46,34 @@ def test_logits_equal_the_originals_at_any_image_size(graph_mode, size, kernel):
     np.testing.assert_allclose(ours(Tensor(image)).asnumpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_training_loss_gradients_and_statistics_equal_the_originals(graph_mode):
+CONVENTIONS = {  # whose network, by our keys and by the definition written out
+    "mindspore": (Convention(asymmetric=True), ["--seg_head.bilinear=asymmetric"]),
+    "mmsegmentation": (Convention(two_steps=True), ["--seg_head.fusion_steps=2"]),
+    "paddleseg": (Convention(same=True), ["--backbone.conv_padding=same"]),
+}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_logits_equal_the_relatives_by_their_settings(pynative_mode, name):
+    convention, keys = CONVENTIONS[name]
+    ours, theirs = both(*keys, convention=convention)
+    plain = both()[0].set_train(False)
+    ours.set_train(False)
+    for size in ((64, 128), (73, 89)):
+        image = np.random.RandomState(1).randn(1, 3, *size).astype(np.float32)
+        with torch.no_grad():
+            expected = theirs.eval()(torch.tensor(image)).numpy()
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(ours(Tensor(image)).asnumpy(), expected, atol=1e-5 * scale)
+        differs = np.abs(plain(Tensor(image)).asnumpy() - expected).max() > 1e-3 * scale
+        assert differs == (name != "mmsegmentation" or size == (73, 89))  # its two steps are one at multiples of 32
+
+
+@pytest.mark.parametrize("bilinear", ["half_pixel", "asymmetric"])
+def test_training_loss_gradients_and_statistics_equal_the_originals(graph_mode, bilinear):
     weights = np.random.RandomState(3).uniform(0.5, 1.5, 19).round(3).tolist()
-    ours, theirs = both(f"--class_weights={weights}")
+    convention = Convention(asymmetric=bilinear == "asymmetric")
+    ours, theirs = both(f"--class_weights={weights}", f"--seg_head.bilinear={bilinear}", convention=convention)
     ours.set_train(True)
     image = np.random.RandomState(1).randn(2, 3, 64, 96).astype(np.float32)
     label = np.random.RandomState(2).randint(0, 20, (2, 64, 96)).astype(np.int32)
@@ -58,7 +83,7 @@ def test_training_loss_gradients_and_statistics_equal_the_originals(graph_mode):
         return ours(image, label)[0]
 
     value, gradients = ops.value_and_grad(loss, None, ours.trainable_params())(Tensor(image), Tensor(label))
-    scores = torch.nn.functional.interpolate(theirs.train()(torch.tensor(image)), size=(64, 96), mode="bilinear")
+    scores = enlarge(theirs.train()(torch.tensor(image)), (64, 96), convention)
     expected = torch.nn.functional.cross_entropy(
         scores, torch.tensor(label).long(), torch.tensor(weights), ignore_index=255
     )

@@ -40,6 +40,28 @@ def assert_gradients_equal(cell: nn.Cell, gradients, module: tnn.Module, rename=
             assert distance < 2e-2, (parameter.name, distance)
 
 
+class SameConv2d(tnn.Conv2d):
+    """Padded so that ceil(side / stride) pixels come out, the odd one of the border at the bottom and right."""
+
+    def forward(self, x):
+        return super().forward(pad_same(x, self.kernel_size[0], self.stride[0]))
+
+
+def pad_same(x, size, stride):
+    borders = []
+    for side in (x.shape[3], x.shape[2]):
+        border = max((-(-side // stride) - 1) * stride + size - side, 0)
+        borders += [border // 2, border - border // 2]
+    return F.pad(x, borders)
+
+
+def strided_conv(inputs, outputs, size, stride, same):
+    """A convolution without bias that keeps the size at stride 1; same: SAME padding."""
+    if same:
+        return SameConv2d(inputs, outputs, size, stride, bias=False)
+    return tnn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+
+
 def conv_bn(inputs: int, outputs: int, size: int, stride: int = 1) -> tnn.Sequential:
     names = {
         "conv": tnn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
@@ -54,7 +76,7 @@ def conv_bn(inputs: int, outputs: int, size: int, stride: int = 1) -> tnn.Sequen
 class Residual(tnn.Module):
     """Basic (two 3x3) or bottleneck (1x1, 3x3, 1x1, four times as wide) block; 'caffe' strides on the first 1x1."""
 
-    def __init__(self, inputs, channels, stride, bottleneck, style="pytorch", eps=1e-5):
+    def __init__(self, inputs, channels, stride, bottleneck, style="pytorch", eps=1e-5, same=False):
         super().__init__()
         strides = (stride, 1) if style == "caffe" or not bottleneck else (1, stride)
         sizes = (1, 3, 1) if bottleneck else (3, 3)
@@ -62,7 +84,7 @@ class Residual(tnn.Module):
         widths = [inputs, channels, channels, outputs] if bottleneck else [inputs, channels, channels]
         for k, size in enumerate(sizes):
             step = strides[k] if k < 2 else 1
-            conv = tnn.Conv2d(widths[k], widths[k + 1], size, step, size // 2, bias=False)
+            conv = strided_conv(widths[k], widths[k + 1], size, step, same)
             self.add_module(f"conv{k + 1}", conv)
             self.add_module(f"bn{k + 1}", tnn.BatchNorm2d(widths[k + 1], eps))
         self.count = len(sizes)
@@ -79,27 +101,31 @@ class Residual(tnn.Module):
         return F.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
-def residual_row(inputs, channels, count, stride, bottleneck, style="pytorch", eps=1e-5):
+def residual_row(inputs, channels, count, stride, bottleneck, style="pytorch", eps=1e-5, same=False):
     width = channels * 4 if bottleneck else channels
-    blocks = [Residual(inputs, channels, stride, bottleneck, style, eps)]
+    blocks = [Residual(inputs, channels, stride, bottleneck, style, eps, same)]
     blocks += [Residual(width, channels, 1, bottleneck, style, eps) for _ in range(count - 1)]
     return tnn.Sequential(*blocks)
 
 
 class TorchResNet(tnn.Module):
-    def __init__(self, counts, bottleneck, base=64, style="pytorch"):
+    """same_pool, same_convs: SAME padding of the stem's pooling, of the convolutions of stride 2."""
+
+    def __init__(self, counts, bottleneck, base=64, style="pytorch", same_pool=False, same_convs=False, eps=1e-5):
         super().__init__()
-        self.conv1 = tnn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = tnn.BatchNorm2d(64)
+        self.conv1 = strided_conv(3, 64, 7, 2, same_convs)
+        self.bn1 = tnn.BatchNorm2d(64, eps)
+        self.same_pool = same_pool
         inputs = 64
         for k, count in enumerate(counts):
             channels = base * 2**k
-            row = residual_row(inputs, channels, count, 1 if k == 0 else 2, bottleneck, style)
+            row = residual_row(inputs, channels, count, 1 if k == 0 else 2, bottleneck, style, eps, same_convs)
             self.add_module(f"layer{k + 1}", row)
             inputs = channels * 4 if bottleneck else channels
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.max_pool2d(pad_same(x, 3, 2), 3, 2) if self.same_pool else F.max_pool2d(x, 3, 2, 1)
         outputs = []
         for k in range(1, 5):
             x = getattr(self, f"layer{k}")(x)

@@ -7,7 +7,7 @@ from mindspore import nn
 from ...config import Config
 from ...errors import UserError
 from ..build_helpers import choose, norm_settings
-from .hrnet import HRNet, StageSettings
+from .hrnet import NEAREST, Fusion, HRNet, StageSettings
 from .resnet import DEPTHS, ResNet
 from .spinenet import ARCHITECTURES, SpineNet
 
@@ -28,8 +28,8 @@ def build_backbone(cfg: Config) -> nn.Cell:
     return backbone
 
 
-def build_hrnet(backbone, upsampling: str = "nearest") -> HRNet:
-    """HRNet of the configuration's `backbone` section; `upsampling` as there."""
+def build_hrnet(backbone, fusion: Fusion = NEAREST) -> HRNet:
+    """HRNet of the configuration's `backbone` section; `fusion` as there."""
     extra = backbone.extra
     stages = []
     for name in ("stage1", "stage2", "stage3", "stage4"):
@@ -41,14 +41,28 @@ def build_hrnet(backbone, upsampling: str = "nearest") -> HRNet:
             )
         stages.append(StageSettings(stage.num_modules, stage.block, tuple(stage.num_blocks), tuple(stage.num_channels)))
     norm = norm_settings(backbone.norm_cfg, frozen=backbone.norm_eval)
-    return HRNet(stages, norm=norm, frozen_stages=backbone.frozen_stages, upsampling=upsampling)
+    return HRNet(
+        stages,
+        norm=norm,
+        frozen_stages=backbone.frozen_stages,
+        fusion=fusion,
+        conv_padding=backbone.conv_padding,
+    )
 
 
 def _resnet(backbone) -> ResNet:
     if backbone.depth not in DEPTHS:
         raise UserError(f"backbone.depth: there is no ResNet-{backbone.depth}; choose one of {sorted(DEPTHS)}")
     norm = norm_settings(backbone.norm_cfg, frozen=backbone.norm_eval)
-    return ResNet(backbone.depth, norm, backbone.frozen_stages, backbone.style, backbone.base_channels)
+    return ResNet(
+        backbone.depth,
+        norm,
+        backbone.frozen_stages,
+        backbone.style,
+        backbone.base_channels,
+        backbone.pool_padding,
+        backbone.conv_padding,
+    )
 
 
 def _spinenet(backbone) -> SpineNet:

@@ -8,14 +8,22 @@ from ..layers import AddReLU, NormSettings, batch_norm, conv2d
 class BasicBlock(nn.Cell):
     """Two 3x3 convolutions and a shortcut. (B, in, H, W) -> (B, channels, H / stride, W / stride).
 
-    style: no difference here; both have the stride on the first convolution.
+    style: no difference here; both have the stride on the first convolution. padding: see `conv2d`.
     """
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings, style: str = "pytorch"):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        norm: NormSettings,
+        style: str = "pytorch",
+        padding: str = "symmetric",
+    ):
         super().__init__()
-        self.conv1 = conv2d(in_channels, channels, 3, stride)
+        self.conv1 = conv2d(in_channels, channels, 3, stride, padding=padding)
         self.bn1 = batch_norm(channels, norm)
         self.relu1 = nn.ReLU()
         self.conv2 = conv2d(channels, channels, 3)
@@ -33,18 +41,27 @@ class Bottleneck(nn.Cell):
     """1x1, 3x3, 1x1 convolutions and a shortcut. (B, in, H, W) -> (B, 4 * channels, H / stride, W / stride).
 
     style: 'pytorch' has the stride on the 3x3 convolution, 'caffe' on the first 1x1 (the MSRA and Detectron2 weights).
+    padding: see `conv2d`.
     """
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int, norm: NormSettings, style: str = "pytorch"):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        norm: NormSettings,
+        style: str = "pytorch",
+        padding: str = "symmetric",
+    ):
         super().__init__()
         out_channels = channels * self.expansion
         first, second = (stride, 1) if style == "caffe" else (1, stride)
         self.conv1 = conv2d(in_channels, channels, 1, first)
         self.bn1 = batch_norm(channels, norm)
         self.relu1 = nn.ReLU()
-        self.conv2 = conv2d(channels, channels, 3, second)
+        self.conv2 = conv2d(channels, channels, 3, second, padding=padding)
         self.bn2 = batch_norm(channels, norm)
         self.relu2 = nn.ReLU()
         self.conv3 = conv2d(channels, out_channels, 1)
@@ -71,10 +88,11 @@ def residual_layer(
     stride: int,
     norm: NormSettings,
     style: str = "pytorch",
+    padding: str = "symmetric",
 ) -> nn.SequentialCell:
     """`num_blocks` blocks in a row; the first one changes stride and width."""
     width = channels * block.expansion
-    first = block(in_channels, channels, stride, norm, style)
+    first = block(in_channels, channels, stride, norm, style, padding)
     rest = [block(width, channels, 1, norm, style) for _ in range(num_blocks - 1)]
     return nn.SequentialCell([first, *rest])
 

@@ -27,6 +27,8 @@ class ResNet(nn.Cell):
     base_channels: channels of the first stage before the block's expansion; 64 in the published models.
     style: where a bottleneck has its stride, see `Bottleneck`.
     frozen_stages: -1 none, 0 the stem, k the stem and stages 1..k do not learn and keep their statistics.
+    pool_padding, conv_padding: of the stem's pooling and of all convolutions of stride 2, 'symmetric' (PyTorch) or
+        'same' (MindCV has it for the pooling, MindSpore's official ResNet-50 and 101 for both), see `same_border`.
     """
 
     size_divisor = 32
@@ -39,21 +41,25 @@ class ResNet(nn.Cell):
         frozen_stages: int = -1,
         style: str = "pytorch",
         base_channels: int = 64,
+        pool_padding: str = "symmetric",
+        conv_padding: str = "symmetric",
     ):
         super().__init__()
         norm = norm or NormSettings()
         frozen = replace(norm, frozen=True)
         norms = [frozen if stage <= frozen_stages else norm for stage in range(5)]
         block, counts = DEPTHS[depth]
-        self.conv1 = conv2d(3, STEM_CHANNELS, 7, stride=2)
+        self.conv1 = conv2d(3, STEM_CHANNELS, 7, stride=2, padding=conv_padding)
         self.bn1 = batch_norm(STEM_CHANNELS, norms[0])
         self.relu1 = nn.ReLU()
-        self.maxpool = MaxPool(3, 2)
+        self.maxpool = MaxPool(3, 2, pool_padding)
         channels = [base_channels * 2**k for k in range(4)]
         self.out_channels = tuple(width * block.expansion for width in channels)
         widths = (STEM_CHANNELS, *self.out_channels)
         layers = [
-            residual_layer(block, widths[k], channels[k], counts[k], 1 if k == 0 else 2, norms[k + 1], style)
+            residual_layer(
+                block, widths[k], channels[k], counts[k], 1 if k == 0 else 2, norms[k + 1], style, conv_padding
+            )
             for k in range(4)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers

@@ -10,10 +10,17 @@ from tests.models.torch_originals import TorchResNet, give_random_weights
 COUNTS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True), 101: ((3, 4, 23, 3), True)}
 
 
-@pytest.mark.parametrize("depth,style", [(18, "pytorch"), (50, "pytorch"), (50, "caffe")])
-def test_maps_equal_torch(graph_mode, depth, style):
-    ours = ResNet(depth, style=style, base_channels=8)
-    theirs = TorchResNet(*COUNTS[depth], base=8, style=style)
+PADDINGS = {"pool_padding": "same_pool", "conv_padding": "same_convs"}
+
+
+@pytest.mark.parametrize(
+    "depth,style,same",
+    [(18, "pytorch", ()), (50, "pytorch", ()), (50, "caffe", ()), (18, "pytorch", ["pool_padding"]),
+     (50, "pytorch", ["pool_padding", "conv_padding"])],
+)  # fmt: skip
+def test_maps_equal_torch(graph_mode, depth, style, same):
+    ours = ResNet(depth, style=style, base_channels=8, **dict.fromkeys(same, "same"))
+    theirs = TorchResNet(*COUNTS[depth], base=8, style=style, **{PADDINGS[name]: True for name in same})
     give_random_weights(ours, theirs)
     ours.set_train(False)
     theirs.eval()
