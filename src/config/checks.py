@@ -66,11 +66,12 @@ def _check_detection(cfg: Any) -> None:
 
 def _check_box_style(cfg: Any) -> None:
     """The legacy boxes are those of RoIAlign's legacy form; masks by the likeliest class are Mask R-CNN's."""
-    aligned = [key for key in ("roi", "mask_roi") if getattr(cfg, key).roi_layer.aligned]
-    if cfg.box_style == "legacy" and "roi" in aligned:
-        raise UserError("box_style is legacy, whose RoIAlign has no half-pixel shift: set roi.roi_layer.aligned to 0")
-    if cfg.box_style == "legacy" and cfg.detector == "mask_rcnn" and aligned:
-        raise UserError("box_style is legacy, whose RoIAlign has no half-pixel shift: set mask_roi.roi_layer.aligned to 0")
+    for key in ("roi", "mask_roi"):
+        layer = getattr(cfg, key).roi_layer
+        if cfg.box_style == "legacy" and layer.type == "RoIAlign" and layer.aligned:
+            raise UserError(
+                f"box_style is legacy, whose RoIAlign has no half-pixel shift: set {key}.roi_layer.aligned to 0"
+            )
     if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):
         raise UserError("mask_head.boxes likeliest is for detector mask_rcnn with a box a class (reg_class_agnostic 0)")
 

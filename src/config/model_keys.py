@@ -87,8 +87,8 @@ class MaskHeadCfg:
     background_class: bool = key(False, "the background has a mask too, behind the classes' (pointrend)")
     boxes: str = key(
         "detected",
-        "where masks are read in inference: in the detected boxes, or in what their proposals become by their likeliest "
-        "class, be it background (likeliest; mask_rcnn): bbox_head then has a box for the background",
+        "where masks are read in inference: in the detected boxes, or in what their proposals become by their "
+        "likeliest class, be it background (likeliest; mask_rcnn): bbox_head then has a box for the background",
         choices=("detected", "likeliest"),
     )
 
@@ -254,8 +254,8 @@ class ModelKeys:
     detector: str = key("mask_rcnn", "detection system", choices=DETECTORS, matters="weights", on_resume="same")
     box_style: str = key(
         "continuous",
-        "what the numbers of boxes mean: continuous (x2 - x1 is the width), or legacy (x2 is the last pixel: MMDetection "
-        "1.x and the MindSpore originals; anchors, coding, clipping, levels, pasting)",
+        "what the numbers of boxes mean: continuous (x2 - x1 is the width), or legacy (x2 is the last pixel: "
+        "MMDetection 1.x and the MindSpore originals; anchors, coding, clipping, levels, pasting)",
         choices=("continuous", "legacy"),
         matters="scores",
         on_resume="same",

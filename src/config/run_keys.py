@@ -250,8 +250,8 @@ class AugmentationKeys:
     )
     resize: str = key(
         "fit",
-        "detection: how images get the network's size: fit into it, or fit_twice (portrait images first into the turned "
-        "size, then into a square of img_height; one scale for both sides: the MindSpore originals)",
+        "detection: how images get the network's size: fit into it, or fit_twice (portrait images first into the "
+        "turned size, then into a square of img_height; one scale for both sides: the MindSpore originals)",
         choices=("fit", "fit_twice"),
         matters="scores",
     )

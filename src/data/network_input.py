@@ -26,8 +26,14 @@ class ImageSettings:
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
-        normalisation, twice, black = PixelNormalisation.from_config(cfg), cfg.resize == "fit_twice", cfg.pad_colour == "black"
-        return cls(cfg.img_width, cfg.img_height, normalisation, cfg.keep_ratio, twice, black)
+        return cls(
+            cfg.img_width,
+            cfg.img_height,
+            PixelNormalisation.from_config(cfg),
+            cfg.keep_ratio,
+            twice=cfg.resize == "fit_twice",
+            black=cfg.pad_colour == "black",
+        )
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
@@ -74,8 +80,8 @@ def _scaled(width: int, height: int, scale: float, bounds: tuple[int, int]) -> t
 
 
 def normalise_and_pad(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
-    """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32; right of and below the image the mean colour,
-    which is zero, or black.
+    """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32; right of and below the image is the mean
+    colour, zero, or black.
     """
     out = np.zeros((3, settings.height, settings.width), np.float32)
     if settings.black:

@@ -120,7 +120,8 @@ class Detection(Task):
     ) -> dict[str, float]:
         """Box and mask metrics; save_to: a file for the predictions; settings: what stands beside them."""
         size = f"{cfg.img_width}x{cfg.img_height}"
-        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: resize_rule(size, cfg.keep_ratio, cfg.resize)}
+        rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
+        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
         results = predict_dataset(cfg, model, dataset, process)
         if not process.is_main:
             return {}

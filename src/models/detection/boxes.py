@@ -1,4 +1,4 @@
-"""Box arithmetic on xyxy tensors in pixels; boxes are continuous (width = x2 - x1) unless their style says otherwise."""
+"""Box arithmetic on xyxy tensors in pixels; boxes are continuous (width = x2 - x1) unless their style is another."""
 
 import math
 from collections.abc import Sequence

@@ -10,10 +10,10 @@ from ..layers import ConvNormAct, ResizeBilinear, UpsampleNearest, xavier_unifor
 class FPN(nn.Cell):
     """Maps (B, in_channels[k], H / 2**k, W / 2**k) -> `num_outs` maps (B, out_channels, H / 2**k, W / 2**k).
 
-    1x1 convolutions to one width, added from coarse to fine, one 3x3 convolution a level. upsampling: of a coarse level,
-    'nearest', or 'asymmetric' for the bilinear `resize_bilinear` of that name, to the finer level's size. Levels
-    beyond the inputs take every second pixel of the level before (a 1x1 max pooling of stride 2); num_outs is at least
-    the number of inputs.
+    1x1 convolutions to one width, added from coarse to fine, one 3x3 convolution a level. Levels beyond the inputs take
+    every second pixel of the level before (a 1x1 max pooling of stride 2); num_outs is at least the number of inputs.
+    upsampling: of a coarse level: 'nearest', or 'asymmetric' for `resize_bilinear` of that name to the finer level's
+    size.
     """
 
     def __init__(

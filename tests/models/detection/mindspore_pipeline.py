@@ -19,7 +19,8 @@ def anchors(sizes, ratios=(0.5, 1.0, 2.0), scale=8):
         base = []
         for ratio in ratios:
             w, h = stride * scale / np.sqrt(ratio), stride * scale * np.sqrt(ratio)
-            base.append([middle - 0.5 * (w - 1), middle - 0.5 * (h - 1), middle + 0.5 * (w - 1), middle + 0.5 * (h - 1)])
+            half = np.array([w - 1, h - 1]) / 2
+            base.append(np.concatenate([middle - half, middle + half]))
         shifts = [[x * stride, y * stride] * 2 for y in range(height) for x in range(width)]
         levels.append((np.array(shifts)[:, None] + np.array(base).round()[None]).reshape(-1, 4).astype(np.float32))
     return levels

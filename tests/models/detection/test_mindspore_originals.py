@@ -46,8 +46,8 @@ def narrow(tmp_path, pynative_mode):
                 value = rng.uniform(0.5, 1.5, parameter.shape)
             else:
                 width = np.prod(parameter.shape[1:]) if len(parameter.shape) > 1 else 10
-                small = 0.02 if any(part in parameter.name for part in ("rpn_cls", "rpn_reg", "fc_cls", "fc_reg")) else 1.0
-                value = rng.randn(*parameter.shape) * np.sqrt(1.5 / width) * small
+                is_output = any(part in parameter.name for part in ("rpn_cls", "rpn_reg", "fc_cls", "fc_reg"))
+                value = rng.randn(*parameter.shape) * np.sqrt(1.5 / width) * (0.02 if is_output else 1.0)
             parameter.set_data(Tensor(value.astype(np.float32)))
         model.set_train(False)
         return model, Tensor(rng.randn(1, 3, *CANVAS).astype(np.float32))
