@@ -48,3 +48,31 @@ def test_resizing_is_opencvs_bilinear():
     image = np.random.RandomState(0).randint(0, 256, (31, 40, 3)).astype(np.uint8)
     expected = cv2.resize(image, (62, 48), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(T.resize_image(image, settings()), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "scale"),
+    [
+        ((640, 427), [(64, 43)], 0.1),  # landscape: once, as ever
+        ((427, 640), [(43, 64), (32, 48)], 0.1 * 48 / 64),  # portrait: inside 48 x 64, then inside 48 x 48
+        ((600, 600), [(48, 48)], 0.08),
+    ],
+)
+def test_portrait_images_are_resized_twice_with_one_nominal_scale(size, steps, scale):
+    width, height = size
+    pixels = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
+    image, shape, scales = T.prepare_image(pixels, settings(twice=True))
+    assert shape.tolist() == list(steps[-1][::-1])
+    np.testing.assert_allclose(scales, [scale, scale], rtol=1e-6)
+    for step in steps:
+        pixels = cv2.resize(pixels, step, interpolation=cv2.INTER_LINEAR)
+    expected = T.normalise_and_pad(pixels, settings())
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_black_padding_is_what_a_black_pixel_becomes():
+    image, shape, _ = T.prepare_image(np.full((24, 16, 3), 30, np.uint8), settings(black=True))
+    assert shape.tolist() == [48, 32]
+    np.testing.assert_allclose(image[:, 0, -1], -np.divide(MEAN, STD), rtol=1e-6)
+    plain, _, _ = T.prepare_image(np.full((24, 16, 3), 30, np.uint8), settings())
+    np.testing.assert_array_equal(image[:, :, :32], plain[:, :, :32])
