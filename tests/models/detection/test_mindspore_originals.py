@@ -7,6 +7,8 @@ import pytest
 from mindspore import Tensor
 
 from src.config import load_config
+from src.errors import UserError
+from src.export.detector_onnx import detector_to_onnx
 from src.models.detection.build import build_detector
 from tests.models.detection import mindspore_pipeline as plain
 
@@ -104,6 +106,19 @@ def test_mask_rcnn_finds_what_the_original_finds_and_reads_masks_where_it_does(n
     features = Tensor(plain.roi_features(pyramid, places[large], 14))
     masks = model.mask_head.logits(features, Tensor(np.ones(20, bool))).asnumpy()[np.arange(20), labels[large]]
     np.testing.assert_allclose(ours[3][ours_large], 1 / (1 + np.exp(-masks)), atol=1e-4)
+
+
+def test_legacy_boxes_are_not_written_as_onnx_and_the_line_says_what_is(narrow):
+    model, _ = narrow("mask_rcnn_r50_fpn_mindspore.yaml")
+    with pytest.raises(UserError, match="box_style legacy cannot be written; MINDIR can"):
+        detector_to_onnx(model, CANVAS)
+
+
+@pytest.mark.parametrize("key", ["roi", "mask_roi"])
+def test_legacy_boxes_with_an_aligned_roialign_are_one_line(key):
+    path = str(CONFIGS / "mask_rcnn_r50_fpn_mindspore.yaml")
+    with pytest.raises(UserError, match=f"set {key}.roi_layer.aligned to 0"):
+        load_config(path, [f"--{key}.roi_layer.aligned", "1"])
 
 
 def test_pointrend_finds_what_the_original_finds(narrow):
