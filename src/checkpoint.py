@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mindspore import dtype as mstype
 
 from .errors import UserError
 from .files import CHECKPOINT_FORMAT, require_readable
+from .known_checkpoints import known_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,11 @@ SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does
 NOT_SAID = np.int32(-1)
 FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
-FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5"}
+FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5", ".pdparams"}
+OF_ANOTHER = (
+    "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"
+)
+CONVERT = "python convert_weights.py --config_path C.yaml --pt_path FILE --ckpt_path NEW.ckpt"
 
 Facts = Mapping[str, Any]
 
@@ -81,7 +87,9 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     their fresh values; their names are returned and logged. Everything else must match: UserError names missing,
     unexpected and differing parameters.
     """
-    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    values = read_checkpoint(path)
+    _refuse_known(values, path)
+    values = {name: value for name, value in values.items() if not name.startswith(STATE_PREFIX)}
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     skipped = []
     if finetune:
@@ -109,7 +117,9 @@ def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
 
     Parameters that the backbone does not have (a classification head) are ignored and said; missing ones are an error.
     """
-    values = {name: value for name, value in read_checkpoint(path).items() if not name.startswith(STATE_PREFIX)}
+    values = read_checkpoint(path)
+    _refuse_known(values, path, is_backbone=True)
+    values = {name: value for name, value in values.items() if not name.startswith(STATE_PREFIX)}
     values = {name.removeprefix("backbone."): value for name, value in values.items()}
     parameters = {parameter.name.removeprefix("backbone."): parameter for parameter in backbone.get_parameters()}
     missing = [name for name in parameters if name not in values]
@@ -144,24 +154,72 @@ def checkpoint_facts(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {path}: its entry {FACTS_ENTRY} cannot be read") from None
 
 
+def is_own(names: Collection[str]) -> bool:
+    """Whether a checkpoint with these entries was written by this project, since it marks its files."""
+    return any(name.startswith(STATE_PREFIX) for name in names)
+
+
+def read_mindspore(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a MindSpore checkpoint by name, whoever wrote it, under whatever name the file has.
+
+    UserError for one that is cut off or damaged.
+    """
+    with contextlib.ExitStack() as stack:
+        named = path
+        if path.suffix != ".ckpt":  # which MindSpore insists on
+            named = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "weights.ckpt"
+            named.symlink_to(path.resolve())
+        try:
+            with _quiet_mindspore():
+                loaded = ms.load_checkpoint(str(named), crc_check=True)
+            return {name: _array(parameter) for name, parameter in loaded.items()}
+        except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
+            reason = _first_line(error).replace(str(named), str(path))
+            raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({reason})") from None
+
+
+def _array(parameter: ms.Parameter) -> np.ndarray:
+    return (parameter.astype(mstype.float32) if parameter.dtype == mstype.bfloat16 else parameter).asnumpy()
+
+
+def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool = False) -> None:
+    """UserError for a checkpoint of one of the MindSpore originals, whose weights mean something else here.
+
+    A backbone may come from one that is this project's own (`Known.is_trunk`), which is said.
+    """
+    known = None if is_own(values) else known_checkpoint(values)
+    if known is None:
+        return
+    if not (is_backbone and known.is_trunk):
+        raise UserError(f"{path} is a checkpoint of {known.title}, which must be converted first: {CONVERT}")
+    logger.info("%s is a checkpoint of %s: its trunk is taken as it is; for all of it: %s", path, known.title, CONVERT)
+
+
 def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
     path = _existing(path)
     if path.suffix != ".ckpt":
         raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
-    try:
-        with _quiet_mindspore():
-            loaded = ms.load_checkpoint(str(path), crc_check=True)
-    except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
-        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({_first_line(error)})") from None
-    values = {name: parameter.asnumpy() for name, parameter in loaded.items()}
+    if _is_of_pytorch(path):
+        raise UserError(f"checkpoint {path} {OF_ANOTHER}")
+    values = read_mindspore(path)
     written = values.pop(FORMAT_ENTRY, None)
     require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
     return values
 
 
+def _is_of_pytorch(path: Path) -> bool:
+    """By its content: PyTorch Lightning too calls its archives .ckpt."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(2)
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
+    return head[:2] == b"PK" or head[:1] == b"\x80"
+
+
 def _why_no_checkpoint(suffix: str) -> str:
     if suffix.lower() in FOREIGN_SUFFIXES:
-        return "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"
+        return OF_ANOTHER
     return f"ends in '{suffix}': MindSpore's checkpoints end in .ckpt; rename it if it is one"
 
 

@@ -98,6 +98,7 @@ def weights(cfg: Config, model) -> Iterator[str]:
         yield f"{key} {path} fits ({checkpoint_hash(path)})"
     if cfg.checkpoint_path:
         skipped = load_model_weights(model, cfg.checkpoint_path, finetune=cfg.finetune)
+        TASKS[cfg.task].tell_definition(cfg, cfg.checkpoint_path)
         digest = checkpoint_hash(cfg.checkpoint_path)
         yield f"checkpoint_path {cfg.checkpoint_path} fits ({digest}), {len(skipped)} class layers fresh"
     if not named and not cfg.checkpoint_path:

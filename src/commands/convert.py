@@ -1,4 +1,4 @@
-"""What convert_from_pt.py does: another project's weights -> a checkpoint of the configured model."""
+"""What convert_weights.py does: another project's weights -> a checkpoint of the configured model."""
 
 import logging
 from dataclasses import replace
@@ -54,7 +54,7 @@ def convert_file(cfg: Config) -> Conversion:
     )
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)
-    for line in warnings:
+    for line in (*warnings, *expectations.compare_definition(source, cfg, task.network_sections)):
         logger.warning(line)
     _set(model, done)
     if cfg.verify:
@@ -64,7 +64,8 @@ def convert_file(cfg: Config) -> Conversion:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
-    save_weights(model, path, without={*done.unset, *done.dropped})
+    facts = {"source": source.name, "definition": expectations.definition_of(source)}
+    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
 

@@ -125,11 +125,11 @@ class CommandKeys:
 
 @keys(matters="never", on_resume="free")
 class ConvertKeys:
-    pt_path: str = key("", "convert_from_pt.py: weights to convert (.pth, .pt, .pkl, .safetensors)")
-    ckpt_path: str = key("", "convert_from_pt.py: checkpoint to write; an existing one is never replaced")
-    source: str = key("", "convert_from_pt.py: project that the weights are of; empty tells it by their names")
-    pt_entry: str = key("", "convert_from_pt.py: entry of pt_path that holds the weights; empty takes a usual one")
-    verify: str = key("", "convert_from_pt.py: .npz with activations of the original, compared layer by layer")
+    pt_path: str = key("", "convert_weights.py: weights to convert (.pth, .pt, .pkl, .safetensors, .ckpt, .pdparams)")
+    ckpt_path: str = key("", "convert_weights.py: checkpoint to write; an existing one is never replaced")
+    source: str = key("", "convert_weights.py: project that the weights are of; empty tells it by their names")
+    pt_entry: str = key("", "convert_weights.py: entry of pt_path that holds the weights; empty takes a usual one")
+    verify: str = key("", "convert_weights.py: .npz with activations of the original, compared layer by layer")
 
 
 @keys(matters="never", on_resume="free")

@@ -1,8 +1,11 @@
 """All mapping tables by the name that `--source` takes, and which of them a file is of."""
 
+import re
+
 from ..errors import UserError
-from .sources import detectron2, hrnet, mindspore_detection, mmdet, resnet, spinenet
-from .table import Source, unwrap
+from .safe_pickle import one_line
+from .sources import detectron2, hrnet, mindspore, mindspore_detection, mmdet, mmseg, paddle, resnet, spinenet
+from .table import Source, framework_of, unwrap
 
 SOURCES = {
     source.name: source
@@ -15,8 +18,10 @@ SOURCES = {
         spinenet.SPINENET,
         detectron2.DETECTRON2,
         detectron2.CAFFE2,
-        mindspore_detection.MASK_RCNN,
-        mindspore_detection.POINTREND,
+        *mindspore.SOURCES,
+        *mindspore_detection.SOURCES,
+        *mmseg.SOURCES,
+        *paddle.SOURCES,
     )
 }
 
@@ -37,5 +42,9 @@ def choose_source(names: list[str], wanted: str, path: str) -> Source:
         return fitting[0]
     if fitting:
         raise UserError(f"{path} may be of {' or '.join(s.name for s in fitting)}; say which with --source NAME")
-    shown = ", ".join(plain[:3])
+    if names and all(any(re.fullmatch(expression, name) for expression, _ in mindspore.STATE) for name in names):
+        raise UserError(f"{path} holds the state of an optimizer alone, no weights")
+    if framework_of(plain) == "mindspore" and any(name.startswith("backbone.") for name in plain):
+        raise UserError(f"{path} has the names of this project's checkpoints: it needs no conversion")
+    shown = ", ".join(one_line(name) for name in plain[:3])
     raise UserError(f"{path}: no known source has tensors like {shown}; known with --source NAME are: {known}")

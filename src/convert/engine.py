@@ -1,6 +1,7 @@
 """One engine for all tables: every tensor of the source is used or knowingly ignored, every parameter set or named."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +19,8 @@ class Conversion:
     """values: arrays by our parameters' names. used: the source's full names by ours. ignored: full names by reason.
 
     dropped: our class layers of another shape, left out for fine-tuning. filled: statistics of affine normalisations.
-    unset: our parameters outside of the backbone where the source is a backbone alone.
+    unset: our parameters outside of the backbone where the source is a backbone alone. zeros: our biases that are 0
+    because the source has none. moved: by (their epsilon, ours) the number of variances that make up for it.
     """
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
@@ -27,6 +29,8 @@ class Conversion:
     dropped: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
     unset: list[str] = field(default_factory=list)
+    zeros: list[str] = field(default_factory=list)
+    moved: Counter[tuple[float, float]] = field(default_factory=Counter)
 
 
 def convert(
@@ -60,6 +64,8 @@ def convert(
             if parameter in done.used:
                 raise UserError(f"{where}: {done.used[parameter]} and {full} are both for {parameter}")
             value = CHANGES[rule.change](tensors[full], layout) if rule.change else tensors[full]
+            if parameter.endswith(".moving_variance"):
+                value = _for_our_eps(source, spelled.rpartition(".")[0], value, norm_eps, done)
             done.used[parameter] = full
             done.values[parameter] = value
             if value.shape != tuple(shapes[parameter]):
@@ -69,6 +75,7 @@ def convert(
     _settle_shapes(done, mismatched, layout.class_layers, finetune, where)
     if source.affine_norms:
         _fill_statistics(done, shapes, norm_eps)
+    _fill_biases(source, done, shapes)
     _settle_unset(done, shapes, where)
     return done
 
@@ -121,6 +128,24 @@ def _fill_statistics(done: Conversion, shapes: Mapping, eps: float) -> None:
                 done.filled.append(name)
 
 
+def _for_our_eps(source: Source, module: str, variance: np.ndarray, ours: float, done: Conversion) -> np.ndarray:
+    """The variance that gives, with our epsilon added, what the source's gives with its own."""
+    theirs = next((eps for expression, eps in source.norm_eps if re.fullmatch(expression, module)), ours)
+    if theirs == ours:
+        return variance
+    done.moved[theirs, ours] += 1
+    return (variance.astype(np.float64) + (theirs - ours)).astype(np.float32)
+
+
+def _fill_biases(source: Source, done: Conversion, shapes: Mapping) -> None:
+    """Biases that the source lacks on layers whose weights it has are 0."""
+    for name in shapes:
+        is_lacking = name not in done.values and name.removesuffix("bias") + "weight" in done.values
+        if is_lacking and any(re.fullmatch(expression, name) for expression in source.zero_biases):
+            done.values[name] = np.zeros(shapes[name], np.float32)
+            done.zeros.append(name)
+
+
 def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
     unset = [name for name in shapes if name not in done.values and name not in done.dropped]
     in_backbone = [name for name in unset if name.startswith("backbone.")]
@@ -149,6 +174,13 @@ def summary(done: Conversion, total: int) -> list[str]:
         lines.append(f"ignored: {len(names)} tensors: {reason} ({_example(names)})")
     if done.filled:
         lines.append(f"{len(done.filled)} statistics filled: the source's normalisations are a scale and a shift")
+    if done.zeros:
+        lines.append(f"{len(done.zeros)} biases are 0, which the source does not have: {', '.join(done.zeros)}")
+    for (theirs, ours), count in done.moved.items():
+        lines.append(
+            f"{count} variances changed by {theirs - ours:g}: the source's normalisations add {theirs:g} to them, the "
+            f"configuration's {ours:g} (backbone.norm_cfg.eps)"
+        )
     if done.dropped:
         lines.append(f"finetune: class layers of another shape are left out: {', '.join(done.dropped)}")
     return lines

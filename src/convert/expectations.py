@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from ..config.definition import DETECTION, differences, other_fusion, usual_definition
 from .read import ForeignFile
 from .table import Expects, Source
 
@@ -100,6 +101,29 @@ def compare(known: Known, cfg: Config, class_names: Sequence[str]) -> tuple[str,
     if known.classes and ours and known.classes != ours:
         warnings.append(f"the source's classes are not the configuration's: {_difference(known.classes, ours)}")
     return line, warnings
+
+
+def definition_of(source: Source) -> dict[str, Any]:
+    """What the source's networks compute from their weights, by the keys that say it here."""
+    sections = ("backbone", *("seg_head",) * source.segments, *DETECTION * source.detects)
+    return usual_definition(sections) | dict(source.definition)
+
+
+def compare_definition(source: Source, cfg: Config, sections: Sequence[str]) -> list[str]:
+    """A warning where the configured network computes something else from these weights than the source's does.
+
+    sections: of the configuration, of which its task builds networks.
+    """
+    theirs = definition_of(source)
+    if fusion := other_fusion(theirs, cfg, sections):
+        return [f"{source.name} is of a segmentation network: {fusion}; the outputs differ much"]
+    found = differences(theirs, cfg, sections)
+    if not found:
+        return []
+    shown = ", ".join(f"{key} is {ours}, there {theirs}" for key, ours, theirs in found)
+    keys = " ".join(f"--{key} {theirs}" for key, _, theirs in found)
+    ready = f", as {' and '.join(source.ready)} have" if source.ready else ""
+    return [f"the configured network is another one than {source.name}'s: {shown}; run with {keys}{ready}"]
 
 
 def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:

@@ -1,4 +1,5 @@
-"""Weights of another framework's file as NumPy arrays by name: .pth and .pt, Detectron2's .pkl, .safetensors.
+"""Weights of another project's file as NumPy arrays by name: .pth and .pt, Detectron2's .pkl, .safetensors,
+MindSpore's .ckpt, Paddle's .pdparams.
 
 The content decides about the format, not the name. Nothing that a file names is ever run, see `safe_pickle`.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoint import is_own, read_mindspore
 from ..errors import UserError
 from .safe_pickle import PickledArray, Placeholder, Refused, SafeUnpickler, one_line
 from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
@@ -21,6 +23,7 @@ CONTAINERS = (
     "state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "params", "module", "blobs",
     "ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema",
 )  # fmt: skip
+AVERAGE = "ema."  # what the names of MindCV's moving averages begin with
 MAX_NESTING = 3
 HEAD = 32  # bytes that tell the formats apart
 SAFETENSORS_TYPES = {
@@ -54,6 +57,8 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
     if not path.is_file():
         raise UserError(f"{path} does not exist")
     try:
+        if _is_mindspore(path):
+            return _of_mindspore(read_mindspore(path), entry, path)
         content, placeholders = _load(path)
         found = _find_weights(content, entry)
         found.placeholders = placeholders
@@ -71,6 +76,27 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
         raise UserError(f"{path} cannot be read, it is cut off, damaged or no checkpoint ({reason})") from None
 
 
+def _is_mindspore(path: Path) -> bool:
+    """Whether the file begins as MindSpore's do: the first field of a protocol buffer, which is a message."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    return head[:1] == b"\n" and head[5:9] != b"\0\0\0{"  # and is no header of a safetensors file
+
+
+def _of_mindspore(values: dict[str, np.ndarray], entry: str, path: Path) -> ForeignFile:
+    """MindSpore's checkpoints are flat; a moving average of the weights has their names with `ema.` in front."""
+    if is_own(values):
+        raise UserError(f"{path} is a checkpoint of this project already: it needs no conversion")
+    averages = {name.removeprefix(AVERAGE): value for name, value in values.items() if name.startswith(AVERAGE)}
+    if not entry:
+        return ForeignFile(values, others=[AVERAGE[:-1]] if averages else [])
+    if entry != AVERAGE[:-1] or not averages:
+        there = f"there is {AVERAGE[:-1]}" if averages else "MindSpore's files are flat"
+        raise Refused(f"it has no entry {one_line(entry)}; {there}")
+    plain = {name: value for name, value in values.items() if not name.startswith(AVERAGE) and name not in averages}
+    return ForeignFile({**plain, **averages}, entry)
+
+
 def _load(path: Path) -> tuple[Any, Counter[str]]:
     with open(path, "rb") as file:
         head = file.read(HEAD)
@@ -83,7 +109,7 @@ def _load(path: Path) -> tuple[Any, Counter[str]]:
         if head[5:9] == b"\0\0\0{":  # the length of the header, then the header, in JSON
             return _read_safetensors(path), Counter()
         if head[:1] not in (b"\x80", b"(", b"c", b"}"):
-            raise Refused("it is no PyTorch file, no pickle and no safetensors file")
+            raise Refused("it is no file of PyTorch, MindSpore or Paddle, no pickle and no safetensors file")
         file.seek(0)
         if is_legacy_file(head):
             return read_legacy(file)

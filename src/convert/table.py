@@ -1,7 +1,9 @@
 """What a mapping table says: which module of a source project is which cell here, and what changes on the way."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 WRAPPERS = ("module.", "model.", "_orig_mod.", "network.")  # of DataParallel, trainers, torch.compile, exporters
 # Kinds of a cell's parameters by the source's name for them; normalisations have their own names here.
@@ -10,7 +12,12 @@ PARAMETERS = {
     "bias": ("bias", "beta"),
     "running_mean": ("moving_mean",),
     "running_var": ("moving_variance",),
+    **{name: (name,) for name in ("gamma", "beta", "moving_mean", "moving_variance")},  # MindSpore's
+    "_mean": ("moving_mean",),  # Paddle's
+    "_variance": ("moving_variance",),
 }
+# By its name for a normalisation's variance the framework that a file is of.
+FRAMEWORKS = {"running_var": "pytorch", "moving_variance": "mindspore", "_variance": "paddle"}
 NO_OUTPUT = "-"
 NUMBER = re.compile(r"<(\d)([+-]\d+)?>")
 
@@ -55,6 +62,13 @@ class Source:
     spelling: (expression, replacement) applied to every name first, where names are not `module.parameter`.
     ignored: (expression, reason) of tensors that are left out knowingly.
     affine_norms: normalisations may come without statistics, as a scale and a shift.
+    framework: a value of `FRAMEWORKS`; files of another one, as far as they show it, are not of this source.
+    zero_biases: expressions of our biases that are 0 where the source has none.
+    norm_eps: (expression of a module's name as spelled, what its normalisation adds to the variance), the first that
+        fits; a configuration that adds something else gets variances that make up for it.
+    definition: keys of `config.definition` whose value differs from what is usual there.
+    ready: configurations for this source's weights. segments, detects: its networks are for semantic
+        segmentation, or detectors.
     """
 
     name: str
@@ -66,9 +80,18 @@ class Source:
     ignored: tuple[tuple[str, str], ...] = ()
     affine_norms: bool = False
     expects: Expects = Expects()
+    framework: str = "pytorch"
+    zero_biases: tuple[str, ...] = ()
+    norm_eps: tuple[tuple[str, float], ...] = ()
+    definition: tuple[tuple[str, Any], ...] = ()
+    ready: tuple[str, ...] = ()
+    segments: bool = False
+    detects: bool = False
 
     def fits(self, names: list[str]) -> bool:
         """Whether these tensor names (without wrappers) are of this source."""
+        if framework_of(names) not in ("", self.framework):
+            return False
         marked = all(any(re.fullmatch(mark, name) for name in names) for mark in self.marks)
         return marked and not any(re.fullmatch(mark, name) for mark in self.never for name in names)
 
@@ -92,6 +115,12 @@ class Source:
             if re.fullmatch(expression, name):
                 return reason
         return ""
+
+
+def framework_of(names: Iterable[str]) -> str:
+    """The framework by whose words a file's statistics are named; empty where it has none, or of several."""
+    found = {FRAMEWORKS[kind] for kind in {name.rpartition(".")[2] for name in names} if kind in FRAMEWORKS}
+    return found.pop() if len(found) == 1 else ""
 
 
 def fill(template: str, match: re.Match) -> str:

@@ -14,6 +14,7 @@ from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
 from ..process.runtime import Runtime
+from ..tasks import TASKS
 from .checkpoint_folders import CheckpointFolder
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
@@ -42,9 +43,11 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
     """Backbone weights, then a whole checkpoint, as far as the configuration names them."""
     if cfg.backbone.pretrained:
         load_backbone_weights(model.backbone, cfg.backbone.pretrained)
+        TASKS[cfg.task].tell_definition(cfg, cfg.backbone.pretrained, trunk_alone=True)
         logger.info("Backbone weights from %s", cfg.backbone.pretrained)
     if cfg.pre_trained:
         load_model_weights(model, cfg.pre_trained, finetune=cfg.finetune)
+        TASKS[cfg.task].tell_definition(cfg, cfg.pre_trained)
         logger.info("Weights from %s", cfg.pre_trained)
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_open_classes, score_settings
+from ..config.definition import DETECTION
 from ..data import inspection
 from ..data.formats import detection_source, open_detection
 from ..data.formats.fields import Id
@@ -48,6 +49,7 @@ class Detection(Task):
     name = "detection"
     metric = "bbox_mAP"
     reported = ("bbox_mAP", "seg_mAP")
+    network_sections = ("backbone", *DETECTION)
 
     def system(self, cfg: Config) -> str:
         return cfg.detector

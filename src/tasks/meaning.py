@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint import checkpoint_facts
 from ..config import Config
+from ..config.definition import differences, other_fusion, usual_definition
 from ..errors import UserError
 from ..inference.backends import SUFFIXES, read_metadata
 
@@ -26,6 +27,28 @@ def stated_facts(cfg: Config) -> dict[str, Any]:
     if facts.get("task") not in (None, cfg.task):
         raise UserError(f"{path} is of task {facts['task']}, but the configuration has task {cfg.task}")
     return facts
+
+
+def tell_definition(cfg: Config, path: str, sections: Sequence[str]) -> None:
+    """Warn where the weights at `path` are of a network that computes something else than the configured one.
+
+    sections: of the configuration, of which its task builds networks.
+    Silent where the file does not say, as checkpoints of before 0.2, and where there is none, which is said elsewhere.
+    """
+    facts = _read(path, "mindspore", os.stat(path).st_mtime_ns) if os.path.isfile(path) else {}
+    if not facts:
+        return
+    theirs = facts.get("definition")
+    if not isinstance(theirs, dict):  # of a version that had no choice
+        theirs = usual_definition(sections if facts.get("task") == cfg.task else ("backbone",))
+    if fusion := other_fusion(theirs, cfg, sections):
+        logger.warning("%s has the weights of a segmentation network: %s; the outputs differ much", path, fusion)
+    for key, ours, value in differences(theirs, cfg, sections):
+        logger.warning(
+            "%s is %s in the configuration, but the weights of %s are of a network with %s: the outputs differ much; "
+            "run with --%s %s",
+            key, ours, path, value, key, value,
+        )  # fmt: skip
 
 
 def matched_classes(

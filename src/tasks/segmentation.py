@@ -41,6 +41,7 @@ class Segmentation(Task):
         "{per_step:.3f}, avg loss: {loss:.3f}, lr:[{lr:.6f}]"
     )
     writes_folder = True
+    network_sections = ("backbone", "seg_head")
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return ("HRNetSeg",)

@@ -11,13 +11,14 @@ from mindspore import nn
 
 from ..checkpoint import load_model_weights
 from ..config import Config, to_dict
+from ..config.definition import DETECTION, definition
 from ..errors import UserError
 from ..inference.backends import open_model, reordered, require_fit
 from ..models.fold import fold_batchnorm
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.runtime import Runtime
-from .meaning import matched_classes, say_unnamed, stated_facts
+from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 Section = tuple[str, Iterator[str]]  # title, lines
@@ -31,6 +32,7 @@ class Task(ABC):
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
     writes_folder: `pred_output` is a folder of files instead of one JSON file.
+    network_sections: sections of the configuration with keys of `config.definition` that its networks have.
 
     Data sets are looked at before anything else happens: UserError for what is wrong with them.
     """
@@ -40,6 +42,7 @@ class Task(ABC):
     reported: tuple[str, ...]
     epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
     writes_folder = False
+    network_sections: tuple[str, ...] = ("backbone",)
 
     # ------------------------------------------------------------------------------------------- network and data
 
@@ -81,7 +84,20 @@ class Task(ABC):
 
     def facts(self, cfg: Config, loader: Any = None) -> dict[str, Any]:
         """What a checkpoint says of itself, as JSON has it; loader: what `make_loader` gave for its training."""
-        return {"task": self.name, "class_names": list(self.class_names(cfg)), "config": to_dict(cfg)}
+        return {
+            "task": self.name,
+            "class_names": list(self.class_names(cfg)),
+            "config": to_dict(cfg),
+            "definition": definition(cfg, self.network_sections),
+        }
+
+    def tell_definition(self, cfg: Config, path: str, trunk_alone: bool = False) -> None:
+        """Warn where the weights at `path` are of a network that computes something else than the configured one.
+
+        trunk_alone: only what backbones compute counts.
+        """
+        kept = [name for name in self.network_sections if not (trunk_alone and name in DETECTION)]
+        tell_definition(cfg, path, kept)
 
     def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
         """Whether a checkpoint may know fewer classes than the configuration, and how to allow it."""
@@ -151,6 +167,7 @@ class Task(ABC):
             require_fit(model, self.name, cfg.num_classes, self.input_size(cfg))
             return model
         stated_facts(cfg)  # no exported file, and of this task
+        self.tell_definition(cfg, cfg.checkpoint_path)
         return self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
 
     def load_network(self, cfg: Config, checkpoint_path: str, fold: bool = True) -> nn.Cell:

@@ -53,6 +53,7 @@ DETECTRON2 = Source(
     title="Detectron2's Mask R-CNN and PointRend (R-FPN), or its ResNet alone",
     marks=(BODY + r"res5\.0\.conv1\.weight", BODY + r"stem\.conv1\.weight"),
     rules=(*RESNET, *DENSE, *HEADS),
+    detects=True,
     ignored=(
         (r"pixel_(mean|std)", "normalisation constants, see the line on what the source expects"),
         (r"proposal_generator\.anchor_generator\.cell_anchors\..*", "anchors, which the configuration makes"),

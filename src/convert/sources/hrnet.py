@@ -11,7 +11,7 @@ CLASSIFICATION = Source(
     name="hrnet-cls",
     title="HRNet authors' and timm's ImageNet classification, or its backbone alone",
     marks=MARKS,
-    never=(r"last_layer\..*", r"rpn_head\..*"),
+    never=(r"last_layer\..*", r"rpn_head\..*", r"decode_head\..*"),
     rules=(
         FUSION,
         BACKBONE,
@@ -26,4 +26,5 @@ SEGMENTATION = Source(
     marks=(*MARKS, r"last_layer\..*"),
     rules=(FUSION, BACKBONE, Rule(r"(last_layer(?:\..*)?)", "<1>", optional=True)),
     ignored=((r"loss\..*", "class weights of the trainer's loss"),),
+    segments=True,
 )

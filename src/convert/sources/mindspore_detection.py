@@ -2,7 +2,9 @@
 of the box head stored (in, out).
 """
 
-from ..table import Expects, Rule, Source
+from ... import known_checkpoints as known
+from ..table import Rule, Source
+from .mindspore import IGNORED
 
 TRUNK = (
     Rule(r"(backbone\.layer[1-4]\.\d+)\.conv_down_sample", "<1>.downsample.0"),
@@ -27,20 +29,32 @@ POINT_MASKS = (
     Rule(r"mask_point_head\.predictor", "mask_head.point_head.predictor", change="point_outputs"),
 )
 
-MASK_RCNN = Source(
-    name="ms-maskrcnn",
-    title="MindSpore's official MaskRCNN_resnet50",
-    marks=(r"rpn_with_loss\..*", r"rcnn_mask\..*"),
-    never=(r"mask_coarse_head\..*",),
-    rules=(*TRUNK, *FCN_MASKS),
-    expects=Expects(note="ready YAML: configs/mask_rcnn_r50_fpn_mindspore.yaml"),
-)
+BOXES = (("box_style", "legacy"), ("resize", "fit_twice"), ("pad_colour", "black"))
+DENSE = (("backbone.pool_padding", "same"), ("neck.upsampling", "asymmetric"))
 
-POINTREND = Source(
-    name="ms-pointrend",
-    title="MindSpore's pointrend",
-    marks=(r"rpn_with_loss\..*", r"mask_coarse_head\..*", r"mask_point_head\..*"),
-    rules=(*TRUNK, *POINT_MASKS),
-    ignored=((r"rcnn_mask\..*", "Mask R-CNN's mask head, which the original keeps and does not use"),),
-    expects=Expects(note="ready YAML: configs/pointrend_r50_fpn_mindspore.yaml"),
+MASK_RCNN = Source(
+    name="mindspore-maskrcnn",
+    title=known.MASK_RCNN.title,
+    framework="mindspore",
+    marks=known.MASK_RCNN.marks,
+    never=known.MASK_RCNN.never,
+    rules=(*TRUNK, *FCN_MASKS),
+    ignored=IGNORED,
+    detects=True,
+    definition=(*DENSE, *BOXES),
+    ready=("configs/mask_rcnn_r50_fpn_mindspore.yaml",),
 )
+POINTREND = Source(
+    name="mindspore-pointrend",
+    title=known.POINTREND.title,
+    framework="mindspore",
+    marks=known.POINTREND.marks,
+    rules=(*TRUNK, *POINT_MASKS),
+    ignored=(*IGNORED, (r"rcnn_mask\..*", "Mask R-CNN's mask head, which the original keeps and does not use")),
+    detects=True,
+    definition=(
+        *DENSE, *BOXES, ("test_cfg.rcnn.inclusive_nms", True), ("test_cfg.rcnn.subdivision_resize", "asymmetric")
+    ),
+    ready=("configs/pointrend_r50_fpn_mindspore.yaml",),
+)
+SOURCES = (MASK_RCNN, POINTREND)

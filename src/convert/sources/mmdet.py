@@ -24,8 +24,8 @@ HEADS_1X = (
     Rule(r"((?:bbox_head|mask_head)(?:\..*)?)", "<1>"),
 )
 BOXES_1X = (
-    "MMDetection 1.x counts a box's last pixel and does not shift RoIAlign by half a pixel: set roi.roi_layer.aligned "
-    "and mask_roi.roi_layer.aligned to 0; the rest of the difference costs some AP"
+    "MMDetection 1.x counts a box's last pixel and does not shift RoIAlign by half a pixel: set box_style to legacy, "
+    "roi.roi_layer.aligned and mask_roi.roi_layer.aligned to 0"
 )
 
 MMDET = Source(
@@ -34,6 +34,7 @@ MMDET = Source(
     marks=(r"rpn_head\.rpn_cls\.weight", r"roi_head\..*"),
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS),
+    detects=True,
     ignored=(
         (r"ema_.*", "moving averages beside the weights"),
         (r"steps", "counter of MMEngine's moving average"),
@@ -48,5 +49,7 @@ MMDET_1X = Source(
     marks=(r"rpn_head\.rpn_cls\.weight", r"bbox_head\.fc_cls\.weight"),
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS_1X),
+    detects=True,
+    definition=(("box_style", "legacy"),),
     expects=Expects(note=BOXES_1X),
 )
