@@ -43,6 +43,13 @@ CASES = {  # file: (configuration, or a ResNet's depth), source, reasons why ent
     "paddle/paddledet_faster_rcnn_hrnetv2p_w18": ("hrnet_w18_seg_cityscapes", "paddledet-hrnet", {DETECTOR}),
     "paddle/paddledet_mask_rcnn_r50_fpn": (50, "paddledet-resnet", {DETECTOR}),
 }
+DETECTORS = {  # file: configuration, further keys, layout, entries that are ignored but for the optimizer's
+    "zoo/MaskRCNN_resnet50": ("mask_rcnn_r50_fpn_mindspore", (), Layout(1, 3, (), 80, False, True), 0),
+    "zoo/pointrend": ("pointrend_r50_fpn_mindspore", (), Layout(1, 3, (), 81, True), 12),
+    "zoo/pointrend_not_mask": (
+        "pointrend_r50_fpn_mindspore", ("--mask_head.background_class", "0"), Layout(1, 3, (), 80), 12
+    ),
+}  # fmt: skip
 OF_TRAINING = [name for name in CASES if name.startswith("zoo/HRNet") and not name.endswith("lip")]
 
 
@@ -62,9 +69,9 @@ def arrays(entries):
 def shapes_of():
     built = {}
 
-    def shapes(config):
-        if config not in built:
-            keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
+    def shapes(config, *more):
+        if (config, more) not in built:
+            keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal", *more]
             with no_init_parameters():
                 if isinstance(config, int):
                     path = CONFIGS / "mask_rcnn_r50_fpn_1x_coco.yaml"
@@ -72,8 +79,9 @@ def shapes_of():
                 else:
                     model = build_model(load_config(str(CONFIGS / f"{config}.yaml"), keys))
             prefix = "backbone." if isinstance(config, int) else ""
-            built[config] = {prefix + parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()}
-        return dict(built[config])
+            parameters = model.get_parameters()
+            built[config, more] = {prefix + parameter.name: tuple(parameter.shape) for parameter in parameters}
+        return dict(built[config, more])
 
     return shapes
 
@@ -95,6 +103,18 @@ def test_every_entry_of_a_full_size_file_has_its_place_or_its_reason(files, shap
     assert bool(done.unset) == (name == "paddle/paddledet_faster_rcnn_hrnetv2p_w18")
     zeros = {"mindcv-hrnet": 4, "mmseg": 1}.get(wanted, 0)
     assert len(done.zeros) == zeros and all(name.endswith("bias") for name in done.zeros)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_entry_of_a_detectors_file_has_its_place_or_its_reason(files, shapes_of, name):
+    config, keys, layout, unused = DETECTORS[name]
+    besides = files[name].get("in_training_checkpoints_besides", [])
+    tensors, shapes = arrays([*files[name]["entries"], *besides]), shapes_of(config, *keys)
+    source = choose_source(list(tensors), "", name)
+    done = convert(source, tensors, shapes, layout)
+    assert len(done.values) == len(shapes) and not done.unset
+    assert len(tensors) - len(done.used) == unused + len(besides)
+    assert len(done.used) == len(files[name]["entries"]) - unused
 
 
 @pytest.mark.parametrize("name", OF_TRAINING)
