@@ -1,5 +1,6 @@
 """The folder of one training run: made or found again, with the resolved configuration and the log in it."""
 
+import contextlib
 import datetime
 import logging
 import os
@@ -26,7 +27,7 @@ class Experiment:
 
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
     changes: the keys with which a resumed run trains on otherwise than before. facts: what its checkpoints say of
-    themselves.
+    themselves. made: files and folders that this start has made, outermost first.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Experiment:
     cfg: Config | None = None
     changes: tuple[Difference, ...] = ()
     facts: Facts | None = None
+    made: tuple[Path, ...] = ()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -50,6 +52,16 @@ class Experiment:
         """Make the folders."""
         for folder in (self.checkpoints.folder, self.best.folder):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def take_back(self) -> None:
+        """Remove what a start that is refused has made, so that the corrected command finds the place free.
+
+        What else lies in its folders stays, and they with it.
+        """
+        start_logging()  # closes the file
+        for path in reversed(self.made):
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
 
     def keep_config(self) -> None:
         """Write down the configuration of the steps to come; a resumed run that has none left keeps the one it had."""
@@ -73,6 +85,7 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
         raise UserError(f"{folder} holds a run already: go on with it by --resume 1, or give another --brief")
     experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max, cfg)
     if is_main:
+        experiment = replace(experiment, made=_missing(experiment))
         try:
             experiment.make()
         except OSError as error:
@@ -88,6 +101,13 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
                 logger.info("nothing to resume in %s: starting afresh", outputs)
             replace(experiment, cfg=cfg).keep_config()
     return replace(experiment, cfg=cfg)
+
+
+def _missing(experiment: Experiment) -> tuple[Path, ...]:
+    """Of what a start makes, what is not there yet, outermost first."""
+    folder = experiment.folder
+    places = [*reversed(folder.parents), folder, experiment.checkpoints.folder, experiment.best.folder]
+    return tuple(path for path in (*places, folder / "train.log", folder / "config.yaml") if not path.exists())
 
 
 def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:

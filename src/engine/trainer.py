@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..config import Config, with_typed
+from ..errors import UserError
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
-from ..tasks import TASKS
-from .experiment import open_experiment
+from ..process.runtime import Runtime
+from ..tasks import TASKS, Evaluator, Task
+from .experiment import Experiment, open_experiment
 from .hooks import make_hooks
 from .run import Run
 from .setup import go_to_start, make_train_step, prepare_model
@@ -40,6 +43,21 @@ def train(cfg: Config) -> Path:
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
     experiment = replace(experiment, facts=task.facts(cfg, loader))
+    try:
+        run = _started(cfg, task, loader, experiment, process, evaluate)
+    except UserError:
+        experiment.take_back()
+        raise
+    if process.is_main and not run.finished:
+        experiment.keep_config()
+    loop(run, loader.from_step(run.done) if run.done else loader)
+    return experiment.folder
+
+
+def _started(
+    cfg: Config, task: Task, loader: Any, experiment: Experiment, process: Runtime, evaluate: Evaluator | None
+) -> Run:
+    """The run where its first step begins. UserError for start weights and services that are not as they must be."""
     logger.info("Creating network...")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process, resumes=cfg.resume and bool(experiment.checkpoints.newest_first()))
@@ -48,10 +66,7 @@ def train(cfg: Config) -> Path:
     run = Run(cfg, task, step, schedule, experiment, process, evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)
-    if process.is_main and not run.finished:
-        experiment.keep_config()
-    loop(run, loader.from_step(run.done) if run.done else loader)
-    return experiment.folder
+    return run
 
 
 def loop(run: Run, batches: Iterable) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import cv2
+import mindspore as ms
 import pytest
 
 from tests.end_to_end.commands import run
@@ -107,3 +108,50 @@ def test_wrong_input_is_one_line(data, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "lip_lst_maker --root" in train(tmp_path / "empty", tmp_path / "out", status=2)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def original(common, tmp_path_factory):
+    """The trained network as HRNetW48_seg's folder would have saved it: its names, and the optimizer's."""
+    values = {name.removeprefix("backbone."): value for name, value in ms.load_checkpoint(str(common[3])).items()}
+    values = {name: value for name, value in values.items() if not name.startswith("state/")}
+    values |= {f"moment1.{name}": value for name, value in values.items()}
+    path = tmp_path_factory.mktemp("original") / "hrnetw48seg-lip-600_10.ckpt"
+    ms.save_checkpoint([{"name": name, "data": value} for name, value in values.items()], str(path))
+    return path
+
+
+def test_an_originals_checkpoint_is_named_with_what_converts_it_and_no_refused_start_leaves_a_folder(
+    data, original, tmp_path
+):
+    said = f"{original} is a checkpoint of HRNetW48_seg of MindSpore's models (research/cv), which must be converted"
+    out = tmp_path / "deep" / "out"
+    for key in ("--pre_trained", "--backbone.pretrained"):
+        for more in ((), ("--resume", 1)):
+            assert said in train(data, out, key, original, *more, status=2)
+            assert not (tmp_path / "deep").exists()
+    config = ("--config_path", CONFIG, *SMALL, "--checkpoint_path", original)
+    assert said in run("eval.py", *config, "--val_dataset", data, status=2)
+    images = data / "TrainVal_images" / "val_images"
+    assert said in run("infer.py", *config, "--pred_input", images, "--pred_output", tmp_path / "out", status=2)
+    assert said in run("export.py", *config, "--file_name", tmp_path / "net.onnx", "--file_format", "ONNX", status=2)
+
+
+def test_a_refused_start_takes_nothing_away_that_was_there(data, original, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    train(data, tmp_path, "--pre_trained", original, status=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("script", ["convert_weights.py", "convert_from_pt.py"])
+def test_a_converted_original_evaluates_and_a_checkpoint_of_this_project_needs_no_conversion(
+    data, common, original, tmp_path, script
+):
+    config = ("--config_path", common[1], "--seg_head.bilinear", "asymmetric")
+    out = tmp_path / "w.ckpt"
+    printed = run(script, *config, "--pt_path", original, "--ckpt_path", out)
+    assert "HRNetW48_seg" in printed and "WARNING" not in printed and "the optimizer's state of each weight" in printed
+    said = run(script, *config, "--pt_path", common[3], "--ckpt_path", tmp_path / "again.ckpt", status=2)
+    assert f"{common[3]} is a checkpoint of this project already: it needs no conversion" in said
+    if script == "convert_weights.py":
+        assert "outputs differ much" not in run("eval.py", *config, "--checkpoint_path", out, "--val_dataset", data)
