@@ -11,16 +11,18 @@ from typing import Any
 
 import yaml
 
-from ..errors import UserError
+from ..errors import UserError, listed, short
 from ..files import RUN_FORMAT
 from .checks import check_together
 from .config import Config, config_type
 from .fill import ALIASES, Source, fill
 from .overrides import override, parse_overrides
-from .read import read_file
+from .read import read_documents_of, read_file
 from .variants import refuse_keys_of_others, take_types
 
 logger = logging.getLogger(__name__)
+
+MOST_CHOICES = 12  # that a message names
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -31,7 +33,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     """
     values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
     file, command_line = Source(str(path)), Source("command line")
-    values, pairs = take_types(values, parse_overrides(overrides))
+    values, pairs = take_types(values, parse_overrides(overrides), command_line)
     cfg = fill(config_type(), values, "", file)
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
@@ -50,7 +52,8 @@ def with_typed(cfg: Config, names: Iterable[str]) -> Config:
 
 def run_format(path: Path) -> int:
     """The format in which a run's config.yaml is written; those of before say none and have the first."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")).get("_format_", 1)
+    values = next(iter(read_documents_of(path)), None)
+    return values.get("_format_", 1) if isinstance(values, dict) else 1
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:
@@ -93,4 +96,5 @@ def _check_choices(cfg: Config, choices: dict, source: str) -> None:
         if value is dataclasses.MISSING or not isinstance(allowed, list):
             continue
         if value not in allowed:
-            raise UserError(f"{source}: {dotted} is {value!r}; this file allows {', '.join(map(repr, allowed))}")
+            known = listed(map(short, allowed), MOST_CHOICES)
+            raise UserError(f"{source}: {dotted} is {short(value)}; this file allows {known}")
