@@ -5,7 +5,7 @@ import os
 import pytest
 
 from src.errors import UserError
-from src.files import is_file, is_folder, parse_json, read_bytes, read_json, read_text, write_text
+from src.reading import is_file, is_folder, parse_json, read_bytes, read_json, read_text
 
 
 def odd_paths(folder):
@@ -36,12 +36,6 @@ def test_what_is_no_regular_file_is_said_at_once(tmp_path, kind):
     with pytest.raises(UserError) as said:
         read_json(path)
     assert "\n" not in str(said.value) and "cannot be read (" in str(said.value)
-
-
-@pytest.mark.parametrize("kind", ["loop", "long name", "NUL", "below a file", "folder"])
-def test_what_cannot_be_written_is_one_line(tmp_path, kind):
-    with pytest.raises(UserError, match="cannot be written"):
-        write_text(tmp_path.__class__(odd_paths(tmp_path)[kind]) / ("" if kind == "folder" else "x"), "text")
 
 
 def test_a_files_size_is_looked_at_before_it_is_read(tmp_path):

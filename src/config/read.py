@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, plain, short
-from ..files import RUN_FORMAT, read_text, require_readable, why
+from ..files import RUN_FORMAT, require_readable
+from ..reading import read_text, why
 from .bounded_yaml import MOST_BYTES, read_documents
 
 LONGEST_CHAIN = 20  # files, each the base of the one before
