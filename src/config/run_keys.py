@@ -233,6 +233,14 @@ class ImageKeys:
         [58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6, high=1e6
     )
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
+    max_image_pixels: int = key(
+        200_000_000,
+        "pixels of an image file at most: by its header, before it is decoded; one that has more counts as unreadable",
+        low=1,
+        high=2**30,
+        matters="never",
+        on_resume="free",
+    )
     base_size: int = key(
         0,
         "segmentation: longer side at scale 1 in training; 0 takes each image's own",

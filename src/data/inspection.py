@@ -10,6 +10,7 @@ from .formats.image_folder import ImageFolder
 from .formats.index import DetectionIndex
 from .formats.segmentation_list import SegmentationDataset
 from .imagenet import read_rgb
+from .images import MAX_PIXELS
 from .pipeline import read_image, unreadable_reason
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
@@ -45,7 +46,7 @@ def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = 
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
-def image_folder(dataset: ImageFolder) -> Iterator[str]:
+def image_folder(dataset: ImageFolder, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
     """Counts, class balance, unreadable files."""
     counts = Counter(dataset.classes[label] for _, label in dataset.images)
     ranked = counts.most_common()
@@ -55,7 +56,7 @@ def image_folder(dataset: ImageFolder) -> Iterator[str]:
     if empty:
         yield f"WARNING: {len(empty)} classes have no image: {_shorten(empty)}"
     looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
-    bad = [path for path, _ in looked_at if read_rgb(path) is None]
+    bad = [path for path, _ in looked_at if read_rgb(path, max_pixels=max_pixels) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 

@@ -20,6 +20,7 @@ from ..config import Config
 from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
 from ..files import write_text
+from ..reading import is_file, read_json
 from .segment import SegmentationSettings, Segmenter, exported_size
 from .visualize import unique_stems
 
@@ -57,12 +58,9 @@ def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dic
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest that `write_inputs` left in `folder`; UserError where there is none."""
     path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); deploy/preprocess.py writes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from None
+    if not is_file(path):
+        raise UserError(f"{path} does not exist; deploy/preprocess.py writes it")
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UserError(f"{path} is no manifest of deploy/preprocess.py")
     return manifest

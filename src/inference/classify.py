@@ -8,6 +8,7 @@ import numpy as np
 from ..config import Config
 from ..data.formats.image_folder import ImageFolder
 from ..data.imagenet import Preparation, evaluation_batches
+from ..data.images import log_if_too_large
 from .backends import run_model
 
 UNKNOWN = "unknown"
@@ -28,6 +29,8 @@ def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[
         logits = run_model(model, image)[0].astype(np.float64)
         scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
         for row, (path, _), is_readable in zip(scores, group, readable):
+            if not is_readable:
+                log_if_too_large(path, cfg.max_image_pixels)
             yield Path(path), _best(row, names) if is_readable else None
 
 

@@ -10,8 +10,10 @@ from ..data.formats.index import DetectionIndex
 from ..data.formats.shapes import is_rle
 from ..errors import UserError
 from ..files import PREDICTION_FORMAT, require_readable, write_text
+from ..reading import read_bytes, read_json, why
 
 SETTINGS = "settings"
+MOST_PROTOCOL = 2**26  # bytes of the file beside the predictions
 SHOWN = 4  # differences that an error names
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
@@ -38,12 +40,7 @@ def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
     Those of images that take no part in evaluation are left out. UserError, naming the file, unless they are results
     for images and classes of `dataset`.
     """
-    try:
-        results = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a JSON file ({str(error)[:80]})") from error
+    results = read_json(path)
     if not isinstance(results, list):
         raise UserError(f"{path}: COCO results are a list of detections, this is a {type(results).__name__}")
     checker = _Checker(dataset)
@@ -91,12 +88,12 @@ def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_has
 def _own_protocol(path: str | Path) -> tuple[dict, str]:
     """What stands beside the predictions, empty where it is not theirs, and the hash of the predictions."""
     try:
-        digest = _hash(Path(path).read_bytes())
+        digest = _hash(read_bytes(path))
     except OSError as error:
-        raise UserError(f"prediction_path: {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"prediction_path: {path} cannot be read: {why(error)}") from None
     try:
-        protocol = json.loads(_protocol_path(Path(path)).read_bytes())
-    except (OSError, ValueError):
+        protocol = read_json(_protocol_path(Path(path)), MOST_PROTOCOL)
+    except UserError:
         protocol = {}
     if isinstance(protocol, dict):
         require_readable(protocol.pop("format", None), PREDICTION_FORMAT, path)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
-from ..data.images import read_bgr
+from ..data.images import log_if_too_large, read_bgr
 from ..data.label_sets import label_set
 from ..errors import UserError
 from .segment import make_segmenter
@@ -32,8 +32,9 @@ def segment_files(
         raise UserError(f"pred_output {out} cannot be made a folder: {error.strerror}") from None
     written, unreadable = {}, []
     for path, stem in zip(paths, unique_stems(paths)):
-        image = read_bgr(path, upright=True)
+        image = read_bgr(path, upright=True, max_pixels=cfg.max_image_pixels)
         if image is None:
+            log_if_too_large(path, cfg.max_image_pixels)
             unreadable.append(path)
             continue
         label = segmenter.scores(image).label_map(image.shape[:2])

@@ -1,7 +1,6 @@
 """Overlays: masks, boxes, class names and scores drawn on the image, from the JSON that infer.py writes."""
 
 import colorsys
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..data.images import read_bgr
+from ..data.images import MAX_PIXELS, read_bgr, why_unreadable
 from ..errors import UserError
+from ..reading import read_json
 
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
@@ -54,7 +54,7 @@ def instance_colour(index: int) -> tuple[int, int, int]:
 
 
 def draw_prediction_file(
-    pred_file: str | Path, out_dir: str | Path, score_threshold: float
+    pred_file: str | Path, out_dir: str | Path, score_threshold: float, max_pixels: int = MAX_PIXELS
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
@@ -69,9 +69,9 @@ def draw_prediction_file(
     written, problems = [], []
     for image_path, name in zip(entries, overlay_names(list(entries))):
         entry = entries[image_path]
-        image = read_bgr(image_path, upright=True)
+        image = read_bgr(image_path, upright=True, max_pixels=max_pixels)
         if image is None:
-            problems.append(f"{image_path}: no readable image")
+            problems.append(why_unreadable(image_path, max_pixels))
         elif not is_of_classifier(entry) and image.shape[:2] != (entry["height"], entry["width"]):
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
@@ -123,12 +123,7 @@ def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
 
 def load_inference_json(path: str | Path) -> dict[str, dict]:
     """Image path -> entry, checked as far as drawing needs it; UserError naming the file and the image otherwise."""
-    try:
-        entries = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
+    entries = read_json(path)
     if not isinstance(entries, dict):
         raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
     for image_path, entry in entries.items():

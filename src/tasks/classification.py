@@ -14,6 +14,7 @@ from ..config import Config
 from ..data import inspection
 from ..data.formats.image_folder import ImageFolder, open_image_folder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from ..data.images import why_unreadable
 from ..evaluation.classification_eval import ClassificationResult, write_report
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
@@ -85,9 +86,9 @@ class Classification(Task):
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        yield "training data", inspection.image_folder(self.open(cfg, "train"))
+        yield "training data", inspection.image_folder(self.open(cfg, "train"), cfg.max_image_pixels)
         if cfg.val_dataset:
-            yield "validation data", inspection.image_folder(self.open(cfg, "val"))
+            yield "validation data", inspection.image_folder(self.open(cfg, "val"), cfg.max_image_pixels)
 
 
 def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:
@@ -102,7 +103,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
         for row, (path, label), is_readable in zip(logits, items, readable):
             if not is_readable:
                 unreadable += 1
-                logger.warning("%s is no image, or cut off; it counts as wrong", path)
+                logger.warning("%s; it counts as wrong", why_unreadable(path, cfg.max_image_pixels))
                 continue
             confusion[label, int(row.argmax())] += 1
             in_top5 += label in np.argsort(-row, kind="stable")[:TOP]

@@ -84,7 +84,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, tiny_dataset)
 @pytest.mark.parametrize(
     "content,message",
     [
-        ("{", "not a JSON file"),
+        ("{", "is not JSON"),
         ("{}", "list of detections"),
         ("[3]", "detection 0 is a int"),
         (json.dumps([{"image_id": 11}]), "has no category_id, bbox, score, segmentation"),

@@ -129,7 +129,7 @@ def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
     (tmp_path / "b.png").unlink()
     done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
     assert done.returncode == 0
-    assert "b.png: no readable image" in done.stderr and "1 images not drawn" in done.stdout
+    assert "b.png is missing" in done.stderr and "1 images not drawn" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
 
 

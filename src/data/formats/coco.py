@@ -1,11 +1,11 @@
 """COCO label files into the common index. What of each field is taken, and how, stands in the files beside this one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...config import Config
-from ...errors import UserError
+from ...errors import UserError, short
+from ...reading import is_file, is_folder, read_json
 from ..images import ImageFile
 from .categories import match_categories, read_categories
 from .crowds import settle_crowds
@@ -42,7 +42,7 @@ def read_coco(
     that do not match.
     """
     annotation_file, images = _find_files(Path(folder), split_hint)
-    return read_content(_read_labels(annotation_file), images, classes, annotation_file, rules)
+    return read_content(read_json(annotation_file), images, classes, annotation_file, rules)
 
 
 def read_content(
@@ -56,7 +56,7 @@ def read_content(
     found = match_categories(categories, used, classes, rules.classes, annotation_file, report)
     entries = _image_entries(content["images"], annotation_file)
     groups, strays = _annotations_by_image(content["annotations"], entries)
-    reader = _Reader(images, found.table.find, found.labels, annotation_file, report)
+    reader = _Reader(images, found.table.find, found.labels, annotation_file, report, rules)
     records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in sorted(entries, key=order)]
     report.unknown_references += [_name(annotation, "no image") for annotation in strays]
     records = settle_crowds(records, rules.crowd_rle, report)
@@ -71,9 +71,11 @@ class _Reader:
     find_category: the file's own id of what an annotation names; labels: class of each id, None for what is left out.
     """
 
-    def __init__(self, images, find_category, labels: dict[Id, int | None], annotation_file: Path, report: Report):
+    def __init__(
+        self, images, find_category, labels: dict[Id, int | None], annotation_file: Path, report: Report, rules: Rules
+    ):
         self.images, self.annotation_file, self.report = images, annotation_file, report
-        self._find_category, self._labels = find_category, labels
+        self._find_category, self._labels, self._max_pixels = find_category, labels, rules.max_pixels
 
     def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
         width, height = (int(number(entry[side]) or 0) for side in ("width", "height"))
@@ -81,6 +83,11 @@ class _Reader:
             raise UserError(
                 f"{self.annotation_file}: image {image_id} has width and height {entry['width']!r:.40}, "
                 f"{entry['height']!r:.40}"
+            )
+        if width * height > self._max_pixels:
+            raise UserError(
+                f"{self.annotation_file}: image {short(image_id)} has {width} x {height} pixels, and max_image_pixels "
+                f"is {self._max_pixels}"
             )
         path: ImageFile = self.images / entry["file_name"]
         objects = []
@@ -106,7 +113,7 @@ def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
     """The label file and the image folder of either layout."""
     if not str(folder) or str(folder) == ".":
         raise UserError(f"{split_hint}_dataset is empty: give the folder of the images")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"data set folder {folder} does not exist")
     candidates = [
         (folder / "labels.json", folder / "data"),
@@ -114,22 +121,11 @@ def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
         (folder / "annotations" / f"instances_{split_hint}2017.json", folder / f"{split_hint}2017"),
     ]
     for labels, images in candidates:
-        if labels.is_file():
-            if not images.is_dir():
+        if is_file(labels):
+            if not is_folder(images):
                 raise UserError(f"{labels} is there, but the image folder {images} is not")
             return labels, images
     raise UserError(f"no label file found: neither {candidates[0][0]} nor {candidates[1][0]} exists")
-
-
-def _read_labels(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # with a byte-order mark or without
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON (line {error.lineno}: {error.msg}); is it cut off?") from None
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists of lists of lists
-        raise UserError(f"{path} is no label file ({str(error)[:80]})") from None
 
 
 def _check_form(content: object, path: Path) -> None:

@@ -6,7 +6,6 @@ the record's index (the `.db` file that MindSpore writes beside each shard) says
 MindSpore: once its own reader gives a row by number as fast as a file is read, `Shard` and `_read_index` can go.
 """
 
-import json
 import os
 import sqlite3
 import struct
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ...config import Config
 from ...errors import UserError
+from ...reading import is_file, parse_json, read_bytes, read_json
 from .coco import read_content
 from .index import DetectionIndex
 from .rules import USUAL_RULES, Rules
@@ -25,6 +25,7 @@ MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
 DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
 INDEX_SUFFIX = ".db"  # MindSpore's own, beside each shard
 FORMAT = 1
+MOST_NOTE = 2**16  # bytes of what is noted beside a shard
 SCHEMA = {
     "index": {"type": "int64"},  # place of the image in the order of ascending image ids
     "crc32": {"type": "int64"},  # of the annotations followed by the image
@@ -73,11 +74,13 @@ class Shard:
 
     def __init__(self, path: Path):
         self.path = path
+        if not is_file(path):
+            raise OSError("it is no regular file")
         self._file = os.open(path, os.O_RDONLY)
         (length,) = struct.unpack("<Q", os.pread(self._file, 8, 0))
         if length > os.fstat(self._file).st_size:
             raise OSError("its header is longer than the file")
-        header = json.loads(os.pread(self._file, length, 8))
+        header = parse_json(os.pread(self._file, length, 8))
         if header["schema"][0]["blob_fields"] != BLOB_FIELDS:
             raise UserError(f"{path} holds {header['schema'][0]['blob_fields']}, not {BLOB_FIELDS}")
         self.rows = [
@@ -94,7 +97,7 @@ class Shard:
         (length,) = struct.unpack(">Q", os.pread(self._file, 8, row.offset + 8))
         if length > row.length - 24:
             raise OSError("its labels are longer than the row")
-        labels = json.loads(os.pread(self._file, length, row.offset + 16))
+        labels = parse_json(os.pread(self._file, length, row.offset + 16))
         return labels, row.length - 24 - length  # 8 for the whole, 8 for either field
 
     def image(self, row: Row) -> bytes:
@@ -172,14 +175,11 @@ def read_records(folder: Path) -> tuple[dict, RecordFolder]:
 
 def read_manifest(folder: Path) -> dict:
     """What is common to the shards of `folder`. UserError if it is no converted subset of this version."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError:
+    if not is_file(folder / MANIFEST):
         raise UserError(
             f"{folder} holds no converted data set (no {MANIFEST}); `python -m src.data.mindrecord` makes one"
-        ) from None
-    except ValueError as error:
-        raise UserError(f"{folder / MANIFEST} is not JSON ({error})") from None
+        )
+    manifest = read_json(folder / MANIFEST)
     is_ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
     if not is_ours or not {"images", "shards", "other", "strays"} <= manifest.keys():
         raise UserError(f"{folder / MANIFEST} was not written by this version; convert the data set again")
@@ -190,7 +190,7 @@ def check_whole(path: Path) -> dict:
     """What the conversion noted of a shard when it was done. UserError unless shard and index have that size still."""
     again = "run `python -m src.data.mindrecord` again, it goes on where it was"
     try:
-        done = json.loads(path.with_name(path.name + DONE_SUFFIX).read_text(encoding="utf-8"))
+        done = parse_json(read_bytes(path.with_name(path.name + DONE_SUFFIX), MOST_NOTE))
         written = [done["bytes"], done["index_bytes"]]
         sizes = [path.stat().st_size, path.with_name(path.name + INDEX_SUFFIX).stat().st_size]
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,5 +1,6 @@
 """Segmentation data sets from lists of image and label files."""
 
+import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +10,13 @@ from PIL import Image
 
 from ...config import Config
 from ...errors import UserError
-from ..images import read_bgr
+from ...reading import is_file, is_folder, read_text, why
+from ..images import MAX_PIXELS, SIZE_KEY, read_bgr, read_content, why_unreadable
 from ..label_sets import UNKNOWN, LabelSet, label_set
 
 logger = logging.getLogger(__name__)
 
+MOST_BYTES = 2**30  # of a list: millions of samples
 SHOWN = 5  # names a report lists
 RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
 LOOKED_AT = 8  # label files whose values are looked at
@@ -29,18 +32,20 @@ class SegmentationDataset:
     Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
     """
 
-    def __init__(self, source: str | Path, split: str, labels: LabelSet, maker: str = ""):
+    def __init__(
+        self, source: str | Path, split: str, labels: LabelSet, maker: str = "", max_pixels: int = MAX_PIXELS
+    ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         source = Path(source)
         is_list = source.suffix == ".lst"
         self.list_file = source if is_list else source / f"{split}.lst"
-        self.root, self.labels = self.list_file.parent, labels
-        if not is_list and not source.is_dir():
+        self.root, self.labels, self.max_pixels = self.list_file.parent, labels, max_pixels
+        if not is_list and not is_folder(source):
             raise UserError(f"data set folder {source} does not exist")
         self.samples = _read_list(self.list_file, maker)
-        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples])
-        self.missing = [path for pair in self.samples for path in pair if not path.is_file()]
+        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples], max_pixels)
+        self.missing = [path for pair in self.samples for path in pair if not is_file(path)]
         if self.missing:
             names = ", ".join(path.name for path in self.missing[:SHOWN])
             logger.warning(
@@ -54,11 +59,11 @@ class SegmentationDataset:
 
     def read_image(self, index: int) -> np.ndarray | None:
         """(h, w, 3) uint8 BGR; None where the file is no whole image."""
-        return read_bgr(self.samples[index][0])
+        return read_bgr(self.samples[index][0], max_pixels=self.max_pixels)
 
     def read_label(self, index: int) -> np.ndarray | None:
         """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
-        raw = read_indices(self.samples[index][1])
+        raw = read_indices(self.samples[index][1], self.max_pixels)
         if raw is None:
             return None
         classes = self._table(self.samples[index][1])[raw]
@@ -67,10 +72,12 @@ class SegmentationDataset:
     def why_unreadable(self, index: int) -> str:
         """One line on what is wrong with an entry's files."""
         image, label = self.samples[index]
-        pixels, raw = read_bgr(image), read_indices(label)
+        pixels, raw = self.read_image(index), read_indices(label, self.max_pixels)
         if pixels is None:
-            return f"{image} is no image, or cut off"
+            return why_unreadable(image, self.max_pixels)
         if raw is None:
+            if SIZE_KEY in (reason := why_unreadable(label, self.max_pixels)):
+                return reason
             return f"{label} is no label image (one channel of whole numbers up to 255), or cut off"
         unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self._table(label) != UNKNOWN).tolist()))
         if unknown:
@@ -80,15 +87,17 @@ class SegmentationDataset:
 
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
     """The data set that the configuration describes; split: 'train' or 'val'."""
-    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""))
+    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""), cfg.max_image_pixels)
 
 
-def read_indices(path: Path) -> np.ndarray | None:
-    """(h, w) uint8 of a grey or palette image; None where the file is missing, cut off or of another kind."""
+def read_indices(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
+    """(h, w) uint8 of a grey or palette image; None where it is missing, cut off, of another kind or too large."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(read_content(path))) as picture:
+            if picture.width * picture.height > max_pixels:
+                return None
             values = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError):  # what PIL raises for broken files
+    except Exception:  # Pillow's readers raise many kinds for broken files
         return None
     if values.ndim != 2 or values.dtype.kind not in "ui" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         return None
@@ -103,16 +112,16 @@ class LabelTables:
     did not tell is said, and files of raw ids by name that look like train ids.
     """
 
-    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path]):
+    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path], max_pixels: int = MAX_PIXELS):
         self.labels, self._unnamed_are_train = labels, False
         if labels.train_table is None:
             return
         unnamed = [path for path in files if not (TRAIN_IDS in path.name or RAW_IDS in path.name)]
-        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names))
+        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names), max_pixels)
         if self._unnamed_are_train:
             logger.info("%s: label files without %s in their names hold train ids, by their values", list_file, RAW_IDS)
         raw = [path for path in files if RAW_IDS in path.name]
-        if raw and _look_like_train_ids(raw, len(labels.names)):
+        if raw and _look_like_train_ids(raw, len(labels.names), max_pixels):
             logger.warning(
                 "%s: files named *%s* hold values of train ids alone: are they %s?", list_file, RAW_IDS, TRAIN_IDS
             )
@@ -123,21 +132,21 @@ class LabelTables:
         return self.labels.train_table if is_train else self.labels.table
 
 
-def _look_like_train_ids(files: Sequence[Path], classes: int) -> bool:
+def _look_like_train_ids(files: Sequence[Path], classes: int, max_pixels: int) -> bool:
     """By some of the files: every value a train id or 255."""
-    found = (read_indices(path) for path in files[:: -(-len(files) // LOOKED_AT)])
+    found = (read_indices(path, max_pixels) for path in files[:: -(-len(files) // LOOKED_AT)])
     values = np.unique(np.concatenate([np.unique(one) for one in found if one is not None] or [np.zeros(0, np.uint8)]))
     return values.size > 0 and bool((values[values != 255] < classes).all())
 
 
 def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, MOST_BYTES).splitlines()
     except FileNotFoundError:
         hint = f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker else ""
         raise UserError(f"{path} does not exist{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {why(error)}") from None
     samples = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
