@@ -5,13 +5,13 @@
 The programs in deploy/ascend310 do the same on an Ascend 310.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.config.arguments import Arguments  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.inference.backends import SUFFIXES, open_model  # noqa: E402
 from src.inference.binary_files import ELEMENT, make_empty, read_input, read_manifest, result_path  # noqa: E402
@@ -21,7 +21,7 @@ from src.process.logs import quiet_logs  # noqa: E402
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Arguments(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="file that export.py wrote (.onnx or .mindir)")
     parser.add_argument("--preprocess_path", type=Path, required=True, help="folder that preprocess.py wrote")
     parser.add_argument("--result_path", type=Path, required=True, help="folder for the result files; new or empty")

@@ -6,7 +6,6 @@
 The compiled network sees each image once, as the pipeline decodes and resizes it and AIPP normalises it.
 """
 
-import argparse
 import math
 import sys
 import time
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
+from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
@@ -33,7 +33,7 @@ PIPELINE = Path(__file__).with_name("hrnetw48seg.pipeline")
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--pipeline", type=Path, default=PIPELINE)
     parser.add_argument("--result_path", type=Path, default=Path("infer_results"))
     own, rest = parser.parse_known_args()

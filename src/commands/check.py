@@ -10,9 +10,10 @@ import statistics
 import time
 from collections.abc import Iterator
 
+from ..process.command import entry_point
 from ..process.threads import share_cores
 
-share_cores()  # before MindSpore is imported
+entry_point(share_cores)()  # before MindSpore is imported
 
 # ruff: noqa: E402
 import mindspore as ms
@@ -23,7 +24,6 @@ from ..config import Config, config_hash, parse_cli
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
-from ..process.command import entry_point
 from ..process.logs import PACKAGE, start_logging
 from ..process.provenance import provenance
 from ..tasks import TASKS, Task

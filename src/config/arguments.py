@@ -3,9 +3,10 @@
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Callable, Sequence
 
-from ..errors import UserError, listed, plain, short
+from ..errors import VALUE, UserError, listed, plain, short
 
 LONGEST_NAME = 40  # characters of an option for which the nearest one is looked for
 
@@ -14,6 +15,11 @@ class Arguments(argparse.ArgumentParser):
     """An argument parser whose errors are `UserError`s: no usage, no exit."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:
+        options = list(self._option_string_actions)
+        for one in sys.argv[1:] if args is None else args:
+            name = one.partition("=")[0]
+            if re.match("--[A-Za-z]", name) and not any(option.startswith(name) for option in options):
+                raise UserError(self._unknown([name]))  # which argparse says only if nothing else is wrong
         known, rest = self.parse_known_args(args, namespace)
         if rest:
             raise UserError(self._unknown(rest))
@@ -24,7 +30,10 @@ class Arguments(argparse.ArgumentParser):
         missing = re.fullmatch(r"the following arguments are required: (.*)", message)
         if missing:
             message = f"{missing[1]} {'are' if ',' in missing[1] else 'is'} missing"
-        raise UserError(f"{message.removeprefix('argument ')}; see --help")
+        message = message.removeprefix("argument ").replace(": expected one argument", " needs a value")
+        message = re.sub(r"^(\S+): (is|must) ", r"\1 \2 ", message)
+        message = re.sub(rf"'([^']{{{VALUE}}})[^']*'", r"'\1...'", message)
+        raise UserError(f"{message}; see --help")
 
     def _unknown(self, rest: Sequence[str]) -> str:
         names = [one.partition("=")[0] for one in rest if one.startswith("-") and one != "-"]
@@ -53,7 +62,7 @@ def _number(kind: type, what: str, low: float, high: float) -> Callable[[str], f
         except ValueError:
             raise argparse.ArgumentTypeError(f"must be {what}, not {short(text)}") from None
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"is {plain(text)}; it must be at least {low} and at most {high}")
+            raise argparse.ArgumentTypeError(f"is {plain(text)}; it must be at least {low:,} and at most {high:,}")
         return value
 
     return read

@@ -3,9 +3,9 @@
 A sample is ROOT/leftImg8bit/<subset>/<city>/X_leftImg8bit.png with ROOT/gtFine/<subset>/<city>/X_gtFine_labelIds.png.
 """
 
-import argparse
 from pathlib import Path
 
+from ..config.arguments import Arguments
 from ..process.command import entry_point
 from .formats import sample_list
 
@@ -27,7 +27,7 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.data.cityscapes_lst_maker", description=__doc__)
+    parser = Arguments(prog="python -m src.data.cityscapes_lst_maker", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder that holds leftImg8bit and gtFine")
     make_lists(parser.parse_args(argv).root)
 

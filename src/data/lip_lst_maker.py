@@ -4,14 +4,16 @@ ROOT/<subset>_id.txt names the samples, one id a line; a sample is ROOT/TrainVal
 ROOT/TrainVal_parsing_annotations/<subset>_segmentations/ID.png.
 """
 
-import argparse
 from pathlib import Path
 
+from ..config.arguments import Arguments
 from ..errors import UserError
 from ..process.command import entry_point
+from ..reading import read_text, why
 from .formats import sample_list
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
+MOST_BYTES = 2**30  # of a file of ids
 
 
 def image_folder(root: Path, subset: str) -> Path:
@@ -50,15 +52,15 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
 def _read_ids(path: Path) -> list[str]:
     """Ids in the order of the file, without blank lines and file name endings."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from error
+        lines = read_text(path, MOST_BYTES).splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({why(error)})") from error
     return [line.strip().removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for line in lines if line.strip()]
 
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.data.lip_lst_maker", description=__doc__)
+    parser = Arguments(prog="python -m src.data.lip_lst_maker", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder that holds TrainVal_images and train_id.txt")
     make_lists(parser.parse_args(argv).root)
 

@@ -4,7 +4,6 @@ Writes D/train from train_dataset and D/validation from val_dataset: the image f
 A stopped conversion goes on with the shards that are not whole. With --verify_only it only reads everything back.
 """
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import Config, parse_cli
+from ..config.arguments import Arguments
 from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
@@ -48,7 +48,7 @@ LEAST_HEADER, LARGEST_HEADER = 2**14, 2**27
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--verify_only", action="store_true")
     known, rest = parser.parse_known_args(argv)
     cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",))

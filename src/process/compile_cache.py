@@ -64,7 +64,7 @@ def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
 def cache_folder(configured: str) -> Path:
     """`compile_cache_path`, or by default a folder of the user's caches."""
     if configured:
-        return Path(os.path.expanduser(configured)).resolve()
+        return Path(os.path.realpath(os.path.expanduser(configured)))
     caches = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(caches) if os.path.isabs(caches) else Path(os.path.expanduser("~")) / ".cache"
     return (base / "ms_vision_zoo" / "graphs").resolve()
