@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..reading import is_file
 from .safe_pickle import PickledArray, Placeholder, Refused, SafeUnpickler, one_line
 from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
 
@@ -51,7 +52,7 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
     Raises UserError, one line, for a missing, cut-off, damaged, foreign or malicious file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"{path} does not exist")
     try:
         content, placeholders = _load(path)

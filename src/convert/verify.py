@@ -9,13 +9,13 @@ which regions reach them is a matter of thresholds. Modules without a partner he
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
 
 from ..errors import UserError
 from ..models.detection.roi_conv import RoIConv
+from ..reading import is_file
 from .table import WRAPPERS, Source, fill
 
 TOLERANCE = 1e-4  # largest difference, relative to the largest number in the layer's output
@@ -81,7 +81,7 @@ def _second(pair: tuple) -> float:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    if not Path(path).is_file():
+    if not is_file(path):
         raise UserError(f"{path} does not exist")
     try:
         with np.load(path, allow_pickle=False) as archive:

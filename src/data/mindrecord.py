@@ -21,6 +21,7 @@ from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs
+from ..reading import is_file, is_folder
 from .formats.coco import read_coco
 from .formats.index import DetectionIndex
 from .formats.mindrecord import (
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     quiet_logs()
     subsets = {name: folder for name, split in SPLIT.items() if (folder := getattr(cfg, f"{split}_dataset"))}
     if known.verify_only:
-        found = [name for name in SPLIT if (Path(cfg.mindrecord_dir) / name).is_dir()]
+        found = [name for name in SPLIT if is_folder(Path(cfg.mindrecord_dir) / name)]
         if not found:
             raise UserError(f"{cfg.mindrecord_dir} holds no converted data set to verify")
         for name in found:
@@ -81,7 +82,7 @@ def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
     source = Source(dataset)
     with _locked(folder):
         manifest = _plan(cfg, source) | source.common()
-        if (folder / MANIFEST).exists():
+        if is_file(folder / MANIFEST):
             if read_manifest(folder) != manifest:
                 raise UserError(f"{folder} holds another data set or number of shards: give another mindrecord_dir")
         else:

@@ -9,6 +9,7 @@ from ..config import Config
 from ..data.formats.image_folder import ImageFolder
 from ..data.imagenet import Preparation, evaluation_batches
 from ..data.images import log_if_too_large
+from ..reading import is_folder
 from .backends import run_model
 
 UNKNOWN = "unknown"
@@ -39,7 +40,7 @@ def known_class_names(cfg: Config) -> list[str]:
     if cfg.class_names:
         return cfg.class_names
     for folder in (cfg.val_dataset, cfg.train_dataset):
-        if folder and Path(folder).is_dir():
+        if folder and is_folder(folder):
             names = ImageFolder(folder).classes
             if len(names) == cfg.num_classes:
                 return names

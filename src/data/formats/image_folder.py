@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError
+from ...reading import is_folder
 from ..images import IMAGE_SUFFIXES
 
 
@@ -17,7 +18,7 @@ class ImageFolder:
 
     def __init__(self, folder: str | Path, class_names: Sequence[str] = ()):
         self.folder = Path(folder)
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             raise UserError(f"data set folder {folder} does not exist")
         found = sorted(path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         if not found:

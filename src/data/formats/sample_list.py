@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...files import write_text
+from ...reading import is_folder
 
 SUBSETS = ("train", "val")
 NAMES_SHOWN = 5
@@ -13,7 +14,7 @@ Pairs = list[tuple[str, str]]
 
 def need_folder(folder: Path) -> Path:
     """`folder`; UserError if it is none."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"data set folder {folder} does not exist")
     return folder
 
