@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data.formats.fields import number, numbers
 from ..data.formats.ids import IdTable, order
 from ..data.formats.index import DetectionIndex
-from ..data.formats.shapes import is_rle
+from ..data.mask_checks import is_rle
 from ..errors import UserError
 from ..files import PREDICTION_FORMAT, require_readable, write_text
 

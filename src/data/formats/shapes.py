@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..mask_checks import is_rle, rle_counts
 from ..masks import to_rle
 from .fields import numbers
 
@@ -93,56 +94,16 @@ def _read_polygon(points: object, height: int, width: int) -> _Part | None:
     return _Part(points, (x1, y1, x2, y2), area)
 
 
-def is_rle(value: dict, height: int, width: int) -> bool:
-    """Whether the counts are those of a mask of an image of this size, possibly an empty one."""
-    counts = _rle_counts(value.get("counts"))
-    return counts is not None and not (counts < 0).any() and int(counts.sum()) == height * width
-
-
 def _read_rle(value: dict, height: int, width: int) -> Shape | None:
     """None for the RLE of an image of another size, one whose counts are not those of an image, or an empty one."""
     if numbers(value.get("size"), 2) != (height, width):
         return None
     if not is_rle(value, height, width):
         return None
-    area = float(_rle_counts(value["counts"])[1::2].sum())
+    area = float(rle_counts(value["counts"])[1::2].sum())
     if not area:
         return None
     if type(value["size"]) is not list or any(type(side) is not int for side in value["size"]):
         value = value | {"size": [height, width]}
     x, y, w, h = (float(side) for side in coco_mask.toBbox(to_rle(value, height, width)))
     return Shape(value, (x, y, x + w, y + h), area)
-
-
-def _rle_counts(counts: object) -> np.ndarray | None:
-    """Lengths of the runs, of either form. The compressed one: pycocotools' maskApi.c, `rleFrString`.
-
-    Five bits a character, least significant first, with a bit that says that the number goes on; negative numbers are
-    filled up from the last one's sign bit; from the third run on, the difference to the run before the last.
-    """
-    if isinstance(counts, list):
-        if not set(map(type, counts)) <= {int} or not counts or min(counts) < 0 or max(counts) >= 2**32:
-            return None
-        return np.array(counts, np.int64)
-    if isinstance(counts, str):
-        try:
-            counts = counts.encode("ascii")
-        except UnicodeEncodeError:
-            return None
-    if not isinstance(counts, bytes) or not counts:
-        return None
-    code = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    goes_on = (code & 32) > 0
-    if (code < 0).any() or (code > 63).any() or goes_on[-1]:
-        return None
-    starts = np.flatnonzero(np.concatenate([[True], ~goes_on[:-1]]))
-    place = np.arange(len(code)) - np.repeat(starts, np.diff([*starts, len(code)]))
-    if place.max() > 6:  # more than 35 bits
-        return None
-    runs = np.add.reduceat((code & 31) << (5 * place), starts)
-    ends = np.flatnonzero(~goes_on)
-    runs -= np.where(code[ends] & 16, 1 << (5 * (place[ends] + 1)), 0)
-    if len(runs) > 3:
-        runs[1::2] = np.cumsum(runs[1::2])
-        runs[2::2] = np.cumsum(runs[2::2])
-    return runs
