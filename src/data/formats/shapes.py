@@ -3,22 +3,18 @@
 Nothing reaches pycocotools, which trusts its input, before it has been looked at here.
 """
 
-import math
 from dataclasses import dataclass
 from operator import mul
 from typing import NamedTuple
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..mask_checks import is_rle, rle_counts
+from ..mask_checks import NUMBERS, is_rle, polygon_extent, rle_counts
 from ..masks import to_rle
 from .fields import numbers
 
-FAR = 10.0  # image sides; a polygon that reaches further out is no outline
 SLIVER = 2.0  # pixels: polygons that are thinner on the average are rasterised to see whether they hold a pixel
 NO_AREA = 1e-6  # square pixels, of points in a line but for rounding
-NUMBERS = {int, float}
 OVER = 1.0  # pixels that an outline may reach over the border for its area to count as that of the mask
 
 
@@ -73,17 +69,14 @@ def read_shape(value: object, height: int, width: int) -> tuple[Shape | None, bo
 
 
 def _read_polygon(points: object, height: int, width: int) -> _Part | None:
-    """None for what is no polygon: an odd number of coordinates, under three points, no area, no pixel in the image.
-
-    Plain Python: arrays of some 20 points cost more than they save, and COCO has a million polygons.
-    """
-    if not isinstance(points, list) or len(points) < 6 or len(points) % 2 or not set(map(type, points)) <= NUMBERS:
+    """None for what is no polygon, see `polygon_extent`, has no area, or no pixel in the image."""
+    extent = polygon_extent(points, height, width)
+    if extent is None:
+        return None
+    x1, y1, x2, y2 = extent
+    if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         return None
     x, y = points[0::2], points[1::2]
-    x1, y1, x2, y2 = min(x), min(y), max(x), max(y)
-    is_near = x1 >= -FAR * width and y1 >= -FAR * height and x2 <= (FAR + 1) * width and y2 <= (FAR + 1) * height
-    if not is_near or not math.isfinite(sum(points)) or x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        return None
     area = abs(sum(map(mul, x, y[1:] + y[:1])) - sum(map(mul, y, x[1:] + x[:1]))) / 2
     if area <= NO_AREA:
         return None
@@ -91,7 +84,7 @@ def _read_polygon(points: object, height: int, width: int) -> _Part | None:
     is_doubtful = not is_inside or area < SLIVER * max(x2 - x1, y2 - y1)
     if is_doubtful and not coco_mask.area(coco_mask.frPyObjects([points], height, width)[0]):
         return None
-    return _Part(points, (x1, y1, x2, y2), area)
+    return _Part(points, extent, area)
 
 
 def _read_rle(value: dict, height: int, width: int) -> Shape | None:
