@@ -16,7 +16,7 @@ from ...errors import UserError
 from ..images import ImageFile, differs_in_size
 from ..masks import checked_segmentation, to_rle
 from .fields import Id
-from .report import Report, named
+from .report import Report, named, unsaid
 
 __all__ = ["DetectionIndex", "ImageRecord", "ObjectRecord", "RawLabels", "Report", "clipped_box", "outline"]
 
@@ -98,7 +98,7 @@ class DetectionIndex:
         if raw is None:
             self._check_segmentations()  # COCO's reader has looked at those of a label file
         self._complete_report()
-        for line in self.report.lines():
+        for line in unsaid(annotation_file, self.report.lines()):
             logger.warning("%s: %s", annotation_file, line)
 
     def __len__(self) -> int:
