@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..process.command import entry_point
 from .formats import sample_list
+from .formats.text_lines import read_lines
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
 
@@ -50,10 +51,10 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
 def _read_ids(path: Path) -> list[str]:
     """Ids in the order of the file, without blank lines and file name endings."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from error
-    return [line.strip().removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for line in lines if line.strip()]
+        lines = read_lines(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return [line.removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for _, line in lines]
 
 
 @entry_point

@@ -92,7 +92,7 @@ class DetectionIndex:
         self.report = report or Report()
         self.raw = raw
         self._records = list(records)
-        self._missing = {index for index, record in enumerate(records) if not _is_there(record.path)}
+        self._missing = {index for index, record in enumerate(records) if not is_there(record.path)}
         if len(set(self.image_ids)) != len(self.image_ids):
             raise UserError(f"{annotation_file}: two images have the same id")
         if raw is None:
@@ -218,7 +218,8 @@ class DetectionIndex:
         }
 
 
-def _is_there(path: ImageFile) -> bool:
+def is_there(path: ImageFile) -> bool:
+    """Whether an image's file is there."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
