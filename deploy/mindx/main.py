@@ -88,7 +88,7 @@ def label_maps(
     shape = (len(dataset.labels.names), *(-(-side // 4) for side in size))
     for index, name in enumerate(unique_stems([image for image, _ in dataset.samples])):
         path = dataset.samples[index][0]
-        image, label = dataset.read_image(index), dataset.read_label(index)
+        image, label = dataset.read(index)
         if image is None:
             yield index, label, None
             continue
@@ -102,8 +102,6 @@ def label_maps(
         scores = Scores([(size, [Piece((0, 0), size, logits.reshape(shape))])])
         predicted = scores.label_map(image.shape[:2])
         write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted])
-        if label is not None and label.shape != predicted.shape:
-            predicted = scores.label_map(label.shape)
         yield index, label, predicted
 
 

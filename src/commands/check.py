@@ -21,6 +21,7 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
+from ..data.formats import image_folder, index
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
@@ -37,6 +38,8 @@ def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger(PACKAGE).setLevel(logging.WARNING)
+    for module in (index, image_folder):  # what is odd about the data is among the lines below
+        logging.getLogger(module.__name__).setLevel(logging.ERROR)
     runtime.start(cfg, may_be_single=True)
     for title, lines in sections(cfg):
         print(f"== {title}")

@@ -47,7 +47,7 @@ def read_bgr(path: str | ImageFile, upright: bool = False, max_pixels: int = MAX
 
 def why_unreadable(path: str | ImageFile, max_pixels: int = MAX_PIXELS) -> str:
     """Why `read_bgr` gave None, for a log line."""
-    if not _is_there(path):
+    if not is_there(path):
         return f"{path} is missing"
     size = header_size(read_content(path))
     if size is not None and size[0] * size[1] > max_pixels:
@@ -78,7 +78,8 @@ def header_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _is_there(path: str | ImageFile) -> bool:
+def is_there(path: str | ImageFile) -> bool:
+    """Whether an image's file is there."""
     return is_file(path) if isinstance(path, str | Path) else path.is_file()
 
 

@@ -52,9 +52,7 @@ def image_folder(dataset: ImageFolder, max_pixels: int = MAX_PIXELS) -> Iterator
     ranked = counts.most_common()
     yield f"{dataset.folder}: {len(dataset)} images in {len(dataset.classes)} classes: {_shorten(dataset.classes)}"
     yield f"most images: {ranked[0][0]} ({ranked[0][1]}), least: {ranked[-1][0]} ({ranked[-1][1]})"
-    empty = [name for name in dataset.classes if not counts[name]]
-    if empty:
-        yield f"WARNING: {len(empty)} classes have no image: {_shorten(empty)}"
+    yield from (f"WARNING: {note}" for note in dataset.notes)
     looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
     bad = [path for path, _ in looked_at if read_rgb(path, max_pixels=max_pixels) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
@@ -67,8 +65,8 @@ def label_files(dataset: SegmentationDataset, ignore_label: int) -> Iterator[str
     looked_at = range(0, len(dataset), max(1, len(dataset) // MAX_FILES_READ))
     pixels, sizes, bad = np.zeros(256, np.int64), Counter(), []
     for index in looked_at:
-        image, label = dataset.read_image(index), dataset.read_label(index)
-        if image is None or label is None or image.shape[:2] != label.shape:
+        image, label = dataset.read(index)
+        if image is None or label is None:
             bad.append(dataset.why_unreadable(index))
             continue
         pixels += np.bincount(label.ravel(), minlength=256)

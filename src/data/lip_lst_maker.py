@@ -9,11 +9,10 @@ from pathlib import Path
 from ..config.arguments import Arguments
 from ..errors import UserError
 from ..process.command import entry_point
-from ..reading import read_text, why
 from .formats import sample_list
+from .formats.text_lines import read_lines
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
-MOST_BYTES = 2**30  # of a file of ids
 
 
 def image_folder(root: Path, subset: str) -> Path:
@@ -52,10 +51,10 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
 def _read_ids(path: Path) -> list[str]:
     """Ids in the order of the file, without blank lines and file name endings."""
     try:
-        lines = read_text(path, MOST_BYTES).splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({why(error)})") from error
-    return [line.strip().removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for line in lines if line.strip()]
+        lines = read_lines(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return [line.removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for _, line in lines]
 
 
 @entry_point

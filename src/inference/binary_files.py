@@ -88,6 +88,8 @@ def label_maps(
     shape = (1, manifest["classes"], -(-height // 4), -(-width // 4))
     for index, sample in enumerate(manifest["samples"]):
         label = dataset.read_label(index)
+        if label is not None and sample["inputs"] and list(label.shape) != sample["image_size"]:
+            label = None  # as in `SegmentationDataset.read`
         if not sample["inputs"] or label is None:
             yield index, label, None
             continue

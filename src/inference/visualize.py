@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..data.formats.fields import number
 from ..data.images import MAX_PIXELS, read_bgr, why_unreadable
-from ..errors import UserError
+from ..data.mask_checks import is_rle
+from ..errors import UserError, plain, short
 from ..reading import read_json
 
 MASK_OPACITY = 0.45
@@ -18,6 +20,9 @@ UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
 GOLDEN_RATIO = 0.618034
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+BOX = ("x_min", "y_min", "width", "height")
+FAR = 2**24  # pixels; OpenCV's coordinates are 32 bits, some of them for parts of a pixel
+LONGEST_PATH, LONGEST_NAME = 200, 100  # characters of a path in a message, and of a class name in a picture
 
 Plate = tuple[int, int, int, int]  # left, top, right, bottom of a label's background
 
@@ -37,7 +42,7 @@ def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
     font = _label_font(canvas)
-    texts = [f"{one['class']['name']} {one['score']:.2f}" for one in shown]
+    texts = [f"{plain(one['class']['name'], LONGEST_NAME)} {one['score']:.2f}" for one in shown]
     plates: list[Plate] = []  # best first: it chooses its place first and is drawn last
     for one, text in zip(shown, texts):
         plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), font, plates))
@@ -60,6 +65,8 @@ def draw_prediction_file(
 
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
+    if not math.isfinite(score_threshold):
+        raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     entries = load_inference_json(pred_file)
     out_dir = Path(out_dir)
     try:
@@ -112,7 +119,7 @@ def draw_class(image: np.ndarray, predictions: Sequence[dict]) -> np.ndarray:
 
 def _class_text(prediction: dict) -> str:
     """The class's name, or its number where nobody named it."""
-    return prediction["name"] if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
+    return plain(prediction["name"], LONGEST_NAME) if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
 
 
 def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
@@ -127,10 +134,8 @@ def load_inference_json(path: str | Path) -> dict[str, dict]:
     if not isinstance(entries, dict):
         raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
     for image_path, entry in entries.items():
-        try:
-            _check_entry(entry)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: {image_path}: not the structure infer.py writes ({error!r})") from error
+        if problem := _problem(entry):
+            raise UserError(f"{path}: {plain(image_path, LONGEST_PATH)}: not the structure infer.py writes ({problem})")
     return entries
 
 
@@ -154,33 +159,53 @@ def unique_stems(image_paths: Sequence[str | Path], ending: str = "") -> list[st
     return stems
 
 
-def _check_entry(entry: dict) -> None:
-    """KeyError, TypeError or ValueError where an image's entry lacks what drawing reads."""
-    if is_of_classifier(entry):
-        _check_classes(entry)
-        return
-    size = [entry["height"], entry["width"]]
-    for one in entry["predictions"]:
-        numbers = [one["score"], *(one["bbox"][key] for key in ("x_min", "y_min", "width", "height"))]
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"score and box {numbers} are not all finite")
-        if not isinstance(one["class"]["name"], str):
-            raise ValueError(f"class name {one['class']['name']!r} is no text")
-        if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
-            raise ValueError(f"a mask is no RLE of the image's size {size}")
+def _problem(entry: object) -> str:
+    """What of an image's entry drawing cannot use, or nothing."""
+    if not isinstance(entry, dict):
+        return f"{short(entry)} is not an object"
+    if not isinstance(entry.get("predictions"), list):
+        return "no list 'predictions'"
+    sides = () if is_of_classifier(entry) else ("height", "width")
+    for side in sides:
+        if type(entry.get(side)) is not int or entry[side] < 1:
+            return f"{side} {short(entry.get(side))}, not a number of pixels"
+    size = [entry[side] for side in sides]
+    for place, one in enumerate(entry["predictions"]):
+        if not isinstance(one, dict):
+            return f"predictions[{place}] is {short(one)}, not an object"
+        if problem := (_problem_of_object(one, size) if size else _problem_of_class(one)):
+            return f"predictions[{place}] has {problem}"
+    return ""
 
 
-def _check_classes(entry: dict) -> None:
-    for one in entry["predictions"]:
-        if not isinstance(one["name"], str) or not isinstance(one["label"], int):
-            raise ValueError(f"class name {one['name']!r} is no text, or label {one['label']!r} no number")
-        if not np.isfinite(one["score"]):
-            raise ValueError(f"score {one['score']} is not finite")
+def _problem_of_object(one: dict, size: list[int]) -> str:
+    box, kind, mask = one.get("bbox"), one.get("class"), one.get("mask")
+    if not _is_number(one.get("score")):
+        return f"score {short(one.get('score'))}, not a number"
+    if not isinstance(box, dict) or not all(_is_number(box.get(side)) for side in BOX):
+        return f"bbox {short(box)}, not the numbers {', '.join(BOX)}"
+    if not isinstance(kind, dict) or not isinstance(kind.get("name"), str):
+        return f"class {short(kind)}, without a text 'name'"
+    if not isinstance(mask, dict) or mask.get("size") != size or not isinstance(mask.get("counts"), str):
+        return f"mask {short(mask)}, not a compressed RLE of the image's size {size}"
+    return "" if is_rle(mask, *size) else f"a mask whose counts are not those of its size {size}"
+
+
+def _problem_of_class(one: dict) -> str:
+    if not isinstance(one.get("name"), str):
+        return f"name {short(one.get('name'))}, not a text"
+    if not isinstance(one.get("label"), int):
+        return f"label {short(one.get('label'))}, not a whole number"
+    return "" if _is_number(one.get("score")) else f"score {short(one.get('score'))}, not a number"
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, str) and number(value) is not None
 
 
 def _corners(box: dict, zoom: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    left, top = round(box["x_min"] * zoom), round(box["y_min"] * zoom)
-    return (left, top), (left + round(box["width"] * zoom), top + round(box["height"] * zoom))
+    left, top, width, height = (round(max(-FAR, min(float(box[side]) * zoom, FAR))) for side in BOX)
+    return (left, top), (left + width, top + height)
 
 
 def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoom: int, thickness: int) -> None:

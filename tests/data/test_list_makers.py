@@ -72,6 +72,12 @@ def test_lip_lists_hold_what_the_id_files_name(lip):
         assert said in printed
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lip_ids_are_read_whatever_editor_wrote_them(lip, encoding):
+    (lip / "train_id.txt").write_bytes("7_1\r\n5_2\r\n".encode(encoding))
+    assert "2 samples written" in make("lip", lip) and "7_1.jpg" in (lip / "train.lst").read_text()
+
+
 @pytest.mark.parametrize("gone", ["val_id.txt", "TrainVal_images/val_images/9_3.jpg"])
 def test_an_incomplete_tree_is_one_line_and_writes_no_list(lip, gone):
     (lip / gone).unlink()

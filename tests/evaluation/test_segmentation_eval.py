@@ -100,6 +100,16 @@ def test_unreadable_images_count_as_wrong_and_unreadable_labels_are_said(data, c
     assert result.metrics()["pixel_acc"] < np.trace(result.confusion) / result.confusion.sum()
 
 
+@pytest.mark.parametrize("size", [(30, 30), (40, 60), (30, 20), (1, 1)])
+def test_a_label_of_another_size_than_its_image_is_left_out_and_named(data, size):
+    root, pairs = data
+    cv2.imwrite(str(root / "l0.png"), np.zeros(size, np.uint8))
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
+    np.testing.assert_array_equal(result.confusion, independent_counts(pairs[1:]))
+    said = f"i0.png has 30x20 pixels, its label {size[1]}x{size[0]}; left out, since nothing tells what is right"
+    assert not result.missed.any() and [line.rpartition("/")[2] for line in result.unreadable] == [said]
+
+
 def test_a_class_that_never_occurs_counts_as_zero_as_in_the_original():
     result = SegmentationResult.empty(3)
     result.confusion[0, 0], result.confusion[1, 0], result.confusion[1, 1] = 6, 2, 2

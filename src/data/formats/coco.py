@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...config import Config
-from ...errors import UserError, short
+from ...errors import UserError, plain, short
 from ...reading import is_file, is_folder, read_json
 from ..images import ImageFile
 from .categories import match_categories, read_categories
 from .crowds import settle_crowds
 from .fields import Id, identity, number, text
 from .ids import IdTable, order
-from .index import DetectionIndex, ImageRecord, RawLabels
+from .index import DetectionIndex, ImageRecord, ObjectRecord, RawLabels
 from .objects import Annotation, read_object
 from .report import Report
 from .rules import USUAL_RULES, Rules
@@ -78,19 +78,15 @@ class _Reader:
         self._find_category, self._labels, self._max_pixels = find_category, labels, rules.max_pixels
 
     def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
-        width, height = (int(number(entry[side]) or 0) for side in ("width", "height"))
-        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-            raise UserError(
-                f"{self.annotation_file}: image {image_id} has width and height {entry['width']!r:.40}, "
-                f"{entry['height']!r:.40}"
-            )
+        width, height = (self._side(image_id, entry, side) for side in ("width", "height"))
         if width * height > self._max_pixels:
             raise UserError(
                 f"{self.annotation_file}: image {short(image_id)} has {width} x {height} pixels, and max_image_pixels "
                 f"is {self._max_pixels}"
             )
         path: ImageFile = self.images / entry["file_name"]
-        objects = []
+        objects: list[ObjectRecord] = []
+        seen: dict[tuple, ObjectRecord] = {}  # the first object of each box and class
         for annotation in annotations:
             category = self._find_category(annotation["category_id"])
             name = _name(annotation, entry["file_name"])
@@ -105,8 +101,23 @@ class _Reader:
                     annotation.get("area"),
                     annotation.get("iscrowd"),
                 )
-                objects.append(read_object(raw, width, height, self.report))
-        return ImageRecord(path, image_id, width, height, tuple(item for item in objects if item is not None))
+                found = read_object(raw, width, height, self.report)
+                if found is None:
+                    continue
+                first = seen.setdefault((found.box, label), found)
+                if first is not found and first == found:
+                    self.report.repeated.append(name)
+                objects.append(found)
+        return ImageRecord(path, image_id, width, height, tuple(objects))
+
+    def _side(self, image_id: Id, entry: dict, side: str) -> int:
+        pixels = int(number(entry[side]) or 0)
+        if 1 <= pixels <= MAX_SIDE:
+            return pixels
+        raise UserError(
+            f"{self.annotation_file}: image {short(image_id)} has {side} {short(entry[side])}; it must be a number of "
+            f"pixels from 1 to {MAX_SIDE:,}"
+        )
 
 
 def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
@@ -134,9 +145,9 @@ def _check_form(content: object, path: Path) -> None:
         items = content.get(name) if isinstance(content, dict) else None
         if not isinstance(items, list):
             raise UserError(f"{path} is not a COCO label file: it has no list '{name}'")
-        for item in items:
+        for place, item in enumerate(items):
             if not isinstance(item, dict) or any(part not in item for part in keys):
-                raise UserError(f"{path} is not a COCO label file: an entry of '{name}' lacks one of {', '.join(keys)}")
+                raise UserError(f"{path} is not a COCO label file: {name}[{place}] {_problem(item, keys)}")
     if not content["images"]:
         raise UserError(f"{path} lists no images")
 
@@ -148,13 +159,13 @@ def _image_entries(entries: Sequence[dict], path: Path) -> dict[Id, dict]:
         own, file_name = identity(entry["id"]), text(entry["file_name"])
         if own is None:
             raise UserError(
-                f"{path} is not a COCO label file: the id of image {entry['file_name']!r:.60} is neither a number nor "
-                f"a text: {entry['id']!r:.60}"
+                f"{path}: image {short(entry['file_name'])} has id {short(entry['id'])}; it must be a number or a text"
             )
         if file_name is None:
-            raise UserError(f"{path}: image {own!r} has file_name {entry['file_name']!r:.60}; it must be a text")
+            raise UserError(f"{path}: image {short(own)} has file_name {short(entry['file_name'])}; it must be a text")
         if own in found:
-            raise UserError(f"{path}: two images have the id {own!r}: {found[own]['file_name']} and {file_name}")
+            names = " and ".join(map(plain, (found[own]["file_name"], file_name)))
+            raise UserError(f"{path}: two images have the id {short(own)}: {names}")
         found[own] = entry
     return found
 
@@ -169,6 +180,13 @@ def _annotations_by_image(annotations: Sequence[dict], entries: dict[Id, dict]) 
     return groups, strays
 
 
+def _problem(item: object, keys: Sequence[str]) -> str:
+    """What an entry lacks, where it lacks something."""
+    if not isinstance(item, dict):
+        return f"is {short(item)}, not an object"
+    return f"has no '{next(part for part in keys if part not in item)}'"
+
+
 def _name(annotation: dict, place: str) -> str:
     own = identity(annotation.get("id"))
-    return f"an annotation of {place}" if own is None else f"annotation {own}"
+    return f"an annotation of {plain(place)}" if own is None else f"annotation {plain(own)}"

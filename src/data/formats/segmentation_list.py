@@ -9,15 +9,16 @@ import numpy as np
 from PIL import Image
 
 from ...config import Config
-from ...errors import UserError
-from ...reading import is_file, is_folder, read_text, why
+from ...errors import UserError, plain
+from ...reading import is_file, is_folder
 from ..images import MAX_PIXELS, SIZE_KEY, read_bgr, read_content, why_unreadable
 from ..label_sets import UNKNOWN, LabelSet, label_set
+from .report import named, unsaid
+from .text_lines import read_lines
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 2**30  # of a list: millions of samples
-SHOWN = 5  # names a report lists
+LONGEST_PATH = 400  # characters of a path in a warning
 RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
 LOOKED_AT = 8  # label files whose values are looked at
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
@@ -47,12 +48,13 @@ class SegmentationDataset:
         self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples], max_pixels)
         self.missing = [path for pair in self.samples for path in pair if not is_file(path)]
         if self.missing:
-            names = ", ".join(path.name for path in self.missing[:SHOWN])
-            logger.warning(
-                "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
-                "counts as wrong, a missing label as nothing; looked for %s",
-                self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "", self.missing[0],
-            )  # fmt: skip
+            line = (
+                f"{len(self.missing)} of the files it names are missing ({named([path.name for path in self.missing])})"
+                ": left out of training; in evaluation a missing image counts as wrong, a missing label as nothing; "
+                f"looked for {plain(str(self.missing[0]), LONGEST_PATH)}"
+            )
+            for new in unsaid(self.list_file, [line]):
+                logger.warning("%s: %s", self.list_file, new)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -68,6 +70,12 @@ class SegmentationDataset:
             return None
         classes = self._table(self.samples[index][1])[raw]
         return None if (classes == UNKNOWN).any() else classes.astype(np.uint8)
+
+    def read(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`read_image` and `read_label`; no label where it is of another size than the image."""
+        image, label = self.read_image(index), self.read_label(index)
+        fits = image is None or label is None or image.shape[:2] == label.shape
+        return image, label if fits else None
 
     def why_unreadable(self, index: int) -> str:
         """One line on what is wrong with an entry's files."""
@@ -141,20 +149,18 @@ def _look_like_train_ids(files: Sequence[Path], classes: int, max_pixels: int) -
 
 def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
     try:
-        lines = read_text(path, MOST_BYTES).splitlines()
+        lines = read_lines(path)
     except FileNotFoundError:
         hint = f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker else ""
         raise UserError(f"{path} does not exist{hint}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {why(error)}") from None
     samples = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
+    for number, line in lines:
+        fields = [field.strip() for field in line.split("\t") if field.strip()] if "\t" in line else line.split()
+        if line.startswith("#") and not is_file(path.parent / fields[0]):
+            continue  # a comment
         if len(fields) != 2:
             raise UserError(f"{path}, line {number}: expected an image and a label path, found {len(fields)} fields")
-        samples.append(tuple(path.parent / field.strip() for field in fields))
+        samples.append(tuple(path.parent / field for field in fields))
     if not samples:
         raise UserError(f"{path} names no samples")
     return samples
