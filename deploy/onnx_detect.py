@@ -6,6 +6,7 @@ Needs onnxruntime, numpy and opencv-python, nothing of the project that trained 
 """
 
 import json
+import os
 import sys
 
 import cv2
@@ -42,6 +43,8 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
     image = cv2.imread(image_path)
     if image is None:
         sys.exit(f"{image_path} cannot be read")
+    if any(os.path.exists(overlay_path) and os.path.samefile(overlay_path, one) for one in (model_path, image_path)):
+        sys.exit(f"{overlay_path} is an input: give the overlay another name")
     pixels, shape, factors = prepare(image, facts)
     names = ["boxes", "scores", "labels", "masks"]
     for box, score, label, mask in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
@@ -53,8 +56,8 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
         colour = np.random.RandomState(label).randint(64, 256, 3)
         image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
         cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
-    if overlay_path:
-        cv2.imwrite(overlay_path, image)
+    if overlay_path and not cv2.imwrite(overlay_path, image):
+        sys.exit(f"{overlay_path} cannot be written")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..files import write_bytes
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of the files that are taken for images, in lower case
 
 
@@ -38,6 +40,15 @@ def read_bgr(path: str | ImageFile, upright: bool = False) -> np.ndarray | None:
         return None
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write (h, w) or (h, w, 3) uint8, BGR, in the format of the name's suffix, whole or not at all.
+
+    UserError if it cannot be written.
+    """
+    _, content = cv2.imencode(path.suffix, image)
+    write_bytes(path, content.tobytes())
 
 
 def labelled_bgr(path: ImageFile, height: int, width: int) -> np.ndarray | None:

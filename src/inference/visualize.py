@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..data.images import read_bgr
+from ..data.images import read_bgr, write_picture
 from ..errors import UserError
+from ..outputs import Inputs, check_output_files
 
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
@@ -62,12 +63,15 @@ def draw_prediction_file(
     """
     entries = load_inference_json(pred_file)
     out_dir = Path(out_dir)
+    targets = [out_dir / name for name in overlay_names(list(entries))]
+    images = [("an image of pred_file", Path(path)) for path in entries]
+    check_output_files("out_dir", out_dir, targets, Inputs((("pred_file", Path(pred_file)), *images)))
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out_dir}: cannot be made a folder ({error.strerror})") from error
     written, problems = [], []
-    for image_path, name in zip(entries, overlay_names(list(entries))):
+    for image_path, target in zip(entries, targets):
         entry = entries[image_path]
         image = read_bgr(image_path, upright=True)
         if image is None:
@@ -76,11 +80,10 @@ def draw_prediction_file(
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
             )
-        elif not cv2.imwrite(str(out_dir / name), _drawn(image, entry, score_threshold)):
-            raise UserError(f"{out_dir / name}: cannot be written")
         else:
-            written.append(out_dir / name)
-            print(out_dir / name, flush=True)
+            write_picture(target, _drawn(image, entry, score_threshold))
+            written.append(target)
+            print(target, flush=True)
     return written, problems
 
 
