@@ -28,12 +28,13 @@ def check_output_file(
     inputs: Inputs,
     is_own: Callable[[Path], bool] = lambda path: False,
     beside: Sequence[str] = (),
+    read_only: bool = False,
 ) -> None:
     """UserError, in one line that begins with `key`, unless a file can be written at `text` and replaces no input.
 
     In a folder of inputs an existing file is only replaced where it `is_own`: something that this command wrote
-    before. beside: endings of further files that the command writes beside it. Nothing is written; what killed
-    processes have left of the file is removed.
+    before. beside: endings of further files that the command writes beside it. read_only: an existing file may be so,
+    as MindSpore leaves its own. Nothing is written; what killed processes have left of the file is removed.
     """
     text, path = os.fspath(text), Path(text)
     if names_folder(text):
@@ -41,7 +42,7 @@ def check_output_file(
     _check_place(key, path, path.parent, beside)
     for one in (path, *(path.with_name(path.name + ending) for ending in beside)):
         _check_no_input(key, one, inputs.files)
-        _check_kind(key, one)
+        _check_kind(key, one, read_only)
     if os.path.lexists(path):
         _check_foreign(key, path, inputs.folders, is_own)
     sweep(path.parent, path.name)
@@ -102,7 +103,7 @@ def _check_place(key: str, path: Path, folder: Path, beside: Sequence[str]) -> N
         raise UserError(f"{key} {_short(path)}: its folder cannot be written ({error.strerror})") from None
 
 
-def _check_kind(key: str, path: Path) -> None:
+def _check_kind(key: str, path: Path, read_only: bool = False) -> None:
     """UserError where something that is no file of its own has the name, or one that nobody may write."""
     try:
         found = os.stat(path)
@@ -112,7 +113,7 @@ def _check_kind(key: str, path: Path) -> None:
         raise UserError(f"{key} {_short(path)} is a folder; give the name of a file")
     if not stat.S_ISREG(found.st_mode):
         raise UserError(f"{key} {_short(path)} is a device or a pipe; give the name of a file")
-    if not found.st_mode & 0o222:
+    if not found.st_mode & 0o222 and not read_only:
         raise UserError(f"{key} {_short(path)} cannot be written (the file is read-only)")
 
 

@@ -73,7 +73,7 @@ def check_evaluation(cfg: Config) -> None:
 
 def check_exported(cfg: Config, target: Path) -> None:
     """UserError unless the exported file `target` can be written. Only an exported file has its suffix."""
-    check_output_file("file_name", target, inputs_of(cfg), lambda path: True)
+    check_output_file("file_name", target, inputs_of(cfg), lambda path: True, read_only=True)
 
 
 def check_converted(cfg: Config) -> None:
