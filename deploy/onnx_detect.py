@@ -94,6 +94,8 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
     least = read_number(least_score)
     session, facts = open_detector(model_path)
     image = read_image(image_path)
+    if any(os.path.exists(overlay_path) and os.path.samefile(overlay_path, one) for one in (model_path, image_path)):
+        leave(f"{overlay_path} is an input: give the overlay another name")
     pixels, shape, factors = prepare(image, facts)
     names = ["boxes", "scores", "labels", "masks"]
     for box, score, label, mask in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
@@ -105,8 +107,8 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
         colour = np.random.RandomState(label).randint(64, 256, 3)
         image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
         cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
-    if overlay_path:
-        cv2.imwrite(overlay_path, image)
+    if overlay_path and not cv2.imwrite(overlay_path, image):
+        sys.exit(f"{overlay_path} cannot be written")
 
 
 if __name__ == "__main__":

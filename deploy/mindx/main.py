@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -21,6 +20,7 @@ from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
 from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation  # noqa: E402
+from src.data.images import write_picture  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
@@ -101,13 +101,8 @@ def label_maps(
             raise UserError(f"the model gives {logits.size} numbers, not the {math.prod(shape)} of {list(shape)}")
         scores = Scores([(size, [Piece((0, 0), size, logits.reshape(shape))])])
         predicted = scores.label_map(image.shape[:2])
-        write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted])
+        write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted][..., ::-1])
         yield index, label, predicted
-
-
-def write_picture(path: Path, rgb: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), rgb[..., ::-1]):
-        raise UserError(f"{path}: cannot be written")
 
 
 if __name__ == "__main__":

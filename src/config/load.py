@@ -31,7 +31,13 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     Raises UserError in one line: missing or broken file, unknown key (with the nearest known one), value of the wrong
     type, out of range, not among the choices, or at odds with another value.
     """
-    values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
+    files: list[str] = []
+
+    def check(values: dict, place: Path) -> None:
+        files.append(str(place))
+        refuse_keys_of_others(values, place)
+
+    values, _, choices = read_file(Path(path), check=check)
     file, command_line = Source(str(path)), Source("command line")
     values, pairs = take_types(values, parse_overrides(overrides), command_line)
     cfg = fill(config_type(), values, "", file)
@@ -41,6 +47,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     cfg = _with_sizes(cfg, [dotted for dotted, _ in pairs])
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
+    object.__setattr__(cfg, "origin", tuple(files))
     return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
 
 

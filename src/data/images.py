@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..files import write_bytes
 from ..reading import is_file, read_bytes
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,15 @@ def _decoded(content: bytes, upright: bool) -> np.ndarray | None:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:  # it has limits of its own
         return None
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write (h, w) or (h, w, 3) uint8, BGR, in the format of the name's suffix, whole or not at all.
+
+    UserError if it cannot be written.
+    """
+    _, content = cv2.imencode(path.suffix, image)
+    write_bytes(path, content.tobytes())
 
 
 def labelled_bgr(path: ImageFile, height: int, width: int) -> np.ndarray | None:

@@ -23,10 +23,12 @@ def label_folder(root: Path, subset: str) -> Path:
     return root / "TrainVal_parsing_annotations" / f"{subset}_segmentations"
 
 
-def make_lists(root: Path) -> None:
-    """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples."""
+def make_lists(root: Path, overwrite: bool = False) -> None:
+    """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples,
+    or a list that is there with other lines, unless it may be overwritten.
+    """
     sample_list.need_folder(root)
-    sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS})
+    sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS}, overwrite)
 
 
 def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
@@ -61,7 +63,9 @@ def _read_ids(path: Path) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = Arguments(prog="python -m src.data.lip_lst_maker", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder that holds TrainVal_images and train_id.txt")
-    make_lists(parser.parse_args(argv).root)
+    parser.add_argument("--overwrite", action="store_true", help="replace lists that are there with other lines")
+    arguments = parser.parse_args(argv)
+    make_lists(arguments.root, arguments.overwrite)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from ..config import Config
 from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_bytes, write_text
 from ..reading import is_file, read_json
 from .segment import SegmentationSettings, Segmenter, exported_size
 from .visualize import unique_stems
@@ -144,7 +144,7 @@ class _Writer:
         several = len(self.inputs) > 1
         names = [f"{self.name}-{k}" if several else self.name for k in range(len(self.inputs))]
         for name, pixels in zip(names, self.inputs):
-            pixels[None].astype(ELEMENT).tofile(self.folder / f"{name}.bin")
+            write_bytes(self.folder / f"{name}.bin", pixels[None].astype(ELEMENT).tobytes())
         return names
 
 

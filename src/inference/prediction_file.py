@@ -14,6 +14,7 @@ from ..reading import read_bytes, read_json, why
 
 SETTINGS = "settings"
 MOST_PROTOCOL = 2**26  # bytes of the file beside the predictions
+PROTOCOL_ENDING = ".protocol"
 SHOWN, MOST_CATEGORIES = 4, 20  # differences, and categories, that an error names
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
@@ -27,11 +28,11 @@ def save_predictions(
     """
     path = Path(path)
     text = json.dumps(results)
-    write_text(path, text)
     if protocol is not None:
         note = {"format": PREDICTION_FORMAT} | protocol | {"predictions": _hash(text.encode())}
         note |= {} if settings is None else {SETTINGS: settings}
         write_text(_protocol_path(path), json.dumps(note, indent=1))
+    write_text(path, text)  # last: where it is there, what says how it was made is there too
 
 
 def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
@@ -160,7 +161,7 @@ class _Checker:
 
 
 def _protocol_path(path: Path) -> Path:
-    return path.with_name(path.name + ".protocol")
+    return path.with_name(path.name + PROTOCOL_ENDING)
 
 
 def _hash(content: bytes) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..data.formats.fields import number
-from ..data.images import MAX_PIXELS, read_bgr, why_unreadable
+from ..data.images import MAX_PIXELS, read_bgr, why_unreadable, write_picture
 from ..data.mask_checks import is_rle
 from ..errors import UserError, plain, short
+from ..outputs import Inputs, check_output_files
 from ..reading import read_json
 
 MASK_OPACITY = 0.45
@@ -69,12 +70,15 @@ def draw_prediction_file(
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     entries = load_inference_json(pred_file)
     out_dir = Path(out_dir)
+    targets = [out_dir / name for name in overlay_names(list(entries))]
+    images = [("an image of pred_file", Path(path)) for path in entries]
+    check_output_files("out_dir", out_dir, targets, Inputs((("pred_file", Path(pred_file)), *images)))
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out_dir}: cannot be made a folder ({error.strerror})") from error
     written, problems = [], []
-    for image_path, name in zip(entries, overlay_names(list(entries))):
+    for image_path, target in zip(entries, targets):
         entry = entries[image_path]
         image = read_bgr(image_path, upright=True, max_pixels=max_pixels)
         if image is None:
@@ -83,11 +87,10 @@ def draw_prediction_file(
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
             )
-        elif not cv2.imwrite(str(out_dir / name), _drawn(image, entry, score_threshold)):
-            raise UserError(f"{out_dir / name}: cannot be written")
         else:
-            written.append(out_dir / name)
-            print(out_dir / name, flush=True)
+            write_picture(target, _drawn(image, entry, score_threshold))
+            written.append(target)
+            print(target, flush=True)
     return written, problems
 
 

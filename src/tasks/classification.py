@@ -15,12 +15,14 @@ from ..data import inspection
 from ..data.formats.image_folder import ImageFolder, open_image_folder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
 from ..data.images import why_unreadable
+from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult, write_report
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
-from ..inference.output import write_entries
+from ..inference.output import write_predictions
 from ..models.build import build_classifier
+from ..outputs import is_within
 from ..process.runtime import SINGLE, Runtime
 from .task import Section, Task
 
@@ -51,7 +53,11 @@ class Classification(Task):
         return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
 
     def resolved(self, cfg: Config) -> Config:
-        """With the names of the classes."""
+        """With the names of the classes. UserError where the run's folder would become a class."""
+        for key in ("train_dataset", "val_dataset"):
+            folder = getattr(cfg, key)
+            if folder and is_within(Path(cfg.train_outputs) / "run", Path(folder)):
+                raise UserError(f"train_outputs {cfg.train_outputs} lies in {key}, where each folder is a class")
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def score(
@@ -71,10 +77,11 @@ class Classification(Task):
         return metrics
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        entries = (
-            (path, None if best is None else {"predictions": best}) for path, best in classify_files(cfg, model, paths)
-        )
-        write_entries(entries, output, cfg.pred_input, len(paths))
+        def predict(paths: Sequence[Path]) -> Iterator[tuple[Path, dict | None]]:
+            for path, best in classify_files(cfg, model, paths):
+                yield path, None if best is None else {"predictions": best}
+
+        write_predictions(cfg, paths, output, predict, {"class_names": known_class_names(cfg)})
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         return {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}

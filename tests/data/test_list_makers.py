@@ -95,3 +95,15 @@ def test_a_file_name_that_would_break_a_line_leaves_neither_list(cityscapes):
     touch(cityscapes, f"leftImg8bit/{folder}_leftImg8bit.png", f"gtFine/{folder}_gtFine_labelIds.png")
     assert "tab" in make("cityscapes", cityscapes, status=2)
     assert not list(cityscapes.glob("*.lst"))
+
+
+def test_a_list_that_is_there_with_other_lines_is_replaced_on_request_only(cityscapes):
+    make("cityscapes", cityscapes)
+    make("cityscapes", cityscapes)
+    (cityscapes / "val.lst").write_text("mine\n")
+    (cityscapes / "train.lst").unlink()
+    printed = make("cityscapes", cityscapes, status=2)
+    assert "val.lst is there already with other lines: --overwrite replaces it" in printed
+    assert (cityscapes / "val.lst").read_text() == "mine\n" and not (cityscapes / "train.lst").exists()
+    run("-m", "src.data.cityscapes_lst_maker", "--root", cityscapes, "--overwrite")
+    assert len((cityscapes / "val.lst").read_text().splitlines()) == 2

@@ -141,6 +141,26 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
         segment_files(cfg, model, paths, tmp_path / "file" / "out")
 
 
+def test_inference_goes_on_after_the_images_whose_pictures_are_written(data, tmp_path):
+    paths, seen = sorted(data[0].glob("i*.png")), []
+    paths[1].write_bytes(b"no image")
+
+    def counted(image: Tensor) -> Tensor:
+        seen.append(image.shape[2:])
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return model(image)
+
+    with pytest.raises(KeyboardInterrupt):
+        segment_files(config(), counted, paths, tmp_path / "out")
+    assert (tmp_path / "out.part").exists()
+    written, unreadable = segment_files(config(), counted, paths, tmp_path / "out")
+    assert len(seen) == 5 and seen[2] == seen[3]
+    assert unreadable == [paths[1]] and list(written) == [paths[0], *paths[2:]]
+    assert all(picture.exists() for pictures in written.values() for picture in pictures)
+    assert not (tmp_path / "out.part").exists()
+
+
 def test_ranks_that_share_the_images_count_what_one_counts(data):
     dataset = open_segmentation(config(), data[0], "val")
     alone = TASKS["segmentation"].score(config(), model, dataset)

@@ -20,6 +20,7 @@ from src.inference.backends import open_model, run_model
 from src.ops import library
 from src.ops.nms import Nms
 from src.tasks import TASKS
+from tests.inference.test_unfinished import limited
 from tests.models.test_fold import with_used_norms
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
@@ -154,6 +155,14 @@ def test_a_format_that_cannot_be_written_is_said_at_once(classifier, file_format
 def test_a_folder_that_cannot_be_written_is_said_before_the_network_is_built(classifier):
     with pytest.raises(UserError, match="file_name /proc/model.onnx: its folder cannot be written"):
         export(config(classifier[0], "ONNX", "model", "--file_name", "/proc/model"))
+
+
+@pytest.mark.parametrize("file_format,place", [("MINDIR", "full/new.mindir: cannot be"), ("ONNX", "as ONNX into")])
+def test_a_disk_that_gets_full_is_one_line_and_leaves_nothing(graph_mode, classifier, file_format, place):
+    name = "full/new"
+    with limited(2**17), pytest.raises(UserError, match=f"{place}.*(File too large|disk full)"):
+        export(config(classifier[0], file_format, name))
+    assert not list((classifier[0] / "full").iterdir())
 
 
 def test_a_missing_package_is_named_with_how_to_get_it(graph_mode, classifier, monkeypatch):

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from ...errors import UserError
-from ..images import ImageFile, differs_in_size
+from ..images import ImageFile, differs_in_size, is_there
 from ..masks import checked_segmentation, to_rle
 from .fields import Id
 from .report import Report, named, unsaid

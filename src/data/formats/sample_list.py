@@ -1,10 +1,12 @@
 """Sample lists of the segmentation data sets: one `image<TAB>label` line a sample, relative to the data set's root."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import UserError
 from ...files import write_text
+from ...outputs import Inputs, check_output_file
 from ...reading import is_folder
 
 SUBSETS = ("train", "val")
@@ -54,15 +56,30 @@ def count_line(where: str, what: str, names: Sequence[str] | set[str]) -> list[s
     return [f"{where}: {len(names)} {what}: {', '.join(first)}{', ...' if len(names) > len(first) else ''}"]
 
 
-def write_list(path: Path, pairs: Pairs) -> None:
-    """Write the list, whole or not at all. UserError if it cannot be written."""
-    write_text(path, "".join(f"{image}\t{label}\n" for image, label in pairs))
+def write_lists(root: Path, lists: Mapping[str, tuple[Pairs, list[str]]], overwrite: bool = False) -> None:
+    """Write ROOT/<subset>.lst of every subset, each whole or not at all, and print what was written and left out.
 
-
-def write_lists(root: Path, lists: Mapping[str, tuple[Pairs, list[str]]]) -> None:
-    """Write ROOT/<subset>.lst of every subset and print what was written and what was left out."""
-    for subset, (pairs, notes) in lists.items():
-        write_list(root / f"{subset}.lst", pairs)
+    UserError, and nothing is written, where one is there that says something else, unless it may be overwritten, and
+    where one cannot be written.
+    """
+    texts = {root / f"{subset}.lst": _text(pairs) for subset, (pairs, _) in lists.items()}
+    for path, text in texts.items():
+        check_output_file("list", path, Inputs())
+        if not overwrite and os.path.lexists(path) and not _holds(path, text):
+            raise UserError(f"{path} is there already with other lines: --overwrite replaces it, or move it away")
+    for (path, text), (pairs, notes) in zip(texts.items(), lists.values()):
+        write_text(path, text)
         for note in notes:
             print(note)
-        print(f"{len(pairs)} samples written to {root / f'{subset}.lst'}")
+        print(f"{len(pairs)} samples written to {path}")
+
+
+def _text(pairs: Pairs) -> str:
+    return "".join(f"{image}\t{label}\n" for image, label in pairs)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
