@@ -13,7 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.transform import Chain, Size
 from .formats.index import DetectionIndex, ImageRecord
-from .images import differs_in_size, labelled_bgr, read_bgr
+from .images import differs_in_size, is_there, labelled_bgr, read_bgr
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
@@ -124,7 +124,7 @@ def read_image(record: ImageRecord) -> np.ndarray | None:
 
 def unreadable_reason(record: ImageRecord) -> str:
     """Why `read_image` gave None, for a log line."""
-    if not record.path.is_file():
+    if not is_there(record.path):
         return f"{record.path} is missing"
     image = read_bgr(record.path)
     if image is None:

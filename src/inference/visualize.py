@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..data.formats.places import ALLOW, inside, shown
 from ..data.images import read_bgr
 from ..errors import UserError
 
@@ -54,13 +55,18 @@ def instance_colour(index: int) -> tuple[int, int, int]:
 
 
 def draw_prediction_file(
-    pred_file: str | Path, out_dir: str | Path, score_threshold: float
+    pred_file: str | Path, out_dir: str | Path, score_threshold: float, allow_outside: bool = False
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
+    allow_outside: the file may name images that lie neither below the working folder nor below the file's own.
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
     entries = load_inference_json(pred_file)
+    outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
+    if outside:
+        where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
+        raise UserError(f"{pred_file}: it names {where}; --{ALLOW.replace(':', '')} reads it")
     out_dir = Path(out_dir)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -71,7 +77,7 @@ def draw_prediction_file(
         entry = entries[image_path]
         image = read_bgr(image_path, upright=True)
         if image is None:
-            problems.append(f"{image_path}: no readable image")
+            problems.append(f"{shown(image_path, 300)}: no readable image")
         elif not is_of_classifier(entry) and image.shape[:2] != (entry["height"], entry["width"]):
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"

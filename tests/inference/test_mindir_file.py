@@ -1,5 +1,6 @@
 """MINDIR files that attack: nothing of theirs runs, and what is no exported network is one line."""
 
+import json
 import re
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from src.inference.mindir_file import load_graph, read_mindir
 from src.ops import functions, library
 from src.ops.nms import Nms
 from tests.end_to_end.commands import ROOT, run
+from tests.inference.test_binary_files import MANIFEST
 
 INPUTS = {
     "boxes": np.float32([[[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]]]),
@@ -100,7 +102,7 @@ def test_a_function_of_another_project_is_refused_and_its_library_not_loaded(alt
     path = altered(call(f"{evil}:Evil"))
     with pytest.raises(UserError, match=r"altered.mindir is refused: it calls the function 'Evil', which is none of"):
         open_model(path, "mindir")
-    (evil.parent / "manifest.json").write_text('{"format": 2, "samples": []}')
+    (evil.parent / "manifest.json").write_text(json.dumps(MANIFEST))
     folders = ("--preprocess_path", evil.parent, "--result_path", evil.parent / "results")
     assert "altered.mindir is refused" in run("deploy/infer_files.py", "--model", path, *folders, status=2)
     assert not (evil.parent / MARK).exists()

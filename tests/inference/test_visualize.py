@@ -9,7 +9,14 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.errors import UserError
-from src.inference.visualize import draw_class, draw_overlay, instance_colour, load_inference_json, overlay_names
+from src.inference.visualize import (
+    draw_class,
+    draw_overlay,
+    draw_prediction_file,
+    instance_colour,
+    load_inference_json,
+    overlay_names,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,7 +136,7 @@ def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
     (tmp_path / "b.png").unlink()
     done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
     assert done.returncode == 0
-    assert "b.png: no readable image" in done.stderr and "1 images not drawn" in done.stdout
+    assert "b.png': no readable image" in done.stderr and "1 images not drawn" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
 
 
@@ -164,3 +171,18 @@ def test_a_missing_or_invalid_file_ends_with_status_2(tmp_path, content):
         done = run_command("--pred_file", path, "--out_dir", tmp_path / "out")
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["{0}/elsewhere/a.png", "../elsewhere/a.png", "x/../../elsewhere/a.png"])
+def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_its_own(tmp_path, name, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    written = json.loads(write_case(tmp_path / "elsewhere", ["a.png"]).read_text())
+    (entry,) = written.values()
+    Path("p.json").write_text(json.dumps({name.format(tmp_path): entry}))
+    with pytest.raises(UserError, match=r"p.json: it names .*neither below .*; --allow_outside 1 reads it"):
+        draw_prediction_file("p.json", "out", 0.3)
+    assert not Path("out").exists()
+    assert len(draw_prediction_file("p.json", "out", 0.3, allow_outside=True)[0]) == (not name.startswith("x"))
+    assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SHOWN = 5  # names a line lists
+LONGEST = 80  # characters of one
 USUAL_CROWDS = 1 / 20  # share of the objects; COCO has about 1 %
 
 
@@ -49,7 +50,7 @@ class Report:
             if (names := getattr(self, kind))
         ]
         if self.looked_for:
-            counted[0] += f"; looked for {self.looked_for}"
+            counted[0] += f"; looked for {_short(self.looked_for, 4 * LONGEST)}"
         return [*self.notes, *counted, *self._shares()]
 
     def _count(self, kind: str, names: Sequence[str]) -> str:
@@ -78,4 +79,10 @@ class Report:
 
 def named(names: Sequence[str]) -> str:
     """The first few, and that there are more."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return ", ".join(_short(name) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _short(name: str, longest: int = LONGEST) -> str:
+    """A name out of a label file, in one line that is not too long."""
+    text = "".join(c if c.isprintable() else "?" for c in name[:longest])
+    return text if len(name) <= longest else f"{text}..."

@@ -1,5 +1,6 @@
 """Segmentation data sets from lists of image and label files."""
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +10,15 @@ from PIL import Image
 
 from ...config import Config
 from ...errors import UserError
-from ..images import read_bgr
+from ..images import is_there, read_bgr
 from ..label_sets import UNKNOWN, LabelSet, label_set
+from .places import locate, note, shown
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # names a report lists
 RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
+LABEL_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "TIFF", "WEBP", "PPM", "TGA")  # Pillow knows some that run programs
 LOOKED_AT = 8  # label files whose values are looked at
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
 
@@ -26,10 +29,13 @@ class SegmentationDataset:
     source: a folder with `<split>.lst`, or a list itself. Each line holds the image's and the label's path relative to
     the list's folder, separated by a tab (or white space).
     Attributes: `root`, `samples` (image, label paths), `labels` (LabelSet), `missing` (paths that are not there).
+    allow_outside: lines may name files outside of the list's folder.
     Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
     """
 
-    def __init__(self, source: str | Path, split: str, labels: LabelSet, maker: str = ""):
+    def __init__(
+        self, source: str | Path, split: str, labels: LabelSet, maker: str = "", allow_outside: bool = False
+    ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         source = Path(source)
@@ -38,11 +44,11 @@ class SegmentationDataset:
         self.root, self.labels = self.list_file.parent, labels
         if not is_list and not source.is_dir():
             raise UserError(f"data set folder {source} does not exist")
-        self.samples = _read_list(self.list_file, maker)
+        self.samples, gone = _find_files(self.list_file, _read_list(self.list_file, maker), allow_outside)
         self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples])
-        self.missing = [path for pair in self.samples for path in pair if not path.is_file()]
+        self.missing = [path for index, path in enumerate(itertools.chain(*self.samples)) if index in gone]
         if self.missing:
-            names = ", ".join(path.name for path in self.missing[:SHOWN])
+            names = ", ".join(shown(path.name)[1:-1] for path in self.missing[:SHOWN])
             logger.warning(
                 "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
                 "counts as wrong, a missing label as nothing; looked for %s",
@@ -80,13 +86,15 @@ class SegmentationDataset:
 
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
     """The data set that the configuration describes; split: 'train' or 'val'."""
-    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""))
+    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""), cfg.allow_outside)
 
 
 def read_indices(path: Path) -> np.ndarray | None:
     """(h, w) uint8 of a grey or palette image; None where the file is missing, cut off or of another kind."""
+    if not is_there(path):
+        return None
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=LABEL_FORMATS) as picture:
             values = np.asarray(picture)
     except (OSError, SyntaxError, ValueError):  # what PIL raises for broken files
         return None
@@ -130,7 +138,21 @@ def _look_like_train_ids(files: Sequence[Path], classes: int) -> bool:
     return values.size > 0 and bool((values[values != 255] < classes).all())
 
 
-def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
+def _find_files(
+    list_file: Path, lines: Sequence[tuple[int, str, str]], allow_outside: bool
+) -> tuple[list[tuple[Path, Path]], set[int]]:
+    """The files of the samples, and which of them, counted image, label, image, ..., are missing."""
+    names = [name for _, *pair in lines for name in pair]
+    places = locate(
+        names, list_file.parent, list_file, lambda i: f"line {lines[i // 2][0]}", allow_outside=allow_outside
+    )
+    for line in note(places):
+        logger.warning("%s: %s", list_file, line)
+    return list(zip(places.paths[::2], places.paths[1::2])), places.missing
+
+
+def _read_list(path: Path, maker: str) -> list[tuple[int, str, str]]:
+    """Number of each line that names a sample, its image and its label."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -145,7 +167,7 @@ def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
         fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
         if len(fields) != 2:
             raise UserError(f"{path}, line {number}: expected an image and a label path, found {len(fields)} fields")
-        samples.append(tuple(path.parent / field.strip() for field in fields))
+        samples.append((number, *(field.strip() for field in fields)))
     if not samples:
         raise UserError(f"{path} names no samples")
     return samples
