@@ -18,11 +18,12 @@ def main() -> None:
     parser.add_argument(
         "--max_image_pixels", type=whole_number(1, 2**30), default=MAX_PIXELS, help="pixels of an image (%(default)s)"
     )
+    outside = "1: images that lie neither below the working folder nor below pred_file's are read too (%(default)s)"
+    parser.add_argument("--allow_outside", type=int, choices=(0, 1), default=0, help=outside)
     arguments = parser.parse_args()
 
-    written, problems = draw_prediction_file(
-        arguments.pred_file, arguments.out_dir, arguments.score_thr, arguments.max_image_pixels
-    )
+    limits = arguments.score_thr, arguments.max_image_pixels, bool(arguments.allow_outside)
+    written, problems = draw_prediction_file(arguments.pred_file, arguments.out_dir, *limits)
     for problem in problems:
         print(f"not drawn: {problem}", file=sys.stderr)
     print(f"{len(written)} overlays in {arguments.out_dir}, {len(problems)} images not drawn")

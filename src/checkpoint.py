@@ -20,6 +20,7 @@ import numpy as np
 from mindspore import Tensor, nn
 from mindspore import dtype as mstype
 
+from .checkpoint_entries import parse_checkpoint
 from .errors import UserError
 from .files import CHECKPOINT_FORMAT, require_readable
 
@@ -140,7 +141,7 @@ def checkpoint_facts(path: str | Path) -> dict[str, Any]:
         return {}
     try:
         return dict(json.loads(entry.tobytes()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise UserError(f"checkpoint {path}: its entry {FACTS_ENTRY} cannot be read") from None
 
 
@@ -149,13 +150,15 @@ def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
     if path.suffix != ".ckpt":
         raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
     try:
-        with _quiet_mindspore():
-            loaded = ms.load_checkpoint(str(path), crc_check=True)
-    except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
-        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({_first_line(error)})") from None
-    values = {name: parameter.asnumpy() for name, parameter in loaded.items()}
+        values = parse_checkpoint(path)
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
     written = values.pop(FORMAT_ENTRY, None)
-    require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
+    if written is not None and (written.size != 1 or written.dtype.kind not in "iu"):
+        raise UserError(f"checkpoint {path} cannot be read, its entry {FORMAT_ENTRY} is no number")
+    require_readable(None if written is None else written.item(), CHECKPOINT_FORMAT, f"checkpoint {path}")
     return values
 
 

@@ -162,6 +162,9 @@ class DataPlaceKeys:
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
+    allow_outside: bool = key(
+        False, "label files and lists may name files outside of their data set's folder: absolute, or by .."
+    )
     mindrecord_shards: int = key(
         0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0, high=100_000
     )

@@ -20,6 +20,8 @@ MAX_PIXELS = 200_000_000  # of an image, where the configuration says nothing
 SIZE_KEY = "max_image_pixels"  # of the configuration
 MOST_BYTES = 2**31 - 1  # of an image file: OpenCV takes no more
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of the files that are taken for images, in lower case
+HEADERS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # that Pillow reads; it knows some that run programs
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 
 
 class ImageFile(Protocol):
@@ -74,7 +76,7 @@ def read_content(path: str | ImageFile) -> bytes:
 def header_size(content: bytes) -> tuple[int, int] | None:
     """(h, w) that the header of an image file tells, nothing decoded; None where it is no image."""
     # Pillow's readers raise many kinds of errors.
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as header:
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(content), formats=HEADERS) as header:
         return header.size[::-1]
     return None
 
@@ -103,6 +105,14 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     """
     _, content = cv2.imencode(path.suffix, image)
     write_bytes(path, content.tobytes())
+
+
+def is_image(content: bytes) -> bool:
+    """Whether bytes are those of an image: they decode, or begin as one that is cut off or damaged."""
+    if content.startswith(BEGINNINGS) or content[:4] + content[8:12] == b"RIFFWEBP":
+        return True
+    size = header_size(content)
+    return size is not None and size[0] * size[1] <= MAX_PIXELS and _decoded(content, upright=False) is not None
 
 
 def labelled_bgr(path: ImageFile, height: int, width: int) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..data.formats.fields import number
+from ..data.formats.places import ALLOW, inside, shown
 from ..data.images import MAX_PIXELS, read_bgr, why_unreadable, write_picture
 from ..data.mask_checks import is_rle
 from ..errors import UserError, plain, short
@@ -60,15 +61,24 @@ def instance_colour(index: int) -> tuple[int, int, int]:
 
 
 def draw_prediction_file(
-    pred_file: str | Path, out_dir: str | Path, score_threshold: float, max_pixels: int = MAX_PIXELS
+    pred_file: str | Path,
+    out_dir: str | Path,
+    score_threshold: float,
+    max_pixels: int = MAX_PIXELS,
+    allow_outside: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
+    allow_outside: the file may name images that lie neither below the working folder nor below the file's own.
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
     if not math.isfinite(score_threshold):
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     entries = load_inference_json(pred_file)
+    outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
+    if outside:
+        where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
+        raise UserError(f"{pred_file}: it names {where}; --{ALLOW.replace(':', '')} reads it")
     out_dir = Path(out_dir)
     targets = [out_dir / name for name in overlay_names(list(entries))]
     images = [("an image of pred_file", Path(path)) for path in entries]

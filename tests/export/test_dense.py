@@ -17,6 +17,7 @@ from src.config import load_config
 from src.errors import UserError
 from src.export.mindir import write_mindir
 from src.inference.backends import open_model, run_model
+from src.inference.mindir_file import load_graph, read_mindir
 from src.ops import library
 from src.ops.nms import Nms
 from src.tasks import TASKS
@@ -66,7 +67,7 @@ def test_a_file_may_have_any_name_in_any_folder(graph_mode, classifier, tmp_path
     assert Path.cwd() == tmp_path and [path.name for path in Path(target).parent.iterdir()] == [Path(target).name]
 
 
-def test_a_file_of_a_checkout_in_any_folder_names_its_compiled_operators(graph_mode, tmp_path, monkeypatch):
+def test_a_file_calls_the_compiled_operators_of_a_checkout_in_any_folder(graph_mode, tmp_path, monkeypatch):
     operators = tmp_path / "a b+[c] 中文é" / "bin"
     shutil.copytree(library.BIN_FOLDER, operators)
     monkeypatch.setattr(library, "BIN_FOLDER", operators)
@@ -74,11 +75,14 @@ def test_a_file_of_a_checkout_in_any_folder_names_its_compiled_operators(graph_m
     inputs = {"boxes": boxes, "scores": np.float32([[0.7, 0.9, 0.8]]), "groups": np.int32([0, 0, 0])}
     inputs |= {"valid": np.ones((1, 3), bool)}
     write_mindir(Nms(0.5, 2), inputs, {"task": "detection", "format": 1}, tmp_path / "nms.mindir")
-    index, _ = run_model(open_model(tmp_path / "nms.mindir", "mindir").network, *inputs.values())
+    path = tmp_path / "nms.mindir"
+    index, _ = run_model(nn.GraphCell(load_graph(read_mindir(path), path)), *inputs.values())
     assert index.tolist() == [[1, 2]]
     operators.rename(tmp_path / "gone")
-    with pytest.raises(UserError, match=rf"compiled operators of {re.escape(str(operators))}/custom_ops_cpu.so, which"):
-        open_model(tmp_path / "nms.mindir", "mindir")
+    missing = re.escape(f"{operators}/custom_ops_cpu.so is missing")
+    message = rf"nms.mindir needs compiled operators \({missing}: .*portable"
+    with pytest.raises(UserError, match=message):
+        load_graph(read_mindir(path), path)
 
 
 @pytest.mark.parametrize("backend", ["onnx", "mindir"])

@@ -194,3 +194,18 @@ def test_a_missing_or_invalid_file_ends_with_status_2(tmp_path, content):
         done = run_command("--pred_file", path, "--out_dir", tmp_path / "out")
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["{0}/elsewhere/a.png", "../elsewhere/a.png", "x/../../elsewhere/a.png"])
+def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_its_own(tmp_path, name, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    written = json.loads(write_case(tmp_path / "elsewhere", ["a.png"]).read_text())
+    (entry,) = written.values()
+    Path("p.json").write_text(json.dumps({name.format(tmp_path): entry}))
+    with pytest.raises(UserError, match=r"p.json: it names .*neither below .*; --allow_outside 1 reads it"):
+        draw_prediction_file("p.json", "out", 0.3)
+    assert not Path("out").exists()
+    assert len(draw_prediction_file("p.json", "out", 0.3, allow_outside=True)[0]) == (not name.startswith("x"))
+    assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1

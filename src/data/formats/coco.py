@@ -1,5 +1,6 @@
 """COCO label files into the common index. What of each field is taken, and how, stands in the files beside this one."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .fields import Id, identity, number, text
 from .ids import IdTable, order
 from .index import DetectionIndex, ImageRecord, ObjectRecord, RawLabels
 from .objects import Annotation, read_object
+from .places import locate, note
 from .report import Report
 from .rules import USUAL_RULES, Rules
 
@@ -48,7 +50,10 @@ def read_coco(
 def read_content(
     content: object, images, classes: Sequence[str], annotation_file: Path, rules: Rules = USUAL_RULES
 ) -> DetectionIndex:
-    """The index of a label file's content; `images / file_name` is an image's file. UserError as `read_coco`."""
+    """The index of a label file's content. UserError as `read_coco`.
+
+    images: the folder of the image files, or something else of which `images / file_name` is one.
+    """
     _check_form(content, annotation_file)
     report = Report()
     categories = read_categories(content["categories"], annotation_file)
@@ -56,13 +61,38 @@ def read_content(
     found = match_categories(categories, used, classes, rules.classes, annotation_file, report)
     entries = _image_entries(content["images"], annotation_file)
     groups, strays = _annotations_by_image(content["annotations"], entries)
+    ids, missing = sorted(entries, key=order), None
+    if isinstance(images, Path):
+        named = [(one, entries[one]["file_name"]) for one in ids]
+        images, missing = _find_images(images, named, annotation_file, rules)
+        report.notes += images.notes
     reader = _Reader(images, found.table.find, found.labels, annotation_file, report, rules)
-    records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in sorted(entries, key=order)]
+    records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in ids]
     report.unknown_references += [_name(annotation, "no image") for annotation in strays]
     records = settle_crowds(records, rules.crowd_rle, report)
     rest = {name: part for name, part in content.items() if name not in ("images", "annotations")}
     raw = RawLabels(rest, [(entries[one.image_id], groups[one.image_id]) for one in records], strays)
-    return DetectionIndex(annotation_file, found.names, records, found.ids, report, raw)
+    return DetectionIndex(annotation_file, found.names, records, found.ids, report, raw, missing)
+
+
+class _Images:
+    """`images / file_name` is an image's file."""
+
+    def __init__(self, files: dict[str, Path], notes: list[str]):
+        self._files, self.notes = files, notes
+
+    def __truediv__(self, file_name: str) -> Path:
+        return self._files[file_name]
+
+
+def _find_images(
+    folder: Path, named: Sequence[tuple[Id, str]], annotation_file: Path, rules: Rules
+) -> tuple[_Images, set[int]]:
+    """The files of the images (id, file_name), and which of them are missing."""
+    names = [name for _, name in named]
+    root = Path(os.path.commonpath([os.path.abspath(folder), os.path.abspath(annotation_file.parent)]))
+    places = locate(names, folder, annotation_file, lambda i: f"image {named[i][0]!r:.60}", root, rules.allow_outside)
+    return _Images(dict(zip(names, places.paths)), note(places)), places.missing
 
 
 class _Reader:

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,6 +72,7 @@ class DetectionIndex:
     annotation_file: where the labels stand, for messages. classes: names in label order, without background.
     records: the images in the order of the index. category_ids: the format's own number of each class, 1, 2, ... where
     it has none. report: what the reader left out or mended. raw: the label file's own content, where it was COCO's.
+    missing: indices of the records whose file is not there, where the reader has looked already.
 
     Training, evaluation and everything else take the objects from here. Raises UserError if two images have the same
     id, and for a segmentation that is none of COCO's. What is odd is logged.
@@ -85,6 +86,7 @@ class DetectionIndex:
         category_ids: Sequence[Id] = (),
         report: Report | None = None,
         raw: RawLabels | None = None,
+        missing: Collection[int] | None = None,
     ):
         self.annotation_file, self.classes = annotation_file, tuple(classes)
         self.category_ids = list(category_ids) or list(range(1, len(self.classes) + 1))
@@ -92,7 +94,9 @@ class DetectionIndex:
         self.report = report or Report()
         self.raw = raw
         self._records = list(records)
-        self._missing = {index for index, record in enumerate(records) if not is_there(record.path)}
+        if missing is None:
+            missing = {index for index, record in enumerate(records) if not is_there(record.path)}
+        self._missing = set(missing)
         if len(set(self.image_ids)) != len(self.image_ids):
             raise UserError(f"{annotation_file}: two images have the same id")
         if raw is None:

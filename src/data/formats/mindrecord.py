@@ -19,6 +19,7 @@ from ...errors import UserError
 from ...reading import is_file, parse_json, read_bytes, read_json
 from .coco import read_content
 from .index import DetectionIndex
+from .places import ALLOW, inside, shown
 from .rules import USUAL_RULES, Rules
 
 MANIFEST = "dataset.json"  # of a converted subset: what is common to its shards
@@ -26,6 +27,7 @@ DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
 INDEX_SUFFIX = ".db"  # MindSpore's own, beside each shard
 FORMAT = 1
 MOST_NOTE = 2**16  # bytes of what is noted beside a shard
+FRAME = 24  # bytes of a row that belong to neither field: 8 for the whole, 8 for either field
 SCHEMA = {
     "index": {"type": "int64"},  # place of the image in the order of ascending image ids
     "crc32": {"type": "int64"},  # of the annotations followed by the image
@@ -55,7 +57,7 @@ def read_mindrecord(folder: str | Path, classes: Sequence[str], rules: Rules = U
     UserError as `formats.coco.read_coco`, and if the folder holds no whole converted subset.
     """
     folder = Path(folder)
-    content, images = read_records(folder)
+    content, images = read_records(folder, rules.allow_outside)
     return read_content(content, images, classes, folder / MANIFEST, rules)
 
 
@@ -87,6 +89,9 @@ class Shard:
             Row(index, crc32, header["header_size"] + page * header["page_size"] + start, end - start)
             for page, start, end, index, crc32 in _read_index(path)
         ]
+        size = os.fstat(self._file).st_size
+        if not all(row.offset >= 0 and FRAME <= row.length <= size - row.offset for row in self.rows):
+            raise OSError("its index names rows that it does not have")
 
     def __del__(self):
         if hasattr(self, "_file"):
@@ -95,10 +100,10 @@ class Shard:
     def labels(self, row: Row) -> tuple[dict, int]:
         """The row's labels, and the number of bytes of its image. OSError or ValueError where they are damaged."""
         (length,) = struct.unpack(">Q", os.pread(self._file, 8, row.offset + 8))
-        if length > row.length - 24:
+        if length > row.length - FRAME:
             raise OSError("its labels are longer than the row")
         labels = parse_json(os.pread(self._file, length, row.offset + 16))
-        return labels, row.length - 24 - length  # 8 for the whole, 8 for either field
+        return labels, row.length - FRAME - length
 
     def image(self, row: Row) -> bytes:
         """The row's image file. OSError where the bytes are not those that were written."""
@@ -106,7 +111,7 @@ class Shard:
         if len(blob) != row.length:
             raise OSError(f"{self.path} is cut off")
         (labels,) = struct.unpack_from(">Q", blob, 8)
-        image = blob[24 + labels :]
+        image = blob[FRAME + labels :]
         if zlib.crc32(image, zlib.crc32(blob[16 : 16 + labels])) != row.crc32:
             raise OSError(f"{self.path}: row {row.index} is damaged")
         return image
@@ -146,17 +151,18 @@ class RecordFolder:
         return self._files[file_name]
 
 
-def read_records(folder: Path) -> tuple[dict, RecordFolder]:
+def read_records(folder: Path, allow_outside: bool = False) -> tuple[dict, RecordFolder]:
     """The content of the label file that was converted, and its images.
 
+    allow_outside: the shards may lie outside of the folder.
     UserError if there is no converted subset, one by another version, or one that is not whole.
     """
     manifest = read_manifest(folder)
     content = manifest["other"] | {"images": [], "annotations": list(manifest["strays"])}
     files = {}
-    for name in manifest["shards"]:
-        check_whole(folder / name)
-        shard = open_shard(folder / name)
+    for name, path in shard_files(folder, manifest, allow_outside):
+        check_whole(path)
+        shard = open_shard(path)
         for row in shard.rows:
             try:
                 labels, size = shard.labels(row)
@@ -184,6 +190,20 @@ def read_manifest(folder: Path) -> dict:
     if not is_ours or not {"images", "shards", "other", "strays"} <= manifest.keys():
         raise UserError(f"{folder / MANIFEST} was not written by this version; convert the data set again")
     return manifest
+
+
+def shard_files(folder: Path, manifest: dict, allow_outside: bool = False) -> list[tuple[str, Path]]:
+    """Name and file of every shard. UserError for one outside of the folder."""
+    found = []
+    for name in manifest["shards"]:
+        path = inside(str(name), folder)
+        if path is None and not allow_outside:
+            raise UserError(
+                f"{folder / MANIFEST}: it names the shard {shown(name)}, outside of the data set's folder; {ALLOW} "
+                "reads it"
+            )
+        found.append((str(name), path or folder / name))
+    return found
 
 
 def check_whole(path: Path) -> dict:
@@ -215,6 +235,12 @@ def _read_index(path: Path) -> list[tuple[int, ...]]:
     query = f"SELECT PAGE_ID_BLOB, PAGE_OFFSET_BLOB, PAGE_OFFSET_BLOB_END, {fields} FROM INDEXES ORDER BY index_0"
     database = sqlite3.connect(address, uri=True)
     try:
-        return database.execute(query).fetchall()
+        database.execute("PRAGMA trusted_schema = OFF")
+        if database.execute("SELECT type FROM sqlite_master WHERE name = 'INDEXES'").fetchall() != [("table",)]:
+            raise OSError("its index has no table of rows")  # a view is a program, which may run for ever
+        rows = database.execute(query).fetchall()
+        if not all(type(number) is int for row in rows for number in row):
+            raise OSError("its index holds what are no numbers")
+        return rows
     finally:
         database.close()

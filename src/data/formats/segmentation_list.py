@@ -1,6 +1,7 @@
 """Segmentation data sets from lists of image and label files."""
 
 import io
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from ...errors import UserError, plain
 from ...reading import is_file, is_folder
 from ..images import MAX_PIXELS, SIZE_KEY, read_bgr, read_content, why_unreadable
 from ..label_sets import UNKNOWN, LabelSet, label_set
+from .places import locate, note
 from .report import named, unsaid
 from .text_lines import read_lines
 
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 400  # characters of a path in a warning
 RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
+LABEL_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "TIFF", "WEBP", "PPM", "TGA")  # Pillow knows some that run programs
 LOOKED_AT = 8  # label files whose values are looked at
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
 
@@ -30,11 +33,18 @@ class SegmentationDataset:
     source: a folder with `<split>.lst`, or a list itself. Each line holds the image's and the label's path relative to
     the list's folder, separated by a tab (or white space).
     Attributes: `root`, `samples` (image, label paths), `labels` (LabelSet), `missing` (paths that are not there).
+    allow_outside: lines may name files outside of the list's folder.
     Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
     """
 
     def __init__(
-        self, source: str | Path, split: str, labels: LabelSet, maker: str = "", max_pixels: int = MAX_PIXELS
+        self,
+        source: str | Path,
+        split: str,
+        labels: LabelSet,
+        maker: str = "",
+        max_pixels: int = MAX_PIXELS,
+        allow_outside: bool = False,
     ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
@@ -44,9 +54,9 @@ class SegmentationDataset:
         self.root, self.labels, self.max_pixels = self.list_file.parent, labels, max_pixels
         if not is_list and not is_folder(source):
             raise UserError(f"data set folder {source} does not exist")
-        self.samples = _read_list(self.list_file, maker)
+        self.samples, gone = _find_files(self.list_file, _read_list(self.list_file, maker), allow_outside)
         self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples], max_pixels)
-        self.missing = [path for pair in self.samples for path in pair if not is_file(path)]
+        self.missing = [path for index, path in enumerate(itertools.chain(*self.samples)) if index in gone]
         if self.missing:
             line = (
                 f"{len(self.missing)} of the files it names are missing ({named([path.name for path in self.missing])})"
@@ -95,13 +105,14 @@ class SegmentationDataset:
 
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
     """The data set that the configuration describes; split: 'train' or 'val'."""
-    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""), cfg.max_image_pixels)
+    maker = MAKERS.get(cfg.dataset, "")
+    return SegmentationDataset(source, split, label_set(cfg), maker, cfg.max_image_pixels, cfg.allow_outside)
 
 
 def read_indices(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
     """(h, w) uint8 of a grey or palette image; None where it is missing, cut off, of another kind or too large."""
     try:
-        with Image.open(io.BytesIO(read_content(path))) as picture:
+        with Image.open(io.BytesIO(read_content(path)), formats=LABEL_FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
                 return None
             values = np.asarray(picture)
@@ -147,7 +158,21 @@ def _look_like_train_ids(files: Sequence[Path], classes: int, max_pixels: int) -
     return values.size > 0 and bool((values[values != 255] < classes).all())
 
 
-def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
+def _find_files(
+    list_file: Path, lines: Sequence[tuple[int, str, str]], allow_outside: bool
+) -> tuple[list[tuple[Path, Path]], set[int]]:
+    """The files of the samples, and which of them, counted image, label, image, ..., are missing."""
+    names = [name for _, *pair in lines for name in pair]
+    places = locate(
+        names, list_file.parent, list_file, lambda i: f"line {lines[i // 2][0]}", allow_outside=allow_outside
+    )
+    for line in note(places):
+        logger.warning("%s: %s", list_file, line)
+    return list(zip(places.paths[::2], places.paths[1::2])), places.missing
+
+
+def _read_list(path: Path, maker: str) -> list[tuple[int, str, str]]:
+    """Number of each line that names a sample, its image and its label."""
     try:
         lines = read_lines(path)
     except FileNotFoundError:
@@ -160,7 +185,7 @@ def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
             continue  # a comment
         if len(fields) != 2:
             raise UserError(f"{path}, line {number}: expected an image and a label path, found {len(fields)} fields")
-        samples.append(tuple(path.parent / field for field in fields))
+        samples.append((number, *(field.strip() for field in fields)))
     if not samples:
         raise UserError(f"{path} names no samples")
     return samples
