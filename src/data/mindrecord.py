@@ -22,7 +22,7 @@ from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs
 from .formats.coco import read_coco
-from .formats.index import DetectionIndex
+from .formats.index import DetectionIndex, is_there
 from .formats.mindrecord import (
     DONE_SUFFIX,
     FORMAT,
@@ -114,7 +114,7 @@ class Source:
         """Rows `first` to `end` - 1."""
         for index in range(first, end):
             path = self.dataset.record(index).path
-            image = path.read_bytes() if path.is_file() else b""
+            image = path.read_bytes() if is_there(path) else b""
             labels = self._labels(index)
             checksum = zlib.crc32(image, zlib.crc32(labels))
             yield {"index": index, "crc32": checksum, "annotations": labels, "image": image}
@@ -122,7 +122,7 @@ class Source:
     def sizes(self) -> list[int]:
         """Bytes of each row's fields of variable length."""
         paths = [self.dataset.record(index).path for index in range(len(self))]
-        images = [path.stat().st_size if path.is_file() else 0 for path in paths]
+        images = [path.stat().st_size if is_there(path) else 0 for path in paths]
         return [size + len(self._labels(index)) for index, size in enumerate(images)]
 
     def common(self) -> dict:
