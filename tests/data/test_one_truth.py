@@ -110,7 +110,6 @@ def test_what_can_be_no_id_of_an_image_or_a_category_is_an_error_and_a_reference
         ({"categories": [{"id": 4, "name": "a\ud800"}]}, "category 4 has name 'a\\ud800'; it must be a text"),
         ({"categories": [{"id": [4], "name": "dog"}]}, "categories[0] has id [4]; it must be a number or a text"),
         ({"images": [entry(1), entry(2) | {"height": "x"}]}, "image 2 has height 'x'; it must be a number of pixels"),
-        ({"images": [entry(1) | {"width": 10**6, "height": 10**6}]}, "height 1000000, more than 4,294,967,295 pixels"),
         ({"images": [entry(1), {"id": 2}]}, "images[1] has no 'file_name'"),
         ({"categories": [[]]}, "categories[0] is [], not an object"),
     ],
