@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .mask_checks import is_rle, polygon_extent
+from .mask_checks import NUMBERS, is_rle, polygon_extent
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict:
@@ -61,6 +61,8 @@ def pack(bitmaps: np.ndarray) -> np.ndarray:
 
 def _as_list(polygon: Any) -> list:
     """Plain numbers, as label files have them, of what a reader may have made of them."""
+    if type(polygon) is list and set(map(type, polygon)) <= NUMBERS:
+        return polygon
     if not isinstance(polygon, list | tuple | np.ndarray):
         raise ValueError("segmentation is neither polygons nor RLE")
     return [point.item() if isinstance(point, np.number) else point for point in polygon]

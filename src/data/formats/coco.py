@@ -219,4 +219,4 @@ def _problem(item: object, keys: Sequence[str]) -> str:
 
 def _name(annotation: dict, place: str) -> str:
     own = identity(annotation.get("id"))
-    return f"an annotation of {plain(place)}" if own is None else f"annotation {plain(own)}"
+    return f"an annotation of {place}" if own is None else f"annotation {own}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...config import Config
-from ...errors import UserError
+from ...errors import UserError, short
 from ...reading import is_file, parse_json, read_bytes, read_json
 from .coco import read_content
 from .index import DetectionIndex
@@ -27,7 +27,6 @@ DONE_SUFFIX = ".done"  # beside a shard that is whole; written last
 INDEX_SUFFIX = ".db"  # MindSpore's own, beside each shard
 FORMAT = 1
 MOST_NOTE = 2**16  # bytes of what is noted beside a shard
-FRAME = 24  # bytes of a row that belong to neither field: 8 for the whole, 8 for either field
 SCHEMA = {
     "index": {"type": "int64"},  # place of the image in the order of ascending image ids
     "crc32": {"type": "int64"},  # of the annotations followed by the image
@@ -36,6 +35,11 @@ SCHEMA = {
 }
 INDEX_FIELDS = ("index", "crc32")
 BLOB_FIELDS = ["annotations", "image"]  # in the order in which MindSpore lays them down
+LEAST_ROW = 24  # bytes: the length of the whole, and that of either field
+DAMAGE = (  # what damaged bytes raise where they are read
+    OSError, ValueError, KeyError, IndexError, TypeError, RecursionError, OverflowError, struct.error, sqlite3.Error,
+)  # fmt: skip
+KINDS = {"images": int, "shards": list, "other": dict, "strays": list}  # of what the manifest has
 SUBSETS = {"train": "train", "val": "validation"}  # folders below mindrecord_dir
 
 
@@ -80,30 +84,34 @@ class Shard:
             raise OSError("it is no regular file")
         self._file = os.open(path, os.O_RDONLY)
         (length,) = struct.unpack("<Q", os.pread(self._file, 8, 0))
-        if length > os.fstat(self._file).st_size:
+        size = os.fstat(self._file).st_size
+        if length > size:
             raise OSError("its header is longer than the file")
         header = parse_json(os.pread(self._file, length, 8))
         if header["schema"][0]["blob_fields"] != BLOB_FIELDS:
-            raise UserError(f"{path} holds {header['schema'][0]['blob_fields']}, not {BLOB_FIELDS}")
+            raise UserError(f"{path} holds {short(header['schema'][0]['blob_fields'])}, not {BLOB_FIELDS}")
         self.rows = [
             Row(index, crc32, header["header_size"] + page * header["page_size"] + start, end - start)
             for page, start, end, index, crc32 in _read_index(path)
         ]
-        size = os.fstat(self._file).st_size
-        if not all(row.offset >= 0 and FRAME <= row.length <= size - row.offset for row in self.rows):
-            raise OSError("its index names rows that it does not have")
+        for row in self.rows:
+            is_whole = all(type(value) is int for value in (row.index, row.crc32, row.offset, row.length))
+            if not is_whole or row.offset < 0 or row.length < LEAST_ROW or row.offset + row.length > size:
+                raise OSError(f"row {short(row.index)} does not lie in it")
 
     def __del__(self):
         if hasattr(self, "_file"):
             os.close(self._file)
 
     def labels(self, row: Row) -> tuple[dict, int]:
-        """The row's labels, and the number of bytes of its image. OSError or ValueError where they are damaged."""
+        """The row's labels, and the number of bytes of its image. One of `DAMAGE` where they are damaged."""
         (length,) = struct.unpack(">Q", os.pread(self._file, 8, row.offset + 8))
-        if length > row.length - FRAME:
+        if length > row.length - LEAST_ROW:
             raise OSError("its labels are longer than the row")
         labels = parse_json(os.pread(self._file, length, row.offset + 16))
-        return labels, row.length - FRAME - length
+        if not isinstance(labels["image"]["file_name"], str) or not isinstance(labels["annotations"], list):
+            raise ValueError("its labels are none")
+        return labels, row.length - LEAST_ROW - length
 
     def image(self, row: Row) -> bytes:
         """The row's image file. OSError where the bytes are not those that were written."""
@@ -167,7 +175,7 @@ def read_records(folder: Path, allow_outside: bool = False) -> tuple[dict, Recor
             try:
                 labels, size = shard.labels(row)
                 image, annotations, file_name = labels["image"], labels["annotations"], labels["image"]["file_name"]
-            except (OSError, ValueError, KeyError, TypeError, struct.error):
+            except DAMAGE:
                 raise UserError(
                     f"{shard.path}: row {row.index} is damaged; delete {name}{DONE_SUFFIX} and convert again"
                 ) from None
@@ -187,8 +195,14 @@ def read_manifest(folder: Path) -> dict:
         )
     manifest = read_json(folder / MANIFEST)
     is_ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
-    if not is_ours or not {"images", "shards", "other", "strays"} <= manifest.keys():
+    if not is_ours or not KINDS.keys() <= manifest.keys():
         raise UserError(f"{folder / MANIFEST} was not written by this version; convert the data set again")
+    for name, kind in KINDS.items():
+        if type(manifest[name]) is not kind:
+            raise UserError(f"{folder / MANIFEST} is damaged: '{name}' is {short(manifest[name])}")
+    for place, name in enumerate(manifest["shards"]):
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{folder / MANIFEST} is damaged: shards[{place}] is {short(name)}")
     return manifest
 
 
@@ -212,8 +226,10 @@ def check_whole(path: Path) -> dict:
     try:
         done = parse_json(read_bytes(path.with_name(path.name + DONE_SUFFIX), MOST_NOTE))
         written = [done["bytes"], done["index_bytes"]]
+        if any(type(number) is not int for number in (done["rows"], *written)):
+            raise ValueError("it counts no rows, or no bytes")
         sizes = [path.stat().st_size, path.with_name(path.name + INDEX_SUFFIX).stat().st_size]
-    except (OSError, ValueError, KeyError, TypeError):
+    except DAMAGE:
         raise UserError(f"{path} is not finished: {again}") from None
     if sizes != written:
         raise UserError(f"{path} or its index is not of the size that was written: {again}")
@@ -224,7 +240,7 @@ def open_shard(path: Path) -> Shard:
     """UserError where the file or its index cannot be understood."""
     try:
         return Shard(path)
-    except (OSError, ValueError, KeyError, IndexError, struct.error, sqlite3.Error) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} cannot be read, it or its index is damaged ({error})") from None
 
 
