@@ -119,7 +119,7 @@ class Shard:
         if len(blob) != row.length:
             raise OSError(f"{self.path} is cut off")
         (labels,) = struct.unpack_from(">Q", blob, 8)
-        image = blob[FRAME + labels :]
+        image = blob[LEAST_ROW + labels :]
         if zlib.crc32(image, zlib.crc32(blob[16 : 16 + labels])) != row.crc32:
             raise OSError(f"{self.path}: row {row.index} is damaged")
         return image
