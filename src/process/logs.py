@@ -36,7 +36,10 @@ def start_logging(log_file: Path | None = None) -> None:
 
 def outlive_the_terminal() -> None:
     """From now on the program goes on where nobody reads what it prints (`| head`, a closed terminal, a full disk)."""
-    sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None:
+            setattr(sys, name, _Lasting(stream))
 
 
 class _Lasting:
@@ -51,8 +54,6 @@ class _Lasting:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except UnicodeEncodeError:  # the terminal's alphabet
-            return self._stream.write(text.encode("ascii", "backslashreplace").decode())
         except OSError as error:
             self._be_silent(error)
             return len(text)

@@ -28,11 +28,12 @@ def watch() -> None:
 
     To be called before anything else is imported: threads that there are already would take signals too. What is
     ignored stays so (nohup, jobs in the background). Nothing happens inside another program, whose signals these are.
-    Standard streams that are closed are opened, so that no file gets their numbers and with them what others print.
+    Standard streams that are closed are opened, so that no file gets their numbers and with them what others print;
+    letters that the terminal does not have are escaped.
     """
     if _watched or "numpy" in sys.modules or threading.active_count() > 1:
         return
-    _open_missing_streams()
+    _prepare_streams()
     _watched.update(number for number in TAKEN if signal.getsignal(number) != signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, _watched)
     os.register_at_fork(after_in_child=_leave_to_child)
@@ -111,7 +112,7 @@ def _leave_to_child() -> None:
     _takers.clear()
 
 
-def _open_missing_streams() -> None:
+def _prepare_streams() -> None:
     for number in range(3):
         try:
             os.fstat(number)
@@ -120,3 +121,5 @@ def _open_missing_streams() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
