@@ -236,7 +236,7 @@ def _first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet_mindspore():
     """MindSpore logs its own many-line report before it raises; ours is the one line."""
-    handler_logger = logging.getLogger("MindSpore")
+    handler_logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")
     level = handler_logger.level
     handler_logger.setLevel(logging.CRITICAL + 1)
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -34,8 +35,19 @@ def full_disk(size: int = FULL):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture()
+def framework_lines():
+    """What MindSpore logs."""
+    lines, logger = [], logging.getLogger(f"ME.mindspore.log.{os.getpid()}")
+    handler = logging.Handler()
+    handler.emit = lines.append
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
 @pytest.mark.parametrize("folder", [CheckpointFolder, BestFolder])
-def test_a_checkpoint_that_cannot_be_written_is_one_line_and_leaves_the_old_ones(tmp_path, folder):
+def test_a_checkpoint_that_cannot_be_written_is_one_line_and_leaves_the_old_ones(tmp_path, folder, framework_lines):
     def save(number: int) -> Path:
         place = folder(tmp_path, 1)
         if folder is BestFolder:
@@ -49,6 +61,7 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line_and_leaves_the_old_ones
     with full_disk(100), pytest.raises(UserError, match=r"\.ckpt cannot be written: File too large$"):
         save(2)
     assert [path.name for path in tmp_path.iterdir()] == [old.name] and old.read_bytes() == before
+    assert not framework_lines
     assert read_checkpoint(save(2))["backbone.weight"].sum() == 8
 
 
