@@ -195,6 +195,7 @@ def _state_entries(step: nn.Cell, model: nn.Cell) -> dict[str, ms.Parameter]:
 def _write(entries: Mapping[str, Tensor], path: Path, facts: Facts | None = None) -> None:
     """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
+    before = temporary.with_suffix(".tmp")  # the framework's own temporary name for it
     try:
         with _quiet_mindspore():
             items = [{"name": name, "data": value} for name, value in entries.items()]
@@ -206,9 +207,14 @@ def _write(entries: Mapping[str, Tensor], path: Path, facts: Facts | None = None
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"checkpoint {path} cannot be written: {_first_line(error)}") from None
+    except BaseException as error:
+        for leftover in (temporary, before):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        if not isinstance(error, OSError | RuntimeError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+        raise UserError(f"checkpoint {path} cannot be written: {reason}") from None
 
 
 def _check_shapes(parameters: dict[str, ms.Parameter], values: dict[str, np.ndarray], path: str | Path) -> None:
@@ -233,7 +239,7 @@ def _first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet_mindspore():
     """MindSpore logs its own many-line report before it raises; ours is the one line."""
-    handler_logger = logging.getLogger("MindSpore")
+    handler_logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")
     level = handler_logger.level
     handler_logger.setLevel(logging.CRITICAL + 1)
     try:

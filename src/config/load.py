@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError, listed, short
-from ..files import RUN_FORMAT
+from ..files import RUN_FORMAT, write_text
 from .checks import check_together
 from .config import Config, config_type
 from .fill import ALIASES, Source, fill
@@ -69,12 +69,27 @@ def to_dict(cfg: Config) -> dict[str, Any]:
 
 
 def save_config(cfg: Config, path: str) -> None:
-    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`."""
+    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`, whole or not at all."""
+    save_values(to_dict(cfg), path)
+
+
+def save_values(values: dict[str, Any], path: str) -> None:
+    """`save_config` for what `to_dict` gave."""
+    if not Path(path).parent.is_dir():
+        raise UserError(f"{path}: the configuration cannot be written: its folder does not exist")
+    write_text(Path(path), yaml.safe_dump({"_format_": RUN_FORMAT} | values, sort_keys=False))
+
+
+def why_damaged(path: Path) -> str:
+    """Why a file that `save_config` wrote is not whole any more; an empty text where it is."""
     try:
-        values = {"_format_": RUN_FORMAT} | to_dict(cfg)
-        Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
+        text = path.read_text(encoding="utf-8")
+        is_whole = text.endswith("\n") and isinstance(yaml.safe_load(text), dict)
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return "cannot be read"
+    return "" if is_whole else "is cut off" if text else "is empty"
 
 
 def _with_sizes(cfg: Config, typed: Sequence[str]) -> Config:

@@ -1,41 +1,62 @@
 """The curves of a run for everybody: numbers as CSV, pictures as PNG."""
 
+import contextlib
 import csv
 import io
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from ..errors import UserError
 from ..files import write_text
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, float]
 
 
 class CsvTable:
-    """A CSV file of numbers that grows by rows; the first row names the columns."""
+    """A CSV file of numbers that grows by rows, a step or an epoch each; the first row names the columns."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows at the end; the first call writes the header."""
+        """Add rows at the end, all of them or none; the first call writes the header.
+
+        UserError if they cannot be written.
+        """
         if not rows:
             return
-        is_new = not self.path.exists()
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            _write(file, rows, with_header=is_new)
+        text = io.StringIO(newline="")
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                size = file.seek(0, io.SEEK_END)
+                _write(text, rows, with_header=not size)
+                left = text.getvalue().encode()
+                try:
+                    while left:  # where a disk gets full, a part is written first
+                        left = left[file.write(left) :]
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror})") from None
 
     def read(self) -> list[Row]:
-        """All rows; a last line that a kill cut off is left out."""
+        """All rows; lines that a kill or a broken disk has left incomplete are passed over."""
         if not self.path.exists():
             return []
-        with open(self.path, newline="", encoding="utf-8") as file:
-            rows = []
-            for row in csv.DictReader(file):
-                try:
-                    rows.append({name: float(value) for name, value in row.items()})
-                except (TypeError, ValueError):
-                    break
+        text = self.path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+        lines = text.splitlines(keepends=True)
+        rows = []
+        with contextlib.suppress(csv.Error):
+            for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+                with contextlib.suppress(TypeError, ValueError):
+                    values = {name: float(value) for name, value in row.items()}
+                    rows += [values] if "global_step" in values else []
         return rows
 
     def cut(self, last_step: int) -> None:
@@ -70,8 +91,7 @@ def plot_losses(rows: Sequence[Row], path: Path) -> None:
     lines = axis.get_lines() + rate_axis.get_lines()
     axis.legend(lines, [line.get_label() for line in lines], loc="upper right")
     figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    _save(figure, path)
 
 
 def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
@@ -85,8 +105,21 @@ def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
         axis.set_title(name)
         axis.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    """Write a picture whole, or leave the one of before with a warning: a run does not end over it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    except OSError as error:
+        logger.warning("%s: the picture cannot be written (%s)", path, error.strerror)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    finally:
+        _pyplot().close(figure)
 
 
 def _write(file: TextIO, rows: Sequence[Row], with_header: bool) -> None:

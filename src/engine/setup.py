@@ -18,6 +18,7 @@ from .checkpoint_folders import CheckpointFolder
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
 from .run import Run
+from .run_folder import RECORDS, set_aside
 from .train_step import StepSettings, TrainStep
 
 logger = logging.getLogger(__name__)
@@ -105,9 +106,8 @@ def _load_newest(run: Run) -> None:
     checkpoints = run.experiment.checkpoints
     loaded = checkpoints.load_newest(run.step, run.model)
     if loaded is None:
-        if checkpoints.newest_first():  # all are damaged, and `prepare_model` had counted on them
-            load_start_weights(run.cfg, run.model)
-            run.step.start_average()
+        if checkpoints.damaged():  # `prepare_model` had counted on them
+            _begin_again(run)
         return
     path, states = loaded
     own = run.take_states(states)
@@ -118,6 +118,22 @@ def _load_newest(run: Run) -> None:
     run.resume_told(own.get("told"))
     logger.info("Resumed from %s: epoch %d, step %d", path, *run.schedule.position(run.done))
     _tell_changes(run)
+
+
+def _begin_again(run: Run) -> None:
+    """Start afresh where no checkpoint can be read; what the folder holds of the run before is kept beside."""
+    folder, checkpoints = run.experiment.folder, run.experiment.checkpoints
+    place = set_aside(folder, [*checkpoints.damaged(), *(folder / name for name in RECORDS)])
+    best = run.experiment.best.top()
+    logger.warning(
+        "none of the checkpoints in %s can be read: the run begins again with its first step; its records of before "
+        "and the damaged files are in %s%s",
+        checkpoints.folder,
+        place,
+        f" (--pre_trained {best} with another --brief begins with its best weights)" if best else "",
+    )
+    load_start_weights(run.cfg, run.model)
+    run.step.start_average()
 
 
 def _check_epochs(run: Run, path: Path, steps_then: int | None) -> None:
