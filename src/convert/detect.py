@@ -19,6 +19,9 @@ SOURCES = {
 }
 
 
+SHOWN = 60  # characters of a tensor's name
+
+
 def choose_source(names: list[str], wanted: str, path: str) -> Source:
     """The source named `wanted`, or where it is empty the one whose marks the tensor names show.
 
@@ -35,5 +38,5 @@ def choose_source(names: list[str], wanted: str, path: str) -> Source:
         return fitting[0]
     if fitting:
         raise UserError(f"{path} may be of {' or '.join(s.name for s in fitting)}; say which with --source NAME")
-    shown = ", ".join(plain[:3])
+    shown = ", ".join(name[:SHOWN] for name in plain[:3])
     raise UserError(f"{path}: no known source has tensors like {shown}; known with --source NAME are: {known}")
