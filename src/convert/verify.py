@@ -10,6 +10,7 @@ which regions reach them is a matter of thresholds. Modules without a partner he
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
