@@ -22,6 +22,8 @@ from .train_step import StepSettings, TrainStep
 
 logger = logging.getLogger(__name__)
 
+MOST_UPDATES = 50_000_000
+
 
 def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
     """What the ranks share of a fresh network, and its start weights (on rank 0).
@@ -58,6 +60,11 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         fuse_for_training(model)
     logger.info(gradient_line(cfg))
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    if updates > MOST_UPDATES:
+        raise UserError(
+            f"epoch_size {cfg.epoch_size} makes {updates:,} updates of {steps_per_epoch:,} steps an epoch; at most "
+            f"{MOST_UPDATES:,} have room for their learning rates"
+        )
     rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
     if cfg.scale_lr:
         images = cfg.batch_size * size * cfg.accumulate_step
