@@ -9,7 +9,7 @@ from mindspore import nn
 
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
-from ..errors import UserError
+from ..errors import UserError, short
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
@@ -151,7 +151,7 @@ def _tell_changes(run: Run) -> None:
         logger.info(
             "The run has other keys than before: %s. Weights, the optimizer's state and the count of steps (%d of %d) "
             "continue; the learning rates start anew, as the keys of now have them%s",
-            ", ".join(f"{one.name} {one.then!r} -> {one.now!r}" for one in changes),
+            ", ".join(f"{one.name} {short(one.then)} -> {short(one.now)}" for one in changes),
             run.done,
             run.last,
             rate,
