@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 from typing import Any
 
@@ -157,12 +158,17 @@ def _check_text(value: str, dotted: str, source: Source) -> None:
 
 def unknown_key(dotted: str, source: Source) -> UserError:
     """What to raise for a key that is not there, with the nearest that is."""
-    names = key_names(config_type())
-    prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
-    candidates = sorted({*names, *prefixes})
+    candidates = _known_names(config_type())
     nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5) if len(dotted) <= LONGEST_NAME else []
     if not nearest:
         last = [name for name in candidates if name.rsplit(".", 1)[-1] == dotted.rsplit(".", 1)[-1]]
         nearest = last[:1]
     hint = f"; did you mean {nearest[0]}?" if nearest else "; --help lists all keys"
     return UserError(f"{source}: unknown key {plain(dotted, LONGEST_NAME)}{hint}")
+
+
+@functools.cache
+def _known_names(kind: type) -> list[str]:
+    """Dotted names of all keys and sections, sorted."""
+    names = key_names(kind)
+    return sorted({*names, *(name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1))})

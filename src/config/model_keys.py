@@ -173,7 +173,7 @@ class TrainRCNN:
     mask_size: int = key(28, "cells a side of the mask targets", low=1, high=512, matters="weights")
     train_on_pred_boxes: bool = key(False, "the mask head trains on the box head's boxes instead of the proposals")
     num_points: int = key(196, "points of a RoI that the point head trains on", low=1, high=MOST_BOXES)
-    oversample_ratio: float = key(3.0, "candidates for each of them", low=1, high=1000)
+    oversample_ratio: float = key(3.0, "candidates for each of them", low=1, high=100)
     importance_sample_ratio: float = key(0.75, "share of them with the least certain coarse mask", low=0, high=1)
 
 

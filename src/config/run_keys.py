@@ -3,6 +3,7 @@
 from .choices import (
     DATA_TYPES,
     LABEL_SETS,
+    LEAST_SIDE,
     LR_TYPES,
     MOST_CLASSES,
     MOST_EPOCHS,
@@ -60,7 +61,7 @@ class LearningRateKeys:
 
 @keys(matters="training", on_resume="same")
 class ScheduleKeys:
-    seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0, high=2**63 - 1)
+    seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0, high=2**32 - 1)
     epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1, high=MOST_EPOCHS, on_resume="free")
     begin_epoch: int = key(
         0, "start after this many epochs of the schedule, with the weights of pre_trained", low=0, high=MOST_EPOCHS
@@ -219,8 +220,8 @@ class ImageKeys:
     input_size: int = key(
         0, "width and height at once; 0 leaves them to img_width and img_height", low=0, high=MOST_SIDE
     )
-    img_width: int = key(1024, "width of the network's input in pixels", low=8, high=MOST_SIDE)
-    img_height: int = key(1024, "height of the network's input in pixels", low=8, high=MOST_SIDE)
+    img_width: int = key(1024, "width of the network's input in pixels", low=LEAST_SIDE, high=MOST_SIDE)
+    img_height: int = key(1024, "height of the network's input in pixels", low=LEAST_SIDE, high=MOST_SIDE)
     divider: int = key(
         32, "img_width and img_height must be multiples of this", low=1, high=MOST_SIDE, matters="training"
     )

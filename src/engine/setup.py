@@ -9,7 +9,7 @@ from mindspore import nn
 
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
-from ..errors import UserError
+from ..errors import UserError, short
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
@@ -22,6 +22,8 @@ from .run_folder import RECORDS, set_aside
 from .train_step import StepSettings, TrainStep
 
 logger = logging.getLogger(__name__)
+
+MOST_UPDATES = 50_000_000
 
 
 def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
@@ -59,6 +61,11 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         fuse_for_training(model)
     logger.info(gradient_line(cfg))
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    if updates > MOST_UPDATES:
+        raise UserError(
+            f"epoch_size {cfg.epoch_size} makes {updates:,} updates of {steps_per_epoch:,} steps an epoch; at most "
+            f"{MOST_UPDATES:,} have room for their learning rates"
+        )
     rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
     if cfg.scale_lr:
         images = cfg.batch_size * size * cfg.accumulate_step
@@ -160,7 +167,7 @@ def _tell_changes(run: Run) -> None:
         logger.info(
             "The run has other keys than before: %s. Weights, the optimizer's state and the count of steps (%d of %d) "
             "continue; the learning rates start anew, as the keys of now have them%s",
-            ", ".join(f"{one.name} {one.then!r} -> {one.now!r}" for one in changes),
+            ", ".join(f"{one.name} {short(one.then)} -> {short(one.now)}" for one in changes),
             run.done,
             run.last,
             rate,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, graph_keys
-from ..errors import UserError
+from ..errors import UserError, short
 from .graph_store import GraphStore, make_private
 from .runtime import Runtime
 
@@ -84,7 +84,7 @@ def _is_wanted(cfg: Config, version: str) -> bool:
 def _is_switched_off() -> bool:
     word = os.environ.get(SWITCH, "")
     if word.lower() not in (*NO, *YES):
-        raise UserError(f"{SWITCH} must be 0 or 1, not {word!r:.40}")
+        raise UserError(f"{SWITCH} must be 0 or 1, not {short(word, 40)}")
     return word.lower() in NO
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...errors import UserError
+from ...errors import UserError, short
 from ...files import write_text
 from ...outputs import Inputs, check_output_file
 from ...reading import is_folder
@@ -40,7 +40,7 @@ def pair(images: Mapping[str, str], labels: Mapping[str, str], where: str) -> tu
         raise UserError(f"{where}: none of {len(images)} images and {len(labels)} labels belong together")
     broken = [name for names in pairs for name in names if any(mark in name for mark in "\t\r\n")]
     if broken:
-        raise UserError(f"{where}: the file name {broken[0]!r} holds a tab or a line break")
+        raise UserError(f"{where}: the file name {short(broken[0])} holds a tab or a line break")
     notes = [
         *count_line(where, "images without label", images.keys() - labels.keys()),
         *count_line(where, "labels without image", labels.keys() - images.keys()),
