@@ -47,29 +47,32 @@ class CsvTable:
 
     def read(self) -> list[Row]:
         """All rows; lines that a kill or a broken disk has left incomplete are passed over."""
-        if not self.path.exists():
-            return []
-        text = self.path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
-        lines = text.splitlines(keepends=True)
-        rows = []
-        with contextlib.suppress(csv.Error):
-            for row in csv.DictReader(line for line in lines if line.endswith("\n")):
-                with contextlib.suppress(TypeError, ValueError):
-                    values = {name: float(value) for name, value in row.items()}
-                    rows += [values] if "global_step" in values else []
-        return rows
+        return [row for _, row in self._lines()[1]]
 
     def cut(self, last_step: int) -> None:
-        """Drop the rows after a global step: a resumed run writes them again."""
+        """Drop the rows after a global step, which a resumed run writes again, and what is no row."""
         if not self.path.exists():
             return
-        rows = [row for row in self.read() if row["global_step"] <= last_step]
-        if not rows:
+        header, lines = self._lines()
+        kept = [line for line, row in lines if row["global_step"] <= last_step]
+        if not kept:
             self.path.unlink()
             return
-        text = io.StringIO(newline="")
-        _write(text, [{name: _plain(value) for name, value in row.items()} for row in rows], with_header=True)
-        write_text(self.path, text.getvalue())
+        write_text(self.path, "".join([header, *kept]))
+
+    def _lines(self) -> tuple[str, list[tuple[str, Row]]]:
+        """The header, and every whole row with its text."""
+        if not self.path.exists():
+            return "", []
+        header, *lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
+        names = header.rstrip("\n").split(",")
+        found = []
+        for line in lines if "global_step" in names else ():
+            cells = line.rstrip("\n").split(",")
+            if len(cells) == len(names) and line.endswith("\n"):
+                with contextlib.suppress(ValueError):
+                    found.append((line, dict(zip(names, map(float, cells)))))
+        return header, found
 
 
 def plot_losses(rows: Sequence[Row], path: Path) -> None:
@@ -145,8 +148,3 @@ def _smooth(values: list[float], window: int = 20) -> list[float]:
         part = values[max(0, k - window + 1) : k + 1]
         smoothed.append(sum(part) / len(part))
     return smoothed
-
-
-def _plain(value: float) -> float | int:
-    """Counts without a point; not a number and infinity as they are."""
-    return int(value) if value.is_integer() else value
