@@ -2,7 +2,7 @@
 
 from src.config import parse_cli
 from src.process.command import entry_point
-from src.process.logs import quiet_logs
+from src.process.logs import outlive_the_terminal, quiet_logs
 from src.process.threads import share_cores
 
 
@@ -10,6 +10,7 @@ from src.process.threads import share_cores
 def main() -> None:
     cfg = parse_cli(__doc__, required=("train_dataset|mindrecord_dir|data_url",))
     quiet_logs()
+    outlive_the_terminal()
     share_cores()
     from src.engine.trainer import train
     from src.integrations.modelarts import modelarts

@@ -5,14 +5,15 @@
 The programs in deploy/ascend310 do the same on an Ascend 310.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.config.arguments import Arguments  # noqa: E402
 from src.errors import UserError  # noqa: E402
+from src.files import write_bytes  # noqa: E402
 from src.inference.backends import SUFFIXES, open_model  # noqa: E402
 from src.inference.binary_files import ELEMENT, make_empty, read_input, read_manifest, result_path  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
@@ -21,7 +22,7 @@ from src.process.logs import quiet_logs  # noqa: E402
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Arguments(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="file that export.py wrote (.onnx or .mindir)")
     parser.add_argument("--preprocess_path", type=Path, required=True, help="folder that preprocess.py wrote")
     parser.add_argument("--result_path", type=Path, required=True, help="folder for the result files; new or empty")
@@ -40,7 +41,7 @@ def main() -> None:
         started = time.perf_counter()
         logits = model(pixels)[0]
         seconds += time.perf_counter() - started
-        logits.astype(ELEMENT).tofile(result_path(arguments.result_path, name))
+        write_bytes(result_path(arguments.result_path, name), logits.astype(ELEMENT).tobytes())
     print(f"{len(names)} results in {arguments.result_path}, {seconds / max(len(names), 1):.4f} s each")
 
 

@@ -6,11 +6,18 @@ Needs onnxruntime, numpy and opencv-python, nothing of the project that trained 
 """
 
 import json
+import math
+import os
 import sys
+from typing import NoReturn
 
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "200000000")  # read when OpenCV is imported; its own limit is 3 GB
 import cv2
 import numpy as np
 import onnxruntime
+
+LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
+FACTS = ("width", "height", "keep_ratio", "to_rgb", "mean", "std", "mask_threshold", "class_names")
 
 
 def prepare(image: np.ndarray, facts: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,16 +43,63 @@ def paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold:
     return weights[0] @ mask @ weights[1].T >= threshold
 
 
-def main(model_path: str, image_path: str, overlay_path: str = "", least_score: str = "0.3") -> None:
-    session = onnxruntime.InferenceSession(model_path)
-    facts = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-    image = cv2.imread(image_path)
+def open_detector(path: str) -> tuple[onnxruntime.InferenceSession, dict]:
+    """The network, and what export.py wrote of it beside it."""
+    require_file(path)
+    try:
+        session = onnxruntime.InferenceSession(path)
+        facts = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+    except Exception as error:  # onnxruntime's own exceptions have no common base
+        leave(f"{path} is no ONNX file of export.py ({str(error).splitlines()[0][:100]})")
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        leave(f"{path} is no detector that export.py wrote: it does not say its {', '.join(missing)}")
+    return session, facts
+
+
+def read_image(path: str) -> np.ndarray:
+    """(h, w, 3) BGR."""
+    require_file(path)
+    try:
+        image = cv2.imread(path)
+    except cv2.error:
+        leave(f"{path} has more pixels than the environment variable {LIMIT} allows ({os.environ[LIMIT]})")
     if image is None:
-        sys.exit(f"{image_path} cannot be read")
+        leave(f"{path} is no image")
+    return image
+
+
+def read_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        leave(f"LEAST_SCORE must be a number, not {text[:40]!r}")
+    return value
+
+
+def require_file(path: str) -> None:
+    if not os.path.isfile(path):  # a folder, a pipe, a name that no file can have
+        leave(f"{path[:200]} is no file")
+
+
+def leave(reason: str) -> NoReturn:
+    """End with one line, for input that is wrong."""
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main(model_path: str, image_path: str, overlay_path: str = "", least_score: str = "0.3") -> None:
+    least = read_number(least_score)
+    session, facts = open_detector(model_path)
+    image = read_image(image_path)
+    if any(os.path.exists(overlay_path) and os.path.samefile(overlay_path, one) for one in (model_path, image_path)):
+        leave(f"{overlay_path} is an input: give the overlay another name")
     pixels, shape, factors = prepare(image, facts)
     names = ["boxes", "scores", "labels", "masks"]
     for box, score, label, mask in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
-        if score < float(least_score):
+        if score < least:
             continue
         box = box / factors
         inside = paste(mask, box, *image.shape[:2], facts["mask_threshold"])
@@ -53,11 +107,14 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
         colour = np.random.RandomState(label).randint(64, 256, 3)
         image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
         cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
-    if overlay_path:
-        cv2.imwrite(overlay_path, image)
+    if overlay_path and not cv2.imwrite(overlay_path, image):
+        sys.exit(f"{overlay_path} cannot be written")
 
 
 if __name__ == "__main__":
-    if not 3 <= len(sys.argv) <= 5:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+    elif not 3 <= len(sys.argv) <= 5:
+        leave("write onnx_detect.py MODEL.onnx IMAGE [OVERLAY.png] [LEAST_SCORE]; see --help")
+    else:
+        main(*sys.argv[1:])

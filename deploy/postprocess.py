@@ -6,13 +6,13 @@
 The keys must be those of step 1.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.config import parse_cli  # noqa: E402
+from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import label_maps, read_manifest  # noqa: E402
@@ -21,7 +21,7 @@ from src.process.command import entry_point  # noqa: E402
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--preprocess_path", type=Path, default=Path("preprocess_result"))
     parser.add_argument("--result_path", type=Path, default=Path("result_files"))
     own, rest = parser.parse_known_args()

@@ -3,13 +3,13 @@
     python deploy/preprocess.py --config_path C --val_dataset DATA --result_path DIR [--key value ...]
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.config import parse_cli  # noqa: E402
+from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.inference.binary_files import write_inputs  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
@@ -17,7 +17,7 @@ from src.process.command import entry_point  # noqa: E402
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--result_path", type=Path, default=Path("preprocess_result"))
     own, rest = parser.parse_known_args()
     cfg = parse_cli(f"{__doc__.splitlines()[0]}\n--result_path FOLDER (default {own.result_path})", rest)

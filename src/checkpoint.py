@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from mindspore import Tensor, nn
 from mindspore import dtype as mstype
 
+from .checkpoint_entries import parse_checkpoint
 from .errors import UserError
 from .files import CHECKPOINT_FORMAT, require_readable
 from .known_checkpoints import known_checkpoint
@@ -150,7 +150,7 @@ def checkpoint_facts(path: str | Path) -> dict[str, Any]:
         return {}
     try:
         return dict(json.loads(entry.tobytes()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise UserError(f"checkpoint {path}: its entry {FACTS_ENTRY} cannot be read") from None
 
 
@@ -164,22 +164,12 @@ def read_mindspore(path: Path) -> dict[str, np.ndarray]:
 
     UserError for one that is cut off or damaged.
     """
-    with contextlib.ExitStack() as stack:
-        named = path
-        if path.suffix != ".ckpt":  # which MindSpore insists on
-            named = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "weights.ckpt"
-            named.symlink_to(path.resolve())
-        try:
-            with _quiet_mindspore():
-                loaded = ms.load_checkpoint(str(named), crc_check=True)
-            return {name: _array(parameter) for name, parameter in loaded.items()}
-        except Exception as error:  # MindSpore raises many kinds, all of which mean that the file is no good
-            reason = _first_line(error).replace(str(named), str(path))
-            raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({reason})") from None
-
-
-def _array(parameter: ms.Parameter) -> np.ndarray:
-    return (parameter.astype(mstype.float32) if parameter.dtype == mstype.bfloat16 else parameter).asnumpy()
+    try:
+        return parse_checkpoint(path)
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
 
 
 def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool = False) -> None:
@@ -203,7 +193,9 @@ def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(f"checkpoint {path} {OF_ANOTHER}")
     values = read_mindspore(path)
     written = values.pop(FORMAT_ENTRY, None)
-    require_readable(None if written is None else int(written), CHECKPOINT_FORMAT, f"checkpoint {path}")
+    if written is not None and (written.size != 1 or written.dtype.kind not in "iu"):
+        raise UserError(f"checkpoint {path} cannot be read, its entry {FORMAT_ENTRY} is no number")
+    require_readable(None if written is None else written.item(), CHECKPOINT_FORMAT, f"checkpoint {path}")
     return values
 
 
@@ -250,6 +242,7 @@ def _state_entries(step: nn.Cell, model: nn.Cell) -> dict[str, ms.Parameter]:
 def _write(entries: Mapping[str, Tensor], path: Path, facts: Facts | None = None) -> None:
     """Write under a temporary name in the same folder, sync, then rename: a kill leaves the old state or the new."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
+    before = temporary.with_suffix(".tmp")  # the framework's own temporary name for it
     try:
         with _quiet_mindspore():
             items = [{"name": name, "data": value} for name, value in entries.items()]
@@ -261,9 +254,14 @@ def _write(entries: Mapping[str, Tensor], path: Path, facts: Facts | None = None
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"checkpoint {path} cannot be written: {_first_line(error)}") from None
+    except BaseException as error:
+        for leftover in (temporary, before):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        if not isinstance(error, OSError | RuntimeError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+        raise UserError(f"checkpoint {path} cannot be written: {reason}") from None
 
 
 def _check_shapes(parameters: dict[str, ms.Parameter], values: dict[str, np.ndarray], path: str | Path) -> None:
@@ -288,7 +286,7 @@ def _first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet_mindspore():
     """MindSpore logs its own many-line report before it raises; ours is the one line."""
-    handler_logger = logging.getLogger("MindSpore")
+    handler_logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")
     level = handler_logger.level
     handler_logger.setLevel(logging.CRITICAL + 1)
     try:

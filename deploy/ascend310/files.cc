@@ -80,7 +80,11 @@ Input ParseLine(const std::string &line, const fs::path &folder, const std::stri
   if (name.find('/') != std::string::npos) {
     throw Failure(where + ": " + name + " is a path, not a name");
   }
-  return {name, folder / line.substr(tab + 1)};
+  const fs::path file = line.substr(tab + 1);
+  if (file.is_absolute() || std::find(file.begin(), file.end(), "..") != file.end()) {
+    throw Failure(where + ": " + file.string() + " lies outside of " + folder.string());
+  }
+  return {name, folder / file};
 }
 
 }  // namespace

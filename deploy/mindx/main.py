@@ -6,21 +6,21 @@
 The compiled network sees each image once, as the pipeline decodes and resizes it and AIPP normalises it.
 """
 
-import argparse
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.mindx.stream import Stream  # noqa: E402
 from src.config import Config, parse_cli  # noqa: E402
+from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import SegmentationDataset, open_segmentation  # noqa: E402
+from src.data.images import write_picture  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
@@ -33,7 +33,7 @@ PIPELINE = Path(__file__).with_name("hrnetw48seg.pipeline")
 
 @entry_point
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--pipeline", type=Path, default=PIPELINE)
     parser.add_argument("--result_path", type=Path, default=Path("infer_results"))
     own, rest = parser.parse_known_args()
@@ -88,7 +88,7 @@ def label_maps(
     shape = (len(dataset.labels.names), *(-(-side // 4) for side in size))
     for index, name in enumerate(unique_stems([image for image, _ in dataset.samples])):
         path = dataset.samples[index][0]
-        image, label = dataset.read_image(index), dataset.read_label(index)
+        image, label = dataset.read(index)
         if image is None:
             yield index, label, None
             continue
@@ -102,15 +102,8 @@ def label_maps(
         piece = Piece((0, 0), size, logits.reshape(shape), coordinates=cfg.seg_head.bilinear)
         scores = Scores([(size, [piece])])
         predicted = scores.label_map(image.shape[:2])
-        write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted])
-        if label is not None and label.shape != predicted.shape:
-            predicted = scores.label_map(label.shape)
+        write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted][..., ::-1])
         yield index, label, predicted
-
-
-def write_picture(path: Path, rgb: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), rgb[..., ::-1]):
-        raise UserError(f"{path}: cannot be written")
 
 
 if __name__ == "__main__":

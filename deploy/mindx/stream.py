@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import UserError
+from src.reading import read_json
 
 NETWORK = "mxpi_tensorinfer0"  # the element of the pipeline that runs the network
 INPUT = 0  # appsrc0
@@ -55,12 +56,10 @@ def read_pipeline(path: Path) -> tuple[str, str]:
     A relative path of the model starts at the file's folder (the SDK would take the working directory).
     """
     try:
-        streams = json.loads(path.read_bytes())
+        streams = read_json(path)
         (name,) = streams
         properties = streams[name][NETWORK]["props"]
         model = path.parent.absolute() / properties["modelPath"]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no pipeline of one stream with a modelPath in {NETWORK} ({error})") from None
     if not model.is_file():

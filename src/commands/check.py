@@ -10,9 +10,10 @@ import statistics
 import time
 from collections.abc import Iterator
 
+from ..process.command import entry_point
 from ..process.threads import share_cores
 
-share_cores()  # before MindSpore is imported
+entry_point(share_cores)()  # before MindSpore is imported
 
 # ruff: noqa: E402
 import mindspore as ms
@@ -20,10 +21,10 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
+from ..data.formats import image_folder, index
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
-from ..process.command import entry_point
 from ..process.logs import PACKAGE, start_logging
 from ..process.provenance import provenance
 from ..tasks import TASKS, Task
@@ -37,6 +38,8 @@ def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger(PACKAGE).setLevel(logging.WARNING)
+    for module in (index, image_folder):  # what is odd about the data is among the lines below
+        logging.getLogger(module.__name__).setLevel(logging.ERROR)
     runtime.start(cfg, may_be_single=True)
     for title, lines in sections(cfg):
         print(f"== {title}")

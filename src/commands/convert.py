@@ -1,6 +1,7 @@
 """What convert_weights.py does: another project's weights -> a checkpoint of the configured model."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ..errors import UserError
 from ..process import runtime
 from ..process.logs import start_logging
 from ..tasks import TASKS
+from .places import check_converted
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def convert_file(cfg: Config) -> Conversion:
     start_logging()
     path = Path(cfg.ckpt_path)
     _check_target(path)
+    check_converted(cfg)
     cfg = replace(cfg, device_target="CPU", mode="pynative", run_distribute=False)
     runtime.start(cfg, may_be_single=True)
     foreign = read_foreign(cfg.pt_path, cfg.pt_entry)
@@ -85,7 +88,7 @@ def _layout(cfg: Config, class_layers: tuple[str, ...]) -> Layout:
 def _check_target(path: Path) -> None:
     if path.suffix != ".ckpt":
         raise UserError(f"ckpt_path {path} must end with .ckpt, which is how MindSpore knows its checkpoints")
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"ckpt_path {path} exists already; give another name or remove it first")
 
 

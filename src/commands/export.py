@@ -1,9 +1,10 @@
 """What export.py does: a checkpoint becomes a file that other programs run, checked before it gets its name."""
 
+import contextlib
 import importlib.util
 import logging
 import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindspore import nn
@@ -13,10 +14,13 @@ from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
 from ..export.parity import Inputs, assert_parity
+from ..files import temporary_folder
 from ..inference.backends import INSTALL, encode_metadata, open_model
+from ..outputs import names_folder
 from ..process import runtime
 from ..process.logs import start_logging
 from ..tasks import TASKS
+from .places import check_exported
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +42,8 @@ def export(cfg: Config) -> Path:
     model = task.load_network(cfg, cfg.checkpoint_path)
     image_size = task.input_size(cfg)
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
-    with tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
-        written = Path(folder) / target.name
+    with _beside(target) as folder:
+        written = folder / target.name
         _write(cfg.file_format, model, next(iter(cases.values())), metadata, written)
         if cfg.file_format == "AIR":
             logger.info("an AIR file runs on Ascend's own runtime only: it is not compared with the network")
@@ -63,19 +67,26 @@ def _write(file_format: str, model: nn.Cell, inputs: Inputs, metadata: dict, pat
         write_onnx(network_to_onnx(model, inputs), encode_metadata(metadata), path)
 
 
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder to write the file in before it gets its name. UserError where the disk is full, or the like."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(target) as folder:
+            yield folder
+    except OSError as error:
+        raise UserError(f"file_name {target}: cannot be written ({error.strerror or error})") from None
+
+
 def _target(cfg: Config) -> Path:
     """The file to write, with its format's suffix."""
+    if names_folder(cfg.file_name):
+        raise UserError(f"file_name {cfg.file_name} is a folder; give the name of a file in it")
     path, suffix = Path(cfg.file_name), FORMAT_SUFFIXES[cfg.file_format]
     if path.suffix.lower() in FORMAT_SUFFIXES.values() and path.suffix.lower() != suffix:
         raise UserError(f"file_name {path} ends in {path.suffix}, but file_format is {cfg.file_format}")
     path = path if path.suffix.lower() == suffix else path.with_name(path.name + suffix)
-    if path.is_dir():
-        raise UserError(f"file_name {path} is a folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UserError(f"file_name {path}: its folder cannot be written ({error.strerror})") from None
+    check_exported(cfg, path)
     return path
 
 

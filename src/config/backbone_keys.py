@@ -1,5 +1,6 @@
 """Configuration keys of the backbones: a class for each `backbone.type`. A new one is a class and a line at the end."""
 
+from .choices import MOST_CHANNELS, MOST_LAYERS
 from .schema import key, keys, section
 
 
@@ -9,7 +10,7 @@ class NormCfg:
     momentum: float = key(
         0.1, "share of the new value in the running statistics (PyTorch's sense)", low=0, high=1, matters="training"
     )
-    eps: float = key(1e-5, "added to the variance", low=0, matters="scores")
+    eps: float = key(1e-5, "added to the variance", low=0, high=1, matters="scores")
     requires_grad: bool = key(True, "weight and bias of the normalisation learn", matters="training")
 
 
@@ -32,11 +33,13 @@ class Backbone:
 
 @keys(matters="weights", on_resume="same")
 class HRNetStage:
-    num_modules: int = key(1, "high-resolution modules in the stage", low=1)
-    num_branches: int = key(1, "parallel branches", low=1)
+    num_modules: int = key(1, "high-resolution modules in the stage", low=1, high=MOST_LAYERS)
+    num_branches: int = key(1, "parallel branches", low=1, high=8)
     block: str = key("BASIC", "residual block", choices=("BASIC", "BOTTLENECK"))
-    num_blocks: list[int] = key([4], "residual blocks on each branch", low=1)
-    num_channels: list[int] = key([64], "channels of each branch before the block's expansion", low=1)
+    num_blocks: list[int] = key([4], "residual blocks on each branch", low=1, high=MOST_LAYERS, least=1, most=8)
+    num_channels: list[int] = key(
+        [64], "channels of each branch before the block's expansion", low=1, high=MOST_CHANNELS, least=1, most=8
+    )
 
 
 @keys()
@@ -63,8 +66,10 @@ class HRNetBackbone(Backbone):
 
 @keys(matters="weights", on_resume="same")
 class ResNetBackbone(Backbone):
-    depth: int = key(50, "ResNet's number of layers: 18, 34, 50, 101", low=1)
-    base_channels: int = key(64, "ResNet's width: channels of its first stage before the block's expansion", low=1)
+    depth: int = key(50, "ResNet's number of layers: 18, 34, 50, 101", low=1, high=1000)
+    base_channels: int = key(
+        64, "ResNet's width: channels of its first stage before the block's expansion", low=1, high=1024
+    )
     style: str = key(
         "pytorch", "ResNet's stride on the 3x3 or the first 1x1", choices=("pytorch", "caffe"), matters="scores"
     )
@@ -84,10 +89,10 @@ class ResNetBackbone(Backbone):
 
 @keys(matters="weights", on_resume="same")
 class SpineNetScaling:
-    endpoint_channels: int = key(0, "channels of every output; 0 takes the architecture's", low=0)
-    width: float = key(0.0, "factor on all block widths; 0 takes the architecture's", low=0)
-    alpha: float = key(0.0, "width of the resampling; 0 takes the architecture's", low=0)
-    repeats: int = key(0, "residual blocks in each block; 0 takes the architecture's", low=0)
+    endpoint_channels: int = key(0, "channels of every output; 0 takes the architecture's", low=0, high=MOST_CHANNELS)
+    width: float = key(0.0, "factor on all block widths; 0 takes the architecture's", low=0, high=16)
+    alpha: float = key(0.0, "width of the resampling; 0 takes the architecture's", low=0, high=16)
+    repeats: int = key(0, "residual blocks in each block; 0 takes the architecture's", low=0, high=MOST_LAYERS)
 
 
 @keys(matters="weights", on_resume="same")

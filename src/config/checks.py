@@ -6,8 +6,8 @@ Nothing is imported from the schema, whose key `task` takes its allowed values f
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UserError
-from .choices import NUM_CLASSES
+from ..errors import UserError, listed, short
+from .choices import LEAST_SIDE, MOST_BATCH, NUM_CLASSES
 
 
 def check_together(cfg: Any) -> None:
@@ -19,6 +19,7 @@ def check_together(cfg: Any) -> None:
         )
     if cfg.begin_epoch >= cfg.epoch_size:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    _check_sizes(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
 
@@ -45,6 +46,18 @@ def check_named_classes(cfg: Any) -> None:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
 
 
+def _check_sizes(cfg: Any) -> None:
+    if 0 < cfg.input_size < LEAST_SIDE:
+        raise UserError(f"input_size is {cfg.input_size}; it must be at least {LEAST_SIDE}")
+    for name in ("batch_size", "test_batch_size"):
+        size = getattr(cfg, name) * cfg.img_width * cfg.img_height * 12  # three channels of float32
+        if size > MOST_BATCH:
+            raise UserError(
+                f"{name} is {getattr(cfg, name)}: as many images of {cfg.img_width}x{cfg.img_height} pixels take "
+                f"{size / 2**30:.0f} GiB, and a batch may take {MOST_BATCH / 2**30:.0f}"
+            )
+
+
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
     _check_box_style(cfg)
@@ -53,12 +66,13 @@ def _check_detection(cfg: Any) -> None:
         _check_assigners(cfg)
         return
     if not names or names[0] != "background":
-        raise UserError(f"coco_classes must start with 'background', not {names[:1]}")
+        raise UserError(f"coco_classes must start with 'background', not {short(names[:1])}")
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise UserError(f"coco_classes names {', '.join(twice)} more than once")
+        raise UserError(f"coco_classes names {listed(twice)} more than once")
     if not all(name.strip() for name in names):
-        raise UserError(f"coco_classes has an empty name: {names}")
+        places = [place for place, name in enumerate(names) if not name.strip()]
+        raise UserError(f"coco_classes has an empty name, at place {places[0]} (from 0)")
     if len(names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
     _check_assigners(cfg)
@@ -111,8 +125,8 @@ def _check_backbone(cfg: Any) -> None:
         for name in ("num_blocks", "num_channels"):
             if len(getattr(stage, name)) != stage.num_branches:
                 raise UserError(
-                    f"backbone.extra.stage{number}.{name} is {getattr(stage, name)}; it must have one entry for each "
-                    f"of the {stage.num_branches} branches (num_branches)"
+                    f"backbone.extra.stage{number}.{name} is {short(getattr(stage, name))}; it must have one entry for "
+                    f"each of the {stage.num_branches} branches (num_branches)"
                 )
 
 

@@ -10,3 +10,14 @@ LABEL_SETS = ["cityscapes", "lip", "custom"]
 OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
 LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly"]  # cos: the originals' word for cosine
 NUM_CLASSES = 81  # where a configuration says nothing: COCO's, with the background
+
+# What keys may be at most: far above what anybody trains, and far below what brings a machine down.
+LEAST_SIDE, MOST_SIDE = 8, 16_384  # pixels
+MOST_BATCH = 2**35  # bytes of its images
+MOST_IMAGES = 65_536  # of a batch
+MOST_EPOCHS = 1_000_000
+MOST_STEPS = 1_000_000_000
+MOST_CLASSES = 100_000
+MOST_CHANNELS = 8192
+MOST_LAYERS = 100  # of one kind
+MOST_BOXES = 100_000

@@ -1,10 +1,10 @@
 """The command line of every entry script."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from .arguments import Arguments
 from .config import Config, config_type
 from .load import load_config
 from .read import read_file
@@ -16,7 +16,7 @@ def parse_cli(description: str, argv: Sequence[str] | None = None, required: Seq
 
     required: keys that must not be empty; "a|b" is content with either.
     """
-    parser = argparse.ArgumentParser(description=description, add_help=False, allow_abbrev=False)
+    parser = Arguments(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
     parser.add_argument("-h", "--help", action="store_true")
     known, overrides = parser.parse_known_args(argv)

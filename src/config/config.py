@@ -31,10 +31,11 @@ class Config(
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 
-    It is frozen: who needs another one uses `dataclasses.replace`, which forgets `typed`.
+    It is frozen: who needs another one uses `dataclasses.replace`, which forgets what is no key.
     """
 
     typed = frozenset()  # dotted names of the keys that the command line has named; no key itself
+    origin = ()  # paths of the file that it was read from and of those that this one is based on; no key either
 
 
 def config_type() -> type[Config]:

@@ -2,10 +2,11 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, listed, plain, short
 from .config import config_type
 from .schema import is_optional, key_names, nested_kind, variants_of
 from .variants import choose_variant
@@ -30,6 +31,10 @@ ALIASES = {
 }
 # Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.
 WITHOUT_EFFECT = {"rank_id", "roi.sample_num", "mask_roi.sample_num", "train_cfg.rpn.sampler.add_gt_as_proposals"}
+LONGEST_NAME = 100  # characters of a key for which the nearest one is looked for
+LONGEST_TEXT = 4096  # characters of a text, and of a path on every system
+LONGEST_PART = 255  # bytes of one name in a path
+MOST_CHOICES = 12  # that a message names
 WANTED = {
     bool: "0, 1, true or false", bool | str: "0, 1, true, false or a word", int: "a whole number", float: "a number",
     str: "a text",
@@ -50,11 +55,11 @@ class Source:
 def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
     """An instance of the schema class `kind` from a mapping."""
     if not isinstance(values, dict):
-        raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {values!r}")
+        raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {short(values)}")
     known = {item.name: item for item in dataclasses.fields(kind)}
     filled = {}
     for name, value in values.items():
-        dotted = f"{prefix}{name}"
+        dotted = f"{prefix}{plain(name)}"
         if dotted in WITHOUT_EFFECT:
             source.without_effect.append(dotted)
             continue
@@ -74,7 +79,7 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
         if variants_of(item) and isinstance(value, dict):
             by = dataclasses.fields(nested)[0]
             name = convert(by, value.get(by.name, by.default), f"{dotted}.{by.name}", source)
-            nested, value = choose_variant(item, name, value, dotted)
+            nested, value = choose_variant(item, name, value, dotted, source)
         return fill(nested, value, f"{dotted}.", source)
     member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
     if member is None:
@@ -82,10 +87,8 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
         _check_range(item, value, dotted, source)
         return value
     if not isinstance(value, list | tuple):
-        raise UserError(f"{source}: {dotted} must be a list, not {value!r}")
-    length = item.metadata["length"]
-    if length is not None and len(value) != length:
-        raise UserError(f"{source}: {dotted} must have {length} numbers, not {len(value)}")
+        raise UserError(f"{source}: {dotted} must be a list, not {short(value)}")
+    _check_length(item, value, dotted, source)
     members = [_convert_leaf(member, part, dotted, source) for part in value]
     for part in members:
         _check_range(item, part, dotted, source)
@@ -98,46 +101,74 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
         return ""
     if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):
         return bool(value)
-    if kind is float and isinstance(value, str):
+    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
             pass
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if type(value) is kind or (kind == bool | str and isinstance(value, str)):
         return value
-    raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {value!r}")
+    raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {short(value)}")
+
+
+def _check_length(item: dataclasses.Field, values: list, dotted: str, source: Source) -> None:
+    least, most = item.metadata["least"], item.metadata["most"]
+    if not least <= len(values) <= most:
+        wanted = str(least) if least == most else f"at least {least}" if len(values) < least else f"at most {most:,}"
+        what = ("name" if item.type.__args__[0] is str else "number") + ("s" if wanted[-2:] != " 1" else "")
+        raise UserError(f"{source}: {dotted} must have {wanted} {what}, not {len(values):,}")
 
 
 def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> None:
     rules = item.metadata
     if rules["choices"] and value not in rules["choices"]:
-        allowed = ", ".join(repr(choice) for choice in rules["choices"])
+        allowed = listed(map(short, rules["choices"]), MOST_CHOICES)
         why = f" ({rules['why_only']})" if rules["why_only"] else ""
-        raise UserError(f"{source}: {dotted} is {value!r}; it may be {allowed}{why}")
+        raise UserError(f"{source}: {dotted} is {short(value)}; it may be {allowed}{why}")
+    if isinstance(value, str):
+        _check_text(value, dotted, source)
     if isinstance(value, str | bool):
         return
     too_low = rules["low"] is not None and not value >= rules["low"]
     too_high = rules["high"] is not None and not value <= rules["high"]
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{source}: {dotted} is {value}; it must be a finite number")
     if too_low or too_high:
         low = "" if rules["low"] is None else f"at least {rules['low']}"
         high = "" if rules["high"] is None else f"at most {rules['high']}"
-        raise UserError(f"{source}: {dotted} is {value}; it must be {' and '.join(filter(None, (low, high)))}")
+        raise UserError(f"{source}: {dotted} is {short(value)}; it must be {' and '.join(filter(None, (low, high)))}")
+
+
+def _check_text(value: str, dotted: str, source: Source) -> None:
+    """UserError for a text that can be no path, nor anything else that a key takes."""
+    what = f"{source}: {dotted} is {short(value)}; it"
+    if "\0" in value:
+        raise UserError(f"{what} must not hold a NUL character")
+    if len(value) > LONGEST_TEXT:
+        raise UserError(f"{what} has {len(value):,} characters, at most {LONGEST_TEXT:,} are taken")
+    try:
+        longest = max(len(part.encode("utf-8", "surrogateescape")) for part in value.split("/"))
+    except UnicodeEncodeError:
+        raise UserError(f"{what} holds half of a character (a surrogate)") from None
+    if longest > LONGEST_PART:
+        raise UserError(f"{what} holds a name of {longest} bytes, files' names have at most {LONGEST_PART}")
 
 
 def unknown_key(dotted: str, source: Source) -> UserError:
     """What to raise for a key that is not there, with the nearest that is."""
-    names = key_names(config_type())
-    prefixes = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
-    candidates = sorted({*names, *prefixes})
-    nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5)
+    candidates = _known_names(config_type())
+    nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5) if len(dotted) <= LONGEST_NAME else []
     if not nearest:
         last = [name for name in candidates if name.rsplit(".", 1)[-1] == dotted.rsplit(".", 1)[-1]]
         nearest = last[:1]
     hint = f"; did you mean {nearest[0]}?" if nearest else "; --help lists all keys"
-    return UserError(f"{source}: unknown key {dotted}{hint}")
+    return UserError(f"{source}: unknown key {plain(dotted, LONGEST_NAME)}{hint}")
+
+
+@functools.cache
+def _known_names(kind: type) -> list[str]:
+    """Dotted names of all keys and sections, sorted."""
+    names = key_names(kind)
+    return sorted({*names, *(name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1))})

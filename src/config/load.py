@@ -11,16 +11,18 @@ from typing import Any
 
 import yaml
 
-from ..errors import UserError
-from ..files import RUN_FORMAT
+from ..errors import UserError, listed, short
+from ..files import RUN_FORMAT, write_text
 from .checks import check_together
 from .config import Config, config_type
 from .fill import ALIASES, Source, fill
 from .overrides import override, parse_overrides
-from .read import read_file
+from .read import read_documents_of, read_file
 from .variants import refuse_keys_of_others, take_types
 
 logger = logging.getLogger(__name__)
+
+MOST_CHOICES = 12  # that a message names
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -29,9 +31,15 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     Raises UserError in one line: missing or broken file, unknown key (with the nearest known one), value of the wrong
     type, out of range, not among the choices, or at odds with another value.
     """
-    values, _, choices = read_file(Path(path), check=refuse_keys_of_others)
+    files: list[str] = []
+
+    def check(values: dict, place: Path) -> None:
+        files.append(str(place))
+        refuse_keys_of_others(values, place)
+
+    values, _, choices = read_file(Path(path), check=check)
     file, command_line = Source(str(path)), Source("command line")
-    values, pairs = take_types(values, parse_overrides(overrides))
+    values, pairs = take_types(values, parse_overrides(overrides), command_line)
     cfg = fill(config_type(), values, "", file)
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
@@ -39,6 +47,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     cfg = _with_sizes(cfg, [dotted for dotted, _ in pairs])
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
+    object.__setattr__(cfg, "origin", tuple(files))
     return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
 
 
@@ -50,7 +59,8 @@ def with_typed(cfg: Config, names: Iterable[str]) -> Config:
 
 def run_format(path: Path) -> int:
     """The format in which a run's config.yaml is written; those of before say none and have the first."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")).get("_format_", 1)
+    values = next(iter(read_documents_of(path)), None)
+    return values.get("_format_", 1) if isinstance(values, dict) else 1
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:
@@ -59,12 +69,27 @@ def to_dict(cfg: Config) -> dict[str, Any]:
 
 
 def save_config(cfg: Config, path: str) -> None:
-    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`."""
+    """Write the whole configuration as YAML that `load_config` reads back to an equal `Config`, whole or not at all."""
+    save_values(to_dict(cfg), path)
+
+
+def save_values(values: dict[str, Any], path: str) -> None:
+    """`save_config` for what `to_dict` gave."""
+    if not Path(path).parent.is_dir():
+        raise UserError(f"{path}: the configuration cannot be written: its folder does not exist")
+    write_text(Path(path), yaml.safe_dump({"_format_": RUN_FORMAT} | values, sort_keys=False))
+
+
+def why_damaged(path: Path) -> str:
+    """Why a file that `save_config` wrote is not whole any more; an empty text where it is."""
     try:
-        values = {"_format_": RUN_FORMAT} | to_dict(cfg)
-        Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: the configuration cannot be written: {error.strerror}") from None
+        text = path.read_text(encoding="utf-8")
+        is_whole = text.endswith("\n") and isinstance(yaml.safe_load(text), dict)
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return "cannot be read"
+    return "" if is_whole else "is cut off" if text else "is empty"
 
 
 def _with_sizes(cfg: Config, typed: Sequence[str]) -> Config:
@@ -93,4 +118,5 @@ def _check_choices(cfg: Config, choices: dict, source: str) -> None:
         if value is dataclasses.MISSING or not isinstance(allowed, list):
             continue
         if value not in allowed:
-            raise UserError(f"{source}: {dotted} is {value!r}; this file allows {', '.join(map(repr, allowed))}")
+            known = listed(map(short, allowed), MOST_CHOICES)
+            raise UserError(f"{source}: {dotted} is {short(value)}; this file allows {known}")

@@ -2,14 +2,16 @@
 
 from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
 from .checks import TASK_CHECKS
-from .choices import DETECTORS, NECKS
+from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS
 from .schema import key, keys, section
 
 
 @keys(matters="weights", on_resume="same")
 class FPNCfg:
-    in_channels: list[int] = key([32, 64, 128, 256], "channels of the backbone's outputs", low=1)
-    out_channels: int = key(256, "channels of every pyramid level", low=1)
+    in_channels: list[int] = key(
+        [32, 64, 128, 256], "channels of the backbone's outputs", low=1, high=MOST_CHANNELS, least=1, most=8
+    )
+    out_channels: int = key(256, "channels of every pyramid level", low=1, high=MOST_CHANNELS)
     num_outs: int = key(5, "pyramid levels", low=1, high=8)
 
 
@@ -28,31 +30,37 @@ class Neck:
 
 @keys(matters="scores", on_resume="same")
 class BoxCoderCfg:
-    target_means: list[float] = key([0.0, 0.0, 0.0, 0.0], "means of the box deltas", length=4)
-    target_stds: list[float] = key([1.0, 1.0, 1.0, 1.0], "standard deviations of the box deltas", length=4, low=1e-6)
+    target_means: list[float] = key([0.0, 0.0, 0.0, 0.0], "means of the box deltas", length=4, low=-1e3, high=1e3)
+    target_stds: list[float] = key(
+        [1.0, 1.0, 1.0, 1.0], "standard deviations of the box deltas", length=4, low=1e-6, high=1e3
+    )
 
 
 @keys(matters="training", on_resume="same")
 class LossWeight:
-    loss_weight: float = key(1.0, "factor of this loss", low=0)
+    loss_weight: float = key(1.0, "factor of this loss", low=0, high=1e6)
 
 
 @keys(matters="training", on_resume="same")
 class BoxLoss(LossWeight):
-    beta: float = key(0.0, "smooth-L1 turning point; 0 is L1", low=0)
+    beta: float = key(0.0, "smooth-L1 turning point; 0 is L1", low=0, high=1e6)
 
 
 @keys(on_resume="same")
 class AnchorGenerator:
-    scales: list[float] = key([8], "anchor side in strides", low=1e-6, matters="weights")
-    strides: list[int] = key([4, 8, 16, 32, 64], "pixels a cell of each pyramid level", low=1, matters="scores")
-    ratios: list[float] = key([0.5, 1.0, 2.0], "height / width of the anchors", low=1e-6, matters="weights")
+    scales: list[float] = key([8], "anchor side in strides", low=1e-6, high=1e4, least=1, most=64, matters="weights")
+    strides: list[int] = key(
+        [4, 8, 16, 32, 64], "pixels a cell of each pyramid level", low=1, high=4096, least=1, most=8, matters="scores"
+    )
+    ratios: list[float] = key(
+        [0.5, 1.0, 2.0], "height / width of the anchors", low=1e-6, high=1e4, least=1, most=64, matters="weights"
+    )
 
 
 @keys(matters="weights", on_resume="same")
 class RPN:
-    in_channels: int = key(256, "channels of the pyramid", low=1)
-    feat_channels: int = key(256, "channels of the shared convolution", low=1)
+    in_channels: int = key(256, "channels of the pyramid", low=1, high=MOST_CHANNELS)
+    feat_channels: int = key(256, "channels of the shared convolution", low=1, high=MOST_CHANNELS)
     num_classes: int = key(1, "object or not", choices=(1,), why_only="the RPN only tells objects from background")
     bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
     loss_cls: LossWeight = section(LossWeight)
@@ -62,12 +70,12 @@ class RPN:
 
 @keys(matters="weights", on_resume="same")
 class BBoxHeadCfg:
-    num_shared_convs: int = key(0, "3x3 convolutions before the linear layers", low=0)
-    num_shared_fcs: int = key(2, "linear layers shared by classes and boxes", low=1)
-    in_channels: int = key(256, "channels of the RoI features", low=1)
-    conv_out_channels: int = key(256, "channels of the shared convolutions", low=1)
-    fc_out_channels: int = key(1024, "width of the shared linear layers", low=1)
-    roi_feat_size: int = key(7, "cells a side of the RoI features", low=1)
+    num_shared_convs: int = key(0, "3x3 convolutions before the linear layers", low=0, high=MOST_LAYERS)
+    num_shared_fcs: int = key(2, "linear layers shared by classes and boxes", low=1, high=MOST_LAYERS)
+    in_channels: int = key(256, "channels of the RoI features", low=1, high=MOST_CHANNELS)
+    conv_out_channels: int = key(256, "channels of the shared convolutions", low=1, high=MOST_CHANNELS)
+    fc_out_channels: int = key(1024, "width of the shared linear layers", low=1, high=MOST_CHANNELS)
+    roi_feat_size: int = key(7, "cells a side of the RoI features", low=1, high=64)
     reg_class_agnostic: bool = key(False, "one box per RoI instead of one per class")
     bbox_coder: BoxCoderCfg = section(BoxCoderCfg)
     loss_cls: LossWeight = section(LossWeight)
@@ -77,11 +85,13 @@ class BBoxHeadCfg:
 
 @keys(matters="weights", on_resume="same")
 class MaskHeadCfg:
-    num_convs: int = key(4, "3x3 convolutions before the upsampling (mask_rcnn)", low=1)
-    in_channels: int = key(256, "channels of the RoI features", low=1)
-    conv_out_channels: int = key(256, "channels of the convolutions", low=1)
-    num_fcs: int = key(2, "linear layers of the coarse mask head (pointrend)", low=1)
-    fc_out_channels: int = key(1024, "width of the coarse mask head's linear layers (pointrend)", low=1)
+    num_convs: int = key(4, "3x3 convolutions before the upsampling (mask_rcnn)", low=1, high=MOST_LAYERS)
+    in_channels: int = key(256, "channels of the RoI features", low=1, high=MOST_CHANNELS)
+    conv_out_channels: int = key(256, "channels of the convolutions", low=1, high=MOST_CHANNELS)
+    num_fcs: int = key(2, "linear layers of the coarse mask head (pointrend)", low=1, high=MOST_LAYERS)
+    fc_out_channels: int = key(
+        1024, "width of the coarse mask head's linear layers (pointrend)", low=1, high=MOST_CHANNELS
+    )
     loss_mask: LossWeight = section(LossWeight)
     norm_cfg: NormCfg | None = section(NormCfg, optional=True)
     background_class: bool = key(False, "the background has a mask too, behind the classes' (pointrend)")
@@ -95,9 +105,9 @@ class MaskHeadCfg:
 
 @keys(matters="weights", on_resume="same")
 class PointHeadCfg:
-    in_channels: int = key(256, "channels of the pyramid", low=1)
-    num_fcs: int = key(3, "hidden layers", low=1)
-    fc_channels: int = key(256, "width of the hidden layers", low=1)
+    in_channels: int = key(256, "channels of the pyramid", low=1, high=MOST_CHANNELS)
+    num_fcs: int = key(3, "hidden layers", low=1, high=MOST_LAYERS)
+    fc_channels: int = key(256, "width of the hidden layers", low=1, high=MOST_CHANNELS)
     coarse_pred_each_layer: bool = key(True, "every layer sees the coarse prediction, not only the first")
     loss_point: LossWeight = section(LossWeight)
 
@@ -109,17 +119,19 @@ class RoILayer:
         "RoI pooling: RoIAlign, or SimpleRoIAlign (one point a cell of the finest level) for pointrend's mask_roi",
         choices=("RoIAlign", "SimpleRoIAlign"),
     )
-    out_size: int = key(7, "cells a side", low=1, matters="weights")
-    sampling_ratio: int = key(0, "samples a bin and axis; 0 adapts to the RoI (seed name: sample_num)", low=0)
+    out_size: int = key(7, "cells a side", low=1, high=64, matters="weights")
+    sampling_ratio: int = key(0, "samples a bin and axis; 0 adapts to the RoI (seed name: sample_num)", low=0, high=64)
     aligned: bool = key(True, "half-pixel shift")
 
 
 @keys(matters="scores", on_resume="same")
 class RoICfg:
     roi_layer: RoILayer = section(RoILayer)
-    out_channels: int = key(256, "channels of the pyramid", low=1, matters="weights")
-    featmap_strides: list[int] = key([4, 8, 16, 32], "pyramid levels that RoIs are read from, by stride", low=1)
-    finest_scale: float = key(56, "RoIs up to twice this side are read from the finest level", low=1)
+    out_channels: int = key(256, "channels of the pyramid", low=1, high=MOST_CHANNELS, matters="weights")
+    featmap_strides: list[int] = key(
+        [4, 8, 16, 32], "pyramid levels that RoIs are read from, by stride", low=1, high=4096, least=1, most=8
+    )
+    finest_scale: float = key(56, "RoIs up to twice this side are read from the finest level", low=1, high=1e5)
 
 
 @keys(matters="training", on_resume="same")
@@ -135,9 +147,9 @@ class AssignerCfg:
 
 @keys(matters="training", on_resume="same")
 class SamplerCfg:
-    num: int = key(512, "boxes an image that the loss looks at", low=1)
+    num: int = key(512, "boxes an image that the loss looks at", low=1, high=MOST_BOXES)
     pos_fraction: float = key(0.25, "largest share of positives", low=0, high=1)
-    neg_pos_ub: float = key(-1, "background boxes for each positive at most; -1 no bound", low=-1)
+    neg_pos_ub: float = key(-1, "background boxes for each positive at most; -1 no bound", low=-1, high=1e6)
 
 
 @keys(matters="training", on_resume="same")
@@ -155,25 +167,27 @@ class RCNNSamplerCfg(SamplerCfg):
 class TrainRPN:
     assigner: AssignerCfg = section(AssignerCfg)
     sampler: RPNSamplerCfg = section(RPNSamplerCfg)
-    allowed_border: float = key(-1, "leave out anchors further over the image border than this; -1 never", low=-1)
+    allowed_border: float = key(
+        -1, "leave out anchors further over the image border than this; -1 never", low=-1, high=1e6
+    )
 
 
 @keys()
 class ProposalCfg:
-    nms_pre: int = key(2000, "best anchors of each level that go on", low=1)
-    max_per_img: int = key(1000, "proposals an image", low=1)
+    nms_pre: int = key(2000, "best anchors of each level that go on", low=1, high=MOST_BOXES)
+    max_per_img: int = key(1000, "proposals an image", low=1, high=MOST_BOXES)
     iou_threshold: float = key(0.7, "NMS threshold", low=0, high=1)
-    min_bbox_size: float = key(0, "proposals must be wider and higher than this", low=-1)
+    min_bbox_size: float = key(0, "proposals must be wider and higher than this", low=-1, high=1e6)
 
 
 @keys(matters="training", on_resume="same")
 class TrainRCNN:
     assigner: AssignerCfg = section(AssignerCfg)
     sampler: RCNNSamplerCfg = section(RCNNSamplerCfg)
-    mask_size: int = key(28, "cells a side of the mask targets", low=1, matters="weights")
+    mask_size: int = key(28, "cells a side of the mask targets", low=1, high=512, matters="weights")
     train_on_pred_boxes: bool = key(False, "the mask head trains on the box head's boxes instead of the proposals")
-    num_points: int = key(196, "points of a RoI that the point head trains on", low=1)
-    oversample_ratio: float = key(3.0, "candidates for each of them", low=1)
+    num_points: int = key(196, "points of a RoI that the point head trains on", low=1, high=MOST_BOXES)
+    oversample_ratio: float = key(3.0, "candidates for each of them", low=1, high=100)
     importance_sample_ratio: float = key(0.75, "share of them with the least certain coarse mask", low=0, high=1)
 
 
@@ -188,10 +202,12 @@ class TrainCfg:
 class TestRCNN:
     score_thr: float = key(0.05, "least score of a detection", low=0, high=1)
     iou_threshold: float = key(0.5, "NMS threshold within a class", low=0, high=1)
-    max_per_img: int = key(100, "detections an image", low=1)
+    max_per_img: int = key(100, "detections an image", low=1, high=10_000)
     mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
-    subdivision_steps: int = key(5, "doublings of a mask's resolution from the coarse one on (pointrend)", low=0)
-    subdivision_num_points: int = key(784, "points looked at anew at each doubling (pointrend)", low=1)
+    subdivision_steps: int = key(
+        5, "doublings of a mask's resolution from the coarse one on (pointrend)", low=0, high=8
+    )
+    subdivision_num_points: int = key(784, "points looked at anew at each doubling (pointrend)", low=1, high=MOST_BOXES)
     subdivision_resize: str = key(
         "half_pixel",
         "bilinear doubling of a mask (pointrend): with half-pixel centres, or without (asymmetric)",
@@ -211,9 +227,14 @@ class TestCfg:
 @keys(matters="weights", on_resume="same")
 class ClsHead:
     head_channels: list[int] = key(
-        [32, 64, 128, 256], "widths of HRNet's increase modules before their expansion", low=1
+        [32, 64, 128, 256],
+        "widths of HRNet's increase modules before their expansion",
+        low=1,
+        high=MOST_CHANNELS,
+        least=1,
+        most=8,
     )
-    final_channels: int = key(2048, "features before the classifier", low=1)
+    final_channels: int = key(2048, "features before the classifier", low=1, high=MOST_CHANNELS)
     conv_init: str = key(
         "HeNormal", "initial convolution weights", choices=("HeNormal", "TruncatedNormal"), matters="training"
     )

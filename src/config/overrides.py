@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
-from ..errors import UserError
+from ..errors import UserError, plain, short
+from .bounded_yaml import read_value
 from .config import Config
 from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
 from .schema import nested_kind, variants_of
@@ -19,11 +18,11 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--") or argument == "--":
-            raise UserError(f"unexpected argument {argument!r}: write --key value")
+            raise UserError(f"unexpected argument {short(argument)}: write --key value")
         name, equals, text = argument[2:].partition("=")
         if not equals:
             if not rest:
-                raise UserError(f"--{name} needs a value")
+                raise UserError(f"--{plain(name)} needs a value")
             text = rest.pop(0)
         pairs.append((name, text))
     return pairs
@@ -64,8 +63,8 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source
     is_list = hasattr(item.type, "__origin__")
     try:
         if is_list and "," in text and "[" not in text:
-            return [yaml.safe_load(part) for part in text.split(",")]
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a number of thousands of digits
+            return [read_value(part) for part in text.split(",")]
+        return read_value(text)
+    except UserError:
         form = " list; write [a, b, c]" if is_list else " value"
-        raise UserError(f"{source}: --{dotted} {text!r:.80} cannot be read as a{form}") from None
+        raise UserError(f"{source}: --{dotted} {short(text)} cannot be read as a{form}") from None

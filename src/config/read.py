@@ -1,35 +1,52 @@
 """Configuration files as plain mappings: three YAML documents, merged over the files of `_base_`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from ..errors import UserError
+from ..errors import UserError, plain, short
 from ..files import RUN_FORMAT, require_readable
+from ..reading import read_text, why
+from .bounded_yaml import MOST_BYTES, read_documents
+
+LONGEST_CHAIN = 20  # files, each the base of the one before
+PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # what a shell gives for <(...) and for standard input
+
+Check = Callable[[dict, Path], None]
+Parts = tuple[dict, dict, dict]
 
 
-def read_file(
-    path: Path, check: Callable[[dict, Path], None] | None = None, chain: tuple[Path, ...] = ()
-) -> tuple[dict, dict, dict]:
+def read_file(path: Path, check: Check | None = None) -> Parts:
     """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win).
 
-    check: called with each file's own values, before they are merged. chain: the files that this one is a base of.
-    UserError for a file that is no configuration, or a run's of a newer version.
+    check: called with each file's own values, before they are merged. UserError for a file that is no configuration,
+    or a run's of a newer version.
     """
-    if path.resolve() in chain:
-        raise UserError(f"{path}: _base_ leads back to this file")
+    return _read(path, check, (), {}, "")
+
+
+def read_documents_of(path: Path, name: str = "") -> list[Any]:
+    """What stands in each YAML document of a file. UserError where it cannot be read; name: the file in its message."""
+    name = name or f"configuration file {path}"
     try:
-        documents = list(yaml.load_all(path.read_text(encoding="utf-8"), _Loader))
+        return read_documents(_content(path), path)
     except FileNotFoundError:
-        raise UserError(f"configuration file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration file {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise UserError(f"{path}{line}: not valid YAML: {problem}") from None
+        raise UserError(f"{name} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {why(error)}") from None
+
+
+def _read(path: Path, check: Check | None, chain: tuple[str, ...], known: dict[str, Parts], name: str) -> Parts:
+    """chain: the files that this one is a base of; known: what has been read already; name: in messages."""
+    place = os.path.abspath(path) if "\0" in str(path) else os.path.realpath(path)
+    if place in known:
+        return known[place]
+    if place in chain:
+        raise UserError(f"{path}: _base_ leads back to this file")
+    if len(chain) == LONGEST_CHAIN:
+        raise UserError(f"{path}: more than {LONGEST_CHAIN} files stand on one another by _base_")
+    documents = read_documents_of(path, name)
     documents = documents[:1] + [{} if document is None else document for document in documents[1:]]
     if not documents or len(documents) > 3 or not all(isinstance(document, dict) for document in documents):
         raise UserError(f"{path}: expected one mapping of keys to values, or three documents: values, help, choices")
@@ -40,10 +57,21 @@ def read_file(
         check(documents[0], path)
     inherited = [{}, {}, {}]
     for base in bases if isinstance(bases, list) else [bases]:
-        above = read_file(path.parent / str(base), check, (*chain, path.resolve()))
+        if not isinstance(base, str):
+            raise UserError(f"{path}: _base_ must name a file or a list of files, not {short(base)}")
+        above = _read(path.parent / base, check, (*chain, place), known, f"{path}: its _base_ {plain(base)}")
         inherited = [_merge(*pair) for pair in zip(inherited, above)]
     values, helps, choices = (_merge(*pair) for pair in zip(inherited, documents))
+    known[place] = values, helps, choices
     return values, helps, choices
+
+
+def _content(path: Path) -> str:
+    """The text of a file, or of the pipe that a shell gives for <(...)."""
+    if str(path).startswith(PIPES) and path.is_fifo():
+        with open(path, "rb") as pipe:
+            return pipe.read(MOST_BYTES).decode("utf-8", "replace")
+    return read_text(path, MOST_BYTES)
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -52,16 +80,3 @@ def _merge(below: dict, above: dict) -> dict:
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = _merge(merged[name], value) if both else value
     return merged
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            name = key_node.value
-            if isinstance(name, str) and name in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{name}' is given twice", problem_mark=key_node.start_mark)
-            seen.add(name if isinstance(name, str) else id(key_node))
-        return super().construct_mapping(node, deep)

@@ -1,28 +1,42 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
-from .choices import DATA_TYPES, LABEL_SETS, LR_TYPES, NUM_CLASSES, OPTIMIZERS
+from .choices import (
+    DATA_TYPES,
+    LABEL_SETS,
+    LEAST_SIDE,
+    LR_TYPES,
+    MOST_CLASSES,
+    MOST_EPOCHS,
+    MOST_IMAGES,
+    MOST_SIDE,
+    MOST_STEPS,
+    NUM_CLASSES,
+    OPTIMIZERS,
+)
 from .schema import key, keys
 
 
 @keys(matters="training", on_resume="same")
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=OPTIMIZERS)
-    opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0)
+    opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0, high=1)
     momentum: float = key(0.9, "momentum", low=0, high=1)
-    weight_decay: float = key(1e-4, "weight decay", low=0)
+    weight_decay: float = key(1e-4, "weight decay", low=0, high=1e3)
     norm_bias_decay: bool | str = key(
         True,
         "weight decay also on normalisation layers and biases; mindspore: on biases, not on gamma and beta",
         choices=(True, False, "mindspore"),
     )
-    grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0)
-    accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1)
-    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6)
+    grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0, high=1e12)
+    accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1, high=1_000_000)
+    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6, high=1e12)
     label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
-    class_weights: list[float] = key([], "segmentation: factor of each class in the loss; empty for none", low=0)
+    class_weights: list[float] = key(
+        [], "segmentation: factor of each class in the loss; empty for none", low=0, high=1e6, most=256
+    )
     ohem: bool = key(False, "segmentation: the loss looks at hard pixels only")
     ohem_threshold: float = key(0.7, "a pixel is hard below this probability of its class", low=0, high=1)
-    ohem_min_kept: int = key(100000, "hard pixels a batch at least", low=1)
+    ohem_min_kept: int = key(100000, "hard pixels a batch at least", low=1, high=MOST_STEPS)
     ema_decay: float = key(
         0.0, "evaluate and keep a moving average of the weights with this decay; 0 is off", low=0, high=1
     )
@@ -30,38 +44,44 @@ class OptimizerKeys:
 
 @keys(matters="training", on_resume="free")
 class LearningRateKeys:
-    lr: float = key(0.02, "base learning rate", low=1e-12)
+    lr: float = key(0.02, "base learning rate", low=1e-12, high=1e6)
     scale_lr: bool = key(False, "multiply all rates by (images of an update over all devices) / base_batch_size")
-    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1)
-    min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0)
-    warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0)
-    warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0)
-    lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0)
+    base_batch_size: int = key(16, "images of an update that lr was chosen for", low=1, high=MOST_STEPS)
+    min_lr: float = key(1e-7, "last learning rate of the cosine, linear and poly schedules", low=0, high=1e6)
+    warmup_step: int = key(500, "optimizer steps of linear warm-up", low=0, high=MOST_STEPS)
+    warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0, high=MOST_EPOCHS)
+    lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0, high=1e6)
     warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
     lr_type: str = key("multistep", "learning rate schedule", choices=LR_TYPES)
-    lr_power: float = key(0.9, "power of the poly schedule", low=0)
-    lr_steps: list[int] = key([8, 11], "epochs after which the multistep rate falls to a tenth", low=0)
+    lr_power: float = key(0.9, "power of the poly schedule", low=0, high=100)
+    lr_steps: list[int] = key(
+        [8, 11], "epochs after which the multistep rate falls to a tenth", low=0, high=MOST_EPOCHS, most=1000
+    )
 
 
 @keys(matters="training", on_resume="same")
 class ScheduleKeys:
-    seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0)
-    epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1, on_resume="free")
-    begin_epoch: int = key(0, "start after this many epochs of the schedule, with the weights of pre_trained", low=0)
-    end_epoch: int = key(0, "stop after this epoch; 0 runs to the end of the schedule", low=0, on_resume="free")
-    max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0, on_resume="free")
-    batch_size: int = key(2, "training images a step and device", low=1)
+    seed: int = key(1, "seed of weights, shuffling, augmentation and sampling", low=0, high=2**32 - 1)
+    epoch_size: int = key(12, "epochs of the learning-rate schedule", low=1, high=MOST_EPOCHS, on_resume="free")
+    begin_epoch: int = key(
+        0, "start after this many epochs of the schedule, with the weights of pre_trained", low=0, high=MOST_EPOCHS
+    )
+    end_epoch: int = key(
+        0, "stop after this epoch; 0 runs to the end of the schedule", low=0, high=MOST_EPOCHS, on_resume="free"
+    )
+    max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0, high=MOST_STEPS, on_resume="free")
+    batch_size: int = key(2, "training images a step and device", low=1, high=MOST_IMAGES)
 
 
 @keys(matters="never", on_resume="free")
 class RunKeys:
-    test_batch_size: int = key(1, "images a step in evaluation", low=1)
+    test_batch_size: int = key(1, "images a step in evaluation", low=1, high=MOST_IMAGES)
     run_eval: bool = key(True, "evaluate while training")
-    eval_every: int = key(1, "epochs between evaluations", low=1)
-    log_every: int = key(100, "steps between log lines", low=1)
-    save_every: int = key(100, "steps between checkpoints", low=1)
-    keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1)
-    keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1)
+    eval_every: int = key(1, "epochs between evaluations", low=1, high=MOST_STEPS)
+    log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
+    save_every: int = key(100, "steps between checkpoints", low=1, high=MOST_STEPS)
+    keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1, high=MOST_STEPS)
+    keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1, high=MOST_STEPS)
     pre_trained: str = key("", "checkpoint to start from")
     finetune: bool = key(
         False, "class layers of another shape, or missing ones, in pre_trained start fresh", matters="training"
@@ -92,8 +112,10 @@ class DeviceKeys:
     device_target: str = key("GPU", "device", choices=("CPU", "GPU", "Ascend"))
     mode: str = key("graph", "execution mode; pynative is for debugging", choices=("graph", "pynative"))
     run_distribute: bool = key(False, "one process a device, started by mpirun or msrun", on_resume="same")
-    device_id: int = key(0, "device of a single run", low=0)
-    device_num: int = key(1, "processes of a distributed run; the launcher sets it", low=1, on_resume="same")
+    device_id: int = key(0, "device of a single run", low=0, high=65_535)
+    device_num: int = key(
+        1, "processes of a distributed run; the launcher sets it", low=1, high=65_536, on_resume="same"
+    )
     sync_batchnorm: bool = key(
         False,
         "batch statistics over all ranks' batches instead of each rank's own",
@@ -141,13 +163,18 @@ class DataPlaceKeys:
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
-    mindrecord_shards: int = key(0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0)
+    allow_outside: bool = key(
+        False, "label files and lists may name files outside of their data set's folder: absolute, or by .."
+    )
+    mindrecord_shards: int = key(
+        0, "shards of a data set converted to MindRecord; 0 makes one of each GiB", low=0, high=100_000
+    )
 
 
 @keys(matters="training", on_resume="same")
 class DataKeys:
-    train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0)
-    train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0)
+    train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0, high=MOST_STEPS)
+    train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0, high=MOST_STEPS)
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
@@ -176,9 +203,13 @@ class DataKeys:
         choices=("auto", "crowds", "objects"),
         matters="scores",
     )
-    num_classes: int = key(NUM_CLASSES, "classes; detection counts the background too", low=2, matters="weights")
-    num_gts: int = key(100, "most objects of a training image", low=1)
-    num_parallel_workers: int = key(1, "workers that read and prepare images", low=1, matters="never", on_resume="free")
+    num_classes: int = key(
+        NUM_CLASSES, "classes; detection counts the background too", low=2, high=MOST_CLASSES, matters="weights"
+    )
+    num_gts: int = key(100, "most objects of a training image", low=1, high=10_000)
+    num_parallel_workers: int = key(
+        1, "workers that read and prepare images", low=1, high=1024, matters="never", on_resume="free"
+    )
     python_multiprocessing: bool = key(
         False, "workers are processes instead of threads", matters="never", on_resume="free"
     )
@@ -186,10 +217,14 @@ class DataKeys:
 
 @keys(matters="scores", on_resume="same")
 class ImageKeys:
-    input_size: int = key(0, "width and height at once; 0 leaves them to img_width and img_height", low=0)
-    img_width: int = key(1024, "width of the network's input in pixels", low=8)
-    img_height: int = key(1024, "height of the network's input in pixels", low=8)
-    divider: int = key(32, "img_width and img_height must be multiples of this", low=1, matters="training")
+    input_size: int = key(
+        0, "width and height at once; 0 leaves them to img_width and img_height", low=0, high=MOST_SIDE
+    )
+    img_width: int = key(1024, "width of the network's input in pixels", low=LEAST_SIDE, high=MOST_SIDE)
+    img_height: int = key(1024, "height of the network's input in pixels", low=LEAST_SIDE, high=MOST_SIDE)
+    divider: int = key(
+        32, "img_width and img_height must be multiples of this", low=1, high=MOST_SIDE, matters="training"
+    )
     mask_divider: float = key(
         1.0,
         "downscaling of the ground-truth masks",
@@ -197,11 +232,25 @@ class ImageKeys:
         why_only="masks are kept whole, bit-packed",
         matters="training",
     )
-    img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3)
-    img_std: list[float] = key([58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6)
+    img_mean: list[float] = key([123.675, 116.28, 103.53], "mean of each channel", length=3, low=-1e6, high=1e6)
+    img_std: list[float] = key(
+        [58.395, 57.12, 57.375], "standard deviation of each channel", length=3, low=1e-6, high=1e6
+    )
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
+    max_image_pixels: int = key(
+        200_000_000,
+        "pixels of an image file at most: by its header, before it is decoded; one that has more counts as unreadable",
+        low=1,
+        high=2**30,
+        matters="never",
+        on_resume="free",
+    )
     base_size: int = key(
-        0, "segmentation: longer side at scale 1 in training; 0 takes each image's own", low=0, matters="training"
+        0,
+        "segmentation: longer side at scale 1 in training; 0 takes each image's own",
+        low=0,
+        high=MOST_SIDE,
+        matters="training",
     )
     scale_range: list[float] = key(
         [0.5, 2.1],
@@ -220,12 +269,18 @@ class EvaluationKeys:
         "segmentation: whole images (above scale 1 by windows) or windows of img_width x img_height",
         choices=("whole", "slide"),
     )
-    eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10)
+    eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10, most=64)
     eval_flip: bool = key(False, "segmentation: add the scores of the mirrored image, left and right classes swapped")
     eval_stride: float = key(1.0, "segmentation: step between windows, in shares of the window", low=0.1, high=1)
-    eval_width: int = key(0, "segmentation: width of an exported network's input; 0 takes img_width", low=0)
-    eval_height: int = key(0, "segmentation: height of an exported network's input; 0 takes img_height", low=0)
-    eval_resize: int = key(256, "classification: short side before the central crop in evaluation", low=8)
+    eval_width: int = key(
+        0, "segmentation: width of an exported network's input; 0 takes img_width", low=0, high=MOST_SIDE
+    )
+    eval_height: int = key(
+        0, "segmentation: height of an exported network's input; 0 takes img_height", low=0, high=MOST_SIDE
+    )
+    eval_resize: int = key(
+        256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE
+    )
 
 
 @keys(matters="training", on_resume="same")
@@ -234,16 +289,16 @@ class AugmentationKeys:
         [0.08, 1.0], "classification: share of the image that a training crop covers", length=2, low=1e-3, high=1
     )
     crop_ratio: list[float] = key(
-        [0.75, 1.333333333], "classification: width / height of a training crop", length=2, low=1e-3
+        [0.75, 1.333333333], "classification: width / height of a training crop", length=2, low=1e-3, high=1e3
     )
     color_jitter: float = key(
         0.0, "strength of brightness, contrast and saturation changes (not in detection)", low=0, high=1
     )
-    rand_augment: int = key(0, "classification: RandAugment operations an image; 0 is off", low=0)
+    rand_augment: int = key(0, "classification: RandAugment operations an image; 0 is off", low=0, high=100)
     rand_augment_magnitude: int = key(9, "classification: RandAugment's magnitude, of 30", low=0, high=30)
-    mixup: float = key(0.0, "classification: alpha of mixup; 0 is off", low=0)
+    mixup: float = key(0.0, "classification: alpha of mixup; 0 is off", low=0, high=1e3)
     cutmix: float = key(
-        0.0, "classification: alpha of CutMix; 0 is off, with mixup too each batch takes one of them", low=0
+        0.0, "classification: alpha of CutMix; 0 is off, with mixup too each batch takes one of them", low=0, high=1e3
     )
     keep_ratio: bool = key(
         True, "resize without distortion; segmentation: do not stretch to the network's size", matters="scores"

@@ -11,6 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+MOST_MEMBERS = 100_000  # of a list
 FACTS = {"matters": ("weights", "scores", "training", "never"), "on_resume": ("same", "free")}
 
 
@@ -21,14 +22,17 @@ def key(
     low: float | None = None,
     high: float | None = None,
     length: int | None = None,
+    least: int = 0,
+    most: int = MOST_MEMBERS,
     why_only: str = "",
     matters: str = "",
     on_resume: str = "",
 ):
-    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length; `choices`
-    are looked up whenever a value is checked, `why_only` explains why they are a single one.
+    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length, `least` and `most`
+    bound it; `choices` are looked up whenever a value is checked, `why_only` explains why they are a single one.
     """
-    limits = {"choices": choices, "low": low, "high": high, "length": length, "why_only": why_only}
+    least, most = (least, most) if length is None else (length, length)
+    limits = {"choices": choices, "low": low, "high": high, "least": least, "most": most, "why_only": why_only}
     metadata = {"help": text} | limits | _facts(matters, on_resume)
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)

@@ -7,7 +7,7 @@ run folder of before, is dropped.
 from collections.abc import Iterable
 from dataclasses import Field, fields
 
-from ..errors import UserError
+from ..errors import UserError, short
 from .config import config_type
 from .schema import keys_of_others, variants_of
 
@@ -15,14 +15,13 @@ from .schema import keys_of_others, variants_of
 WRITTEN_BEFORE = {"arch", "scaling", "depth", "base_channels", "style", "extra"}
 
 
-def choose_variant(item: Field, name: str, values: dict, dotted: str) -> tuple[type, dict]:
+def choose_variant(item: Field, name: str, values: dict, dotted: str, source: object) -> tuple[type, dict]:
     """The class that belongs to `type` `name`, and the values without the keys of other types.
 
-    UserError for an unknown type. dotted: the section's name in messages.
+    UserError for an unknown type. dotted: the section's name in messages; source: where the values come from.
     """
     variants = variants_of(item)
-    if name not in variants:
-        raise UserError(f"{dotted}.type: '{name}' is not known; choose one of {', '.join(sorted(variants))}")
+    _require_known(item, name, dotted, source)
     others = keys_of_others(variants, name)
     return variants[name], {key: value for key, value in values.items() if key not in others}
 
@@ -46,12 +45,25 @@ def refuse_key_of_other(item: Field, name: str, typed: Iterable[str], source: ob
             raise UserError(f"{source}: {item.name}.{key} is a key of {item.name}.type {owners}, not of {name}")
 
 
-def take_types(values: dict, pairs: list[tuple[str, str]]) -> tuple[dict, list[tuple[str, str]]]:
-    """A file's values with the types that the command line names, (dotted key, text) each, and its other pairs."""
-    for section in (item.name for item in fields(config_type()) if variants_of(item)):
+def take_types(values: dict, pairs: list[tuple[str, str]], source: object) -> tuple[dict, list[tuple[str, str]]]:
+    """A file's values with the types that the command line `source` names, (dotted key, text) each, and its other
+    pairs. UserError for an unknown type.
+    """
+    for item in fields(config_type()):
+        if not variants_of(item):
+            continue
+        section = item.name
         types = [text for dotted, text in pairs if dotted == f"{section}.type"]
         given = values.get(section, {})
+        for name in types:
+            _require_known(item, name, section, source)
         if types and isinstance(given, dict):
             values = values | {section: given | {"type": types[-1]}}
             pairs = [pair for pair in pairs if pair[0] != f"{section}.type"]
     return values, pairs
+
+
+def _require_known(item: Field, name: str, dotted: str, source: object) -> None:
+    if name not in variants_of(item):
+        known = ", ".join(sorted(variants_of(item)))
+        raise UserError(f"{source}: {dotted}.type: {short(name)} is not known; choose one of {known}")

@@ -26,6 +26,9 @@ SOURCES = {
 }
 
 
+SHOWN = 60  # characters of a tensor's name
+
+
 def choose_source(names: list[str], wanted: str, path: str) -> Source:
     """The source named `wanted`, or where it is empty the one whose marks the tensor names show.
 
@@ -46,5 +49,5 @@ def choose_source(names: list[str], wanted: str, path: str) -> Source:
         raise UserError(f"{path} holds the state of an optimizer alone, no weights")
     if framework_of(plain) == "mindspore" and any(name.startswith("backbone.") for name in plain):
         raise UserError(f"{path} has the names of this project's checkpoints: it needs no conversion")
-    shown = ", ".join(one_line(name) for name in plain[:3])
+    shown = ", ".join(one_line(name[:SHOWN]) for name in plain[:3])
     raise UserError(f"{path}: no known source has tensors like {shown}; known with --source NAME are: {known}")

@@ -12,6 +12,7 @@ from .changes import CHANGES, Layout
 from .table import PARAMETERS, Rule, Source, fill, unwrap
 
 SHOWN = 4  # names an error lists
+SHOWN_NAME = 80  # characters of one
 
 
 @dataclass
@@ -69,7 +70,8 @@ def convert(
             done.used[parameter] = full
             done.values[parameter] = value
             if value.shape != tuple(shapes[parameter]):
-                mismatched[parameter] = f"{full} {_shape(tensors[full])}, here {parameter} {_shape(shapes[parameter])}"
+                theirs = f"{full[:SHOWN_NAME]} {_shape(tensors[full])}"
+                mismatched[parameter] = f"{theirs}, here {parameter} {_shape(shapes[parameter])}"
     if leftover:
         raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model")
     _settle_shapes(done, mismatched, layout.class_layers, finetune, where)
@@ -157,13 +159,13 @@ def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
 
 
 def _names(names: Collection[str]) -> str:
-    names = list(names)
+    names = [name[:SHOWN_NAME] for name in names]
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} tensors ({', '.join(names[:SHOWN])}{rest})"
 
 
 def _shape(value: np.ndarray | tuple[int, ...]) -> str:
-    return str(list(value.shape if isinstance(value, np.ndarray) else value))
+    return str(list(value.shape if isinstance(value, np.ndarray) else value))[:SHOWN_NAME]
 
 
 def summary(done: Conversion, total: int) -> list[str]:

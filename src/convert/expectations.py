@@ -14,6 +14,7 @@ from .read import ForeignFile
 from .table import Expects, Source
 
 TOLERANCE = 0.02  # of means and deviations: projects round them differently
+LONGEST = 200  # characters of three numbers
 NUMBERS = r"[\[(]([\d.,\s]+)[\])]"
 
 
@@ -33,7 +34,7 @@ def known_of(source: Source, foreign: ForeignFile) -> Known:
         expects, origin = Expects(style="pytorch"), "usual for torchvision"
     for name, value in foreign.tensors.items():
         plain = name.rpartition(".")[2]
-        if plain in ("pixel_mean", "pixel_std") and value.size == 3:
+        if plain in ("pixel_mean", "pixel_std") and value.size == 3 and value.dtype.kind in "fiu":
             numbers = tuple(float(number) for number in value.reshape(-1))
             key = "img_mean" if plain == "pixel_mean" else "img_std"
             expects, origin = replace(expects, **{key: numbers}), "the file's pixel_mean and pixel_std"
@@ -51,7 +52,7 @@ def _of_mmdet_config(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for word, key in (("mean", "img_mean"), ("std", "img_std")):
         match = re.search(rf"\b{word}\s*=\s*{NUMBERS}", text)
-        numbers = re.findall(r"[\d.]+", match[1]) if match else []
+        numbers = re.findall(r"\d+\.?\d*|\.\d+", match[1][:LONGEST]) if match else []
         if len(numbers) == 3:
             found[key] = tuple(float(number) for number in numbers)
     match = re.search(r"\b(?:to_rgb|bgr_to_rgb)\s*=\s*(True|False)", text)

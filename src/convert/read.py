@@ -4,6 +4,7 @@ MindSpore's .ckpt, Paddle's .pdparams.
 The content decides about the format, not the name. Nothing that a file names is ever run, see `safe_pickle`.
 """
 
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ import numpy as np
 
 from ..checkpoint import is_own, read_mindspore
 from ..errors import UserError
-from .safe_pickle import PickledArray, Placeholder, Refused, SafeUnpickler, one_line
+from ..reading import is_file
+from .bounded_pickle import Refused
+from .safe_pickle import PickledArray, Placeholder, SafeUnpickler, one_line
 from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
 
 # Where checkpoints keep their weights, the plain ones before their moving averages.
@@ -25,6 +28,9 @@ CONTAINERS = (
 )  # fmt: skip
 AVERAGE = "ema."  # what the names of MindCV's moving averages begin with
 MAX_NESTING = 3
+LONGEST_NAME = 300  # characters of a tensor's name
+MOST_TENSORS = 100_000
+SHARED, ALLOWANCE = 4, 2**28  # bytes that the tensors may take together: times those of the file, and so many more
 HEAD = 32  # bytes that tell the formats apart
 SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U8": "<u1",
@@ -54,13 +60,13 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
     Raises UserError, one line, for a missing, cut-off, damaged, foreign or malicious file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"{path} does not exist")
     try:
         if _is_mindspore(path):
             return _of_mindspore(read_mindspore(path), entry, path)
         content, placeholders = _load(path)
-        found = _find_weights(content, entry)
+        found = _find_weights(content, entry, path.stat().st_size)
         found.placeholders = placeholders
         return found
     except UserError:
@@ -111,9 +117,10 @@ def _load(path: Path) -> tuple[Any, Counter[str]]:
         if head[:1] not in (b"\x80", b"(", b"c", b"}"):
             raise Refused("it is no file of PyTorch, MindSpore or Paddle, no pickle and no safetensors file")
         file.seek(0)
+        size = os.fstat(file.fileno()).st_size
         if is_legacy_file(head):
-            return read_legacy(file)
-        unpickler = SafeUnpickler(file, strict=True)
+            return read_legacy(file, size)
+        unpickler = SafeUnpickler(file, size, strict=True)
         return unpickler.load(), unpickler.placeholders
 
 
@@ -139,7 +146,8 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _find_weights(content: Any, entry: str) -> ForeignFile:
+def _find_weights(content: Any, entry: str, size: int) -> ForeignFile:
+    """size: bytes of the file, which bound those of its tensors together."""
     if isinstance(content, Placeholder):
         raise Refused(f"it holds an object of class {content.origin} instead of a dict; save its state_dict()")
     if not isinstance(content, Mapping):
@@ -148,18 +156,47 @@ def _find_weights(content: Any, entry: str) -> ForeignFile:
         place, others = _entry(content, entry), []
     else:
         entry, place, others = _usual_place(content)
-    tensors = {name: _array(value) for name, value in place.items() if _is_tensor(name, value)}
+    stored = {name: value for name, value in place.items() if _is_tensor(name, value)}
+    _check_sum(stored, size)
+    tensors = {name: _array(value) for name, value in stored.items()}
     if not tensors:
-        known = [str(name)[:40] for name in place][:8]
+        known = [_name(name) for name in list(place)[:8]]
         raise Refused(f"{'entry ' + entry if entry else 'it'} holds no tensors, but {', '.join(known) or 'nothing'}")
-    metadata = {str(name): value for name, value in content.items() if name != entry.partition(".")[0] and entry}
-    return ForeignFile(tensors, entry, others, [one_line(name) for name in place if name not in tensors], metadata)
+    top = entry.partition(".")[0]
+    metadata = {name: value for name, value in content.items() if isinstance(name, str) and name != top and entry}
+    return ForeignFile(tensors, entry, others, [_name(name) for name in place if name not in tensors], metadata)
+
+
+def _check_sum(stored: Mapping[str, StoredTensor | PickledArray | np.ndarray], size: int) -> None:
+    """`Refused` where the arrays would take far more than the file: tensors may share numbers, and repeat them."""
+    if len(stored) > MOST_TENSORS:
+        raise Refused(f"it holds {len(stored):,} tensors, more than any network")
+    sizes = {name: _bytes_and_shape(value) for name, value in stored.items()}
+    total = sum(count for count, _ in sizes.values())
+    if total > SHARED * size + ALLOWANCE:
+        name, (_, shape) = max(sizes.items(), key=lambda item: item[1][0])
+        raise Refused(
+            f"its {len(stored)} tensors would take {total:,} bytes, the file has {size:,}; the largest is "
+            f"{_name(name)} {list(shape)}"
+        )
+
+
+def _bytes_and_shape(value: StoredTensor | PickledArray | np.ndarray) -> tuple[int, tuple[int, ...]]:
+    if isinstance(value, StoredTensor):
+        return value.bytes, value.size
+    array = value.values if isinstance(value, PickledArray) else value
+    return array.nbytes, array.shape
+
+
+def _name(name: Any) -> str:
+    """A key for a message."""
+    return one_line(name[:40]) if isinstance(name, str) else f"({type(name).__name__})"
 
 
 def _entry(content: Mapping, dotted: str) -> Mapping:
     place = content
     for name in dotted.split("."):
-        known = ", ".join(str(key)[:40] for key in list(place)[:8])
+        known = ", ".join(_name(key) for key in list(place)[:8])
         place = place.get(name)
         if not isinstance(place, Mapping):
             raise Refused(f"it has no dict {dotted}; there are {known}")
@@ -191,7 +228,7 @@ def _has_tensors(place: Mapping, depth: int = 0) -> bool:
 
 def _is_tensor(name: Any, value: Any) -> bool:
     kinds = StoredTensor | PickledArray | np.ndarray
-    return isinstance(name, str) and name.isprintable() and isinstance(value, kinds)
+    return isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() and isinstance(value, kinds)
 
 
 def _array(value: StoredTensor | PickledArray | np.ndarray) -> np.ndarray:

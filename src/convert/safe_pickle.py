@@ -10,7 +10,7 @@ rebuilders that only make arrays, dicts and numbers. What else may be named depe
   trusted.
 """
 
-import pickle
+import math
 import re
 import sys
 from collections import Counter, OrderedDict
@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from .bounded_pickle import MOST_CLASSES, BoundedUnpickler, Refused
 
 PYTHON2_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 GUARDED_PACKAGES = sys.stdlib_module_names | {"numpy", "torch"}
@@ -29,11 +31,9 @@ ALWAYS_PLACEHOLDERS = re.compile(  # of the guarded packages: met in honest chec
     r"|torch\.(float|double|half|bfloat|complex|int|long|short|uint|bool)\w*|torch\.\w+Tensor"
     r"|numpy\.(dtypes\..+|random\..+|(float|int|uint|bool|str|complex)\w*)"
 )
+MOST_AXES = 32  # of an array, as in NumPy
+LONGEST_SIDE = 2**48
 PLAIN_DTYPE = re.compile(r"[<>|=]?(b1|\?|[iu][1248]|f[248]|c8|c16)")
-
-
-class Refused(Exception):
-    """The pickle asks for something that is not given; the message is one line without the file's name."""
 
 
 def one_line(text: Any) -> str:
@@ -81,7 +81,8 @@ class PickledDtype:
 
     def __init__(self, code: Any, *_: Any):
         if not isinstance(code, str) or not PLAIN_DTYPE.fullmatch(code):
-            raise Refused(f"it holds arrays of type {str(code)[:20]!r}, not of numbers")
+            shown = repr(code[:20]) if isinstance(code, str) else f"that is a {type(code).__name__}"
+            raise Refused(f"it holds arrays of type {shown}, not of numbers")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple) -> None:
@@ -98,6 +99,8 @@ class PickledArray:
         self.values = np.zeros(0, np.float32)
 
     def __setstate__(self, state: tuple) -> None:
+        if not isinstance(state, tuple) or len(state) < 4:
+            raise Refused("it holds an array that cannot be read")
         shape, dtype, is_fortran, data = state[-4:]
         self.values = _from_bytes(data, dtype, shape, "F" if is_fortran else "C")
 
@@ -107,12 +110,17 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarr
         data = data.encode("latin1")
     if not isinstance(dtype, PickledDtype) or not isinstance(data, bytes | bytearray):
         raise Refused("it holds an array that is not of numbers")
-    return np.frombuffer(data, dtype.dtype).reshape(shape, order="F" if order == "F" else "C")
+    sides = shape if isinstance(shape, tuple | list) else (shape,)
+    if not all(type(n) is int and 0 <= n < LONGEST_SIDE for n in sides) or len(sides) > MOST_AXES:
+        raise Refused("it holds an array whose shape is none")
+    if math.prod(sides) * dtype.dtype.itemsize != len(data):
+        raise Refused(f"it holds an array of shape {list(sides)} with {len(data)} bytes")
+    return np.frombuffer(data, dtype.dtype).reshape(sides, order="F" if order == "F" else "C")
 
 
 def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> PickledArray:
     array = PickledArray()
-    array.values = _from_bytes(data, dtype, shape, str(order))
+    array.values = _from_bytes(data, dtype, shape, "F" if order == "F" else "C")
     return array
 
 
@@ -127,8 +135,18 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _ordered_dict(*pairs: Any) -> OrderedDict:
+    """Pickles of Python 2 hand over the pairs; later ones set them afterwards."""
+    made = OrderedDict()
+    for key, value in pairs[0] if pairs else ():
+        if not isinstance(key, str):
+            raise Refused("it holds a dict whose keys are no names")
+        made[key] = value
+    return made
+
+
 ARRAYS = {
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): Rebuilder(_ordered_dict),
     ("_codecs", "encode"): Rebuilder(_encode),
     ("numpy", "ndarray"): Rebuilder(PickledArray),
     ("numpy", "dtype"): Rebuilder(PickledDtype),
@@ -144,8 +162,8 @@ ARRAYS = {
 }
 
 
-class SafeUnpickler(pickle.Unpickler):
-    """Reads one pickle from `file`.
+class SafeUnpickler(BoundedUnpickler):
+    """Reads one pickle from `file`, whose end is `size` bytes away.
 
     extra: rebuilders besides `ARRAYS`, by (module, name). persistent: makes objects of persistent ids.
     placeholders counts them by class after `load`.
@@ -154,11 +172,12 @@ class SafeUnpickler(pickle.Unpickler):
     def __init__(
         self,
         file: BinaryIO,
+        size: int,
         strict: bool,
         extra: dict[tuple[str, str], Any] | None = None,
         persistent: Callable[[Any], Any] | None = None,
     ):
-        super().__init__(file, encoding="latin1")
+        super().__init__(file, size, encoding="latin1")
         self.strict = strict
         self.known = {**ARRAYS, **(extra or {})}
         self.persistent = persistent
@@ -174,6 +193,8 @@ class SafeUnpickler(pickle.Unpickler):
         if self.strict or (guarded and not ALWAYS_PLACEHOLDERS.fullmatch(full)):
             raise Refused(f"it asks for {full}, which no weights need; nothing of it was run")
         self.placeholders[full] += 1
+        if len(self._stand_ins) == MOST_CLASSES:
+            raise Refused(f"it holds objects of more than {MOST_CLASSES:,} classes")
         if full not in self._stand_ins:
             self._stand_ins[full] = type("StandIn", (Placeholder,), {"origin": full})
         return self._stand_ins[full]

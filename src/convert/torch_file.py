@@ -3,6 +3,7 @@
 Both hold a pickle whose tensors refer to storages (flat arrays) by key. Tensors are views: offset, size and stride.
 """
 
+import io
 import math
 import zipfile
 from collections import Counter
@@ -11,7 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .safe_pickle import Rebuilder, Refused, SafeUnpickler
+from .bounded_pickle import BoundedFile, Refused
+from .safe_pickle import LONGEST_SIDE, MOST_AXES, Rebuilder, SafeUnpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
@@ -20,7 +22,6 @@ STORAGE_TYPES = {  # NumPy's code; bfloat16 has none and comes as its upper half
     "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
     "BoolStorage": "?", "ComplexDoubleStorage": "c16", "ComplexFloatStorage": "c8",
 }  # fmt: skip
-EXPANDED_LIMIT = 2**26  # elements of a tensor that repeats its storage
 
 
 class StorageType:
@@ -62,12 +63,18 @@ class StoredTensor(Unalterable):
     """A tensor as the pickle describes it; `array()` checks and reads it."""
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any):
-        numbers = (offset, *size, *stride)
-        if not isinstance(storage, Storage) or not all(type(n) is int and n >= 0 for n in numbers):
+        if not (isinstance(storage, Storage) and isinstance(size, tuple | list) and isinstance(stride, tuple | list)):
             raise Refused("it holds a tensor that cannot be read")
-        if len(size) != len(stride):
+        if len(size) != len(stride) or len(size) > MOST_AXES:
             raise Refused("it holds a tensor whose size and stride differ in length")
+        if not all(type(n) is int and 0 <= n < LONGEST_SIDE for n in (offset, *size, *stride)):
+            raise Refused("it holds a tensor that cannot be read")
         self.storage, self.offset, self.size, self.stride = storage, offset, tuple(size), tuple(stride)
+
+    @property
+    def bytes(self) -> int:
+        """What `array()` takes."""
+        return math.prod(self.size) * (4 if self.storage.is_bfloat16 else self.storage.dtype.itemsize)
 
     def array(self) -> np.ndarray:
         """A contiguous copy in the machine's byte order; bfloat16 comes as float32."""
@@ -77,7 +84,7 @@ class StoredTensor(Unalterable):
         if count == 0:
             return np.zeros(self.size, self.storage.dtype.newbyteorder("="))
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride))
-        if last >= len(values) or (count > len(values) and count > EXPANDED_LIMIT):
+        if last >= len(values):
             raise Refused(f"a tensor of size {list(self.size)} reaches beyond its storage of {len(values)} numbers")
         steps = [step * values.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(values[self.offset :], self.size, steps)
@@ -117,7 +124,8 @@ class _Storages:
     def load(self, pid: Any) -> Storage:
         """('storage', type, key, device, count[, view]) -> the storage; older files know views of storages."""
         well_formed = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
-        if well_formed and isinstance(pid[1], StorageType) and isinstance(pid[2], str) and type(pid[4]) is int:
+        well_formed = well_formed and isinstance(pid[1], StorageType) and isinstance(pid[2], str)
+        if well_formed and type(pid[4]) is int and 0 <= pid[4] < LONGEST_SIDE:
             if len(pid) > 5 and pid[5] is not None:
                 raise Refused("it holds views of storages; save it again with a newer PyTorch")
             storage = self.by_key.setdefault(pid[2], Storage(pid[1], pid[4], self.byte_order))
@@ -137,7 +145,7 @@ def is_torch_archive(path: Path) -> bool:
 def read_archive(path: Path) -> tuple[Any, Counter[str]]:
     """The pickled object of a zip archive, and how many objects of which classes were not loaded."""
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+        names = dict.fromkeys(archive.namelist())
         pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise Refused("it is a zip archive without data.pkl, not a PyTorch checkpoint")
@@ -148,11 +156,15 @@ def read_archive(path: Path) -> tuple[Any, Counter[str]]:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
                 raise Refused("it is a compressed archive, not a PyTorch checkpoint")
+        if sum(entry.file_size for entry in archive.infolist()) > size:
+            raise Refused("the entries of its archive are longer together than the file")
         order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in names else b"little"
         storages = _Storages(">" if order == b"big" else "<")
-        with archive.open(pickles[0]) as file:
-            unpickler = SafeUnpickler(file, strict=False, extra=TENSORS, persistent=storages.load)
-            loaded = unpickler.load()
+        content = archive.read(pickles[0])
+        unpickler = SafeUnpickler(
+            io.BytesIO(content), len(content), strict=False, extra=TENSORS, persistent=storages.load
+        )
+        loaded = unpickler.load()
         for key, storage in storages.by_key.items():
             if f"{folder}data/{key}" not in names:
                 raise Refused(f"its storage {key[:20]!r} is missing")
@@ -165,25 +177,26 @@ def is_legacy_file(head: bytes) -> bool:
     return LEGACY_MAGIC.to_bytes(10, "little") in head
 
 
-def read_legacy(file: BinaryIO) -> tuple[Any, Counter[str]]:
-    """Magic number, version, system, the object, the storages' keys, each a pickle, then each storage's bytes."""
-    if [SafeUnpickler(file, strict=True).load() for _ in range(2)] != [LEGACY_MAGIC, LEGACY_VERSION]:
+def read_legacy(file: BinaryIO, size: int) -> tuple[Any, Counter[str]]:
+    """Magic number, version, system, the object, the storages' keys, each a pickle, then each storage's bytes.
+
+    size: of the file, which is read from where it stands.
+    """
+
+    def plain() -> Any:
+        return SafeUnpickler(file, size - file.tell(), strict=True).load()
+
+    if [plain() for _ in range(2)] != [LEGACY_MAGIC, LEGACY_VERSION]:
         raise Refused("it has an unknown version of PyTorch's format")
-    system = SafeUnpickler(file, strict=True).load()
+    system = plain()
     storages = _Storages("<" if system["little_endian"] else ">")
-    unpickler = SafeUnpickler(file, strict=False, extra=TENSORS, persistent=storages.load)
-    loaded = unpickler.load()
-    for key in SafeUnpickler(file, strict=True).load():
+    unpickler = SafeUnpickler(file, size - file.tell(), strict=False, extra=TENSORS, persistent=storages.load)
+    loaded, keys = unpickler.load(), plain()
+    rest = BoundedFile(file, size - file.tell())
+    for key in keys:
         storage = storages.by_key[key]
-        count = int.from_bytes(_exactly(file, 8), "little" if storages.byte_order == "<" else "big")
+        count = int.from_bytes(rest.read(8), "little" if storages.byte_order == "<" else "big")
         if count != storage.count:
             raise Refused("a storage has another length than its tensors say; the file is damaged")
-        storage.fill(_exactly(file, count * storage.dtype.itemsize))
+        storage.fill(rest.read(count * storage.dtype.itemsize))
     return loaded, unpickler.placeholders
-
-
-def _exactly(file: BinaryIO, count: int) -> bytes:
-    data = file.read(count)
-    if len(data) != count:
-        raise Refused("it is cut off")
-    return data

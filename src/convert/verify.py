@@ -7,6 +7,7 @@ one tensor. The network up to the RPN runs from `input`; layers of the RoI heads
 which regions reach them is a matter of thresholds. Modules without a partner here are counted.
 """
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from mindspore import Tensor, nn
 
 from ..errors import UserError
 from ..models.detection.roi_conv import RoIConv
+from ..reading import is_file
 from .table import WRAPPERS, Source, fill
 
 TOLERANCE = 1e-4  # largest difference, relative to the largest number in the layer's output
+UNPACKED, ALLOWANCE = 32, 2**26  # bytes that the archive may hold: times its own, and so many more
 ROI_HEADS = ("bbox_head.", "mask_head.")
 
 
@@ -81,18 +84,30 @@ def _second(pair: tuple) -> float:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    if not Path(path).is_file():
+    if not is_file(path):
         raise UserError(f"{path} does not exist")
     try:
+        _check_unpacked(Path(path))
         with np.load(path, allow_pickle=False) as archive:
             recorded = {name: archive[name] for name in archive.files}
+    except UserError:
+        raise
     except Exception as error:  # NumPy and zipfile raise many kinds, all of which mean that the file is no good
-        raise UserError(f"{path} cannot be read as .npz: {(str(error).splitlines() or [''])[0]}") from None
+        raise UserError(f"{path} cannot be read as .npz: {(str(error).splitlines() or [''])[0][:200]}") from None
     image = recorded.get("input")
     if image is None or image.ndim != 4 or image.shape[1] != 3:
         shape = "is missing" if image is None else f"has shape {list(image.shape)}"
         raise UserError(f"{path}: input {shape}; it must be (B, 3, H, W), what the source's network was given")
     return recorded
+
+
+def _check_unpacked(path: Path) -> None:
+    """UserError for an archive that unpacks to far more than it is; np.load may meet other errors of its own."""
+    with zipfile.ZipFile(path) as archive:
+        total = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if total > UNPACKED * size + ALLOWANCE:
+        raise UserError(f"{path} would unpack to {total:,} bytes, the file has {size:,}")
 
 
 def _partner(source: Source, key: str, cells: Mapping[str, nn.Cell]) -> Partner | None:

@@ -14,7 +14,7 @@ from .augmentation.geometry import HorizontalFlip, RandomResizedCrop
 from .augmentation.randaugment import RandAugment
 from .augmentation.transform import Chain, Size, draw_in_turn
 from .formats.image_folder import ImageFolder
-from .images import read_bgr
+from .images import MAX_PIXELS, read_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .read_ahead import read_ahead
@@ -31,10 +31,12 @@ class Preparation:
     size: tuple[int, int]
     eval_resize: int
     normalisation: PixelNormalisation
+    max_pixels: int = MAX_PIXELS
 
     @classmethod
     def from_config(cls, cfg: Config) -> "Preparation":
-        return cls((cfg.img_height, cfg.img_width), cfg.eval_resize, PixelNormalisation.from_config(cfg))
+        size, normalisation = (cfg.img_height, cfg.img_width), PixelNormalisation.from_config(cfg)
+        return cls(size, cfg.eval_resize, normalisation, cfg.max_image_pixels)
 
     def for_evaluation(self, rgb: np.ndarray) -> np.ndarray:
         """Short side to `eval_resize`, central crop, normalised: (3, H, W) float32."""
@@ -53,11 +55,11 @@ class FolderSamples:
 
     def read(self, entry: int) -> tuple[np.ndarray, int] | None:
         path, label = self.dataset.images[entry]
-        image = read_rgb(path)
+        image = read_rgb(path, max_pixels=self.cfg.max_image_pixels)
         return None if image is None else (image, label)
 
     def why_unreadable(self, entry: int) -> str:
-        return f"{self.dataset.images[entry][0]} is no image, or cut off"
+        return why_unreadable(self.dataset.images[entry][0], self.cfg.max_image_pixels)
 
     def make(self, item: tuple[np.ndarray, int], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """image (3, H, W) float32 normalised, its class twice, the first one's share 1: `mix` changes the last two."""
@@ -94,7 +96,7 @@ def evaluation_batches(
     """
 
     def load(item: tuple[str, int]) -> np.ndarray | None:
-        rgb = read_rgb(item[0], upright)
+        rgb = read_rgb(item[0], upright, preparation.max_pixels)
         return None if rgb is None else preparation.for_evaluation(rgb)
 
     images = read_ahead(load, items, max(workers, 1), ahead=batch_size)
@@ -108,7 +110,7 @@ def evaluation_batches(
         yield image, group, [pixels is not None for pixels in loaded]
 
 
-def read_rgb(path: str, upright: bool = False) -> np.ndarray | None:
+def read_rgb(path: str, upright: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
     """(h, w, 3) uint8 RGB, or None where the file is no whole image."""
-    image = read_bgr(path, upright)
+    image = read_bgr(path, upright, max_pixels)
     return None if image is None else image[..., ::-1]

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..errors import plain
 from ..models.detection.anchors import level_anchors
 from .formats.image_folder import ImageFolder
 from .formats.index import DetectionIndex
 from .formats.segmentation_list import SegmentationDataset
 from .imagenet import read_rgb
+from .images import MAX_PIXELS
 from .pipeline import read_image, unreadable_reason
 
 MAX_FILES_READ = 500  # images opened to look for unreadable ones
+LONGEST = 300  # characters of a name in a line
 
 
 def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = None) -> Iterator[str]:
@@ -30,7 +33,8 @@ def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = 
     counts = Counter(dataset.classes[item.label] for item in objects if not item.crowd)
     ranked = counts.most_common()
     if ranked:
-        yield f"most frequent {ranked[0][0]} ({ranked[0][1]}), least frequent {ranked[-1][0]} ({ranked[-1][1]})"
+        (first, most), (last, least) = ranked[0], ranked[-1]
+        yield f"most frequent {plain(first)} ({most}), least frequent {plain(last)} ({least})"
     never = [name for name in dataset.classes if not counts[name]]
     if never:
         yield f"WARNING: {len(never)} classes never occur: {_shorten(never)}"
@@ -45,17 +49,16 @@ def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = 
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
-def image_folder(dataset: ImageFolder) -> Iterator[str]:
+def image_folder(dataset: ImageFolder, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
     """Counts, class balance, unreadable files."""
     counts = Counter(dataset.classes[label] for _, label in dataset.images)
     ranked = counts.most_common()
     yield f"{dataset.folder}: {len(dataset)} images in {len(dataset.classes)} classes: {_shorten(dataset.classes)}"
-    yield f"most images: {ranked[0][0]} ({ranked[0][1]}), least: {ranked[-1][0]} ({ranked[-1][1]})"
-    empty = [name for name in dataset.classes if not counts[name]]
-    if empty:
-        yield f"WARNING: {len(empty)} classes have no image: {_shorten(empty)}"
+    (first, most), (last, least) = ranked[0], ranked[-1]
+    yield f"most images: {plain(first)} ({most}), least: {plain(last)} ({least})"
+    yield from (f"WARNING: {note}" for note in dataset.notes)
     looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
-    bad = [path for path, _ in looked_at if read_rgb(path) is None]
+    bad = [path for path, _ in looked_at if read_rgb(path, max_pixels=max_pixels) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
@@ -66,8 +69,8 @@ def label_files(dataset: SegmentationDataset, ignore_label: int) -> Iterator[str
     looked_at = range(0, len(dataset), max(1, len(dataset) // MAX_FILES_READ))
     pixels, sizes, bad = np.zeros(256, np.int64), Counter(), []
     for index in looked_at:
-        image, label = dataset.read_image(index), dataset.read_label(index)
-        if image is None or label is None or image.shape[:2] != label.shape:
+        image, label = dataset.read(index)
+        if image is None or label is None:
             bad.append(dataset.why_unreadable(index))
             continue
         pixels += np.bincount(label.ravel(), minlength=256)
@@ -110,4 +113,4 @@ def anchor_overlaps(dataset: DetectionIndex, image_size: tuple[int, int], genera
 
 
 def _shorten(items: list, shown: int = 8) -> str:
-    return ", ".join(map(str, items[:shown])) + (", ..." if len(items) > shown else "")
+    return ", ".join(plain(item, LONGEST) for item in items[:shown]) + (", ..." if len(items) > shown else "")

@@ -4,12 +4,13 @@ ROOT/<subset>_id.txt names the samples, one id a line; a sample is ROOT/TrainVal
 ROOT/TrainVal_parsing_annotations/<subset>_segmentations/ID.png.
 """
 
-import argparse
 from pathlib import Path
 
+from ..config.arguments import Arguments
 from ..errors import UserError
 from ..process.command import entry_point
 from .formats import sample_list
+from .formats.text_lines import read_lines
 
 IMAGE_SUFFIX, LABEL_SUFFIX = ".jpg", ".png"
 
@@ -22,10 +23,12 @@ def label_folder(root: Path, subset: str) -> Path:
     return root / "TrainVal_parsing_annotations" / f"{subset}_segmentations"
 
 
-def make_lists(root: Path) -> None:
-    """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples."""
+def make_lists(root: Path, overwrite: bool = False) -> None:
+    """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples,
+    or a list that is there with other lines, unless it may be overwritten.
+    """
     sample_list.need_folder(root)
-    sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS})
+    sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS}, overwrite)
 
 
 def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
@@ -50,17 +53,19 @@ def _samples(root: Path, subset: str) -> tuple[sample_list.Pairs, list[str]]:
 def _read_ids(path: Path) -> list[str]:
     """Ids in the order of the file, without blank lines and file name endings."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is no text'})") from error
-    return [line.strip().removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for line in lines if line.strip()]
+        lines = read_lines(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return [line.removesuffix(IMAGE_SUFFIX).removesuffix(LABEL_SUFFIX) for _, line in lines]
 
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.data.lip_lst_maker", description=__doc__)
+    parser = Arguments(prog="python -m src.data.lip_lst_maker", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder that holds TrainVal_images and train_id.txt")
-    make_lists(parser.parse_args(argv).root)
+    parser.add_argument("--overwrite", action="store_true", help="replace lists that are there with other lines")
+    arguments = parser.parse_args(argv)
+    make_lists(arguments.root, arguments.overwrite)
 
 
 if __name__ == "__main__":

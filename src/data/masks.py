@@ -5,23 +5,40 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .mask_checks import NUMBERS, is_rle, polygon_extent
+
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict:
     """Compressed RLE of a COCO segmentation: polygons, uncompressed RLE (list counts) or compressed RLE.
 
-    Raises ValueError for anything else, or for an RLE of another size.
+    Raises ValueError like `checked_segmentation`.
+    """
+    checked = checked_segmentation(segmentation, height, width)
+    if isinstance(checked, list):
+        return coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
+    return coco_mask.frPyObjects(checked, height, width) if isinstance(checked["counts"], list) else checked
+
+
+def checked_segmentation(segmentation: Any, height: int, width: int) -> list[list] | dict:
+    """The polygons of three points or more, or the RLE, of a segmentation of an image of this size.
+
+    Raises ValueError for anything else, for an RLE of another size or whose runs do not add up to the image, and for
+    a polygon that `polygon_extent` finds to be none.
     """
     if isinstance(segmentation, list):
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+        polygons = [polygon for polygon in map(_as_list, segmentation) if len(polygon) >= 6]
         if not polygons:
             raise ValueError("segmentation has no polygon of three or more points")
-        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        if any(polygon_extent(polygon, height, width) is None for polygon in polygons):
+            raise ValueError("a polygon is no list of x, y, ... of finite numbers near the image")
+        return polygons
     if isinstance(segmentation, dict) and "counts" in segmentation:
-        if list(segmentation.get("size", ())) != [height, width]:
-            raise ValueError(f"segmentation has size {segmentation.get('size')}, the image {[height, width]}")
-        if isinstance(segmentation["counts"], list):
-            return coco_mask.frPyObjects(segmentation, height, width)
-        return segmentation
+        size, counts = segmentation.get("size"), segmentation["counts"]
+        if not isinstance(size, list | tuple) or list(size) != [height, width]:
+            raise ValueError(f"segmentation has size {size!r:.40}, the image {[height, width]}")
+        if not is_rle(segmentation, height, width):
+            raise ValueError(f"the runs of an RLE are not those of {height} x {width} pixels")
+        return {"size": [height, width], "counts": counts.tolist() if isinstance(counts, np.ndarray) else counts}
     raise ValueError("segmentation is neither polygons nor RLE")
 
 
@@ -40,3 +57,12 @@ def to_bitmap(segmentation: Any, height: int, width: int) -> np.ndarray:
 def pack(bitmaps: np.ndarray) -> np.ndarray:
     """(..., W) of 0 and 1, W a multiple of 8 -> (..., W / 8) uint8, most significant bit first."""
     return np.packbits(bitmaps, axis=-1)
+
+
+def _as_list(polygon: Any) -> list:
+    """Plain numbers, as label files have them, of what a reader may have made of them."""
+    if type(polygon) is list and set(map(type, polygon)) <= NUMBERS:
+        return polygon
+    if not isinstance(polygon, list | tuple | np.ndarray):
+        raise ValueError("segmentation is neither polygons nor RLE")
+    return [point.item() if isinstance(point, np.number) else point for point in polygon]

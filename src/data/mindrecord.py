@@ -4,7 +4,6 @@ Writes D/train from train_dataset and D/validation from val_dataset: the image f
 A stopped conversion goes on with the shards that are not whole. With --verify_only it only reads everything back.
 """
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -17,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import Config, parse_cli
+from ..config.arguments import Arguments
 from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs
+from ..reading import is_file, is_folder
 from .formats.coco import read_coco
 from .formats.index import DetectionIndex
 from .formats.mindrecord import (
@@ -34,12 +35,17 @@ from .formats.mindrecord import (
     check_whole,
     open_shard,
     read_manifest,
+    shard_files,
 )
+from .formats.report import named
 from .formats.rules import Rules
+from .images import is_image, is_there
+from .read_ahead import read_ahead
 
 SPLIT = {folder: split for split, folder in SUBSETS.items()}
 SHARD_BYTES = 2**30  # of a shard where mindrecord_shards does not say how many there are
 BATCH = 32  # rows handed over at once
+READERS = 2  # threads that read and decode image files
 LEAST_PAGE, USUAL_PAGE, LARGEST_PAGE = 2**15, 2**25, 2**28  # bytes; MindRecord's own limits and default
 PAGE_UNIT = 2**12
 FRAME = 64  # bytes at most that MindRecord adds to a row
@@ -48,18 +54,18 @@ LEAST_HEADER, LARGEST_HEADER = 2**14, 2**27
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--verify_only", action="store_true")
     known, rest = parser.parse_known_args(argv)
     cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",))
     quiet_logs()
     subsets = {name: folder for name, split in SPLIT.items() if (folder := getattr(cfg, f"{split}_dataset"))}
     if known.verify_only:
-        found = [name for name in SPLIT if (Path(cfg.mindrecord_dir) / name).is_dir()]
+        found = [name for name in SPLIT if is_folder(Path(cfg.mindrecord_dir) / name)]
         if not found:
             raise UserError(f"{cfg.mindrecord_dir} holds no converted data set to verify")
         for name in found:
-            print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
+            print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name, cfg.allow_outside)}", flush=True)
     elif subsets:
         datasets = {
             name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name], Rules.from_config(cfg))
@@ -81,7 +87,7 @@ def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
     source = Source(dataset)
     with _locked(folder):
         manifest = _plan(cfg, source) | source.common()
-        if (folder / MANIFEST).exists():
+        if is_file(folder / MANIFEST):
             if read_manifest(folder) != manifest:
                 raise UserError(f"{folder} holds another data set or number of shards: give another mindrecord_dir")
         else:
@@ -94,6 +100,8 @@ def convert(cfg: Config, dataset: DetectionIndex, folder: Path) -> None:
             except UserError:
                 _write_shard(folder / name, source.rows(first, end), manifest)
                 print(f"{folder / name}: images {first + 1} to {end} of {len(source)}", flush=True)
+    if source.refused:
+        print(f"{folder}: {len(source.refused)} files are no images: not packed ({named(source.refused)})", flush=True)
 
 
 def shard_bounds(images: int, shards: int) -> list[int]:
@@ -102,27 +110,35 @@ def shard_bounds(images: int, shards: int) -> list[int]:
 
 
 class Source:
-    """A COCO data set as rows of `SCHEMA`."""
+    """A COCO data set as rows of `SCHEMA`; `refused` are the names of files that turned out to be no images."""
 
     def __init__(self, dataset: DetectionIndex):
-        self.dataset = dataset
+        self.dataset, self.refused = dataset, []
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def rows(self, first: int, end: int) -> Iterator[dict]:
         """Rows `first` to `end` - 1."""
-        for index in range(first, end):
-            path = self.dataset.record(index).path
-            image = path.read_bytes() if path.is_file() else b""
+        images = read_ahead(self._image, range(first, end), READERS, ahead=BATCH)
+        for index, image in zip(range(first, end), images):
             labels = self._labels(index)
             checksum = zlib.crc32(image, zlib.crc32(labels))
             yield {"index": index, "crc32": checksum, "annotations": labels, "image": image}
 
+    def _image(self, index: int) -> bytes:
+        """The file, empty where it is missing or does not decode: a link in a data set may lead to any file."""
+        path = self.dataset.record(index).path
+        content = path.read_bytes() if is_there(path) else b""
+        if content and not is_image(content):
+            self.refused.append(path.name)
+            return b""
+        return content
+
     def sizes(self) -> list[int]:
         """Bytes of each row's fields of variable length."""
         paths = [self.dataset.record(index).path for index in range(len(self))]
-        images = [path.stat().st_size if path.is_file() else 0 for path in paths]
+        images = [path.stat().st_size if is_there(path) else 0 for path in paths]
         return [size + len(self._labels(index)) for index, size in enumerate(images)]
 
     def common(self) -> dict:
@@ -138,18 +154,19 @@ class Source:
         return json.dumps({"image": image, "annotations": annotations}).encode()
 
 
-def verify(folder: Path) -> str:
+def verify(folder: Path, allow_outside: bool = False) -> str:
     """Read every row of every shard back, by MindSpore's reader and by ours; one line of what was found.
 
+    allow_outside: the shards may lie outside of the folder.
     UserError naming the first shard and row that is not what was written.
     """
     manifest = read_manifest(folder)
     expected, payload, stored = 0, 0, 0
-    for name in manifest["shards"]:
-        done = check_whole(folder / name)
-        count, size = _verify_shard(folder / name, expected)
+    for _, path in shard_files(folder, manifest, allow_outside):
+        done = check_whole(path)
+        count, size = _verify_shard(path, expected)
         if count != done["rows"]:
-            raise UserError(f"{folder / name} has {count} rows; {done['rows']} were written")
+            raise UserError(f"{path} has {count} rows; {done['rows']} were written")
         expected, payload, stored = expected + count, payload + size, stored + done["bytes"] + done["index_bytes"]
     if expected != manifest["images"]:
         raise UserError(f"{folder} has {expected} images; {manifest['images']} were to be written")

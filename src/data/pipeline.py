@@ -13,7 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.transform import Chain, Size
 from .formats.index import DetectionIndex, ImageRecord
-from .images import differs_in_size, labelled_bgr, read_bgr
+from .images import differs_in_size, labelled_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
@@ -124,12 +124,10 @@ def read_image(record: ImageRecord) -> np.ndarray | None:
 
 def unreadable_reason(record: ImageRecord) -> str:
     """Why `read_image` gave None, for a log line."""
-    if not record.path.is_file():
-        return f"{record.path} is missing"
-    image = read_bgr(record.path)
-    if image is None:
-        return f"{record.path} is no image, or cut off"
-    found = f"{image.shape[1]} x {image.shape[0]}"
+    size = differs_in_size(record.path, record.height, record.width)
+    if size is None:
+        return why_unreadable(record.path, record.height * record.width)
+    found = f"{size[1]} x {size[0]}"
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
 
 

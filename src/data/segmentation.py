@@ -30,10 +30,8 @@ class SegmentationSamples:
         self.normalisation = PixelNormalisation.from_config(cfg)
 
     def read(self, entry: int) -> tuple[np.ndarray, np.ndarray] | None:
-        image, label = self.dataset.read_image(self.keys[entry]), self.dataset.read_label(self.keys[entry])
-        if image is None or label is None or image.shape[:2] != label.shape:
-            return None
-        return image, label
+        image, label = self.dataset.read(self.keys[entry])
+        return None if image is None or label is None else (image, label)
 
     def why_unreadable(self, entry: int) -> str:
         return self.dataset.why_unreadable(self.keys[entry])

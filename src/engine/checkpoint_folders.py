@@ -1,5 +1,6 @@
 """The folders of a run's checkpoints: the last training states, and the best weights."""
 
+import contextlib
 import logging
 import math
 import re
@@ -15,6 +16,7 @@ from ..errors import UserError
 logger = logging.getLogger(__name__)
 
 BEST_NAME = re.compile(r"[^.].*_(-?\d+\.\d+)_epoch_(\d+)\.ckpt")
+DAMAGED = ".damaged"
 States = dict[str, np.ndarray]  # what hooks keep, by HOOK/KEY
 
 
@@ -45,16 +47,32 @@ class CheckpointFolder:
     def load_newest(self, step: nn.Cell, model: nn.Cell) -> tuple[Path, States] | None:
         """Restore the newest readable state: its file and the hooks' states. None if there is none.
 
-        Damaged ones are named and passed over.
+        Damaged ones are named, passed over, and from now on called `NAME.ckpt.damaged`: they are not among the `keep`
+        last ones.
         """
         for path in self.newest_first():
+            _require_open(path)
             try:
                 return path, load_training_state(step, model, path)
             except UserError as error:
                 if "cannot be read" not in str(error):
                     raise
                 logger.warning("%s; trying the one before", error)
+                with contextlib.suppress(OSError):
+                    path.rename(path.with_name(path.name + DAMAGED))
         return None
+
+    def damaged(self) -> list[Path]:
+        """The files that `load_newest` could not read, of this run and of those before."""
+        return sorted(self.folder.glob(f"*.ckpt{DAMAGED}"))
+
+
+def _require_open(path: Path) -> None:
+    """UserError where it is not the file's content that is wrong: another state must not take its place."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be opened: {error.strerror}") from None
 
 
 class BestFolder:

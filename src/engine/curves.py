@@ -1,54 +1,78 @@
 """The curves of a run for everybody: numbers as CSV, pictures as PNG."""
 
+import contextlib
 import csv
 import io
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from ..errors import UserError
 from ..files import write_text
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, float]
 
 
 class CsvTable:
-    """A CSV file of numbers that grows by rows; the first row names the columns."""
+    """A CSV file of numbers that grows by rows, a step or an epoch each; the first row names the columns."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows at the end; the first call writes the header."""
-        if not rows:
-            return
-        is_new = not self.path.exists()
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            _write(file, rows, with_header=is_new)
+        """Add rows at the end, all of them or none; the first call writes the header.
 
-    def read(self) -> list[Row]:
-        """All rows; a last line that a kill cut off is left out."""
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="", encoding="utf-8") as file:
-            rows = []
-            for row in csv.DictReader(file):
-                try:
-                    rows.append({name: float(value) for name, value in row.items()})
-                except (TypeError, ValueError):
-                    break
-        return rows
-
-    def cut(self, last_step: int) -> None:
-        """Drop the rows after a global step: a resumed run writes them again."""
-        if not self.path.exists():
-            return
-        rows = [row for row in self.read() if row["global_step"] <= last_step]
+        UserError if they cannot be written.
+        """
         if not rows:
-            self.path.unlink()
             return
         text = io.StringIO(newline="")
-        _write(text, [{name: _plain(value) for name, value in row.items()} for row in rows], with_header=True)
-        write_text(self.path, text.getvalue())
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                size = file.seek(0, io.SEEK_END)
+                _write(text, rows, with_header=not size)
+                left = text.getvalue().encode()
+                try:
+                    while left:  # where a disk gets full, a part is written first
+                        left = left[file.write(left) :]
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def read(self) -> list[Row]:
+        """All rows; lines that a kill or a broken disk has left incomplete are passed over."""
+        return [row for _, row in self._lines()[1]]
+
+    def cut(self, last_step: int) -> None:
+        """Drop the rows after a global step, which a resumed run writes again, and what is no row."""
+        if not self.path.exists():
+            return
+        header, lines = self._lines()
+        kept = [line for line, row in lines if row["global_step"] <= last_step]
+        if not kept:
+            self.path.unlink()
+            return
+        write_text(self.path, "".join([header, *kept]))
+
+    def _lines(self) -> tuple[str, list[tuple[str, Row]]]:
+        """The header, and every whole row with its text."""
+        if not self.path.exists():
+            return "", []
+        header, *lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
+        names = header.rstrip("\n").split(",")
+        found = []
+        for line in lines if "global_step" in names else ():
+            cells = line.rstrip("\n").split(",")
+            if len(cells) == len(names) and line.endswith("\n"):
+                with contextlib.suppress(ValueError):
+                    found.append((line, dict(zip(names, map(float, cells)))))
+        return header, found
 
 
 def plot_losses(rows: Sequence[Row], path: Path) -> None:
@@ -70,8 +94,7 @@ def plot_losses(rows: Sequence[Row], path: Path) -> None:
     lines = axis.get_lines() + rate_axis.get_lines()
     axis.legend(lines, [line.get_label() for line in lines], loc="upper right")
     figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    _save(figure, path)
 
 
 def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
@@ -85,8 +108,21 @@ def plot_metrics(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
         axis.set_title(name)
         axis.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    """Write a picture whole, or leave the one of before with a warning: a run does not end over it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    except OSError as error:
+        logger.warning("%s: the picture cannot be written (%s)", path, error.strerror)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    finally:
+        _pyplot().close(figure)
 
 
 def _write(file: TextIO, rows: Sequence[Row], with_header: bool) -> None:
@@ -112,8 +148,3 @@ def _smooth(values: list[float], window: int = 20) -> list[float]:
         part = values[max(0, k - window + 1) : k + 1]
         smoothed.append(sum(part) / len(part))
     return smoothed
-
-
-def _plain(value: float) -> float | int:
-    """Counts without a point; not a number and infinity as they are."""
-    return int(value) if value.is_integer() else value

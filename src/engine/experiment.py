@@ -4,16 +4,27 @@ import contextlib
 import datetime
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..checkpoint import Facts
-from ..config import Config, Difference, differences, leaves, load_config, run_format, save_config
+from ..checkpoint import Facts, checkpoint_facts
+from ..config import (
+    Config,
+    Difference,
+    differences,
+    leaves,
+    load_config,
+    run_format,
+    save_config,
+    save_values,
+    why_damaged,
+)
 from ..errors import UserError
 from ..process.logs import start_logging
 from ..process.provenance import provenance
 from .checkpoint_folders import BestFolder, CheckpointFolder
+from .run_folder import FolderLock, briefs, check_name, has_begun, newest_run, remove_unbegun, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +38,7 @@ class Experiment:
 
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
     changes: the keys with which a resumed run trains on otherwise than before. facts: what its checkpoints say of
-    themselves. made: files and folders that this start has made, outermost first.
+    themselves. lock: keeps other processes out of the folder. is_new: this run has made it.
     """
 
     folder: Path
@@ -36,7 +47,8 @@ class Experiment:
     cfg: Config | None = None
     changes: tuple[Difference, ...] = ()
     facts: Facts | None = None
-    made: tuple[Path, ...] = ()
+    lock: FolderLock | None = None
+    is_new: bool = False
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -53,15 +65,18 @@ class Experiment:
         for folder in (self.checkpoints.folder, self.best.folder):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def take_back(self) -> None:
-        """Remove what a start that is refused has made, so that the corrected command finds the place free.
-
-        What else lies in its folders stays, and they with it.
-        """
-        start_logging()  # closes the file
-        for path in reversed(self.made):
-            with contextlib.suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The run: a start that ends in a UserError before it has begun leaves no folder, and the lock goes with it."""
+        try:
+            yield
+        except UserError:
+            if self.is_new:
+                remove_unbegun(self.folder)
+            raise
+        finally:
+            if self.lock:
+                self.lock.let_go()
 
     def keep_config(self) -> None:
         """Write down the configuration of the steps to come; a resumed run that has none left keeps the one it had."""
@@ -73,60 +88,61 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
 
     systems: what is trained, by the name that a new folder gets and then by those of older versions.
 
-    UserError if a new run would go into a folder that holds a run already, or if a resumed one has another
-    configuration where that matters.
+    UserError if a new run would go into a folder that holds a run already, if another process trains there, or if a
+    resumed one has another configuration where that matters. A folder in which no run has begun is nobody's.
     """
     outputs = Path(cfg.train_outputs)
     names = [f"{name}_{cfg.brief}" for name in systems]
-    folder = outputs / f"{datetime.date.today():%y%m%d}_{names[0]}"
-    if cfg.resume:
-        folder = _newest_run(outputs, names) or folder
-    elif is_main and (folder / "config.yaml").exists():
-        raise UserError(f"{folder} holds a run already: go on with it by --resume 1, or give another --brief")
+    check_name(f"yymmdd_{names[0]}")
+    found = newest_run(outputs, names) if cfg.resume else None
+    folder = found or outputs / f"{datetime.date.today():%y%m%d}_{names[0]}"
     experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max, cfg)
-    if is_main:
-        experiment = replace(experiment, made=_missing(experiment))
-        try:
-            experiment.make()
-        except OSError as error:
-            raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
-        start_logging(folder / "train.log")
-        for line in provenance(cfg):
-            logger.info(line)
-        if cfg.resume and (folder / "config.yaml").exists():
-            cfg, changes = _as_started(cfg, folder / "config.yaml")
-            experiment = replace(experiment, changes=changes)
-        else:
-            if cfg.resume:
-                logger.info("nothing to resume in %s: starting afresh", outputs)
-            replace(experiment, cfg=cfg).keep_config()
-    return replace(experiment, cfg=cfg)
+    if not is_main:
+        return experiment
+    experiment = _take_folder(experiment, resumes=cfg.resume)
+    for line in provenance(cfg):
+        logger.info(line)
+    if cfg.resume and has_begun(folder):
+        cfg, changes = _as_started(cfg, experiment)
+        return replace(experiment, cfg=cfg, changes=changes)
+    if cfg.resume:
+        others = [brief for brief in briefs(outputs, systems) if brief != cfg.brief]
+        known = f"; there are runs of brief {', '.join(map(repr, others[:MOST_SHOWN]))}" if others else ""
+        logger.warning("no run of brief %r to resume in %s: starting afresh%s", cfg.brief, outputs, known)
+    experiment.keep_config()
+    return experiment
 
 
-def _missing(experiment: Experiment) -> tuple[Path, ...]:
-    """Of what a start makes, what is not there yet, outermost first."""
+def _take_folder(experiment: Experiment, resumes: bool) -> Experiment:
+    """Make the folder where it is missing, lock it, tidy it up, and start its log."""
     folder = experiment.folder
-    places = [*reversed(folder.parents), folder, experiment.checkpoints.folder, experiment.best.folder]
-    return tuple(path for path in (*places, folder / "train.log", folder / "config.yaml") if not path.exists())
+    is_new = not folder.exists()
+    _refuse_begun(folder, resumes)
+    try:
+        experiment.make()
+        lock = FolderLock(folder)
+        start_logging(folder / "train.log")
+    except OSError as error:
+        raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
+    _refuse_begun(folder, resumes)  # by the run that has just left it
+    sweep(folder)
+    return replace(experiment, lock=lock, is_new=is_new)
 
 
-def _newest_run(outputs: Path, names: Sequence[str]) -> Path | None:
-    """The folder `<yymmdd>_<name>` of the latest day; of two of one day the one whose name comes first."""
-    found = [
-        (path.name[:6], -k, path)
-        for k, name in enumerate(names)
-        for path in outputs.glob(f"*_{name}")
-        if path.is_dir() and path.name[6:] == f"_{name}"
-    ]
-    return max(found)[-1] if found else None
+def _refuse_begun(folder: Path, resumes: bool) -> None:
+    if not resumes and has_begun(folder):
+        raise UserError(f"{folder} holds a run already: go on with it by --resume 1, or give another --brief")
 
 
-def _as_started(cfg: Config, saved_file: Path) -> tuple[Config, tuple[Difference, ...]]:
+def _as_started(cfg: Config, experiment: Experiment) -> tuple[Config, tuple[Difference, ...]]:
     """The configuration with which a run goes on, and the free keys of its training that are other ones than before.
 
     A run whose weight decay leaves out gamma and beta goes on so, unless the command line says otherwise.
     UserError where a key is another one that must not be.
     """
+    saved_file = experiment.folder / "config.yaml"
+    if not _repair(saved_file, experiment.checkpoints):
+        return cfg, ()
     then = load_config(str(saved_file))
     is_of_before = run_format(saved_file) < GROUPED
     if is_of_before and then.norm_bias_decay is True:
@@ -147,6 +163,25 @@ def _as_started(cfg: Config, saved_file: Path) -> tuple[Config, tuple[Difference
         )
     training = {leaf.name for leaf in leaves(cfg) if (leaf.matters, leaf.on_resume) == ("training", "free")}
     return cfg, tuple(one for one in differences(then, cfg) if one.name in training)
+
+
+def _repair(saved_file: Path, checkpoints: CheckpointFolder) -> bool:
+    """Whether there is a run's configuration: where the file is damaged or gone, the newest checkpoint's that has one.
+
+    What can be known of neither goes on as the command line has it, with a line that says so.
+    """
+    reason = why_damaged(saved_file)
+    if not reason:
+        return True
+    for path in checkpoints.newest_first():
+        with contextlib.suppress(UserError):
+            values = checkpoint_facts(path).get("config")
+            if values:
+                save_values(values, str(saved_file))
+                logger.warning("%s %s: written again from what %s says", saved_file, reason, path.name)
+                return True
+    logger.warning("%s %s: whether the keys are those that the run had is not checked", saved_file, reason)
+    return False
 
 
 def _is_same_place(one: Difference) -> bool:

@@ -15,7 +15,7 @@ from ..tasks import Evaluator, Task
 from .curves import CsvTable, Row
 from .experiment import Experiment
 from .lr_schedule import Schedule
-from .train_step import TrainStep
+from .train_step import TrainStep, overwrite
 
 RUN = "run/"  # where the run's own states lie among those of the hooks
 
@@ -184,7 +184,7 @@ class Run:
         if self.process.size > 1:
             for parameter in parameters:
                 value = self.process.from_main(parameter.asnumpy() if self.process.is_main else None)
-                parameter.set_data(Tensor(value, parameter.dtype))
+                overwrite([parameter], [value])
 
     # --------------------------------------------------------------------------------------------- what the loop tells
 

@@ -9,7 +9,7 @@ from mindspore import nn
 
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
-from ..errors import UserError
+from ..errors import UserError, short
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
@@ -19,9 +19,12 @@ from .checkpoint_folders import CheckpointFolder
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
 from .run import Run
+from .run_folder import RECORDS, set_aside
 from .train_step import StepSettings, TrainStep
 
 logger = logging.getLogger(__name__)
+
+MOST_UPDATES = 50_000_000
 
 
 def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
@@ -61,6 +64,11 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         fuse_for_training(model)
     logger.info(gradient_line(cfg))
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
+    if updates > MOST_UPDATES:
+        raise UserError(
+            f"epoch_size {cfg.epoch_size} makes {updates:,} updates of {steps_per_epoch:,} steps an epoch; at most "
+            f"{MOST_UPDATES:,} have room for their learning rates"
+        )
     rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
     if cfg.scale_lr:
         images = cfg.batch_size * size * cfg.accumulate_step
@@ -108,9 +116,8 @@ def _load_newest(run: Run) -> None:
     checkpoints = run.experiment.checkpoints
     loaded = checkpoints.load_newest(run.step, run.model)
     if loaded is None:
-        if checkpoints.newest_first():  # all are damaged, and `prepare_model` had counted on them
-            load_start_weights(run.cfg, run.model)
-            run.step.start_average()
+        if checkpoints.damaged():  # `prepare_model` had counted on them
+            _begin_again(run)
         return
     path, states = loaded
     own = run.take_states(states)
@@ -121,6 +128,22 @@ def _load_newest(run: Run) -> None:
     run.resume_told(own.get("told"))
     logger.info("Resumed from %s: epoch %d, step %d", path, *run.schedule.position(run.done))
     _tell_changes(run)
+
+
+def _begin_again(run: Run) -> None:
+    """Start afresh where no checkpoint can be read; what the folder holds of the run before is kept beside."""
+    folder, checkpoints = run.experiment.folder, run.experiment.checkpoints
+    place = set_aside(folder, [*checkpoints.damaged(), *(folder / name for name in RECORDS)])
+    best = run.experiment.best.top()
+    logger.warning(
+        "none of the checkpoints in %s can be read: the run begins again with its first step; its records of before "
+        "and the damaged files are in %s%s",
+        checkpoints.folder,
+        place,
+        f" (--pre_trained {best} with another --brief begins with its best weights)" if best else "",
+    )
+    load_start_weights(run.cfg, run.model)
+    run.step.start_average()
 
 
 def _check_epochs(run: Run, path: Path, steps_then: int | None) -> None:
@@ -147,7 +170,7 @@ def _tell_changes(run: Run) -> None:
         logger.info(
             "The run has other keys than before: %s. Weights, the optimizer's state and the count of steps (%d of %d) "
             "continue; the learning rates start anew, as the keys of now have them%s",
-            ", ".join(f"{one.name} {one.then!r} -> {one.now!r}" for one in changes),
+            ", ".join(f"{one.name} {short(one.then)} -> {short(one.now)}" for one in changes),
             run.done,
             run.last,
             rate,

@@ -1,38 +1,99 @@
 """Signals that end a run after its current step."""
 
+import contextlib
+import logging
 import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-STOP_SIGNALS = {  # signal: as which it counts
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGUSR1: signal.SIGTERM,
-}
+from ..process import signals
+
+logger = logging.getLogger(__name__)
+
+COUNTS_AS = {signal.SIGUSR1: signal.SIGTERM}  # mpirun passes it on to its ranks; it kills them soon after a SIGTERM
+ECHO = 10.0  # seconds in which a SIGTERM after another signal is no second wish to end
+DATA_WAIT = 3.0  # seconds that a run which is to end waits for its next batch
+DATA_WAIT_OF_RANKS = 60.0  # of several ranks only those end in good order that end together
+
+Item = TypeVar("Item")
 
 
 class StopSignals:
-    """While active, SIGINT and SIGTERM only set `received`; the loop ends after its step. A second one ends at once.
+    """While active, SIGINT, SIGTERM and SIGHUP only set `received`; the loop ends after its step.
 
-    SIGUSR1 counts as SIGTERM: mpirun passes it on to its ranks, whereas it kills them soon after a SIGTERM of its own.
-    MindSpore puts a handler of its own on SIGINT whenever it runs a graph, which sends SIGTERM to this process: hence
-    `listen` after every step, and a Ctrl-C that falls into a step arrives as SIGTERM.
+    A second one ends the process at once. But a SIGTERM soon after another signal is passed over: where all processes
+    of a job get a signal its data workers end, which MindSpore answers with a SIGTERM to this process.
+
+    save: keeps the state after the last step, for a run that cannot end after its next one because no batch comes
+    (its workers are gone): it ends after `data_wait` seconds. One without a step of its own yet, which may compile for
+    minutes, has nothing to save and ends at once.
     """
 
-    def __enter__(self) -> "StopSignals":
+    def __init__(self, save: Callable[[], None] = lambda: None, data_wait: float = DATA_WAIT):
         self.received = 0
-        self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-        self.listen()
+        self._save, self._data_wait = save, data_wait
+        self._first_at = 0.0
+        self._has_stepped = self._waits_for_data = False
+        self._between_steps = threading.Lock()  # held by whoever goes on: the loop with its batch, or the end
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "StopSignals":
+        self._listen = self._stack.enter_context(signals.told_to(self._note))
         return self
 
     def __exit__(self, *_) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._stack.close()
 
-    def listen(self) -> None:
-        """Put the handlers (back) in place."""
-        for number in self._previous:
-            signal.signal(number, self._note)
+    def batches(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """The batches, while it is known whether the loop waits for one."""
+        iterator = iter(batches)
+        while True:
+            self._waits_for_data = True
+            batch = next(iterator, None)
+            with self._between_steps:
+                self._waits_for_data = False
+            if batch is None:
+                return
+            yield batch
 
-    def _note(self, number: int, _frame) -> None:
+    def step_is_done(self) -> None:
+        """After every step: handlers are put back in place where nobody watches."""
+        self._has_stepped = True
+        self._listen()
+
+    def _note(self, number: int) -> None:
+        now = time.monotonic()
         if self.received:
-            raise KeyboardInterrupt
-        self.received = STOP_SIGNALS[number]
+            if number == signal.SIGTERM and now - self._first_at < ECHO:
+                return
+            if not signals.is_watched(number):
+                raise KeyboardInterrupt
+            signals.leave(128 + number, "interrupted")
+        self.received, self._first_at = COUNTS_AS.get(number, number), now
+        if signals.is_watched(number):
+            threading.Thread(target=self._end_where_it_stands, name="stop", daemon=True).start()
+
+    def _end_where_it_stands(self) -> None:
+        """In a thread: end the process unless the loop gets to a step, whose end ends it in good order."""
+        if not self._has_stepped:
+            signals.leave(128 + self.received, first=lambda: tell_stop(self.received))
+        while True:
+            time.sleep(self._data_wait)
+            with self._between_steps:
+                if self._waits_for_data:
+                    self._save_and_leave()
+
+    def _save_and_leave(self) -> None:
+        status = 128 + self.received
+        try:
+            self._save()
+        except Exception as error:  # a full disk
+            signals.leave(status, f"error: {error}")
+        signals.leave(status, first=lambda: tell_stop(self.received))
+
+
+def tell_stop(number: int) -> None:
+    """The run's last line in the log."""
+    logger.info("Stopped by signal %d; the same command with --resume 1 goes on", number)

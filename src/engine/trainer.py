@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..config import Config, with_typed
-from ..errors import UserError
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -18,9 +16,10 @@ from ..process.runtime import Runtime
 from ..tasks import TASKS, Evaluator, Task
 from .experiment import Experiment, open_experiment
 from .hooks import make_hooks
+from .hooks.checkpoints import save_state
 from .run import Run
 from .setup import go_to_start, make_train_step, prepare_model
-from .stop_signals import StopSignals
+from .stop_signals import DATA_WAIT, DATA_WAIT_OF_RANKS, StopSignals, tell_stop
 
 logger = logging.getLogger(__name__)
 
@@ -41,31 +40,28 @@ def train(cfg: Config) -> Path:
     loader = task.make_loader(cfg, process.rank, process.size, 0)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
-    cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
-    experiment = replace(experiment, facts=task.facts(cfg, loader))
-    try:
-        run = _started(cfg, task, loader, experiment, process, evaluate)
-    except UserError:
-        experiment.take_back()
-        raise
-    if process.is_main and not run.finished:
-        experiment.keep_config()
-    loop(run, loader.from_step(run.done) if run.done else loader)
+    with experiment.in_use():
+        cfg = replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay))
+        experiment = replace(experiment, facts=task.facts(cfg, loader))
+        run = _prepare(cfg, task, process, experiment, evaluate, loader.steps_per_epoch)
+        loop(run, loader.from_step(run.done) if run.done else loader)
     return experiment.folder
 
 
-def _started(
-    cfg: Config, task: Task, loader: Any, experiment: Experiment, process: Runtime, evaluate: Evaluator | None
+def _prepare(
+    cfg: Config, task: Task, process: Runtime, experiment: Experiment, evaluate: Evaluator | None, steps_per_epoch: int
 ) -> Run:
-    """The run where its first step begins. UserError for start weights and services that are not as they must be."""
+    """The run with its network, where its first step begins."""
     logger.info("Creating network...")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process, resumes=cfg.resume and bool(experiment.checkpoints.newest_first()))
-    step, schedule = make_train_step(cfg, model, loader.steps_per_epoch, process.size)
+    step, schedule = make_train_step(cfg, model, steps_per_epoch, process.size)
     compile_once(cfg, process, step, model)
     run = Run(cfg, task, step, schedule, experiment, process, evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)
+    if process.is_main and not run.finished:
+        experiment.keep_config()
     return run
 
 
@@ -79,19 +75,20 @@ def loop(run: Run, batches: Iterable) -> None:
             logger.info("The run is complete already: %d of %d steps are done", run.done, run.last)
             return
         first, epoch_started = run.done, time.perf_counter()
-        with StopSignals() as signals:
-            for batch in batches:
+        data_wait = DATA_WAIT_OF_RANKS if run.process.size > 1 else DATA_WAIT
+        with StopSignals(lambda: save_state(run), data_wait) as signals:
+            for batch in signals.batches(batches):
                 if run.done == first:
                     _compile_together(run, batch)
                 if signals.received:
                     run.step.ask_to_stop()
                 losses = run.step(*batch)
-                signals.listen()
+                signals.step_is_done()
                 run.count(losses)
                 run.stopping = _stop_signal(run, signals)
                 run.tell_step(losses)
                 if run.stopping and not run.finished:
-                    logger.info("Stopped by signal %d; the same command with --resume 1 goes on", run.stopping)
+                    tell_stop(run.stopping)
                     run.process.barrier()
                     sys.exit(128 + run.stopping)
                 if run.ends_epoch:

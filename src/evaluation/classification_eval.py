@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_bytes, write_text
 
+REPORT_FILES = ("confusion_matrix.csv", "confusion_matrix.png", "per_class_accuracy.csv", "per_class_accuracy.png")
 MOST_LABELLED = 40  # classes up to which the picture of the confusion matrix names them
 
 
@@ -34,7 +35,7 @@ class ClassificationResult:
 
 
 def write_report(folder: Path, result: ClassificationResult, names: list[str]) -> None:
-    """confusion_matrix.csv, per_class_accuracy.csv and pictures of both in `folder`."""
+    """confusion_matrix.csv, per_class_accuracy.csv and pictures of both, `REPORT_FILES`, in `folder`."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -79,8 +80,7 @@ def _plot_confusion(path: Path, result: ClassificationResult, names: list[str]) 
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    _save(figure, path)
 
 
 def _plot_per_class(path: Path, result: ClassificationResult, names: list[str]) -> None:
@@ -96,5 +96,13 @@ def _plot_per_class(path: Path, result: ClassificationResult, names: list[str]) 
     axis.set_ylabel("accuracy")
     axis.set_title(f"top-1 {result.top1:.4f} over all images")
     figure.tight_layout()
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    from matplotlib import pyplot
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
     pyplot.close(figure)
+    write_bytes(path, content.getvalue())

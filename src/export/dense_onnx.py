@@ -1,5 +1,6 @@
 """Convolutional networks and their parts as ONNX: MindSpore's exporter, brought to the opset that the rest needs."""
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import version_converter
 
+from ..errors import UserError
 from .any_path import plain_name
 
 OPSET = 16  # the first with GridSample and with RoIAlign's half-pixel shift
@@ -30,7 +32,13 @@ def cell_to_onnx(
         path = Path(folder) / "cell.onnx"
         tensors = [Tensor(array) for array in inputs.values()]
         with plain_name(path) as name:
-            ms.onnx.export(cell, *tensors, file_name=name, input_names=list(inputs))
+            logging.disable(logging.ERROR)  # it logs that it could not write, and raises nothing
+            try:
+                ms.onnx.export(cell, *tensors, file_name=name, input_names=list(inputs))
+            finally:
+                logging.disable(logging.NOTSET)
+        if not path.is_file():
+            raise UserError(f"the network cannot be written as ONNX into {folder}: is its disk full?")
         model = onnx.load(path)
     for node in model.graph.node:
         if node.op_type == "ConvTranspose":  # written with four values where ONNX has two; it follows from the rest

@@ -9,16 +9,21 @@ from mindspore import Tensor, nn
 
 from ..errors import UserError
 from ..inference.backends import encode_metadata
+from ..inference.mindir_file import name_libraries_only
 from .any_path import plain_name
 
 
 def write_mindir(model: nn.Cell, inputs: dict[str, np.ndarray], metadata: dict, path: Path) -> None:
-    """Write `model` for inputs of these names, shapes and types; the weights are inside the one file."""
+    """Write `model` for inputs of these names, shapes and types; the weights are inside the one file.
+
+    Compiled operators are named without the folder of their library: whoever reads the file takes their own.
+    """
     texts = encode_metadata(metadata | {"inputs": list(inputs)})
 
     def add_metadata(proto) -> None:
         for name, text in texts.items():
             proto.user_info.add(key=name, value=text)
+        name_libraries_only(proto)
 
     tensors = _tensors(inputs.values())
     with plain_name(path) as name:

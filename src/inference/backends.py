@@ -12,12 +12,34 @@ from typing import Any
 
 import numpy as np
 
+from ..data.formats.fields import identity
 from ..errors import UserError
 from ..files import EXPORT_FORMAT, require_readable
+from .mindir_file import load_graph, read_mindir
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
 INSTALL = "pip install -r requirements-export.txt"
+MOST_DETECTIONS = 10**5
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+FACTS = {  # that files state of themselves and that are relied on
+    "task": lambda value: isinstance(value, str),
+    "format": lambda value: type(value) is int,
+    "num_classes": _is_count,
+    "class_names": _are_texts,
+    "category_ids": lambda value: isinstance(value, list) and all(identity(one) is not None for one in value),
+    "inputs": _are_texts,
+    "max_detections": lambda value: _is_count(value) and value <= MOST_DETECTIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,7 @@ class ExportedModel(ABC):
     """
 
     def __init__(self, path: Path, inputs: Sequence[Port], metadata: dict[str, Any]):
+        check_facts(metadata, path)
         self.path, self.inputs, self.metadata = path, tuple(inputs), metadata
 
     @property
@@ -44,14 +67,17 @@ class ExportedModel(ABC):
         return self.inputs[0].shape[-2:]
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """UserError, naming both shapes, for an array that does not fit."""
+        """UserError, naming both shapes, for an array that does not fit, and where the file cannot be run."""
         if len(arrays) != len(self.inputs):
             raise UserError(f"{self.path} takes {len(self.inputs)} inputs, not {len(arrays)}")
         for port, array in zip(self.inputs, arrays):
             if tuple(array.shape) != port.shape:
                 raise UserError(f"{self.path}: {port.name} must be {list(port.shape)}, not {list(array.shape)}")
         ready = [np.ascontiguousarray(array, port.dtype) for port, array in zip(self.inputs, arrays)]
-        return self._run(ready)
+        try:
+            return self._run(ready)
+        except Exception as error:  # of onnxruntime or MindSpore, whose exceptions have no common base
+            raise UserError(f"{self.path} cannot be run ({_first_line(error)})") from None
 
     @abstractmethod
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -69,6 +95,9 @@ def open_model(path: str | Path, backend: str) -> ExportedModel:
     if "task" not in model.metadata:
         raise UserError(f"{path} was not written by export.py: its metadata do not say what it is")
     require_readable(model.metadata.get("format"), EXPORT_FORMAT, path)
+    for port in model.inputs:
+        if not all(isinstance(side, int) and side > 0 for side in port.shape):
+            raise UserError(f"{path}: its input {port.name[:60]!r} has no fixed shape")
     return model
 
 
@@ -77,7 +106,7 @@ def read_metadata(path: str | Path, backend: str) -> dict[str, Any]:
     if backend == "onnx":
         return open_model(path, backend).metadata
     _require_suffix(Path(path), backend)
-    return _read_mindir_header(Path(path))[1]
+    return _mindir_header(read_mindir(Path(path)), Path(path))[1]
 
 
 def _require_suffix(path: Path, backend: str) -> None:
@@ -89,6 +118,8 @@ def _require_suffix(path: Path, backend: str) -> None:
 
 def require_fit(model: ExportedModel, task: str, num_classes: int, image_size: tuple[int, int]) -> None:
     """UserError unless the file is of this task, number of classes (`num_classes`) and (height, width)."""
+    if not model.inputs or len(model.inputs[0].shape) != 4:
+        raise UserError(f"{model.path} takes no image: its first input must be (B, 3, H, W)")
     facts = (
         ("task", model.metadata.get("task"), task),
         ("num_classes", model.metadata.get("num_classes"), num_classes),
@@ -137,9 +168,16 @@ def decode_metadata(texts: dict[str, str]) -> dict[str, Any]:
     for name, text in texts.items():
         try:
             values[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[name] = text
     return values
+
+
+def check_facts(values: dict[str, Any], path: str | Path) -> None:
+    """UserError for a fact about a file's network that others rely on, and that is of another kind."""
+    for name, is_right in FACTS.items():
+        if values.get(name) is not None and not is_right(values[name]):
+            raise UserError(f"{path}: it says of itself {name} {values[name]!r:.60}, which is not written here")
 
 
 def _run_in_parts(model: ExportedModel, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -180,7 +218,8 @@ class _OnnxModel(ExportedModel):
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise UserError(f"{path} is no ONNX model, or damaged ({_first_line(error)})") from None
         ports = [Port(i.name, tuple(i.shape), _numpy_type(i.type)) for i in self.session.get_inputs()]
-        super().__init__(path, ports, decode_metadata(self.session.get_modelmeta().custom_metadata_map))
+        texts = self.session.get_modelmeta().custom_metadata_map
+        super().__init__(path, ports, decode_metadata(texts))
 
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         feed = {port.name: array for port, array in zip(self.inputs, arrays)}
@@ -193,34 +232,22 @@ class _MindirModel(ExportedModel):
     def __init__(self, path: Path):
         import mindspore as ms
 
-        inputs, metadata = _read_mindir_header(path)
-        try:
-            self.network = ms.nn.GraphCell(ms.load(str(path)))
-        except (RuntimeError, ValueError) as error:
-            raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
+        model = read_mindir(path)
+        inputs, metadata = _mindir_header(model, path)
+        self.network = ms.nn.GraphCell(load_graph(model, path))
         super().__init__(path, inputs, metadata)
 
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         return run_model(self.network, *arrays)
 
 
-def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
-    """Inputs and metadata of a MINDIR file; the names of the inputs are among the metadata."""
-    from google.protobuf.message import DecodeError
-    from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
+def _mindir_header(model, path: Path) -> tuple[list[Port], dict[str, Any]]:
+    """Inputs and metadata of a MINDIR file's content; the names of the inputs are among the metadata."""
+    from mindspore.train.mind_ir_pb2 import TensorProto
 
     types = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.INT32: np.dtype(np.int32)}
-    model = ModelProto()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise UserError(f"{path} is no MINDIR model, or damaged ({_first_line(error)})") from None
-    for library in _libraries(model):
-        if not Path(library).is_file():
-            raise UserError(
-                f"{path} needs the compiled operators of {library}, which is not there: export it with --portable 1"
-            )
     metadata = decode_metadata({entry.key: entry.value for entry in model.user_info})
+    check_facts(metadata, path)
     tensors = [value.tensor[0] for value in model.graph.input if value.tensor]
     names = metadata.get("inputs") or [f"input_{k}" for k in range(len(tensors))]
     ports = [
@@ -230,16 +257,10 @@ def _read_mindir_header(path: Path) -> tuple[list[Port], dict[str, Any]]:
     return ports, metadata
 
 
-def _libraries(model) -> set[str]:
-    """Paths of the files of compiled operators that a MINDIR graph calls, each as `path:function`."""
-    called = (a.s.decode() for owner in model.primitives for a in owner.attribute if a.name == "func_name")
-    return {function.rpartition(":")[0] for function in called if function.rpartition(":")[0].endswith(".so")}
-
-
 def _numpy_type(name: str) -> np.dtype:
     """onnxruntime's 'tensor(float)' and the like."""
     return np.dtype({"tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(name, np.float32))
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

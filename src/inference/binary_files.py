@@ -9,6 +9,7 @@ float32 logits (1, C, ceil(H / 4), ceil(W / 4)).
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +18,19 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from ..data.formats.places import shown
 from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_bytes, write_text
+from ..reading import is_file, read_json
 from .segment import SegmentationSettings, Segmenter, exported_size
 from .visualize import unique_stems
 
 FORMAT = 2
 SEEN_BY = ("img_width", "img_height", "keep_ratio", "eval_mode", "eval_scales", "eval_flip", "eval_stride")
 ELEMENT = np.dtype("<f4")
+PLAIN_NAME = re.compile(r"(?!\.{1,2}$)[^/\0]{1,249}")  # of a file, without folders
+MOST = 2**16  # pixels of a side
 
 
 def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dict[str, Any]:
@@ -57,15 +62,45 @@ def write_inputs(cfg: Config, dataset: SegmentationDataset, folder: Path) -> dic
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest that `write_inputs` left in `folder`; UserError where there is none."""
     path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); deploy/preprocess.py writes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from None
+    if not is_file(path):
+        raise UserError(f"{path} does not exist; deploy/preprocess.py writes it")
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UserError(f"{path} is no manifest of deploy/preprocess.py")
+    for name, is_right in CONTENT.items():
+        if not is_right(manifest.get(name)):
+            raise UserError(f"{path}: its {name} is not as deploy/preprocess.py writes it")
+    for number, sample in enumerate(manifest["samples"], start=1):
+        if problem := _problem_of_sample(sample):
+            raise UserError(f"{path}: sample {number} {problem}")
     return manifest
+
+
+def _problem_of_sample(sample: object) -> str:
+    """What is wrong with a sample of the manifest, or nothing. Its inputs name files that are read and written."""
+    if not isinstance(sample, dict) or not isinstance(sample.get("inputs"), list):
+        return "has no list of inputs"
+    for name in sample["inputs"]:
+        if not isinstance(name, str) or PLAIN_NAME.fullmatch(name) is None:
+            return f"has the input {shown(name)}, which is not the name of a file in inputs/"
+    if not isinstance(sample.get("label"), str):
+        return "has no label"
+    if sample["inputs"] and not _are_sides(sample.get("image_size"), 2):
+        return f"has the image_size {shown(sample.get('image_size'))}"
+    return ""
+
+
+def _are_sides(value: object, count: int) -> bool:
+    """Whether it is a list of so many numbers of pixels or channels."""
+    return isinstance(value, list) and len(value) == count and all(type(n) is int and 0 < n <= MOST for n in value)
+
+
+CONTENT = {  # of the manifest
+    "samples": lambda value: isinstance(value, list),
+    "input_shape": lambda value: _are_sides(value, 4),
+    "classes": lambda value: type(value) is int and 0 < value <= 256,
+    "keys": lambda value: isinstance(value, dict) and value.keys() >= set(SEEN_BY),
+}
 
 
 def read_input(folder: Path, manifest: dict[str, Any], name: str) -> np.ndarray:
@@ -90,6 +125,8 @@ def label_maps(
     shape = (1, manifest["classes"], -(-height // 4), -(-width // 4))
     for index, sample in enumerate(manifest["samples"]):
         label = dataset.read_label(index)
+        if label is not None and sample["inputs"] and list(label.shape) != sample["image_size"]:
+            label = None  # as in `SegmentationDataset.read`
         if not sample["inputs"] or label is None:
             yield index, label, None
             continue
@@ -144,7 +181,7 @@ class _Writer:
         several = len(self.inputs) > 1
         names = [f"{self.name}-{k}" if several else self.name for k in range(len(self.inputs))]
         for name, pixels in zip(names, self.inputs):
-            pixels[None].astype(ELEMENT).tofile(self.folder / f"{name}.bin")
+            write_bytes(self.folder / f"{name}.bin", pixels[None].astype(ELEMENT).tobytes())
         return names
 
 

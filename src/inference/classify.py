@@ -8,6 +8,8 @@ import numpy as np
 from ..config import Config
 from ..data.formats.image_folder import ImageFolder
 from ..data.imagenet import Preparation, evaluation_batches
+from ..data.images import log_if_too_large
+from ..reading import is_folder
 from .backends import run_model
 
 UNKNOWN = "unknown"
@@ -28,6 +30,8 @@ def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[
         logits = run_model(model, image)[0].astype(np.float64)
         scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
         for row, (path, _), is_readable in zip(scores, group, readable):
+            if not is_readable:
+                log_if_too_large(path, cfg.max_image_pixels)
             yield Path(path), _best(row, names) if is_readable else None
 
 
@@ -36,7 +40,7 @@ def known_class_names(cfg: Config) -> list[str]:
     if cfg.class_names:
         return cfg.class_names
     for folder in (cfg.val_dataset, cfg.train_dataset):
-        if folder and Path(folder).is_dir():
+        if folder and is_folder(folder):
             names = ImageFolder(folder).classes
             if len(names) == cfg.num_classes:
                 return names

@@ -12,6 +12,7 @@ from ..config import Config
 from ..data.images import IMAGE_SUFFIXES, read_bgr
 from ..data.network_input import ImageSettings, prepare_image
 from ..data.normalisation import PixelNormalisation
+from ..reading import is_folder
 
 MAX_FILES = 1000  # looked at for a first readable image
 
@@ -52,7 +53,7 @@ def detector_inputs(settings: ImageSettings, folder: str) -> dict[str, dict[str,
 def _first_image(dataset: str, size: tuple[int, int]) -> tuple[np.ndarray, str]:
     """(h, w, 3) uint8 and what it is."""
     folder = Path(dataset) if dataset else None
-    if folder is not None and folder.is_dir():
+    if folder is not None and is_folder(folder):
         for path in itertools.islice(_image_files(folder), MAX_FILES):
             pixels = read_bgr(path)
             if pixels is not None:

@@ -2,31 +2,58 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ..checkpoint import checkpoint_hash
+from ..config import Config, score_settings
 from ..errors import UserError
-from ..files import write_text
+from ..files import written_whole
+from .unfinished import Unfinished, describe_files, unfinished
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # names a line lists
+Entries = Iterable[tuple[str | Path, dict | None]]  # image, what is found there; None where it cannot be read
 
 
-def write_entries(
-    entries: Iterable[tuple[str | Path, dict | None]], output: Path, pred_input: str, count: int
+def write_predictions(
+    cfg: Config,
+    paths: Sequence[Path],
+    output: Path,
+    predict: Callable[[Sequence[Path]], Entries],
+    facts: Mapping[str, Any],
 ) -> None:
-    """Write {path: entry} of `count` images; an entry has `predictions`, and is None where an image cannot be read."""
-    content, unreadable = {}, []
-    for path, entry in entries:
-        if entry is None:
-            unreadable.append(path)
-        else:
-            content[str(path)] = entry
-    report_unreadable(unreadable, pred_input, count)
-    write_text(output, json.dumps(content, indent=1))
-    predictions = sum(len(entry["predictions"]) for entry in content.values())
-    logger.info("%d predictions on %d images written to %s", predictions, len(content), output)
+    """Write {path: entry} of the images `paths`; an entry has `predictions`, and is None where an image cannot be read.
+
+    predict: entries of some of the images, in their order. They are kept as they come, and a run that was stopped goes
+    on after them, see `unfinished`. facts: what decides about them beside the checkpoint and the keys that matter to
+    scores.
+    """
+    with unfinished(output, origin_of(cfg, paths) | facts, len(paths), cfg.test_batch_size) as part:
+        for path, entry in predict(paths[part.done :]):
+            part.append(str(path), entry)
+        _finish(part, output, cfg.pred_input)
+
+
+def write_entries(entries: Entries, output: Path, pred_input: str, count: int) -> None:
+    """The same of `count` images from entries that are always worked out anew."""
+    content = {str(path): entry for path, entry in entries}
+    report_unreadable([path for path, entry in content.items() if entry is None], pred_input, count)
+    _write_json(((path, entry) for path, entry in content.items() if entry is not None), output)
+
+
+def origin_of(cfg: Config, paths: Sequence[Path]) -> dict[str, Any]:
+    """What decides about the predictions on image files, by name."""
+    return weights_and_keys(cfg) | {"images": f"{len(paths)}, {describe_files((path,) for path in paths)}"}
+
+
+def weights_and_keys(cfg: Config) -> dict[str, Any]:
+    """The checkpoint and every key that may change a prediction in its last digit."""
+    others = ("fold_batchnorm", "backend", "device_target", "mode")
+    named = score_settings(cfg) | {name: getattr(cfg, name) for name in others}
+    return {"checkpoint": checkpoint_hash(cfg.checkpoint_path) if cfg.checkpoint_path else ""} | named
 
 
 def report_unreadable(unreadable: Sequence[str | Path], pred_input: str, count: int) -> None:
@@ -35,3 +62,24 @@ def report_unreadable(unreadable: Sequence[str | Path], pred_input: str, count: 
         logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:SHOWN])))
     if len(unreadable) == count:
         raise UserError(f"{pred_input}: none of its {count} images can be read")
+
+
+def _finish(part: Unfinished, output: Path, pred_input: str) -> None:
+    unreadable = [path for path, entry in part.entries() if entry is None]
+    if len(unreadable) == part.total:
+        part.remove()
+    report_unreadable(unreadable, pred_input, part.total)
+    _write_json(((path, entry) for path, entry in part.entries() if entry is not None), output)
+    part.remove()
+
+
+def _write_json(entries: Iterable[tuple[str, dict]], output: Path) -> None:
+    """What `json.dumps({...}, indent=1)` gives, one image after the other."""
+    images = predictions = 0
+    with written_whole(output, sync=True) as file:
+        for path, entry in entries:
+            file.write(b",\n" if images else b"{\n")
+            file.write(json.dumps({path: entry}, indent=1)[2:-2].encode())
+            images, predictions = images + 1, predictions + len(entry["predictions"])
+        file.write(b"\n}" if images else b"{}")
+    logger.info("%d predictions on %d images written to %s", predictions, images, output)

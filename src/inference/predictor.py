@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.images import IMAGE_SUFFIXES, read_bgr
+from ..data.images import IMAGE_SUFFIXES, log_if_too_large, read_bgr
 from ..data.network_input import ImageSettings, prepare_image
 from ..data.pipeline import EvalBatch, EvalImage, make_eval_batch
 from ..data.read_ahead import iterate_ahead, read_ahead
 from ..errors import UserError
 from ..models.detection.detections import Detections, as_detections
+from ..reading import is_file, is_folder
 from .backends import run_model
 from .results import ImagePrediction, to_prediction
 
@@ -31,7 +32,7 @@ class Predictor:
         if cfg.box_style == "legacy":
             self.style = "points" if cfg.detector == "pointrend" else "pixels"
         self.batch_size = cfg.test_batch_size
-        self.settings = ImageSettings.from_config(cfg)
+        self.settings, self.max_pixels = ImageSettings.from_config(cfg), cfg.max_image_pixels
         self.workers = workers
         self.first_run_seconds = 0.0  # the first batch also waits for the graph to compile
 
@@ -78,8 +79,9 @@ class Predictor:
         return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")
 
     def _read(self, path: str | Path) -> EvalImage:
-        pixels = read_bgr(path, upright=True)
+        pixels = read_bgr(path, upright=True, max_pixels=self.max_pixels)
         if pixels is None:
+            log_if_too_large(path, self.max_pixels)
             return EvalImage(str(path), (self.settings.height, self.settings.width), None)
         return EvalImage(str(path), pixels.shape[:2], prepare_image(pixels, self.settings))
 
@@ -87,11 +89,11 @@ class Predictor:
 def find_images(path: str | Path) -> list[Path]:
     """The image file `path`, or the images (by `IMAGE_SUFFIXES`) directly in the folder `path`, sorted by name."""
     path = Path(path)
-    if path.is_file():
+    if is_file(path):
         return [path]
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{path}: no such image or folder")
-    images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and is_file(file))
     if not images:
         raise UserError(f"{path}: no {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files in this folder")
     return images

@@ -1,5 +1,6 @@
 """infer.py for segmentation: an index PNG, a colour PNG and a blended overlay of every image."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import cv2
 import numpy as np
 
 from ..config import Config
-from ..data.images import read_bgr
+from ..data.images import log_if_too_large, read_bgr, write_picture
 from ..data.label_sets import label_set
 from ..errors import UserError
+from .output import origin_of
 from .segment import make_segmenter
+from .unfinished import unfinished
 from .visualize import unique_stems
 
 OPACITY = 0.5
+KINDS = ("index", "color", "overlay")
 
 
 def segment_files(
@@ -22,28 +26,41 @@ def segment_files(
     """Write NAME_index.png, NAME_color.png and NAME_overlay.png into `out` for every image.
 
     Index pictures hold class numbers (0, 1, ...), one channel. Returns the files of each image, and the images that
-    cannot be read. UserError if a file cannot be written.
+    cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
+    `OUT.part`. UserError if a file cannot be written.
     """
     labels = label_set(cfg)
     segmenter = make_segmenter(cfg, model, labels)
+    pictures = picture_paths(paths, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"pred_output {out} cannot be made a folder: {error.strerror}") from None
-    written, unreadable = {}, []
-    for path, stem in zip(paths, unique_stems(paths)):
-        image = read_bgr(path, upright=True)
-        if image is None:
-            unreadable.append(path)
-            continue
-        label = segmenter.scores(image).label_map(image.shape[:2])
-        colour = labels.palette[label][..., ::-1]
-        pictures = {"index": label, "color": colour, "overlay": blend(image, colour)}
-        written[path] = [out / f"{stem}_{kind}.png" for kind in pictures]
-        for target, picture in zip(written[path], pictures.values()):
-            if not cv2.imwrite(str(target), picture):
-                raise UserError(f"{target}: cannot be written")
-    return written, unreadable
+    facts = {"palette": labels.palette.tolist(), "folder": os.path.abspath(out)}
+    with unfinished(out, origin_of(cfg, paths) | facts, len(paths)) as part:
+        are_there = [was_read for _, was_read in part.entries()]
+        missing = (k for k, was_read in enumerate(are_there) if was_read and not all(map(Path.is_file, pictures[k])))
+        part.keep(next(missing, len(are_there)))
+        are_there = are_there[: part.done]
+        for path, targets in zip(paths[part.done :], pictures[part.done :]):
+            image = read_bgr(path, upright=True, max_pixels=cfg.max_image_pixels)
+            if image is None:
+                log_if_too_large(path, cfg.max_image_pixels)
+            else:
+                label = segmenter.scores(image).label_map(image.shape[:2])
+                colour = labels.palette[label][..., ::-1]
+                for target, picture in zip(targets, (label, colour, blend(image, colour))):
+                    write_picture(target, picture)
+            are_there.append(image is not None)
+            part.append(str(path), image is not None)
+        part.remove()
+    written = {path: targets for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
+    return written, [path for path, was_read in zip(paths, are_there) if not was_read]
+
+
+def picture_paths(paths: Sequence[Path], out: Path) -> list[list[Path]]:
+    """The pictures of every image."""
+    return [[out / f"{stem}_{kind}.png" for kind in KINDS] for stem in unique_stems(paths)]
 
 
 def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Overlays: masks, boxes, class names and scores drawn on the image, from the JSON that infer.py writes."""
 
 import colorsys
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +9,22 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..data.images import read_bgr
-from ..errors import UserError
+from ..data.formats.fields import number
+from ..data.formats.places import ALLOW, inside, shown
+from ..data.images import MAX_PIXELS, read_bgr, why_unreadable, write_picture
+from ..data.mask_checks import is_rle
+from ..errors import UserError, plain, short
+from ..outputs import Inputs, check_output_files
+from ..reading import read_json
 
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
 GOLDEN_RATIO = 0.618034
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+BOX = ("x_min", "y_min", "width", "height")
+FAR = 2**24  # pixels; OpenCV's coordinates are 32 bits, some of them for parts of a pixel
+LONGEST_PATH, LONGEST_NAME = 200, 100  # characters of a path in a message, and of a class name in a picture
 
 Plate = tuple[int, int, int, int]  # left, top, right, bottom of a label's background
 
@@ -37,7 +44,7 @@ def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
     font = _label_font(canvas)
-    texts = [f"{one['class']['name']} {one['score']:.2f}" for one in shown]
+    texts = [f"{plain(one['class']['name'], LONGEST_NAME)} {one['score']:.2f}" for one in shown]
     plates: list[Plate] = []  # best first: it chooses its place first and is drawn last
     for one, text in zip(shown, texts):
         plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), font, plates))
@@ -54,33 +61,46 @@ def instance_colour(index: int) -> tuple[int, int, int]:
 
 
 def draw_prediction_file(
-    pred_file: str | Path, out_dir: str | Path, score_threshold: float
+    pred_file: str | Path,
+    out_dir: str | Path,
+    score_threshold: float,
+    max_pixels: int = MAX_PIXELS,
+    allow_outside: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
+    allow_outside: the file may name images that lie neither below the working folder nor below the file's own.
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
+    if not math.isfinite(score_threshold):
+        raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     entries = load_inference_json(pred_file)
+    outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
+    if outside:
+        where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
+        raise UserError(f"{pred_file}: it names {where}; --{ALLOW.replace(':', '')} reads it")
     out_dir = Path(out_dir)
+    targets = [out_dir / name for name in overlay_names(list(entries))]
+    images = [("an image of pred_file", Path(path)) for path in entries]
+    check_output_files("out_dir", out_dir, targets, Inputs((("pred_file", Path(pred_file)), *images)))
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out_dir}: cannot be made a folder ({error.strerror})") from error
     written, problems = [], []
-    for image_path, name in zip(entries, overlay_names(list(entries))):
+    for image_path, target in zip(entries, targets):
         entry = entries[image_path]
-        image = read_bgr(image_path, upright=True)
+        image = read_bgr(image_path, upright=True, max_pixels=max_pixels)
         if image is None:
-            problems.append(f"{image_path}: no readable image")
+            problems.append(why_unreadable(image_path, max_pixels))
         elif not is_of_classifier(entry) and image.shape[:2] != (entry["height"], entry["width"]):
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
             )
-        elif not cv2.imwrite(str(out_dir / name), _drawn(image, entry, score_threshold)):
-            raise UserError(f"{out_dir / name}: cannot be written")
         else:
-            written.append(out_dir / name)
-            print(out_dir / name, flush=True)
+            write_picture(target, _drawn(image, entry, score_threshold))
+            written.append(target)
+            print(target, flush=True)
     return written, problems
 
 
@@ -112,7 +132,7 @@ def draw_class(image: np.ndarray, predictions: Sequence[dict]) -> np.ndarray:
 
 def _class_text(prediction: dict) -> str:
     """The class's name, or its number where nobody named it."""
-    return prediction["name"] if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
+    return plain(prediction["name"], LONGEST_NAME) if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
 
 
 def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
@@ -123,19 +143,12 @@ def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
 
 def load_inference_json(path: str | Path) -> dict[str, dict]:
     """Image path -> entry, checked as far as drawing needs it; UserError naming the file and the image otherwise."""
-    try:
-        entries = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
+    entries = read_json(path)
     if not isinstance(entries, dict):
         raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
     for image_path, entry in entries.items():
-        try:
-            _check_entry(entry)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: {image_path}: not the structure infer.py writes ({error!r})") from error
+        if problem := _problem(entry):
+            raise UserError(f"{path}: {plain(image_path, LONGEST_PATH)}: not the structure infer.py writes ({problem})")
     return entries
 
 
@@ -159,33 +172,53 @@ def unique_stems(image_paths: Sequence[str | Path], ending: str = "") -> list[st
     return stems
 
 
-def _check_entry(entry: dict) -> None:
-    """KeyError, TypeError or ValueError where an image's entry lacks what drawing reads."""
-    if is_of_classifier(entry):
-        _check_classes(entry)
-        return
-    size = [entry["height"], entry["width"]]
-    for one in entry["predictions"]:
-        numbers = [one["score"], *(one["bbox"][key] for key in ("x_min", "y_min", "width", "height"))]
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"score and box {numbers} are not all finite")
-        if not isinstance(one["class"]["name"], str):
-            raise ValueError(f"class name {one['class']['name']!r} is no text")
-        if one["mask"]["size"] != size or not isinstance(one["mask"]["counts"], str):
-            raise ValueError(f"a mask is no RLE of the image's size {size}")
+def _problem(entry: object) -> str:
+    """What of an image's entry drawing cannot use, or nothing."""
+    if not isinstance(entry, dict):
+        return f"{short(entry)} is not an object"
+    if not isinstance(entry.get("predictions"), list):
+        return "no list 'predictions'"
+    sides = () if is_of_classifier(entry) else ("height", "width")
+    for side in sides:
+        if type(entry.get(side)) is not int or entry[side] < 1:
+            return f"{side} {short(entry.get(side))}, not a number of pixels"
+    size = [entry[side] for side in sides]
+    for place, one in enumerate(entry["predictions"]):
+        if not isinstance(one, dict):
+            return f"predictions[{place}] is {short(one)}, not an object"
+        if problem := (_problem_of_object(one, size) if size else _problem_of_class(one)):
+            return f"predictions[{place}] has {problem}"
+    return ""
 
 
-def _check_classes(entry: dict) -> None:
-    for one in entry["predictions"]:
-        if not isinstance(one["name"], str) or not isinstance(one["label"], int):
-            raise ValueError(f"class name {one['name']!r} is no text, or label {one['label']!r} no number")
-        if not np.isfinite(one["score"]):
-            raise ValueError(f"score {one['score']} is not finite")
+def _problem_of_object(one: dict, size: list[int]) -> str:
+    box, kind, mask = one.get("bbox"), one.get("class"), one.get("mask")
+    if not _is_number(one.get("score")):
+        return f"score {short(one.get('score'))}, not a number"
+    if not isinstance(box, dict) or not all(_is_number(box.get(side)) for side in BOX):
+        return f"bbox {short(box)}, not the numbers {', '.join(BOX)}"
+    if not isinstance(kind, dict) or not isinstance(kind.get("name"), str):
+        return f"class {short(kind)}, without a text 'name'"
+    if not isinstance(mask, dict) or mask.get("size") != size or not isinstance(mask.get("counts"), str):
+        return f"mask {short(mask)}, not a compressed RLE of the image's size {size}"
+    return "" if is_rle(mask, *size) else f"a mask whose counts are not those of its size {size}"
+
+
+def _problem_of_class(one: dict) -> str:
+    if not isinstance(one.get("name"), str):
+        return f"name {short(one.get('name'))}, not a text"
+    if not isinstance(one.get("label"), int):
+        return f"label {short(one.get('label'))}, not a whole number"
+    return "" if _is_number(one.get("score")) else f"score {short(one.get('score'))}, not a number"
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, str) and number(value) is not None
 
 
 def _corners(box: dict, zoom: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    left, top = round(box["x_min"] * zoom), round(box["y_min"] * zoom)
-    return (left, top), (left + round(box["width"] * zoom), top + round(box["height"] * zoom))
+    left, top, width, height = (round(max(-FAR, min(float(box[side]) * zoom, FAR))) for side in BOX)
+    return (left, top), (left + width, top + height)
 
 
 def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoom: int, thickness: int) -> None:

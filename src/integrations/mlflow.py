@@ -17,10 +17,12 @@ from ..config import Config, to_dict
 from ..errors import UserError
 from ..files import write_text
 from ..process import runtime
+from ..reading import read_json
 
 logger = logging.getLogger(__name__)
 
 RUN_FILE = "mlflow.json"  # in the experiment's folder: the run to go on with after a resume
+MOST_BYTES = 2**16  # of that file
 ARTIFACTS = ("config.yaml", "train.log", "losses.csv", "losses.png", "metrics.csv", "metrics.png")
 QUEUE_SIZE = 1000  # messages; further ones are dropped while the server does not keep up
 PAUSE = 30.0  # seconds before a server that failed is tried again
@@ -155,8 +157,10 @@ class MlflowRecord:
 
     def _known_run(self) -> str:
         try:
-            known = json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            known = read_json(self.folder / RUN_FILE, MOST_BYTES)
+        except UserError:
+            return ""
+        if not isinstance(known, dict):
             return ""
         return known.get("run_id", "") if known.get("uri") == self.uri else ""
 

@@ -2,26 +2,37 @@
 
 Why beside the device's collectives: those of MindSpore on the CPU give up after 30 seconds, which a rank that compiles,
 evaluates or writes a checkpoint may well take, and they carry tensors only. Nothing waits here with a time limit but
-the connecting; a process that dies closes its connections, which ends every wait for it.
+the connecting; a process that dies closes its connections, which ends every wait for it. Who connects must show the
+secret of the job before anything of his is read as an object.
 
 What would let it go: collectives of MindSpore on the CPU that wait as long as it takes; then pickled objects could
 travel as tensors of bytes, and this file would be two functions.
 """
 
+import contextlib
 import fcntl
+import json
+import os
+import queue
 import secrets
 import socket
 import struct
+import threading
+import time
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
 
 from ..errors import UserError
 
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 5.0  # for one address; those of networks that the ranks do not share are tried too
+HANDSHAKE_SECONDS = 20  # that either side waits for a word of the other until they know one another
+LONGEST_GREETING = 2**16  # bytes
+MOST_STRANGERS = 256  # connections at once that have not shown the secret
 ADDRESS_OF_INTERFACE = 0x8915  # Linux' SIOCGIFADDR
+REFUSED = (AuthenticationError, EOFError, OSError, ValueError, TypeError)  # what comes of a stranger
 
 
 @dataclass(frozen=True)
@@ -38,26 +49,63 @@ class Host:
 
     def __init__(self, one_machine: bool):
         secret = secrets.token_bytes(32)
-        self.listener = Listener((LOOPBACK if one_machine else "", 0), authkey=secret, backlog=128)
+        self.listener = socket.create_server((LOOPBACK if one_machine else "", 0), backlog=128)
         addresses = (LOOPBACK,) if one_machine else own_addresses()
-        self.rendezvous = Rendezvous(addresses, self.listener.address[1], secret)
+        self.rendezvous = Rendezvous(addresses, self.listener.getsockname()[1], secret)
 
     def accept_ranks(self, size: int) -> tuple["Channel", str]:
-        """Wait for the other ranks: the channel, and an address of this machine that all of them reach."""
+        """Wait for the other ranks: the channel, and an address of this machine that all of them reach.
+
+        Whoever connects is heard in a thread of its own: one that stays silent, or does not know the secret, keeps
+        nobody waiting.
+        """
+        greeted: queue.Queue[tuple[Connection, int, list[str]]] = queue.Queue()
+        ended = threading.Event()
+        threading.Thread(target=self._greet_all, args=(greeted, ended), daemon=True).start()
         connections: dict[int, Connection] = {}
         common = list(self.rendezvous.addresses)
         while len(connections) < size - 1:
-            try:
-                connection = self.listener.accept()
-                rank, reachable = connection.recv()
-            except (AuthenticationError, EOFError, OSError):
-                continue  # somebody who only looked whether the port is open, as the others do first
+            connection, rank, reachable = greeted.get()
+            if not 0 < rank < size or rank in connections:
+                connection.close()
+                continue
             connections[rank] = connection
             common = [address for address in common if address in reachable]
+        ended.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits there
         self.listener.close()
         if not common:
             raise UserError("no address of rank 0's machine can be reached by all ranks: check network and firewall")
         return Channel(0, [connections[rank] for rank in range(1, size)]), common[0]
+
+    def _greet_all(self, greeted: queue.Queue, ended: threading.Event) -> None:
+        strangers: list[socket.socket] = []
+        while not ended.is_set():
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                time.sleep(0.05)  # closed, which `ended` says, or for now out of files
+                continue
+            strangers.append(peer)
+            if len(strangers) > MOST_STRANGERS:
+                with contextlib.suppress(OSError, IndexError):
+                    strangers[0].shutdown(socket.SHUT_RDWR)  # who has said the least for the longest time
+            threading.Thread(target=self._greet, args=(peer, greeted, strangers), daemon=True).start()
+
+    def _greet(self, peer: socket.socket, greeted: queue.Queue, strangers: list[socket.socket]) -> None:
+        try:
+            connection = _timed(peer)
+            deliver_challenge(connection, self.rendezvous.secret)
+            answer_challenge(connection, self.rendezvous.secret)
+            rank, reachable = json.loads(connection.recv_bytes(LONGEST_GREETING))
+            _limit(peer, 0)
+            greeted.put((connection, int(rank), list(reachable)))
+        except REFUSED:
+            pass  # somebody who only looked whether the port is open, as the others do first, or a stranger
+        finally:
+            strangers.remove(peer)
+            peer.close()  # the connection has a descriptor of its own
 
 
 def join_host(rendezvous: Rendezvous, rank: int) -> "Channel":
@@ -65,10 +113,14 @@ def join_host(rendezvous: Rendezvous, rank: int) -> "Channel":
     reachable = [address for address in rendezvous.addresses if _is_open(address, rendezvous.port)]
     for address in reachable:
         try:
-            connection = Client((address, rendezvous.port), authkey=rendezvous.secret)
-        except (AuthenticationError, EOFError, OSError):
+            with socket.create_connection((address, rendezvous.port), CONNECT_SECONDS) as peer:
+                connection = _timed(peer)
+                answer_challenge(connection, rendezvous.secret)
+                deliver_challenge(connection, rendezvous.secret)
+                connection.send_bytes(json.dumps([rank, reachable]).encode())
+                _limit(peer, 0)
+        except REFUSED:
             continue  # a machine of the same address in another network
-        connection.send((rank, reachable))
         return Channel(rank, [connection])
     tried = ", ".join(rendezvous.addresses) or "none"
     raise UserError(f"rank {rank} cannot reach rank 0 at any of its addresses ({tried}), port {rendezvous.port}")
@@ -126,6 +178,19 @@ def own_addresses() -> tuple[str, ...]:
                 continue  # an interface without an IPv4 address
             found.append(socket.inet_ntoa(answer[20:24]))
     return tuple(address for address in found if not address.startswith("127."))
+
+
+def _timed(peer: socket.socket) -> Connection:
+    """A connection over the same wire that gives up a peer which is silent for too long, with OSError."""
+    peer.setblocking(True)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _limit(peer, HANDSHAKE_SECONDS)
+    return Connection(os.dup(peer.fileno()))
+
+
+def _limit(peer: socket.socket, seconds: int) -> None:
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        peer.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
 
 
 def _is_open(address: str, port: int) -> bool:

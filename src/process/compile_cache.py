@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, graph_keys
-from ..errors import UserError
+from ..errors import UserError, short
 from .graph_store import GraphStore, make_private
 from .runtime import Runtime
 
@@ -64,7 +64,7 @@ def compile_once(cfg: Config, process: Runtime, *networks: Any) -> None:
 def cache_folder(configured: str) -> Path:
     """`compile_cache_path`, or by default a folder of the user's caches."""
     if configured:
-        return Path(os.path.expanduser(configured)).resolve()
+        return Path(os.path.realpath(os.path.expanduser(configured)))
     caches = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(caches) if os.path.isabs(caches) else Path(os.path.expanduser("~")) / ".cache"
     return (base / "ms_vision_zoo" / "graphs").resolve()
@@ -84,7 +84,7 @@ def _is_wanted(cfg: Config, version: str) -> bool:
 def _is_switched_off() -> bool:
     word = os.environ.get(SWITCH, "")
     if word.lower() not in (*NO, *YES):
-        raise UserError(f"{SWITCH} must be 0 or 1, not {word!r:.40}")
+        raise UserError(f"{SWITCH} must be 0 or 1, not {short(word, 40)}")
     return word.lower() in NO
 
 

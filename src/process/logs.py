@@ -1,10 +1,12 @@
 """Log lines: this project's to the terminal and to a file, MindSpore's own kept down."""
 
 import datetime
+import errno
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 PACKAGE = __name__.partition(".")[0]  # whose loggers are meant; its name differs in an installed wheel
 
@@ -26,10 +28,65 @@ def start_logging(log_file: Path | None = None) -> None:
         handler.close()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if log_file is not None:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+        handlers.append(_LogFile(log_file, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(_SeedFormatter())
         root.addHandler(handler)
+
+
+def outlive_the_terminal() -> None:
+    """From now on the program goes on where nobody reads what it prints (`| head`, a closed terminal, a full disk)."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None:
+            setattr(sys, name, _Lasting(stream))
+
+
+class _Lasting:
+    """A text stream that is silent once it cannot be written."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._be_silent(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._be_silent(error)
+
+    def _be_silent(self, error: OSError) -> None:
+        """What was not written yet goes nowhere, else the interpreter's end fails over it."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+        if error.errno not in (errno.EPIPE, errno.EIO):  # nobody has gone: somebody will look for the lines
+            logging.getLogger(PACKAGE).warning("what is printed gets lost from here on (%s)", error.strerror)
+
+
+class _LogFile(logging.FileHandler):
+    """The log of a run, which goes on without a log that cannot be written; that is said once."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._is_lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_lost:
+            self._is_lost = True
+            print(f"warning: {self.baseFilename} cannot be written ({error.strerror})", file=sys.stderr, flush=True)
 
 
 class _SeedFormatter(logging.Formatter):

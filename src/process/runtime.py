@@ -89,7 +89,7 @@ def launched_rank() -> int | None:
     """This process's rank as the launcher numbered it, before the ranks have joined; None without a launcher."""
     words = (os.environ.get(name) for name in ("OMPI_COMM_WORLD_RANK", "MS_NODE_ID", "RANK_ID"))
     rank = next(filter(None, words), None)
-    return None if rank is None else int(rank)
+    return int(rank) if rank and rank.isdecimal() else None
 
 
 def leave_at_once(status: int) -> None:

@@ -14,12 +14,15 @@ from ..config import Config
 from ..data import inspection
 from ..data.formats.image_folder import ImageFolder, open_image_folder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from ..data.images import why_unreadable
+from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult, write_report
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
-from ..inference.output import write_entries
+from ..inference.output import write_predictions
 from ..models.build import build_classifier
+from ..outputs import is_within
 from ..process.runtime import SINGLE, Runtime
 from .task import Section, Task
 
@@ -50,7 +53,11 @@ class Classification(Task):
         return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
 
     def resolved(self, cfg: Config) -> Config:
-        """With the names of the classes."""
+        """With the names of the classes. UserError where the run's folder would become a class."""
+        for key in ("train_dataset", "val_dataset"):
+            folder = getattr(cfg, key)
+            if folder and is_within(Path(cfg.train_outputs) / "run", Path(folder)):
+                raise UserError(f"train_outputs {cfg.train_outputs} lies in {key}, where each folder is a class")
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def score(
@@ -70,10 +77,11 @@ class Classification(Task):
         return metrics
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        entries = (
-            (path, None if best is None else {"predictions": best}) for path, best in classify_files(cfg, model, paths)
-        )
-        write_entries(entries, output, cfg.pred_input, len(paths))
+        def predict(paths: Sequence[Path]) -> Iterator[tuple[Path, dict | None]]:
+            for path, best in classify_files(cfg, model, paths):
+                yield path, None if best is None else {"predictions": best}
+
+        write_predictions(cfg, paths, output, predict, {"class_names": known_class_names(cfg)})
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         return {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}
@@ -85,9 +93,9 @@ class Classification(Task):
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        yield "training data", inspection.image_folder(self.open(cfg, "train"))
+        yield "training data", inspection.image_folder(self.open(cfg, "train"), cfg.max_image_pixels)
         if cfg.val_dataset:
-            yield "validation data", inspection.image_folder(self.open(cfg, "val"))
+            yield "validation data", inspection.image_folder(self.open(cfg, "val"), cfg.max_image_pixels)
 
 
 def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:
@@ -102,7 +110,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
         for row, (path, label), is_readable in zip(logits, items, readable):
             if not is_readable:
                 unreadable += 1
-                logger.warning("%s is no image, or cut off; it counts as wrong", path)
+                logger.warning("%s; it counts as wrong", why_unreadable(path, cfg.max_image_pixels))
                 continue
             confusion[label, int(row.argmax())] += 1
             in_top5 += label in np.argsort(-row, kind="stable")[:TOP]

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..inference.example_inputs import detector_inputs
-from ..inference.output import write_entries
+from ..inference.output import weights_and_keys, write_predictions
 from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
+from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
 from ..process.compile_cache import compile_once
@@ -108,7 +110,10 @@ class Detection(Task):
         model = self.load(cfg)
         compile_once(cfg, process, model)
         protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
-        return self.score(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg))
+        if not cfg.prediction_path:
+            return self.score(cfg, model, dataset, process, protocol)
+        with _unfinished(cfg, dataset, process) as part:
+            return self.score(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg), part)
 
     def score(
         self,
@@ -119,28 +124,34 @@ class Detection(Task):
         protocol: dict | None = None,
         save_to: str = "",
         settings: dict | None = None,
+        part: Unfinished | None = None,
     ) -> dict[str, float]:
-        """Box and mask metrics; save_to: a file for the predictions; settings: what stands beside them."""
+        """Box and mask metrics.
+
+        save_to: a file for the predictions; settings: what stands beside them; part: where they are kept until then.
+        """
         size = f"{cfg.img_width}x{cfg.img_height}"
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
-        results = predict_dataset(cfg, model, dataset, process)
-        if not process.is_main:
-            return {}
-        if save_to:
+        results = predict_dataset(cfg, model, dataset, process, part)
+        if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings)
             print(f"Predictions written to {save_to}")
-        return score_results(cfg, dataset, results, protocol)
+        if part is not None:
+            process.barrier()
+            part.remove()
+        return score_results(cfg, dataset, results, protocol) if process.is_main else {}
 
     # -------------------------------------------------------------------------------------------------- inference
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         names, category_ids, least = cfg.coco_classes[1:], known_category_ids(cfg), cfg.infer_score_thr
-        entries = (
-            (path, None if found is None else to_json(found.above(least), names, category_ids))
-            for path, found in Predictor(model, cfg).predict_files(paths)
-        )
-        write_entries(entries, output, cfg.pred_input, len(paths))
+
+        def predict(paths: Sequence[Path]) -> Iterator[tuple[str, dict | None]]:
+            for path, found in Predictor(model, cfg).predict_files(paths):
+                yield path, None if found is None else to_json(found.above(least), names, category_ids)
+
+        write_predictions(cfg, paths, output, predict, {"category_ids": category_ids, "infer_score_thr": least})
 
     # --------------------------------------------------------------------------------------------- exported files
 
@@ -224,30 +235,51 @@ def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], pro
     return metrics
 
 
-def predict_dataset(cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE) -> list[dict]:
+def predict_dataset(
+    cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE, part: Unfinished | None = None
+) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
 
-    Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none.
+    Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none. part: where this
+    rank's results are kept as they come; those that are there are taken.
     """
-    loader = build_eval_loader(cfg, dataset, indices=process.share(len(dataset.image_ids)))
-    total = len(loader)
+    share = process.share(len(dataset.image_ids))
+    before = [] if part is None else [results for _, results in part.entries()]
+    loader = build_eval_loader(cfg, dataset, indices=share[len(before) :])
+    total = len(share)
     print(f"total images num: {len(dataset.image_ids)}" + (f", {total} of them here" * (process.size > 1)), flush=True)
     predictor = Predictor(model, cfg)
-    results: list[dict] = []
-    unreadable = 0
+    results = [result for found in before if found is not None for result in found]
+    unreadable = before.count(None)
     started = time.perf_counter()
-    for image_id, prediction in _with_progress(predictor.predict_stream(loader), total):
-        if prediction is None:
+    for image_id, prediction in _with_progress(predictor.predict_stream(loader), total, len(before)):
+        found = None if prediction is None else to_coco_results(prediction, image_id, dataset.category_ids)
+        if part is not None:
+            part.append(image_id, found)
+        if found is None:
             unreadable += 1
         else:
-            results += to_coco_results(prediction, image_id, dataset.category_ids)
+            results += found
     seconds = time.perf_counter() - started - predictor.first_run_seconds
     print(
-        f"{seconds / max(total, 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch with "
-        f"its compilation); unreadable images: {sum(process.gather(unreadable))}",
+        f"{seconds / max(len(loader), 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch "
+        f"with its compilation); unreadable images: {sum(process.gather(unreadable))}",
         flush=True,
     )
     return [result for part in process.gather(results) for result in part]
+
+
+def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> AbstractContextManager[Unfinished]:
+    """Where this rank keeps the results of its images until all are in `cfg.prediction_path`."""
+    output = Path(cfg.prediction_path)
+    if process.size > 1:
+        output = output.with_name(f"{output.name}.rank{process.rank}of{process.size}")
+    records = (dataset.record(index) for index in range(len(dataset)))
+    images = describe_files((one.image_id, one.path, one.height, one.width) for one in records)
+    labels = describe_files([(dataset.annotation_file,)])
+    data = {"images": f"{len(dataset)}, {images}", "labels": labels, "category_ids": dataset.category_ids}
+    share = process.share(len(dataset.image_ids))
+    return unfinished(output, weights_and_keys(cfg) | data, len(share), cfg.test_batch_size)
 
 
 def known_category_ids(cfg: Config) -> list[Id] | None:
@@ -263,11 +295,14 @@ def known_category_ids(cfg: Config) -> list[Id] | None:
     return facts.get("category_ids") if facts.get("class_names") == list(cfg.coco_classes[1:]) else None
 
 
-def _with_progress(predictions: Iterable, total: int) -> Iterator:
-    """The predictions, with a bar on a terminal and a line every tenth of the way elsewhere."""
+def _with_progress(predictions: Iterable, total: int, before: int = 0) -> Iterator:
+    """The predictions, with a bar on a terminal and a line every tenth of the way elsewhere.
+
+    before: how many of the total were there already.
+    """
     on_terminal = sys.stderr.isatty()
-    with tqdm(total=total, disable=not on_terminal, unit="img") as bar:
-        for done, item in enumerate(predictions, start=1):
+    with tqdm(total=total, initial=before, disable=not on_terminal, unit="img") as bar:
+        for done, item in enumerate(predictions, start=before + 1):
             yield item
             bar.update()
             if not on_terminal and done * 10 // total > (done - 1) * 10 // total:

@@ -10,7 +10,7 @@ from ..checkpoint import checkpoint_facts
 from ..config import Config
 from ..config.definition import differences, other_fusion, usual_definition
 from ..errors import UserError
-from ..inference.backends import SUFFIXES, read_metadata
+from ..inference.backends import SUFFIXES, check_facts, read_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ def say_unnamed(path: str) -> None:
 @functools.lru_cache(maxsize=1)
 def _read(path: str, backend: str, changed: int) -> dict[str, Any]:
     """changed: when the file was written, so that another one of the same name is read anew."""
-    return checkpoint_facts(path) if backend == "mindspore" else read_metadata(path, backend)
+    facts = checkpoint_facts(path) if backend == "mindspore" else read_metadata(path, backend)
+    check_facts(facts, path)
+    return facts
 
 
 def _list(names: Sequence[str]) -> str:

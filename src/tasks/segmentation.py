@@ -120,7 +120,10 @@ class Segmentation(Task):
 def segment_dataset(
     cfg: Config, model, dataset: SegmentationDataset, indices: Sequence[int] | None = None
 ) -> SegmentationResult:
-    """Run the network over the entries `indices` (all of them by default), at each label's own resolution."""
+    """Run the network over the entries `indices` (all of them by default).
+
+    A sample whose label has another size than its image is left out and named, as in training.
+    """
     labels = dataset.labels
     segmenter = make_segmenter(cfg, model, labels)
     result = SegmentationResult.empty(len(labels.names))
@@ -128,7 +131,7 @@ def segment_dataset(
     indices = range(len(dataset)) if indices is None else indices
 
     def read(index: int) -> tuple[int, np.ndarray | None, np.ndarray | None]:
-        return index, dataset.read_image(index), dataset.read_label(index)
+        return index, *dataset.read(index)
 
     def scored() -> Iterator[tuple[Scores, np.ndarray]]:
         workers = max(cfg.num_parallel_workers, 1)

@@ -18,6 +18,7 @@ from ..models.fold import fold_batchnorm
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.runtime import Runtime
+from ..reading import is_file
 from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -109,7 +110,7 @@ class Task(ABC):
         The names in the file decide; where it has none the configuration's do, which is said. UserError: they are
         others.
         """
-        if not Path(cfg.checkpoint_path).is_file():
+        if not is_file(cfg.checkpoint_path):
             return cfg  # which is said where it is loaded
         own, wanted = list(stated_facts(cfg).get("class_names") or ()), list(self.class_names(cfg))
         if not own:

@@ -8,6 +8,7 @@ from src.config.schema import FACTS, key, keys, leaves, section
 # Keys that matter to no result, and those that a resumed run may change; a section stands for all its keys.
 PLACES = """
     train_dataset val_dataset train_data_type val_data_type mindrecord_dir mindrecord_shards class_names
+    allow_outside
     pre_trained resume train_outputs brief report_dir checkpoint_path file_name file_format prediction_path pred_input
     pred_output enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
     pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment compile_cache_path
@@ -15,7 +16,7 @@ PLACES = """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
     fast_gradients compile_cache
-    num_parallel_workers python_multiprocessing test_batch_size
+    num_parallel_workers python_multiprocessing test_batch_size max_image_pixels
 """
 CADENCE = """
     log_every save_every run_eval eval_every keep_checkpoint_max keep_best_checkpoints_max analysis enable_profiling

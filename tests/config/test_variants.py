@@ -123,7 +123,8 @@ def test_a_key_that_no_backbone_has_is_unknown_wherever_it_stands(write):
 
 def test_an_unknown_type_is_an_error_that_names_the_known_ones(write):
     said = f"backbone.type: 'vgg' is not known; choose one of {', '.join(sorted(BACKBONE_KEYS))}"
-    assert refusal(write({"type": "vgg"})) == refusal(write({}), "--backbone.type", "vgg") == said
+    assert refusal(path := write({"type": "vgg"})) == f"{path}: {said}"
+    assert refusal(write({}), "--backbone.type", "vgg") == f"command line: {said}"
     assert "backbone must be a mapping" in refusal(write(5), "--backbone.type", "resnet")
     assert "backbone.type must be a text, not 5" in refusal(write({"type": 5}))
 

@@ -8,7 +8,6 @@ from src.data.formats import open_detection
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex, ImageRecord, ObjectRecord, clipped_box
 from src.errors import UserError
-from src.evaluation.coco_eval import ground_truth
 from tests.data.tiny import CLASSES, square
 
 
@@ -40,10 +39,18 @@ def test_two_images_of_one_id_are_an_error(tmp_path):
         DetectionIndex(tmp_path / "labels.csv", CLASSES, [record, record])
 
 
-def test_a_segmentation_that_is_none_of_cocos_is_named_when_the_data_are_evaluated(tmp_path):
-    record = ImageRecord(tmp_path / "1.png", 5, 8, 8, (ObjectRecord((1, 1, 5, 5), 0, False, "?"),))
-    with pytest.raises(UserError, match="labels.csv: an object of 1.png: segmentation is neither polygons nor RLE"):
-        ground_truth(DetectionIndex(tmp_path / "labels.csv", CLASSES, [record]))
+@pytest.mark.parametrize(
+    ("segmentation", "why"),
+    [
+        ("?", "segmentation is neither polygons nor RLE"),
+        ({"size": [8, 8], "counts": [60, 3]}, "the runs of an RLE are not those of 8 x 8 pixels"),
+        ([[1, 1, 5, 1, 5, 1e8]], "a polygon is no list of x, y, ... of finite numbers near the image"),
+    ],
+)
+def test_a_segmentation_that_is_none_of_cocos_is_named_before_anything_is_made_of_it(tmp_path, segmentation, why):
+    record = ImageRecord(tmp_path / "1.png", 5, 8, 8, (ObjectRecord((1, 1, 5, 5), 0, False, segmentation, area=9.0),))
+    with pytest.raises(UserError, match=f"labels.csv: an object of 1.png: {why}"):
+        DetectionIndex(tmp_path / "labels.csv", CLASSES, [record])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from src.config import load_config
 from src.data.formats.image_folder import ImageFolder, open_image_folder
 from src.data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from src.data.inspection import image_folder
 from src.data.synthetic.__main__ import main as synthetic
 from src.data.synthetic.imagenet import CLASSES
 from src.errors import UserError
@@ -43,6 +44,40 @@ def test_labels_follow_the_sorted_folder_names_or_the_given_order(folder):
     assert {Path(path).parent.name: label for path, label in turned.images} == {"cow": 0, "bee": 1, "ant": 2}
 
 
+def test_what_is_left_out_is_said_once_and_the_images_are_numbered_as_before(folder, caplog):
+    before = ImageFolder(folder).images
+    (folder / "deer").mkdir()
+    (folder / "deer" / "notes.txt").write_text("no image")
+    (folder / "ant" / "old" / "x.jpg").mkdir(parents=True)
+    for place in (folder / "ant" / "old" / "x.jpg" / "7.jpg", folder / "8.png"):
+        cv2.imwrite(str(place), np.zeros((4, 4, 3), np.uint8))
+    (folder / "bee" / "wing.jpg").mkdir()
+    (folder / "cow" / "loop.png").symlink_to("loop.png")
+    (folder / ".hidden").mkdir()
+    for _ in range(2):
+        dataset = open_image_folder(config(num_classes=4), str(folder))
+    assert dataset.images == before and dataset.classes == ["ant", "bee", "cow", "deer"]
+    assert [line.removeprefix(f"{folder}: ") for line in caplog.messages] == dataset.notes == [
+        "1 classes have no image: deer",
+        "1 images lie in folders within those of the classes and are left out: ant/old/x.jpg/7.jpg",
+        "1 images lie beside the folders of the classes and are left out: 8.png",
+    ]  # fmt: skip
+    assert [line for line in image_folder(dataset) if "WARNING" in line] == [f"WARNING: {n}" for n in dataset.notes]
+
+
+def test_images_that_all_lie_too_deep_are_told_so(tmp_path):
+    (tmp_path / "ant" / "a").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "ant" / "a" / "1.png"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(UserError, match=r"1 class folders, but 1 in folders within them \(ant/a/1.png\)"):
+        ImageFolder(tmp_path)
+
+
+def test_a_class_folder_whose_name_no_file_can_hold_is_named(folder):
+    (folder / "b\udce9").mkdir()
+    with pytest.raises(UserError, match=r"the class folder 'b\\udce9' has a name that is no text in UTF-8"):
+        ImageFolder(folder)
+
+
 def test_wrong_folders_and_classes_are_one_clear_line(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bare" / "ant").mkdir(parents=True)
@@ -54,7 +89,7 @@ def test_wrong_folders_and_classes_are_one_clear_line(folder, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             ImageFolder(path, names)
-    with pytest.raises(UserError, match="num_classes is 4, but .* has 3 class folders"):
+    with pytest.raises(UserError, match="num_classes is 4, but .* has 3 class folders: ant, bee, cow$"):
         open_image_folder(config(num_classes=4), str(folder))
 
 

@@ -72,6 +72,12 @@ def test_lip_lists_hold_what_the_id_files_name(lip):
         assert said in printed
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lip_ids_are_read_whatever_editor_wrote_them(lip, encoding):
+    (lip / "train_id.txt").write_bytes("7_1\r\n5_2\r\n".encode(encoding))
+    assert "2 samples written" in make("lip", lip) and "7_1.jpg" in (lip / "train.lst").read_text()
+
+
 @pytest.mark.parametrize("gone", ["val_id.txt", "TrainVal_images/val_images/9_3.jpg"])
 def test_an_incomplete_tree_is_one_line_and_writes_no_list(lip, gone):
     (lip / gone).unlink()
@@ -89,3 +95,15 @@ def test_a_file_name_that_would_break_a_line_leaves_neither_list(cityscapes):
     touch(cityscapes, f"leftImg8bit/{folder}_leftImg8bit.png", f"gtFine/{folder}_gtFine_labelIds.png")
     assert "tab" in make("cityscapes", cityscapes, status=2)
     assert not list(cityscapes.glob("*.lst"))
+
+
+def test_a_list_that_is_there_with_other_lines_is_replaced_on_request_only(cityscapes):
+    make("cityscapes", cityscapes)
+    make("cityscapes", cityscapes)
+    (cityscapes / "val.lst").write_text("mine\n")
+    (cityscapes / "train.lst").unlink()
+    printed = make("cityscapes", cityscapes, status=2)
+    assert "val.lst is there already with other lines: --overwrite replaces it" in printed
+    assert (cityscapes / "val.lst").read_text() == "mine\n" and not (cityscapes / "train.lst").exists()
+    run("-m", "src.data.cityscapes_lst_maker", "--root", cityscapes, "--overwrite")
+    assert len((cityscapes / "val.lst").read_text().splitlines()) == 2

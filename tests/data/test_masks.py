@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from src.data.formats.shapes import read_shape
 from src.data.masks import is_segmentation, pack, to_bitmap
 from src.data.synthetic.coco import uncompressed_counts
 
@@ -35,6 +36,65 @@ def test_what_is_no_segmentation_of_this_image_is_refused(wrong):
     assert not is_segmentation(wrong, 3, 3)
     with pytest.raises(ValueError):
         to_bitmap(wrong, 3, 3)
+
+
+JUMPS = [float(side) for side in np.random.RandomState(0).randint(0, 2000, 200_000)]  # an outline of 67 million pixels
+GOOD = [2, 2, 8, 2, 8, 8, 2, 8]
+ATTACKS = {
+    "runs that end before the image": {"size": [12, 20], "counts": [100, 139]},
+    "runs that go on after the image": {"size": [12, 20], "counts": [100, 141]},
+    "a negative run": {"size": [12, 20], "counts": [-10, 250]},
+    "runs that add up modulo 2**32": {"size": [12, 20], "counts": [2**32, 240]},
+    "a run that no integer holds": {"size": [12, 20], "counts": [10**30, 1]},
+    "runs that are no integers": {"size": [12, 20], "counts": [100.0, 140.0]},
+    "runs that are texts": {"size": [12, 20], "counts": ["100", "140"]},
+    "no runs": {"size": [12, 20], "counts": []},
+    "a text that ends before the image": {"size": [12, 20], "counts": "T3<"},
+    "a text that ends within a number": {"size": [12, 20], "counts": "o"},
+    "a text of odd characters": {"size": [12, 20], "counts": "\x00\u00e9 "},
+    "bytes that end before the image": {"size": [12, 20], "counts": b"T3<"},
+    "no counts": {"size": [12, 20], "counts": None},
+    "another size": {"size": [20, 12], "counts": [100, 140]},
+    "an endless size": {"size": [12, 10**30], "counts": [100, 140]},
+    "no size": {"size": 240, "counts": [100, 140]},
+    "a point far out": [[*GOOD[:-1], 1e8]],
+    "a point at infinity": [[*GOOD[:-1], float("inf")]],
+    "a point that is no number": [[float("nan"), *GOOD[1:]]],
+    "a point that no float holds": [[*GOOD[:-1], 10**400]],
+    "a point that is a text": [[*GOOD[:-1], "8"]],
+    "half a point": [[*GOOD, 3]],
+    "an endless outline": [JUMPS],
+    "numbers in the place of polygons": [0, 1000000],
+    "a good polygon and a bad one": [GOOD, [*GOOD[:-1], 1e8]],
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_what_would_lead_pycocotools_astray_does_not_reach_it(kind):
+    """Runs that do not add up decode to whatever lies in memory, far points take all memory there is."""
+    size = (2000, 2000) if "endless outline" in kind else (12, 20)
+    with pytest.raises(ValueError):
+        to_bitmap(ATTACKS[kind], *size)
+    shape, is_odd = read_shape(ATTACKS[kind], *size)
+    assert is_odd and (shape is None or shape.segmentation == [GOOD])
+
+
+@pytest.mark.parametrize("far", [0.4, 3, 25, 150])
+def test_a_polygon_that_leaves_the_image_somewhat_has_the_mask_that_pycocotools_gives_it(far):
+    polygon = [-far, 3, 10, -far / 2, 20 + far, 6, 10, 12 + far / 2]
+    expected = coco_mask.decode(coco_mask.frPyObjects([polygon], 12, 20))[..., 0]
+    assert expected.sum() > 100
+    np.testing.assert_array_equal(to_bitmap([polygon], 12, 20), expected)
+    shape, is_odd = read_shape([polygon], 12, 20)
+    assert shape.segmentation == [polygon] and not is_odd
+
+
+def test_masks_that_a_reader_made_of_numpys_numbers_are_taken():
+    polygon = np.float32(GOOD)
+    for made in ([polygon], [list(polygon)], [polygon.tolist()], [tuple(polygon)]):
+        np.testing.assert_array_equal(to_bitmap(made, 12, 20), to_bitmap([GOOD], 12, 20))
+    for counts in (np.array([100, 140]), list(np.uint32([100, 140]))):
+        assert to_bitmap({"size": (12, 20), "counts": counts}, 12, 20).sum() == 140
 
 
 def test_packing_keeps_every_bit_with_the_leftmost_pixel_highest():

@@ -56,8 +56,8 @@ def test_predictions_on_an_image_of_another_size_are_left_out_with_it(coco_folde
     assert "Protocol: images 1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("value", [None, "wide", "nan", -3, 0, [20], 1e30, 10**400, True])
+@pytest.mark.parametrize("value", [None, "wide", "nan", -3, 0, [20], 1e30, 10**40, True])
 @pytest.mark.parametrize("side", ["width", "height"])
 def test_an_image_without_a_size_is_an_error_that_names_it(coco_folder, side, value):
-    with pytest.raises(UserError, match="image 1 has width and height"):
+    with pytest.raises(UserError, match=f"image 1 has {side} .*must be a number of pixels from 1 to 1,000,000"):
         read_coco(coco_folder([(20, 12)], [], images=[entry(1) | {side: value}]), CLASSES)

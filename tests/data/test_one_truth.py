@@ -106,13 +106,24 @@ def test_what_can_be_no_id_of_an_image_or_a_category_is_an_error_and_a_reference
         ({"categories": [*CATEGORIES, {"id": 4, "name": "cow"}]}, "category id 4 has two names, 'dog' and 'cow'"),
         ({"images": [entry(1) | {"file_name": 17}]}, "image 1 has file_name 17; it must be a text"),
         ({"images": [entry(1) | {"file_name": None}]}, "image 1 has file_name None"),
-        ({"categories": [{"id": 4, "name": 5}]}, "a category has id 4 and name 5"),
+        ({"categories": [{"id": 4, "name": 5}]}, "category 4 has name 5; it must be a text"),
+        ({"categories": [{"id": 4, "name": "a\ud800"}]}, "category 4 has name 'a\\ud800'; it must be a text"),
+        ({"categories": [{"id": [4], "name": "dog"}]}, "categories[0] has id [4]; it must be a number or a text"),
+        ({"images": [entry(1), entry(2) | {"height": "x"}]}, "image 2 has height 'x'; it must be a number of pixels"),
+        ({"images": [entry(1) | {"width": 10**6, "height": 10**6}]}, "1000000 pixels, and max_image_pixels is"),
+        ({"images": [entry(1), {"id": 2}]}, "images[1] has no 'file_name'"),
+        ({"categories": [[]]}, "categories[0] is [], not an object"),
     ],
 )
 def test_entries_that_contradict_one_another_are_an_error_that_names_them(coco_folder, changes, said):
     with pytest.raises(UserError) as caught:
         read_coco(coco_folder([(20, 12)] * 2, [], **changes), CLASSES)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_annotation_that_lacks_a_key_is_named_with_it(coco_folder):
+    with pytest.raises(UserError, match=r"labels.json is not a COCO label file: annotations\[1\] has no 'category_id'"):
+        read_coco(coco_folder([(20, 12)], [square(1, (1, 1, 5, 5)), {"image_id": 1}]), CLASSES)
 
 
 # ------------------------------------------------------------------------------------------------------ categories
@@ -212,7 +223,7 @@ def test_a_sound_area_stays_as_written(agreeing, area):
 @pytest.mark.parametrize(
     ("flag", "crowd"),
     [(None, False), ("absent", False), (0, False), (False, False), ("0", False), (1, True), (True, True), ("1", True),
-     ([], False), ({}, False), ("no", False), (float("nan"), False)],
+     ([], False), ({}, False), ("no", False), (float("nan"), False), (2, False), (-1, False), (0.5, False)],
 )  # fmt: skip
 def test_an_iscrowd_that_is_null_or_absent_is_0(agreeing, flag, crowd):
     one = square(1, (2, 2, 6, 6), iscrowd=flag)
@@ -220,7 +231,7 @@ def test_an_iscrowd_that_is_null_or_absent_is_0(agreeing, flag, crowd):
         del one["iscrowd"]
     dataset = agreeing(one, *[square(2, (2, 2, 6, 6))] * 30)
     assert [item.crowd for item in dataset.record(0).objects] == [crowd]
-    assert bool(dataset.report.odd_crowds) == (flag in ([], {}, "no") or flag != flag)
+    assert bool(dataset.report.odd_crowds) == (flag in ([], {}, "no", 2, -1, 0.5) or flag != flag)
 
 
 RLE = {"size": [12, 20], "counts": [2 * 12 + 2] + [6, 6] * 5 + [6, 12 * 20 - 8 * 12 + 4]}
@@ -244,6 +255,45 @@ def test_boxes_that_disagree_with_their_polygons_are_counted_and_named(agreeing)
     (line,) = [line for line in dataset.report.lines() if "boxes disagree" in line]
     assert line.startswith("2 of 4 boxes disagree with their masks (2 would agree as x1, y1, x2, y2")
     assert line.endswith("(annotation 1, annotation 2)")
+
+
+def test_corner_boxes_without_masks_are_counted_where_they_leave_their_image(agreeing):
+    corners = square(1, (2, 2, 6, 6), bbox=[8, 5, 18, 11], segmentation=[], area=60)
+    outside = square(1, (2, 2, 6, 6), bbox=[-9, 2, 20, 6], segmentation=[], area=66)
+    edge = square(1, (2, 2, 6, 6), bbox=[-1, 2, 22, 6], segmentation=[], area=120)
+    dataset = agreeing(corners, corners | {"bbox": [9, 5, 19, 11]}, outside, edge)
+    assert dataset.report.outer_boxes == ["annotation 1", "annotation 2", "annotation 3"]
+    (line,) = [line for line in dataset.report.lines() if "reach out" in line]
+    assert line.startswith("3 of 4 boxes without a mask reach out of their image (2 would lie in it as x1, y1, x2, y2")
+
+
+@pytest.mark.parametrize("box", [[2, 2, 1e12, 6], [-1e30, 2, 2e30, 6], [2, 2, 6, 10**30], [1e308, 1e308, 1e308, 1e308]])
+@pytest.mark.parametrize("segmentation", [[SQUARE], None])
+def test_a_box_that_reaches_far_out_of_its_image_is_no_box(agreeing, box, segmentation):
+    dataset = agreeing(square(1, (2, 2, 6, 6), bbox=box, segmentation=segmentation), square(1, (1, 1, 5, 5)))
+    assert dataset.report.degenerate_boxes == ["annotation 1"] and len(truth_of(dataset)) == 1
+
+
+def test_annotations_that_repeat_another_one_are_counted(agreeing):
+    one = square(1, (2, 2, 6, 6))
+    changes = ({"category_id": 4}, {"segmentation": None}, {"image_id": 2}, {"bbox": [2, 2, 6, 5]})
+    alike = [one | change for change in changes]
+    dataset = agreeing(one, one, *alike, one)
+    assert dataset.report.repeated == ["annotation 2", "annotation 7"] and len(truth_of(dataset)) == 7
+    assert sum("2 annotations repeat another one" in line for line in dataset.report.lines()) == 1
+
+
+def test_what_is_odd_is_said_once_however_often_a_command_opens_the_data(coco_folder, caplog):
+    folder = coco_folder([(20, 12)], [square(1, (2, 2, 6, 6), bbox=[2, 2, 0, 0]), square(1, (2, 2, 6, 6), area=999)])
+    for classes in (CLASSES, CLASSES, ()):
+        dataset = read_coco(folder, classes)
+    assert len(caplog.messages) == len(dataset.report.lines()) == 2
+
+
+def test_a_name_of_many_lines_or_many_characters_does_not_break_a_line_of_the_report(coco_folder, caplog):
+    odd = square(1, (2, 2, 6, 6), bbox=[2, 2, 0, 0])
+    read_coco(coco_folder([(20, 12)], [odd | {"id": "a\nb\ud800"}, odd | {"id": "c" * 10**6}]), CLASSES)
+    assert all(len(line) < 400 and line.isprintable() for line in caplog.messages) and "a\\nb\\ud800" in caplog.text
 
 
 def test_one_polygon_as_a_flat_list_of_numbers_is_read(agreeing):

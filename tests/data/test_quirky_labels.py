@@ -34,6 +34,7 @@ EXPECTED = {
     "mixed": (1, 4, 0, "4 of 5 objects have no mask"),
     "no_boxes": (5, 0, 0, "5 annotations have no box: it is taken from their mask"),
     "odd_areas": (5, 0, 0, "5 of 5 annotations have no area"),
+    "paths": (5, 0, 0, "3 files are not where their names say"),
     "size_disagrees": (3, 0, 0, None),
     "some_masks_as_crowds": (2, 0, 3, "3 of 5 objects are crowds (iscrowd 1): not learned"),
     "text_ids": (5, 0, 0, None),

@@ -15,6 +15,7 @@ from src.data.label_sets import label_set
 from src.data.segmentation import SegmentationSamples, build_segmentation_loader
 from src.data.streams import SampleStreams
 from src.errors import UserError
+from src.evaluation.segmentation_eval import score_label_maps
 
 LIP = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_lip.yaml")
 PLAIN = ("--img_mean=[0,0,0]", "--img_std=[1,1,1]", "--scale_range=[1,1]", "--keep_ratio=1", "--base_size=0")
@@ -125,6 +126,73 @@ def test_lists_that_are_none_are_one_line(root, content, said):
         (root / "train.lst").write_text(content)
     with pytest.raises(UserError, match=said):
         samples(root)
+
+
+LINES = "i0.png\tl0.png\ni1.png\tl1.png\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + LINES.encode(),
+        LINES.encode("utf-16"),
+        b"\xfe\xff" + LINES.encode("utf-16-be"),
+        LINES.replace("\n", "\r\n").encode(),
+        LINES.replace("\n", "\r").encode(),
+        LINES.replace("\t", "\t\t ").encode() + b"\t\n  \n",
+        b"# image label\n#\n" + LINES.encode() + b"# the end",
+    ],
+)
+def test_a_list_has_the_same_samples_whatever_wrote_it(root, content):
+    (root / "train.lst").write_bytes(content)
+    made = samples(root)
+    assert [image.name for image, _ in made.dataset.samples] == ["i0.png", "i1.png"] and made.keys == [0, 1]
+
+
+def test_names_of_files_may_begin_like_comments_and_hold_odd_spaces(root):
+    for kind, name in (("i0", "# a\u2028b.png"), ("l0", "#\x85.png")):
+        (root / f"{kind}.png").rename(root / name)
+    (root / "train.lst").write_text("# a\u2028b.png\t#\x85.png\n", encoding="utf-8")
+    assert len(samples(root).dataset) == 1 and not samples(root).dataset.missing
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LINES.encode("utf-16-le"), "line 1: i.*holds a NUL character"),
+        (LINES.encode() + b"i2\0.png\tl2.png", "line 3: i2.*holds a NUL character"),
+        (b"\xffi0.png\tl0.png", r"no text in UTF-8 \(byte 0\)"),
+        (LINES.encode("utf-16")[:-1], "no text"),
+        (b"a b c\n", "line 1: expected an image and a label path, found 3 fields"),
+    ],
+)
+def test_a_list_that_is_no_text_is_one_line(root, content, said):
+    (root / "train.lst").write_bytes(content)
+    with pytest.raises(UserError, match=f"train.lst.*{said}") as caught:
+        samples(root)
+    assert str(caught.value).isprintable()
+
+
+def test_a_label_of_another_size_takes_part_in_nothing(root):
+    cv2.imwrite(str(root / "l1.png"), np.zeros((9, 9), np.uint8))
+    cv2.imwrite(str(root / "l2.png"), np.full((10, 12), 20, np.uint8))
+    (root / "i0.png").unlink()
+    dataset = open_segmentation(config(), str(root), "train")
+    found = [dataset.read(index) for index in range(3)]
+    assert [(image is None, label is None) for image, label in found] == [(True, False), (False, True), (False, True)]
+    result = score_label_maps(dataset, 255, [(k, label, None if label is None else label) for k, (_, label) in
+                                             enumerate(found)][1:])  # fmt: skip
+    assert not result.labelled.any() and len(result.unreadable) == 2
+    assert "i1.png has 40x30 pixels, its label 9x9; left out" in result.unreadable[0]
+    assert "l2.png has the value 20, which is no label of this data set; left out" in result.unreadable[1]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 8, 20, 30, 45, 60])
+@pytest.mark.parametrize("change", [bytes, lambda data: data.replace(b"IHDR", b"IHDX"), lambda data: b"GIF89a"])
+def test_a_damaged_label_image_is_no_label(root, keep, change):
+    content = (root / "l0.png").read_bytes()
+    (root / "l0.png").write_bytes(change(content)[:keep])
+    assert open_segmentation(config(), str(root), "train").read_label(0) is None
 
 
 def test_a_list_can_be_named_itself_and_may_use_spaces(root, monkeypatch):

@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def run(*arguments: object, status: int = 0, folder: Path = ROOT) -> str:
     sys.argv = arguments[is_module:]
     code = 0
     try:
-        with _working_directory(folder), _state_as_before(), _both_streams(printed):
+        with _working_directory(folder), _state_as_before(), _both_streams(printed), warnings.catch_warnings():
             if is_module:
+                warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)  # a test imports it too
                 runpy.run_module(name, run_name="__main__", alter_sys=True)
             else:
                 runpy.run_path(str(ROOT / name), run_name="__main__")

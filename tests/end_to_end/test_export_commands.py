@@ -11,6 +11,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.images import read_bgr
+from src.inference.unfinished import Unfinished
 from tests.end_to_end.commands import ROOT, run
 from tests.export.detector_weights import save_lively_detector
 
@@ -100,6 +101,48 @@ def assert_same(expected: list[dict], found: list[dict]) -> None:
 def test_eval_measures_the_exported_file(folder, printed):
     text = run("eval.py", *arguments(folder, "model.onnx", "--backend", "onnx"))
     assert re.search(r"bbox_mAP: \d\.\d{4}\nsegm_mAP: \d\.\d{4}", text) and "total images num: 3" in text
+
+
+@pytest.fixture()
+def interrupt(monkeypatch):
+    """Let Ctrl-C come once so many images are kept."""
+
+    def arrange(count: int) -> None:
+        append = Unfinished.append
+
+        def interrupted(self, image, entry):
+            append(self, image, entry)
+            if self.done == count:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Unfinished, "append", interrupted)
+
+    yield arrange
+    monkeypatch.undo()
+
+
+def test_infer_and_eval_go_on_after_the_images_that_are_kept(folder, predictions, interrupt, tmp_path, monkeypatch):
+    images = folder / "data" / "validation" / "data"
+    keys = arguments(folder, "model.onnx", "--backend", "onnx")
+    infer = ("infer.py", *keys, "--pred_input", images, "--pred_output", tmp_path / "out.json")
+    evaluate = ("eval.py", *keys, "--prediction_path", tmp_path / "found.json")
+    whole = run("eval.py", *keys, "--prediction_path", tmp_path / "whole.json")
+    interrupt(2)
+    for command, name in ((infer, "out.json"), (evaluate, "found.json")):
+        assert f"2 of 3 images are kept in {tmp_path / name}.part: the same" in run(*command, status=130)
+        assert not (tmp_path / name).exists()
+    monkeypatch.undo()
+    other = run(*infer, "--infer_score_thr", 0.5, status=2)
+    assert "out.json.part holds the beginning of other results, with another infer_score_thr (0.05 then" in other
+    for command in (infer, evaluate):
+        printed = run(*command)
+        assert f"goes on after 2 of 3 images of {tmp_path}" in printed
+    assert (tmp_path / "out.json").read_bytes() == (folder / "onnx.json").read_bytes()
+    for ending in ("", ".protocol"):
+        found, expected = ((tmp_path / f"{name}.json{ending}").read_bytes() for name in ("found", "whole"))
+        assert found == expected
+    assert printed[printed.index("Protocol: ") :] == whole[whole.index("Protocol: ") :]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".protocol"}
 
 
 def test_an_exported_file_without_its_backend_is_one_line(folder, printed):

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from src.config import load_config
+from src.engine.curves import CsvTable
 from src.engine.experiment import open_experiment
 from src.errors import UserError
 from src.tasks import TASKS
@@ -12,12 +13,18 @@ DEMO = Path(__file__).parents[2] / "configs" / "demo"
 CONFIG, CLASSIFIER = str(DEMO / "mask_rcnn_hrnet_tiny.yaml"), str(DEMO / "hrnet_cls_shapes.yaml")
 
 
-def open_run(tmp_path, *overrides):
-    """The experiment of a run that has steps to come."""
+def open_run(tmp_path, *overrides, steps=1):
+    """The experiment of a run that has done so many steps and has more to come."""
     cfg = load_config(CONFIG, ["--train_outputs", str(tmp_path), "--brief", "b", *overrides])
     experiment = open_experiment(cfg, TASKS[cfg.task].run_names(cfg), True)
     experiment.keep_config()
+    do_steps(experiment.folder, steps)
     return experiment
+
+
+def do_steps(folder, count):
+    folder.mkdir(exist_ok=True)
+    CsvTable(folder / "losses.csv").append([{"global_step": step} for step in range(1, 1 + count)])
 
 
 def test_the_folder_is_named_by_date_system_and_brief_and_holds_the_resolved_configuration(tmp_path):
@@ -132,9 +139,10 @@ def test_a_run_of_a_classifier_is_found_under_its_old_name_too_and_goes_on_there
     assert fresh.name[6:] == "_Classifier_b"
     old = fresh.with_name("300101_HRNetCls_b")
     fresh.rename(old)
+    do_steps(old, 1)
     assert open_experiment(resumed, names, True).folder == old
     newer = old.with_name("300102_Classifier_b")
-    newer.mkdir()
+    do_steps(newer, 1)
     assert open_experiment(resumed, names, True).folder == newer
     newer.rename(old.with_name("300101_Classifier_b"))
     assert open_experiment(resumed, names, True).folder.name == "300101_Classifier_b"

@@ -144,6 +144,56 @@ def test_a_run_is_not_resumed_on_another_number_of_images_and_the_message_says_s
         make_run(tmp_path, CONFIG, "--resume", "1", steps_per_epoch=steps)
 
 
+def damage(*paths: Path) -> None:
+    for path in paths:
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-3])
+
+
+def test_an_older_state_takes_the_rows_after_it_with_it(pynative_mode, tmp_path):
+    keys = ("--run_eval", "1", "--save_every", "3")
+    first = make_run(tmp_path, CONFIG, *keys, evaluate=scores())
+    loop(first, batches(0, TOTAL))
+    before = [rows_of(tmp_path, name) for name in ("losses.csv", "metrics.csv")]
+    damage(*first.experiment.checkpoints.newest_first()[:3])
+    second = make_run(tmp_path, CONFIG, "--resume", "1", *keys, evaluate=scores())
+    assert second.done == 3
+    loop(second, batches(3, TOTAL))
+    for name, rows in zip(("losses.csv", "metrics.csv"), before):
+        assert [row | {"train_loss": 0} for row in rows_of(tmp_path, name)] == [row | {"train_loss": 0} for row in rows]
+    # those that could not be read lie beside the new ones, among which none of them counts
+    assert len(second.experiment.checkpoints.damaged()) == 3 and len(second.experiment.checkpoints.newest_first()) == 4
+
+
+@pytest.mark.parametrize("kind", ["damaged", "none"])
+def test_a_run_that_begins_again_in_its_folder_has_its_own_rows_and_loses_nothing(
+    pynative_mode, tmp_path, caplog, monkeypatch, kind
+):
+    keys = ("--run_eval", "1", "--save_every", "2")
+    whole = make_run(tmp_path, CONFIG, *keys, evaluate=scores())
+    if kind == "none":  # killed before its first checkpoint
+        whole.hooks.pop("checkpoints")
+        with pytest.raises(MemoryError):
+            loop(whole, broken_off_at(4))
+    else:
+        loop(whole, batches(0, TOTAL))
+    old = {path.name: path.read_bytes() for path in tmp_path.rglob("*.csv")}
+    best = {path.name for path in (tmp_path / "best_ckpt").iterdir()}
+    damage(*whole.experiment.checkpoints.newest_first())
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    with caplog.at_level("WARNING"):
+        again = make_run(tmp_path, CONFIG, "--resume", "1", *keys, "--max_steps", "4", evaluate=scores())
+    assert again.done == 0
+    loop(again, batches(0, 4))
+    assert [row["global_step"] for row in rows_of(tmp_path)] == [1, 2, 3, 4]
+    assert len(again.experiment.checkpoints.newest_first()) == 2
+    assert best <= {path.name for path in (tmp_path / "best_ckpt").iterdir()}
+    if kind == "damaged":
+        kept = {path.name: path.read_bytes() for path in (tmp_path / "before_1").iterdir()}
+        assert old.items() <= kept.items() and len([name for name in kept if name.endswith(".damaged")]) == 5
+        assert "begins again with its first step" in caplog.text and f"--pre_trained {tmp_path}" in caplog.text
+
+
 # ------------------------------------------------------------------------------------------------------- evaluations
 
 
@@ -211,6 +261,13 @@ def test_an_epoch_whose_last_step_met_a_stop_is_evaluated_when_the_run_goes_on(p
     second = make_run(tmp_path, CONFIG, "--resume", "1", *keys, evaluate=scores())
     loop(second, batches(STEPS_PER_EPOCH, TOTAL))
     assert first.evaluate.calls == [] and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1, 2]
+
+
+def test_an_evaluation_of_the_average_changes_nothing_of_the_training(pynative_mode, tmp_path):
+    keys = ("--ema_decay", "0.9", "--opt_type", "adam")
+    loop(make_run(tmp_path / "no", CONFIG, *keys), batches(0, TOTAL))
+    loop(make_run(tmp_path / "yes", CONFIG, *keys, "--run_eval", "1", evaluate=scores()), batches(0, TOTAL))
+    assert rows_of(tmp_path / "no") == rows_of(tmp_path / "yes")
 
 
 def test_epochs_without_an_evaluation_owe_none(pynative_mode, tmp_path):
@@ -285,6 +342,17 @@ def test_a_resumed_run_opens_its_training_set_once_and_needs_pre_trained_no_more
     (tmp_path / "start.ckpt").unlink()
     _, opened = command(*keys, "--resume", 1)
     assert opened == 1 and [row["global_step"] for row in rows_of(folder)] == list(range(1, TOTAL + 1))
+
+
+def test_a_start_with_wrong_weights_leaves_nothing_that_refuses_the_right_ones(command, tmp_path):
+    save_weights(fresh_model(), tmp_path / "start.ckpt")
+    (tmp_path / "wrong.ckpt").write_bytes(b"half")
+    for wrong in ("wrong.ckpt", "nowhere.ckpt"):
+        with pytest.raises(UserError, match=wrong):
+            command("--pre_trained", tmp_path / wrong)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["start.ckpt", "wrong.ckpt"]
+    folder, _ = command("--pre_trained", tmp_path / "start.ckpt", "--lr", 0.05)
+    assert len(rows_of(folder)) == TOTAL
 
 
 def test_a_run_that_has_no_step_left_keeps_its_configuration(command):

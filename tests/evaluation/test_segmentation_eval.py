@@ -100,6 +100,16 @@ def test_unreadable_images_count_as_wrong_and_unreadable_labels_are_said(data, c
     assert result.metrics()["pixel_acc"] < np.trace(result.confusion) / result.confusion.sum()
 
 
+@pytest.mark.parametrize("size", [(30, 30), (40, 60), (30, 20), (1, 1)])
+def test_a_label_of_another_size_than_its_image_is_left_out_and_named(data, size):
+    root, pairs = data
+    cv2.imwrite(str(root / "l0.png"), np.zeros(size, np.uint8))
+    result = segment_dataset(config(), model, open_segmentation(config(), root, "val"))
+    np.testing.assert_array_equal(result.confusion, independent_counts(pairs[1:]))
+    said = f"i0.png has 30x20 pixels, its label {size[1]}x{size[0]}; left out, since nothing tells what is right"
+    assert not result.missed.any() and [line.rpartition("/")[2] for line in result.unreadable] == [said]
+
+
 def test_a_class_that_never_occurs_counts_as_zero_as_in_the_original():
     result = SegmentationResult.empty(3)
     result.confusion[0, 0], result.confusion[1, 0], result.confusion[1, 1] = 6, 2, 2
@@ -129,6 +139,26 @@ def test_inference_writes_indices_colours_and_overlays_of_each_images_own_size(d
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made a folder"):
         segment_files(cfg, model, paths, tmp_path / "file" / "out")
+
+
+def test_inference_goes_on_after_the_images_whose_pictures_are_written(data, tmp_path):
+    paths, seen = sorted(data[0].glob("i*.png")), []
+    paths[1].write_bytes(b"no image")
+
+    def counted(image: Tensor) -> Tensor:
+        seen.append(image.shape[2:])
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return model(image)
+
+    with pytest.raises(KeyboardInterrupt):
+        segment_files(config(), counted, paths, tmp_path / "out")
+    assert (tmp_path / "out.part").exists()
+    written, unreadable = segment_files(config(), counted, paths, tmp_path / "out")
+    assert len(seen) == 5 and seen[2] == seen[3]
+    assert unreadable == [paths[1]] and list(written) == [paths[0], *paths[2:]]
+    assert all(picture.exists() for pictures in written.values() for picture in pictures)
+    assert not (tmp_path / "out.part").exists()
 
 
 def test_ranks_that_share_the_images_count_what_one_counts(data):

@@ -17,9 +17,11 @@ from src.config import load_config
 from src.errors import UserError
 from src.export.mindir import write_mindir
 from src.inference.backends import open_model, run_model
+from src.inference.mindir_file import load_graph, read_mindir
 from src.ops import library
 from src.ops.nms import Nms
 from src.tasks import TASKS
+from tests.inference.test_unfinished import limited
 from tests.models.test_fold import with_used_norms
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
@@ -65,7 +67,7 @@ def test_a_file_may_have_any_name_in_any_folder(graph_mode, classifier, tmp_path
     assert Path.cwd() == tmp_path and [path.name for path in Path(target).parent.iterdir()] == [Path(target).name]
 
 
-def test_a_file_of_a_checkout_in_any_folder_names_its_compiled_operators(graph_mode, tmp_path, monkeypatch):
+def test_a_file_calls_the_compiled_operators_of_a_checkout_in_any_folder(graph_mode, tmp_path, monkeypatch):
     operators = tmp_path / "a b+[c] 中文é" / "bin"
     shutil.copytree(library.BIN_FOLDER, operators)
     monkeypatch.setattr(library, "BIN_FOLDER", operators)
@@ -73,11 +75,14 @@ def test_a_file_of_a_checkout_in_any_folder_names_its_compiled_operators(graph_m
     inputs = {"boxes": boxes, "scores": np.float32([[0.7, 0.9, 0.8]]), "groups": np.int32([0, 0, 0])}
     inputs |= {"valid": np.ones((1, 3), bool)}
     write_mindir(Nms(0.5, 2), inputs, {"task": "detection", "format": 1}, tmp_path / "nms.mindir")
-    index, _ = run_model(open_model(tmp_path / "nms.mindir", "mindir").network, *inputs.values())
+    path = tmp_path / "nms.mindir"
+    index, _ = run_model(nn.GraphCell(load_graph(read_mindir(path), path)), *inputs.values())
     assert index.tolist() == [[1, 2]]
     operators.rename(tmp_path / "gone")
-    with pytest.raises(UserError, match=rf"compiled operators of {re.escape(str(operators))}/custom_ops_cpu.so, which"):
-        open_model(tmp_path / "nms.mindir", "mindir")
+    missing = re.escape(f"{operators}/custom_ops_cpu.so is missing")
+    message = rf"nms.mindir needs compiled operators \({missing}: .*portable"
+    with pytest.raises(UserError, match=message):
+        load_graph(read_mindir(path), path)
 
 
 @pytest.mark.parametrize("backend", ["onnx", "mindir"])
@@ -154,6 +159,14 @@ def test_a_format_that_cannot_be_written_is_said_at_once(classifier, file_format
 def test_a_folder_that_cannot_be_written_is_said_before_the_network_is_built(classifier):
     with pytest.raises(UserError, match="file_name /proc/model.onnx: its folder cannot be written"):
         export(config(classifier[0], "ONNX", "model", "--file_name", "/proc/model"))
+
+
+@pytest.mark.parametrize("file_format,place", [("MINDIR", "full/new.mindir: cannot be"), ("ONNX", "as ONNX into")])
+def test_a_disk_that_gets_full_is_one_line_and_leaves_nothing(graph_mode, classifier, file_format, place):
+    name = "full/new"
+    with limited(2**17), pytest.raises(UserError, match=f"{place}.*(File too large|disk full)"):
+        export(config(classifier[0], file_format, name))
+    assert not list((classifier[0] / "full").iterdir())
 
 
 def test_a_missing_package_is_named_with_how_to_get_it(graph_mode, classifier, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from src.checkpoint import checkpoint_hash
 from src.errors import UserError
+from src.evaluation.coco_eval import evaluate_predictions
 from src.inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from tests.evaluation.tiny import detection
 
@@ -84,9 +85,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, tiny_dataset)
 @pytest.mark.parametrize(
     "content,message",
     [
-        ("{", "not a JSON file"),
+        ("{", "is not JSON"),
         ("{}", "list of detections"),
-        ("[3]", "detection 0 is a int"),
+        ("[3]", "detection 0 is 3, not an object"),
         (json.dumps([{"image_id": 11}]), "has no category_id, bbox, score, segmentation"),
         (json.dumps([one_detection() | {"image_id": 99}]), "image 99, which is not in the data set"),
         (json.dumps([one_detection() | {"category_id": 1}]), "category 1; the data set has"),
@@ -106,6 +107,52 @@ def test_a_file_that_is_no_predictions_of_this_data_set_is_refused_by_name(tmp_p
     with pytest.raises(UserError, match=message) as error:
         load_predictions(path, tiny_dataset)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"caption": "a dog", "keypoints": [1], "area": "?", "id": None, "iscrowd": "x"}, {}),
+        ({"bbox": [10, 10, 10**30, 40], "score": 10**30}, {"bbox": [10.0, 10.0, 1e30, 40.0], "score": 1e30}),
+        ({"bbox": [1e308, 1e308, 1e308, 1e308]}, {"bbox": [1e308] * 4}),
+        ({"bbox": [10, 10, -40, -40]}, {"bbox": [10.0, 10.0, -40.0, -40.0]}),
+        ({"segmentation": one_detection()["segmentation"] | {"size": [100.0, 100.0], "x": 1}}, {}),
+    ],
+)
+def test_what_pycocotools_would_stumble_over_is_scored_for_what_it_is(tmp_path, tiny_dataset, change, kept):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps([one_detection() | change]))
+    (found,) = load_predictions(path, tiny_dataset)
+    assert found == one_detection() | kept and not set(change) & {"caption", "area"} & set(found)
+    metrics = evaluate_predictions(tiny_dataset, [found], {})
+    assert (metrics["bbox_AR100"] > 0) == ("bbox" not in kept) and metrics["seg_AR100"] > 0
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '{"predictions": [], "settings": 3}', b"\xff\xfe\x00"])
+def test_a_damaged_protocol_is_said_and_the_predictions_are_scored(tmp_path, tiny_dataset, content, capsys):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()], {"size": "64x64", "checkpoint": "34cd"}, SETTINGS)
+    protocol = tmp_path / "preds.json.protocol"
+    protocol.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert load_protocol(path)["size"] == "unknown" and load_predictions(path, tiny_dataset) == [one_detection()]
+    said = "preds.json.protocol is damaged, or not of these predictions: how they were made is unknown.\n"
+    assert capsys.readouterr().out.endswith(said)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "x", [1], {"img_width": [1] * 10**5}, True])
+def test_settings_of_another_kind_beside_predictions_are_no_traceback(tmp_path, capsys, wrong):
+    path = tmp_path / "preds.json"
+    save_predictions(path, [one_detection()], {"size": [1] * 10**5, "checkpoint": "34cd"}, {"img_width": 64})
+    protocol = tmp_path / "preds.json.protocol"
+    protocol.write_text(json.dumps(json.loads(protocol.read_text()) | {"settings": wrong}))
+    assert len(load_protocol(path)["size"]) <= 60
+    if isinstance(wrong, dict):
+        with pytest.raises(UserError, match="with another img_width") as caught:
+            require_same_origin(path, "new.ckpt", "34cd", {"img_width": 64})
+        assert len(str(caught.value)) < 400
+    else:
+        require_same_origin(path, "new.ckpt", "34cd", {"img_width": 64})
+        assert "does not say by which settings it was made" in capsys.readouterr().out
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path, tiny_dataset):

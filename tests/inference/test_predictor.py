@@ -19,6 +19,7 @@ SLOTS = 4
 
 def make_config(batch_size: int = 2) -> SimpleNamespace:
     return SimpleNamespace(
+        max_image_pixels=10**6,
         test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
         test_batch_size=batch_size,
         img_width=SIZE,

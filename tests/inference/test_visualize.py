@@ -9,7 +9,14 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.errors import UserError
-from src.inference.visualize import draw_class, draw_overlay, instance_colour, load_inference_json, overlay_names
+from src.inference.visualize import (
+    draw_class,
+    draw_overlay,
+    draw_prediction_file,
+    instance_colour,
+    load_inference_json,
+    overlay_names,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,7 +128,8 @@ def test_a_classifiers_first_class_and_score_are_drawn(tmp_path):
     entries[next(iter(entries))]["predictions"] = [{"label": 1, "score": 0.75}]
     pred_file.write_text(json.dumps(entries))
     done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
-    assert done.returncode == 2 and "a.png: not the structure infer.py writes (KeyError('name'))" in done.stderr
+    said = "a.png: not the structure infer.py writes (predictions[0] has name None, not a text)"
+    assert done.returncode == 2 and said in done.stderr
 
 
 def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
@@ -129,7 +137,7 @@ def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
     (tmp_path / "b.png").unlink()
     done = run_command("--pred_file", pred_file, "--out_dir", tmp_path / "out")
     assert done.returncode == 0
-    assert "b.png: no readable image" in done.stderr and "1 images not drawn" in done.stdout
+    assert "b.png is missing" in done.stderr and "1 images not drawn" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
 
 
@@ -142,15 +150,37 @@ def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"score": None}, {"score": float("nan")}, {"bbox": {"x_min": 1}}, {"class": {"name": 3}}, {"mask": {"size": [9]}}],
-)
-def test_an_entry_that_is_not_what_inference_writes_is_refused_by_image(tmp_path, change):
+    [
+        {"score": None}, {"score": float("nan")}, {"score": "0.5"}, {"bbox": {"x_min": 1}}, {"bbox": [1, 2, 3, 4]},
+        {"class": {"name": 3}}, {"mask": {"size": [9]}}, {"mask": {"size": [40, 60], "counts": "0"}},
+        {"mask": {"size": [40, 60], "counts": [2400]}}, {"mask": {"size": [40, 60], "counts": "\u00e9"}},
+    ],
+)  # fmt: skip
+def test_an_entry_that_is_not_what_inference_writes_is_refused_by_image_and_key(tmp_path, change):
     path = write_case(tmp_path, ["a.png"])
     entries = json.loads(path.read_text())
     next(iter(entries.values()))["predictions"][0] |= change
     path.write_text(json.dumps(entries))
-    with pytest.raises(UserError, match="out.json.*a.png: not the structure"):
+    said = rf"out.json.*a.png: not the structure infer.py writes \(predictions\[0\] has .*{next(iter(change))}"
+    with pytest.raises(UserError, match=said) as caught:
         load_inference_json(path)
+    assert "Error(" not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["x_min", "y_min", "width", "height"])
+@pytest.mark.parametrize("far", [1e12, -1e12, 1e300, 10**30])
+def test_a_box_that_ends_anywhere_is_drawn_as_far_as_it_lies_in_the_image(side, far):
+    one = prediction(400, 400, (9, 9, 99, 99), 0.9, name="a long name " * 1000)
+    one["bbox"][side] = far
+    drawn = draw_overlay(np.zeros((400, 400, 3), np.uint8), [one])
+    assert drawn.any() and not drawn[200:370, 200:].any()
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), float("-inf")])
+def test_a_threshold_that_is_no_number_is_refused_before_anything_is_made(tmp_path, threshold):
+    with pytest.raises(UserError, match="score_thr is -?(nan|inf); it must be a finite number"):
+        draw_prediction_file(write_case(tmp_path, ["a.png"]), tmp_path / "out", threshold)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"a.png": 3}', '{"a.png": {"height": 1, "width": 1}}'])
@@ -164,3 +194,18 @@ def test_a_missing_or_invalid_file_ends_with_status_2(tmp_path, content):
         done = run_command("--pred_file", path, "--out_dir", tmp_path / "out")
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["{0}/elsewhere/a.png", "../elsewhere/a.png", "x/../../elsewhere/a.png"])
+def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_its_own(tmp_path, name, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    written = json.loads(write_case(tmp_path / "elsewhere", ["a.png"]).read_text())
+    (entry,) = written.values()
+    Path("p.json").write_text(json.dumps({name.format(tmp_path): entry}))
+    with pytest.raises(UserError, match=r"p.json: it names .*neither below .*; --allow_outside 1 reads it"):
+        draw_prediction_file("p.json", "out", 0.3)
+    assert not Path("out").exists()
+    assert len(draw_prediction_file("p.json", "out", 0.3, allow_outside=True)[0]) == (not name.startswith("x"))
+    assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1

@@ -1,14 +1,19 @@
 """The ranks' channel, each rank a thread."""
 
+import contextlib
 import dataclasses
+import socket
+import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.process.channel import Host, join_host, own_addresses
+from src.process import channel as channel_module
+from src.process.channel import LOOPBACK, Host, Rendezvous, join_host, own_addresses
 from src.process.runtime import SINGLE, Runtime
 
 
@@ -81,6 +86,52 @@ def test_a_stranger_without_the_secret_is_not_let_in():
             refused.result(20)
         channel = join_host(host.rendezvous, 1)
         assert welcome.result(20)[0].connections and channel.rank == 1
+
+
+@pytest.mark.parametrize("words", [b"", b"\x7f", struct.pack("!i", 2**31 - 1), b"GET / HTTP/1.1\r\n\r\n" * 99])
+def test_strangers_that_stay_silent_or_talk_nonsense_keep_no_rank_waiting(words):
+    host = Host(one_machine=True)
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stranger = stack.enter_context(socket.create_connection((LOOPBACK, host.rendezvous.port)))
+            stranger.sendall(words)
+        started = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            welcome = pool.submit(host.accept_ranks, 3)
+            others = [pool.submit(join_host, host.rendezvous, 2).result(20), join_host(host.rendezvous, 1)]
+            channel, _ = welcome.result(20)
+        assert time.monotonic() - started < 5
+    channels = [channel, others[1], others[0]]
+    assert together(channels, lambda process: process.gather(process.rank))[0] == [0, 1, 2]
+
+
+def test_of_more_silent_strangers_than_are_heard_the_oldest_are_dropped(monkeypatch):
+    monkeypatch.setattr(channel_module, "MOST_STRANGERS", 3)
+    host = Host(one_machine=True)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        for _ in range(9):
+            stack.enter_context(socket.create_connection((LOOPBACK, host.rendezvous.port)))
+        welcome = pool.submit(host.accept_ranks, 2)
+        assert join_host(host.rendezvous, 1).rank == 1 and welcome.result(20)
+
+
+def test_a_rank_zero_that_stays_silent_is_given_up(monkeypatch):
+    monkeypatch.setattr(channel_module, "HANDSHAKE_SECONDS", 1)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        rendezvous = Rendezvous((LOOPBACK,), silent.getsockname()[1], b"secret")
+        with pytest.raises(UserError, match="rank 1 cannot reach rank 0"):
+            join_host(rendezvous, 1)
+
+
+def test_a_message_takes_as_long_as_it_takes_once_the_ranks_know_one_another(monkeypatch):
+    monkeypatch.setattr(channel_module, "HANDSHAKE_SECONDS", 1)
+    channels, _ = connect(2)
+
+    def call(process):
+        time.sleep(1.5 * process.rank)
+        return process.gather(process.rank)
+
+    assert together(channels, call)[0] == [0, 1]
 
 
 def test_a_job_of_one_process_needs_no_channel():

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...errors import UserError
+from ...errors import UserError, short
 from .fields import Id, identity, text
+from .fields import name as read_name
 from .ids import IdTable
 from .report import Report
 
@@ -39,16 +40,16 @@ def read_categories(entries: Sequence[dict], path: Path) -> list[Category]:
     """The categories of a COCO label file. UserError for an id or a name that is none, or an id with two names."""
     found: dict[Id, Category] = {}
     categories = []
-    for entry in entries:
-        own, name = identity(entry["id"]), text(entry["name"])
-        if own is None or name is None:
-            raise UserError(
-                f"{path}: a category has id {_cut(entry['id'])} and name {_cut(entry['name'])}; an id is a number or a "
-                "text, a name a text"
-            )
-        first = found.setdefault(own, Category(own, name, text(entry.get("supercategory")) or ""))
-        if first.name != name:
-            raise UserError(f"{path}: category id {own!r} has two names, {first.name!r} and {name!r}")
+    for place, entry in enumerate(entries):
+        own, own_name = identity(entry["id"]), read_name(entry["name"])
+        if own is None:
+            raise UserError(f"{path}: categories[{place}] has id {short(entry['id'])}; it must be a number or a text")
+        if own_name is None:
+            raise UserError(f"{path}: category {short(own)} has name {short(entry['name'])}; it must be a text")
+        first = found.setdefault(own, Category(own, own_name, text(entry.get("supercategory")) or ""))
+        if first.name != own_name:
+            names = f"{short(first.name)} and {short(own_name)}"
+            raise UserError(f"{path}: category id {short(own)} has two names, {names}")
         categories.append(first)
     return categories
 
@@ -72,7 +73,7 @@ def match_categories(
     objects = {name: sum(counts[own] for own in found) for name, found in ids.items()}
     background = [name for name in ids if name.strip("_ ").lower() == BACKGROUND and name not in classes]
     for name in background:
-        report.notes.append(f"the category {name!r} is dropped, with its {objects[name]} annotations")
+        report.notes.append(f"the category {short(name)} is dropped, with its {objects[name]} annotations")
     kept = [name for name in ids if name not in background]
     classes = tuple(classes) or _own_classes(categories, kept, objects, report)
     others = [name for name in kept if name not in classes]
@@ -95,7 +96,7 @@ def _ids_by_name(categories: Sequence[Category], report: Report) -> dict[str, li
         report.notes.append(f"categories are listed more than once with the same id and name: {shortened(repeated)}")
     for name, found in ids.items():
         if len(found) > 1:
-            report.notes.append(f"the category {name!r} has {len(found)} ids, {shortened(found)}: one class")
+            report.notes.append(f"the category {short(name)} has {len(found)} ids, {shortened(found)}: one class")
     return ids
 
 
@@ -158,9 +159,4 @@ def _class_ids(classes: Sequence[str], ids: dict[str, list[Id]]) -> list[Id]:
 
 def shortened(names: Sequence[object]) -> str:
     """A list for a message, at most 20 of it."""
-    shown = ", ".join(_cut(name) for name in names[:20])
-    return f"[{shown}{', ...' if len(names) > 20 else ''}]"
-
-
-def _cut(value: object) -> str:
-    return f"{value!r:.60}"
+    return f"[{', '.join(map(short, names[:20]))}{', ...' if len(names) > 20 else ''}]"

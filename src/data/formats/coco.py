@@ -1,18 +1,20 @@
 """COCO label files into the common index. What of each field is taken, and how, stands in the files beside this one."""
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...config import Config
-from ...errors import UserError
+from ...errors import UserError, plain, short
+from ...reading import is_file, is_folder, read_json
 from ..images import ImageFile
 from .categories import match_categories, read_categories
 from .crowds import settle_crowds
 from .fields import Id, identity, number, text
 from .ids import IdTable, order
-from .index import DetectionIndex, ImageRecord, RawLabels
+from .index import DetectionIndex, ImageRecord, ObjectRecord, RawLabels
 from .objects import Annotation, read_object
+from .places import locate, note
 from .report import Report
 from .rules import USUAL_RULES, Rules
 
@@ -42,13 +44,16 @@ def read_coco(
     that do not match.
     """
     annotation_file, images = _find_files(Path(folder), split_hint)
-    return read_content(_read_labels(annotation_file), images, classes, annotation_file, rules)
+    return read_content(read_json(annotation_file), images, classes, annotation_file, rules)
 
 
 def read_content(
     content: object, images, classes: Sequence[str], annotation_file: Path, rules: Rules = USUAL_RULES
 ) -> DetectionIndex:
-    """The index of a label file's content; `images / file_name` is an image's file. UserError as `read_coco`."""
+    """The index of a label file's content. UserError as `read_coco`.
+
+    images: the folder of the image files, or something else of which `images / file_name` is one.
+    """
     _check_form(content, annotation_file)
     report = Report()
     categories = read_categories(content["categories"], annotation_file)
@@ -56,13 +61,38 @@ def read_content(
     found = match_categories(categories, used, classes, rules.classes, annotation_file, report)
     entries = _image_entries(content["images"], annotation_file)
     groups, strays = _annotations_by_image(content["annotations"], entries)
-    reader = _Reader(images, found.table.find, found.labels, annotation_file, report)
-    records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in sorted(entries, key=order)]
+    ids, missing = sorted(entries, key=order), None
+    if isinstance(images, Path):
+        named = [(one, entries[one]["file_name"]) for one in ids]
+        images, missing = _find_images(images, named, annotation_file, rules)
+        report.notes += images.notes
+    reader = _Reader(images, found.table.find, found.labels, annotation_file, report, rules)
+    records = [reader.record(image_id, entries[image_id], groups[image_id]) for image_id in ids]
     report.unknown_references += [_name(annotation, "no image") for annotation in strays]
     records = settle_crowds(records, rules.crowd_rle, report)
     rest = {name: part for name, part in content.items() if name not in ("images", "annotations")}
     raw = RawLabels(rest, [(entries[one.image_id], groups[one.image_id]) for one in records], strays)
-    return DetectionIndex(annotation_file, found.names, records, found.ids, report, raw)
+    return DetectionIndex(annotation_file, found.names, records, found.ids, report, raw, missing)
+
+
+class _Images:
+    """`images / file_name` is an image's file."""
+
+    def __init__(self, files: dict[str, Path], notes: list[str]):
+        self._files, self.notes = files, notes
+
+    def __truediv__(self, file_name: str) -> Path:
+        return self._files[file_name]
+
+
+def _find_images(
+    folder: Path, named: Sequence[tuple[Id, str]], annotation_file: Path, rules: Rules
+) -> tuple[_Images, set[int]]:
+    """The files of the images (id, file_name), and which of them are missing."""
+    names = [name for _, name in named]
+    root = Path(os.path.commonpath([os.path.abspath(folder), os.path.abspath(annotation_file.parent)]))
+    places = locate(names, folder, annotation_file, lambda i: f"image {named[i][0]!r:.60}", root, rules.allow_outside)
+    return _Images(dict(zip(names, places.paths)), note(places)), places.missing
 
 
 class _Reader:
@@ -71,19 +101,22 @@ class _Reader:
     find_category: the file's own id of what an annotation names; labels: class of each id, None for what is left out.
     """
 
-    def __init__(self, images, find_category, labels: dict[Id, int | None], annotation_file: Path, report: Report):
+    def __init__(
+        self, images, find_category, labels: dict[Id, int | None], annotation_file: Path, report: Report, rules: Rules
+    ):
         self.images, self.annotation_file, self.report = images, annotation_file, report
-        self._find_category, self._labels = find_category, labels
+        self._find_category, self._labels, self._max_pixels = find_category, labels, rules.max_pixels
 
     def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
-        width, height = (int(number(entry[side]) or 0) for side in ("width", "height"))
-        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        width, height = (self._side(image_id, entry, side) for side in ("width", "height"))
+        if width * height > self._max_pixels:
             raise UserError(
-                f"{self.annotation_file}: image {image_id} has width and height {entry['width']!r:.40}, "
-                f"{entry['height']!r:.40}"
+                f"{self.annotation_file}: image {short(image_id)} has {width} x {height} pixels, and max_image_pixels "
+                f"is {self._max_pixels}"
             )
         path: ImageFile = self.images / entry["file_name"]
-        objects = []
+        objects: list[ObjectRecord] = []
+        seen: dict[tuple, ObjectRecord] = {}  # the first object of each box and class
         for annotation in annotations:
             category = self._find_category(annotation["category_id"])
             name = _name(annotation, entry["file_name"])
@@ -98,15 +131,30 @@ class _Reader:
                     annotation.get("area"),
                     annotation.get("iscrowd"),
                 )
-                objects.append(read_object(raw, width, height, self.report))
-        return ImageRecord(path, image_id, width, height, tuple(item for item in objects if item is not None))
+                found = read_object(raw, width, height, self.report)
+                if found is None:
+                    continue
+                first = seen.setdefault((found.box, label), found)
+                if first is not found and first == found:
+                    self.report.repeated.append(name)
+                objects.append(found)
+        return ImageRecord(path, image_id, width, height, tuple(objects))
+
+    def _side(self, image_id: Id, entry: dict, side: str) -> int:
+        pixels = int(number(entry[side]) or 0)
+        if 1 <= pixels <= MAX_SIDE:
+            return pixels
+        raise UserError(
+            f"{self.annotation_file}: image {short(image_id)} has {side} {short(entry[side])}; it must be a number of "
+            f"pixels from 1 to {MAX_SIDE:,}"
+        )
 
 
 def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
     """The label file and the image folder of either layout."""
     if not str(folder) or str(folder) == ".":
         raise UserError(f"{split_hint}_dataset is empty: give the folder of the images")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"data set folder {folder} does not exist")
     candidates = [
         (folder / "labels.json", folder / "data"),
@@ -114,22 +162,11 @@ def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
         (folder / "annotations" / f"instances_{split_hint}2017.json", folder / f"{split_hint}2017"),
     ]
     for labels, images in candidates:
-        if labels.is_file():
-            if not images.is_dir():
+        if is_file(labels):
+            if not is_folder(images):
                 raise UserError(f"{labels} is there, but the image folder {images} is not")
             return labels, images
     raise UserError(f"no label file found: neither {candidates[0][0]} nor {candidates[1][0]} exists")
-
-
-def _read_labels(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # with a byte-order mark or without
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON (line {error.lineno}: {error.msg}); is it cut off?") from None
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists of lists of lists
-        raise UserError(f"{path} is no label file ({str(error)[:80]})") from None
 
 
 def _check_form(content: object, path: Path) -> None:
@@ -138,9 +175,9 @@ def _check_form(content: object, path: Path) -> None:
         items = content.get(name) if isinstance(content, dict) else None
         if not isinstance(items, list):
             raise UserError(f"{path} is not a COCO label file: it has no list '{name}'")
-        for item in items:
+        for place, item in enumerate(items):
             if not isinstance(item, dict) or any(part not in item for part in keys):
-                raise UserError(f"{path} is not a COCO label file: an entry of '{name}' lacks one of {', '.join(keys)}")
+                raise UserError(f"{path} is not a COCO label file: {name}[{place}] {_problem(item, keys)}")
     if not content["images"]:
         raise UserError(f"{path} lists no images")
 
@@ -152,13 +189,13 @@ def _image_entries(entries: Sequence[dict], path: Path) -> dict[Id, dict]:
         own, file_name = identity(entry["id"]), text(entry["file_name"])
         if own is None:
             raise UserError(
-                f"{path} is not a COCO label file: the id of image {entry['file_name']!r:.60} is neither a number nor "
-                f"a text: {entry['id']!r:.60}"
+                f"{path}: image {short(entry['file_name'])} has id {short(entry['id'])}; it must be a number or a text"
             )
         if file_name is None:
-            raise UserError(f"{path}: image {own!r} has file_name {entry['file_name']!r:.60}; it must be a text")
+            raise UserError(f"{path}: image {short(own)} has file_name {short(entry['file_name'])}; it must be a text")
         if own in found:
-            raise UserError(f"{path}: two images have the id {own!r}: {found[own]['file_name']} and {file_name}")
+            names = " and ".join(map(plain, (found[own]["file_name"], file_name)))
+            raise UserError(f"{path}: two images have the id {short(own)}: {names}")
         found[own] = entry
     return found
 
@@ -171,6 +208,13 @@ def _annotations_by_image(annotations: Sequence[dict], entries: dict[Id, dict]) 
         image_id = table.find(annotation["image_id"])
         (strays if image_id is None else groups[image_id]).append(annotation)
     return groups, strays
+
+
+def _problem(item: object, keys: Sequence[str]) -> str:
+    """What an entry lacks, where it lacks something."""
+    if not isinstance(item, dict):
+        return f"is {short(item)}, not an object"
+    return f"has no '{next(part for part in keys if part not in item)}'"
 
 
 def _name(annotation: dict, place: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+LONGEST_NAME = 1000  # characters
 Id = int | float | str  # of an image, a category, an annotation: as the file has it
 
 
@@ -29,12 +30,18 @@ def text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
+def name(value: object) -> str | None:
+    """A text that is not blank and can be written into any file: no half characters, no NUL, no endless one."""
+    is_usable = text(value) is not None and len(value) <= LONGEST_NAME and "\0" not in value
+    return value if is_usable and not any("\ud800" <= one <= "\udfff" for one in value) else None
+
+
 def flag(value: object) -> bool | None:
     """0 and 1, true and false, also as texts; False where nothing stands."""
     if value is None:
         return False
     found = float(value) if isinstance(value, bool) else number(value)
-    return None if found is None else bool(found)
+    return bool(found) if found in (0, 1) else None
 
 
 def identity(value: object) -> Id | None:

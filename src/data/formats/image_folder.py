@@ -1,51 +1,121 @@
 """ImageNet-style folders, one a class."""
 
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...config import Config
-from ...errors import UserError
+from ...errors import UserError, listed, plain, short
+from ...reading import is_folder
 from ..images import IMAGE_SUFFIXES
+from . import fields
+from .report import named, unsaid
+
+logger = logging.getLogger(__name__)
+
+MOST_NAMED = 20  # classes that an error names
 
 
 class ImageFolder:
     """`folder/<class>/*.jpg`: `classes` (sorted folder names, or the given order) and (path, label) of every image.
 
     class_names: the classes that must be there, in label order; empty takes the folder's own.
+    `notes`: a line for each kind of what may not be meant: classes without images, and images that are left out.
+    Images deeper than in their class's own folder are left out, where torchvision's folder of this name takes them:
+    a set is numbered as it was before that was said.
     Raises UserError for a missing folder, one without class folders or images, and class names that do not match.
     """
 
     def __init__(self, folder: str | Path, class_names: Sequence[str] = ()):
         self.folder = Path(folder)
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             raise UserError(f"data set folder {folder} does not exist")
-        found = sorted(path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found, beside = _sorted_entries(self.folder)
+        found = [name for name in found if not name.startswith(".")]
         if not found:
             raise UserError(f"{folder} has no class folders (expected <class>/*.jpg)")
         self.classes = list(class_names) or found
-        unknown = sorted(set(found) - set(self.classes))
-        missing = sorted(set(self.classes) - set(found))
-        if unknown or missing:
-            parts = [
-                f"{what} {', '.join(names[:5])}" for what, names in (("has", unknown), ("lacks", missing)) if names
-            ]
-            raise UserError(f"{folder} does not match class_names: it {' and '.join(parts)}")
-        self.images = [
-            (str(path), label)
-            for label, name in enumerate(self.classes)
-            for path in sorted((self.folder / name).iterdir())
-            if path.suffix.lower() in IMAGE_SUFFIXES
-        ]
+        _check_classes(self.folder, found, self.classes)
+        self.images: list[tuple[str, int]] = []
+        deeper, counts = [], []
+        for label, name in enumerate(self.classes):
+            folders, files = _sorted_entries(self.folder / name)
+            self.images += [(str(self.folder / name / file), label) for file in files]
+            counts.append(len(files))
+            deeper += [f"{name}/{path}" for sub in folders for path in _images_below(self.folder / name, sub)]
         if not self.images:
-            raise UserError(f"{folder} has no images in its {len(self.classes)} class folders")
+            where = f", but {len(deeper)} in folders within them ({named(deeper)})" if deeper else ""
+            raise UserError(f"{folder} has no images in its {len(self.classes)} class folders{where}")
+        empty = [name for name, count in zip(self.classes, counts) if not count]
+        self.notes = [
+            f"{len(names)} {what}: {named(names)}"
+            for names, what in (
+                (empty, "classes have no image"),
+                (deeper, "images lie in folders within those of the classes and are left out"),
+                (beside, "images lie beside the folders of the classes and are left out"),
+            )
+            if names
+        ]
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 def open_image_folder(cfg: Config, folder: str) -> ImageFolder:
-    """The data set in `folder`; UserError if it does not have the configuration's classes."""
+    """The data set in `folder`; what may not be meant is logged. UserError if it does not have the configuration's
+    classes.
+    """
     dataset = ImageFolder(folder, cfg.class_names)
     if len(dataset.classes) != cfg.num_classes:
-        raise UserError(f"num_classes is {cfg.num_classes}, but {folder} has {len(dataset.classes)} class folders")
+        raise UserError(
+            f"num_classes is {cfg.num_classes}, but {folder} has {len(dataset.classes)} class folders: "
+            f"{listed(dataset.classes, MOST_NAMED)}"
+        )
+    for line in unsaid(dataset.folder, dataset.notes):
+        logger.warning("%s: %s", dataset.folder, line)
     return dataset
+
+
+def _check_classes(folder: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+    if broken := [name for name in found if fields.name(name) is None]:
+        raise UserError(f"{folder}: the class folder {short(broken[0])} has a name that is no text in UTF-8")
+    unknown, missing = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
+    if unknown or missing:
+        both = (("has", unknown), ("lacks", missing))
+        parts = [f"{what} {', '.join(map(plain, names[:5]))}" for what, names in both if names]
+        raise UserError(f"{folder} does not match class_names: it {' and '.join(parts)}")
+
+
+def _sorted_entries(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the folders in a folder, and of its image files. UserError where it cannot be read."""
+    folders, files = [], []
+    try:
+        with os.scandir(folder) as entries:  # knows the kind of most entries without asking for each
+            for entry in entries:
+                if _answers(entry.is_dir):
+                    folders.append(entry.name)
+                elif _is_image_name(entry.name) and _answers(entry.is_file):
+                    files.append(entry.name)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from None
+    return sorted(folders), sorted(files)
+
+
+def _is_image_name(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _answers(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:  # a link that leads round
+        return False
+
+
+def _images_below(folder: Path, name: str) -> Iterator[str]:
+    """Paths, relative to `folder`, of the images in its folder `name` and those within; links are not followed."""
+    for place, _, files in os.walk(folder / name):
+        for file in files:
+            if _is_image_name(file):
+                yield str(Path(place, file).relative_to(folder))

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +13,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from ...errors import UserError
-from ..images import ImageFile, differs_in_size
-from ..masks import to_rle
+from ..images import ImageFile, differs_in_size, is_there
+from ..masks import checked_segmentation, to_rle
 from .fields import Id
-from .report import Report, named
+from .report import Report, named, unsaid
 
 __all__ = ["DetectionIndex", "ImageRecord", "ObjectRecord", "RawLabels", "Report", "clipped_box", "outline"]
 
@@ -72,9 +72,10 @@ class DetectionIndex:
     annotation_file: where the labels stand, for messages. classes: names in label order, without background.
     records: the images in the order of the index. category_ids: the format's own number of each class, 1, 2, ... where
     it has none. report: what the reader left out or mended. raw: the label file's own content, where it was COCO's.
+    missing: indices of the records whose file is not there, where the reader has looked already.
 
     Training, evaluation and everything else take the objects from here. Raises UserError if two images have the same
-    id. What is odd is logged.
+    id, and for a segmentation that is none of COCO's. What is odd is logged.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class DetectionIndex:
         category_ids: Sequence[Id] = (),
         report: Report | None = None,
         raw: RawLabels | None = None,
+        missing: Collection[int] | None = None,
     ):
         self.annotation_file, self.classes = annotation_file, tuple(classes)
         self.category_ids = list(category_ids) or list(range(1, len(self.classes) + 1))
@@ -92,11 +94,15 @@ class DetectionIndex:
         self.report = report or Report()
         self.raw = raw
         self._records = list(records)
-        self._missing = {index for index, record in enumerate(records) if not _is_there(record.path)}
+        if missing is None:
+            missing = {index for index, record in enumerate(records) if not is_there(record.path)}
+        self._missing = set(missing)
         if len(set(self.image_ids)) != len(self.image_ids):
             raise UserError(f"{annotation_file}: two images have the same id")
+        if raw is None:
+            self._check_segmentations()  # COCO's reader has looked at those of a label file
         self._complete_report()
-        for line in self.report.lines():
+        for line in unsaid(annotation_file, self.report.lines()):
             logger.warning("%s: %s", annotation_file, line)
 
     def __len__(self) -> int:
@@ -144,6 +150,16 @@ class DetectionIndex:
         """How many images have more objects (crowds included) than `num_gts`."""
         return sum(len(record.objects) > num_gts for record in self._records)
 
+    def _check_segmentations(self) -> None:
+        for record in self._records:
+            for item in record.objects:
+                if item.segmentation is None:
+                    continue
+                try:
+                    checked_segmentation(item.segmentation, record.height, record.width)
+                except ValueError as error:
+                    raise UserError(f"{self.annotation_file}: an object of {record.path.name}: {error}") from None
+
     def _complete_report(self) -> None:
         names = [record.path.name for record in self._records]
         objects = [item for record in self._records for item in record.objects]
@@ -175,7 +191,7 @@ class DetectionIndex:
         return [record for record, size in zip(self._records, sizes) if size is None]
 
     def _as_coco(self) -> dict:
-        """The label file that COCO would have of these records. UserError for a segmentation that is none of COCO's."""
+        """The label file that COCO would have of these records."""
         records = self._fitting_records()
         images = [
             {"id": one.image_id, "file_name": one.path.name, "width": one.width, "height": one.height}
@@ -195,10 +211,7 @@ class DetectionIndex:
         if area is None and item.segmentation is None:
             area = (x2 - x1) * (y2 - y1)
         elif area is None:
-            try:
-                area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
-            except (ValueError, TypeError) as error:
-                raise UserError(f"{self.annotation_file}: an object of {record.path.name}: {error}") from None
+            area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
         return {
             "image_id": record.image_id,
             "category_id": self.category_ids[item.label],
@@ -207,13 +220,6 @@ class DetectionIndex:
             "iscrowd": int(item.crowd),
             "segmentation": [] if item.segmentation is None else item.segmentation,
         }
-
-
-def _is_there(path: ImageFile) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def index_content(content: dict) -> COCO:

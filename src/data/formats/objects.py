@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..mask_checks import FAR
 from .fields import flag, number, numbers
 from .index import ObjectRecord, clipped_box
 from .report import Report
@@ -37,7 +38,7 @@ def read_object(raw: Annotation, width: int, height: int, report: Report) -> Obj
         x1, y1, x2, y2 = shape.extent
         box = (x1, y1, x2 - x1, y2 - y1)
         report.derived_boxes.append(raw.name)
-    inside = None if box is None else clipped_box(box, width, height)
+    inside = None if box is None or _is_far(box, width, height) else clipped_box(box, width, height)
     if inside is None:
         report.degenerate_boxes.append(raw.name)
         return None
@@ -45,6 +46,9 @@ def read_object(raw: Annotation, width: int, height: int, report: Report) -> Obj
         report.unusable_masks.append(raw.name)
     if shape is not None:
         _compare_box(box, shape, (width, height), raw.name, report)
+    elif not _is_within(box[0], box[1], box[0] + box[2], box[1] + box[3], (width, height)):
+        report.outer_boxes.append(raw.name)
+        report.outer_corners += box[0] < box[2] and box[1] < box[3] and _is_within(*box, (width, height))
     crowd = flag(raw.crowd)
     if crowd is None:
         report.odd_crowds.append(raw.name)
@@ -74,6 +78,18 @@ def _area(raw: Annotation, box: Box, shape: Shape | None, size: tuple[int, int],
 
 def _alike(written: float | None, area: float) -> bool:
     return written is not None and area > 0 and area <= written * AREA_FACTOR and written <= area * AREA_FACTOR
+
+
+def _is_far(box: Box, width: int, height: int) -> bool:
+    x, y, w, h = box
+    return x < -FAR * width or y < -FAR * height or x + w > (FAR + 1) * width or y + h > (FAR + 1) * height
+
+
+def _is_within(left: float, top: float, right: float, bottom: float, size: tuple[int, int]) -> bool:
+    """Whether a box lies in the image, but for what people's hands and rounding put outside."""
+    width, height = size
+    slack_x, slack_y = max(EDGE_PIXELS, EDGE_SHARE * width), max(EDGE_PIXELS, EDGE_SHARE * height)
+    return left >= -slack_x and top >= -slack_y and right <= width + slack_x and bottom <= height + slack_y
 
 
 def _compare_box(box: Box, shape: Shape, size: tuple[int, int], name: str, report: Report) -> None:

@@ -1,10 +1,15 @@
 """What was odd about a data set, counted and named once, whoever reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-SHOWN = 5  # names a line lists
+from ...errors import plain
+
+SHOWN, LONGEST = 5, 100  # names a line lists, characters of each
 USUAL_CROWDS = 1 / 20  # share of the objects; COCO has about 1 %
+
+
+_said: set[tuple[str, str]] = set()
 
 
 @dataclass
@@ -23,6 +28,9 @@ class Report:
     derived_boxes: list[str] = field(default_factory=list)
     odd_boxes: list[str] = field(default_factory=list)
     corner_boxes: int = 0  # those of `odd_boxes` that would agree if they were x1, y1, x2, y2
+    outer_boxes: list[str] = field(default_factory=list)
+    outer_corners: int = 0  # those of `outer_boxes` that would lie in their image if they were x1, y1, x2, y2
+    repeated: list[str] = field(default_factory=list)
     unusable_masks: list[str] = field(default_factory=list)
     odd_areas: list[str] = field(default_factory=list)
     odd_crowds: list[str] = field(default_factory=list)
@@ -38,9 +46,15 @@ class Report:
             "degenerate_boxes": "annotations have no area inside their image: left out of training and evaluation",
             "unknown_references": "annotations name an image or a category that the file does not have: ignored",
             "derived_boxes": "annotations have no box: it is taken from their mask",
-            "odd_boxes": "boxes disagree with their masks" + self._as_corners() + ": taken as they are",
+            "odd_boxes": "boxes disagree with their masks"
+            + _as_corners(self.corner_boxes, self.odd_boxes, "agree")
+            + ": taken as they are",
+            "outer_boxes": "boxes without a mask reach out of their image"
+            + _as_corners(self.outer_corners, self.outer_boxes, "lie in it")
+            + ": the part inside is learned, the whole one scored",
             "unusable_masks": "annotations have polygons or an RLE that cannot be used: those parts are left out",
             "odd_areas": "annotations have no area, or one far from that of their mask or box: it is taken from there",
+            "repeated": "annotations repeat another one of their image, class and all: each of them counts",
             "odd_crowds": "annotations have an iscrowd that is neither 0 nor 1: they are no crowds",
         }
         counted = [
@@ -49,17 +63,12 @@ class Report:
             if (names := getattr(self, kind))
         ]
         if self.looked_for:
-            counted[0] += f"; looked for {self.looked_for}"
+            counted[0] += f"; looked for {plain(self.looked_for, 4 * LONGEST)}"
         return [*self.notes, *counted, *self._shares()]
 
     def _count(self, kind: str, names: Sequence[str]) -> str:
-        is_share = kind in ("odd_boxes", "odd_areas")
+        is_share = kind in ("odd_boxes", "outer_boxes", "odd_areas")
         return f"{len(names)} of {self.objects}" if is_share else str(len(names))
-
-    def _as_corners(self) -> str:
-        if self.corner_boxes * 2 <= len(self.odd_boxes):
-            return ""
-        return f" ({self.corner_boxes} would agree as x1, y1, x2, y2; COCO has x, y, width, height)"
 
     def _shares(self) -> list[str]:
         lines = []
@@ -77,5 +86,21 @@ class Report:
 
 
 def named(names: Sequence[str]) -> str:
-    """The first few, and that there are more."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    """The first few, each on one line and not endless, and that there are more."""
+    return ", ".join(plain(name, LONGEST) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def unsaid(source: object, lines: Iterable[str]) -> list[str]:
+    """Those of the lines on `source` that nobody in this process has said yet; from now on they are said.
+
+    A command opens its data several times: for the classes, for training, for evaluation.
+    """
+    new = [(str(source), line) for line in lines if (str(source), line) not in _said]
+    _said.update(new)
+    return [line for _, line in new]
+
+
+def _as_corners(count: int, boxes: Sequence[str], what: str) -> str:
+    if count * 2 <= len(boxes):
+        return ""
+    return f" ({count} would {what} as x1, y1, x2, y2; COCO has x, y, width, height)"

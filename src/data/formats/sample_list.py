@@ -1,10 +1,13 @@
 """Sample lists of the segmentation data sets: one `image<TAB>label` line a sample, relative to the data set's root."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...errors import UserError
+from ...errors import UserError, short
 from ...files import write_text
+from ...outputs import Inputs, check_output_file
+from ...reading import is_folder
 
 SUBSETS = ("train", "val")
 NAMES_SHOWN = 5
@@ -13,7 +16,7 @@ Pairs = list[tuple[str, str]]
 
 def need_folder(folder: Path) -> Path:
     """`folder`; UserError if it is none."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(f"data set folder {folder} does not exist")
     return folder
 
@@ -37,7 +40,7 @@ def pair(images: Mapping[str, str], labels: Mapping[str, str], where: str) -> tu
         raise UserError(f"{where}: none of {len(images)} images and {len(labels)} labels belong together")
     broken = [name for names in pairs for name in names if any(mark in name for mark in "\t\r\n")]
     if broken:
-        raise UserError(f"{where}: the file name {broken[0]!r} holds a tab or a line break")
+        raise UserError(f"{where}: the file name {short(broken[0])} holds a tab or a line break")
     notes = [
         *count_line(where, "images without label", images.keys() - labels.keys()),
         *count_line(where, "labels without image", labels.keys() - images.keys()),
@@ -53,15 +56,30 @@ def count_line(where: str, what: str, names: Sequence[str] | set[str]) -> list[s
     return [f"{where}: {len(names)} {what}: {', '.join(first)}{', ...' if len(names) > len(first) else ''}"]
 
 
-def write_list(path: Path, pairs: Pairs) -> None:
-    """Write the list, whole or not at all. UserError if it cannot be written."""
-    write_text(path, "".join(f"{image}\t{label}\n" for image, label in pairs))
+def write_lists(root: Path, lists: Mapping[str, tuple[Pairs, list[str]]], overwrite: bool = False) -> None:
+    """Write ROOT/<subset>.lst of every subset, each whole or not at all, and print what was written and left out.
 
-
-def write_lists(root: Path, lists: Mapping[str, tuple[Pairs, list[str]]]) -> None:
-    """Write ROOT/<subset>.lst of every subset and print what was written and what was left out."""
-    for subset, (pairs, notes) in lists.items():
-        write_list(root / f"{subset}.lst", pairs)
+    UserError, and nothing is written, where one is there that says something else, unless it may be overwritten, and
+    where one cannot be written.
+    """
+    texts = {root / f"{subset}.lst": _text(pairs) for subset, (pairs, _) in lists.items()}
+    for path, text in texts.items():
+        check_output_file("list", path, Inputs())
+        if not overwrite and os.path.lexists(path) and not _holds(path, text):
+            raise UserError(f"{path} is there already with other lines: --overwrite replaces it, or move it away")
+    for (path, text), (pairs, notes) in zip(texts.items(), lists.values()):
+        write_text(path, text)
         for note in notes:
             print(note)
-        print(f"{len(pairs)} samples written to {root / f'{subset}.lst'}")
+        print(f"{len(pairs)} samples written to {path}")
+
+
+def _text(pairs: Pairs) -> str:
+    return "".join(f"{image}\t{label}\n" for image, label in pairs)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False

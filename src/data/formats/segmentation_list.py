@@ -1,5 +1,7 @@
 """Segmentation data sets from lists of image and label files."""
 
+import io
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +10,19 @@ import numpy as np
 from PIL import Image
 
 from ...config import Config
-from ...errors import UserError
-from ..images import read_bgr
+from ...errors import UserError, plain
+from ...reading import is_file, is_folder
+from ..images import MAX_PIXELS, SIZE_KEY, read_bgr, read_content, why_unreadable
 from ..label_sets import UNKNOWN, LabelSet, label_set
+from .places import locate, note
+from .report import named, unsaid
+from .text_lines import read_lines
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 5  # names a report lists
+LONGEST_PATH = 400  # characters of a path in a warning
 RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
+LABEL_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "TIFF", "WEBP", "PPM", "TGA")  # Pillow knows some that run programs
 LOOKED_AT = 8  # label files whose values are looked at
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
 
@@ -26,51 +33,69 @@ class SegmentationDataset:
     source: a folder with `<split>.lst`, or a list itself. Each line holds the image's and the label's path relative to
     the list's folder, separated by a tab (or white space).
     Attributes: `root`, `samples` (image, label paths), `labels` (LabelSet), `missing` (paths that are not there).
+    allow_outside: lines may name files outside of the list's folder.
     Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
     """
 
-    def __init__(self, source: str | Path, split: str, labels: LabelSet, maker: str = ""):
+    def __init__(
+        self,
+        source: str | Path,
+        split: str,
+        labels: LabelSet,
+        maker: str = "",
+        max_pixels: int = MAX_PIXELS,
+        allow_outside: bool = False,
+    ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         source = Path(source)
         is_list = source.suffix == ".lst"
         self.list_file = source if is_list else source / f"{split}.lst"
-        self.root, self.labels = self.list_file.parent, labels
-        if not is_list and not source.is_dir():
+        self.root, self.labels, self.max_pixels = self.list_file.parent, labels, max_pixels
+        if not is_list and not is_folder(source):
             raise UserError(f"data set folder {source} does not exist")
-        self.samples = _read_list(self.list_file, maker)
-        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples])
-        self.missing = [path for pair in self.samples for path in pair if not path.is_file()]
+        self.samples, gone = _find_files(self.list_file, _read_list(self.list_file, maker), allow_outside)
+        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples], max_pixels)
+        self.missing = [path for index, path in enumerate(itertools.chain(*self.samples)) if index in gone]
         if self.missing:
-            names = ", ".join(path.name for path in self.missing[:SHOWN])
-            logger.warning(
-                "%s: %d of the files it names are missing (%s%s): left out of training; in evaluation a missing image "
-                "counts as wrong, a missing label as nothing; looked for %s",
-                self.list_file, len(self.missing), names, ", ..." if len(self.missing) > SHOWN else "", self.missing[0],
-            )  # fmt: skip
+            line = (
+                f"{len(self.missing)} of the files it names are missing ({named([path.name for path in self.missing])})"
+                ": left out of training; in evaluation a missing image counts as wrong, a missing label as nothing; "
+                f"looked for {plain(str(self.missing[0]), LONGEST_PATH)}"
+            )
+            for new in unsaid(self.list_file, [line]):
+                logger.warning("%s: %s", self.list_file, new)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def read_image(self, index: int) -> np.ndarray | None:
         """(h, w, 3) uint8 BGR; None where the file is no whole image."""
-        return read_bgr(self.samples[index][0])
+        return read_bgr(self.samples[index][0], max_pixels=self.max_pixels)
 
     def read_label(self, index: int) -> np.ndarray | None:
         """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
-        raw = read_indices(self.samples[index][1])
+        raw = read_indices(self.samples[index][1], self.max_pixels)
         if raw is None:
             return None
         classes = self._table(self.samples[index][1])[raw]
         return None if (classes == UNKNOWN).any() else classes.astype(np.uint8)
 
+    def read(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`read_image` and `read_label`; no label where it is of another size than the image."""
+        image, label = self.read_image(index), self.read_label(index)
+        fits = image is None or label is None or image.shape[:2] == label.shape
+        return image, label if fits else None
+
     def why_unreadable(self, index: int) -> str:
         """One line on what is wrong with an entry's files."""
         image, label = self.samples[index]
-        pixels, raw = read_bgr(image), read_indices(label)
+        pixels, raw = self.read_image(index), read_indices(label, self.max_pixels)
         if pixels is None:
-            return f"{image} is no image, or cut off"
+            return why_unreadable(image, self.max_pixels)
         if raw is None:
+            if SIZE_KEY in (reason := why_unreadable(label, self.max_pixels)):
+                return reason
             return f"{label} is no label image (one channel of whole numbers up to 255), or cut off"
         unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self._table(label) != UNKNOWN).tolist()))
         if unknown:
@@ -80,15 +105,18 @@ class SegmentationDataset:
 
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
     """The data set that the configuration describes; split: 'train' or 'val'."""
-    return SegmentationDataset(source, split, label_set(cfg), MAKERS.get(cfg.dataset, ""))
+    maker = MAKERS.get(cfg.dataset, "")
+    return SegmentationDataset(source, split, label_set(cfg), maker, cfg.max_image_pixels, cfg.allow_outside)
 
 
-def read_indices(path: Path) -> np.ndarray | None:
-    """(h, w) uint8 of a grey or palette image; None where the file is missing, cut off or of another kind."""
+def read_indices(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
+    """(h, w) uint8 of a grey or palette image; None where it is missing, cut off, of another kind or too large."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(read_content(path)), formats=LABEL_FORMATS) as picture:
+            if picture.width * picture.height > max_pixels:
+                return None
             values = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError):  # what PIL raises for broken files
+    except Exception:  # Pillow's readers raise many kinds for broken files
         return None
     if values.ndim != 2 or values.dtype.kind not in "ui" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         return None
@@ -103,16 +131,16 @@ class LabelTables:
     did not tell is said, and files of raw ids by name that look like train ids.
     """
 
-    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path]):
+    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path], max_pixels: int = MAX_PIXELS):
         self.labels, self._unnamed_are_train = labels, False
         if labels.train_table is None:
             return
         unnamed = [path for path in files if not (TRAIN_IDS in path.name or RAW_IDS in path.name)]
-        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names))
+        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names), max_pixels)
         if self._unnamed_are_train:
             logger.info("%s: label files without %s in their names hold train ids, by their values", list_file, RAW_IDS)
         raw = [path for path in files if RAW_IDS in path.name]
-        if raw and _look_like_train_ids(raw, len(labels.names)):
+        if raw and _look_like_train_ids(raw, len(labels.names), max_pixels):
             logger.warning(
                 "%s: files named *%s* hold values of train ids alone: are they %s?", list_file, RAW_IDS, TRAIN_IDS
             )
@@ -123,29 +151,41 @@ class LabelTables:
         return self.labels.train_table if is_train else self.labels.table
 
 
-def _look_like_train_ids(files: Sequence[Path], classes: int) -> bool:
+def _look_like_train_ids(files: Sequence[Path], classes: int, max_pixels: int) -> bool:
     """By some of the files: every value a train id or 255."""
-    found = (read_indices(path) for path in files[:: -(-len(files) // LOOKED_AT)])
+    found = (read_indices(path, max_pixels) for path in files[:: -(-len(files) // LOOKED_AT)])
     values = np.unique(np.concatenate([np.unique(one) for one in found if one is not None] or [np.zeros(0, np.uint8)]))
     return values.size > 0 and bool((values[values != 255] < classes).all())
 
 
-def _read_list(path: Path, maker: str) -> list[tuple[Path, Path]]:
+def _find_files(
+    list_file: Path, lines: Sequence[tuple[int, str, str]], allow_outside: bool
+) -> tuple[list[tuple[Path, Path]], set[int]]:
+    """The files of the samples, and which of them, counted image, label, image, ..., are missing."""
+    names = [name for _, *pair in lines for name in pair]
+    places = locate(
+        names, list_file.parent, list_file, lambda i: f"line {lines[i // 2][0]}", allow_outside=allow_outside
+    )
+    for line in note(places):
+        logger.warning("%s: %s", list_file, line)
+    return list(zip(places.paths[::2], places.paths[1::2])), places.missing
+
+
+def _read_list(path: Path, maker: str) -> list[tuple[int, str, str]]:
+    """Number of each line that names a sample, its image and its label."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_lines(path)
     except FileNotFoundError:
         hint = f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker else ""
         raise UserError(f"{path} does not exist{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
     samples = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
+    for number, line in lines:
+        fields = [field.strip() for field in line.split("\t") if field.strip()] if "\t" in line else line.split()
+        if line.startswith("#") and not is_file(path.parent / fields[0]):
+            continue  # a comment
         if len(fields) != 2:
             raise UserError(f"{path}, line {number}: expected an image and a label path, found {len(fields)} fields")
-        samples.append(tuple(path.parent / field.strip() for field in fields))
+        samples.append((number, *(field.strip() for field in fields)))
     if not samples:
         raise UserError(f"{path} names no samples")
     return samples

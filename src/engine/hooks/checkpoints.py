@@ -18,15 +18,16 @@ class Checkpoints(Hook):
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if run.hook_states():
-            run.put_off(lambda: _save(run))
+            run.put_off(lambda: save_state(run))
 
     def _save_if_due(self, run: Run) -> None:
         if run.is_due(self.every):
-            _save(run)
+            save_state(run)
             run.process.barrier()
 
 
-def _save(run: Run) -> None:
+def save_state(run: Run) -> None:
+    """Write the state after the step just done (on rank 0)."""
     run.fetch_rows()  # no state after a bad step is ever written
     if run.process.is_main:
         position = run.epoch, run.step_of_epoch

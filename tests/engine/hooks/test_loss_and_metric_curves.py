@@ -57,5 +57,5 @@ def test_a_metric_that_is_no_number_does_not_stop_a_resume(run):
     hook.on_epoch(run, evaluated(1, score=0.0, Loss=np.nan, worst=np.inf))
     run.done = STEPS_PER_EPOCH
     hook.on_start(run, {})
-    expected = "epoch,global_step,train_loss,score,Loss,worst\n1,6,0.5,0,nan,inf\n"
+    expected = "epoch,global_step,train_loss,score,Loss,worst\n1,6,0.5,0.0,nan,inf\n"
     assert hook.table.path.read_text() == expected

@@ -1,0 +1,89 @@
+"""What a command reads and what it writes, held against one another before anything else is done."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..config import Config
+from ..errors import UserError
+from ..evaluation.classification_eval import REPORT_FILES
+from ..inference.prediction_file import PROTOCOL_ENDING
+from ..inference.segment_files import KINDS, picture_paths
+from ..inference.unfinished import ENDING, part_path
+from ..outputs import Inputs, check_output_file, check_output_files
+
+READ = (
+    "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
+    "pred_input",
+)  # fmt: skip
+LOOKED_AT = 2**16  # characters of a file from which its kind is told
+# What infer.py writes begins with the first image's name and a key of its entry.
+OF_INFER = re.compile(r'\{\}\Z|\{\n "(?:[^"\\]|\\.)*": \{\n  "(?:height|predictions)":')
+
+
+def inputs_of(cfg: Config) -> Inputs:
+    """Every file and folder that the configuration names as something to be read, and its own files."""
+    files = [("the configuration", Path(path)) for path in cfg.origin]
+    folders = []
+    named = {name: getattr(cfg, name) for name in READ} | {"backbone.pretrained": cfg.backbone.pretrained}
+    for name, text in named.items():
+        path = Path(text)
+        if text and os.path.isdir(path):
+            folders.append((name, path))
+            if not os.path.exists(path / "labels.json") and os.path.isdir(path.parent / "annotations"):
+                folders.append((name, path.parent / "annotations"))  # COCO's own layout has the label files there
+        elif text:
+            files.append((name, path))
+            if path.suffix == ".lst":  # the folder of the files that it names
+                folders.append((name, path.parent))
+    return Inputs(tuple(files), tuple(folders))
+
+
+def check_predictions(cfg: Config) -> None:
+    """UserError unless `pred_output` can be written as a JSON file."""
+    check_output_file("pred_output", cfg.pred_output, inputs_of(cfg), _is_of_infer, (ENDING,))
+
+
+def check_pictures(cfg: Config, images: Sequence[Path]) -> None:
+    """UserError unless the pictures of segmented images can be written into the folder `pred_output`."""
+    folder, inputs = Path(cfg.pred_output), inputs_of(cfg)
+    named = tuple(("an image of pred_input", path) for path in images)
+    check_output_files(
+        "pred_output",
+        folder,
+        [picture for pictures in picture_paths(images, folder) for picture in pictures],
+        Inputs(inputs.files + named, inputs.folders),
+        per_set=len(KINDS),
+    )
+    check_output_file("pred_output", part_path(folder), inputs, lambda path: True)
+
+
+def check_evaluation(cfg: Config) -> None:
+    """UserError unless the predictions and the report that eval.py is to leave can be written."""
+    if cfg.prediction_path and not os.path.exists(cfg.prediction_path):  # it is an input otherwise
+        check_output_file("prediction_path", cfg.prediction_path, inputs_of(cfg), beside=(PROTOCOL_ENDING, ENDING))
+    if cfg.report_dir:
+        folder = Path(cfg.report_dir)
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UserError(f"report_dir {folder} is a file; give the name of a folder")
+        files = [folder / name for name in REPORT_FILES]
+        check_output_files("report_dir", folder, files, inputs_of(cfg), per_set=len(files))
+
+
+def check_exported(cfg: Config, target: Path) -> None:
+    """UserError unless the exported file `target` can be written. Only an exported file has its suffix."""
+    check_output_file("file_name", target, inputs_of(cfg), lambda path: True, read_only=True)
+
+
+def check_converted(cfg: Config) -> None:
+    """UserError unless `ckpt_path` can be written."""
+    check_output_file("ckpt_path", cfg.ckpt_path, inputs_of(cfg))
+
+
+def _is_of_infer(path: Path) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return bool(OF_INFER.match(file.read(LOOKED_AT)))
+    except (OSError, UnicodeDecodeError):
+        return False

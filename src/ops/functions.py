@@ -1,0 +1,37 @@
+"""The compiled functions by name: which of this project's libraries holds each."""
+
+import mindspore as ms
+
+from ..errors import UserError
+from .conv_gradient import LIBRARY, why_not_fast
+from .library import BIN_FOLDER, LIBRARIES, library_path
+
+GPU_FUNCTIONS = ("RoiAlignForward", "RoiAlignBackward", "MaskCropForward")
+FUNCTIONS = {
+    LIBRARIES["CPU"]: (
+        "RoiAlignForward", "RoiAlignBackward", "MaskCropForward", "PointSampleForward", "PointSampleBackward",
+        "NmsForward", "IoUAssignForward", "SampleForward", "AllFiniteForward",
+    ),
+    LIBRARIES["GPU"]: GPU_FUNCTIONS,
+    LIBRARY: (
+        "ConvUsedRows", "ConvBackwardData", "ConvBackwardWeights", "BatchNormForward", "BatchNormBackward",
+        "UpsampleNearestForward", "UpsampleNearestBackward", "ResizeBilinearForward", "ResizeBilinearBackward",
+    ),
+}  # fmt: skip
+
+
+def is_known(function: str) -> bool:
+    """Whether this project has a compiled function of the name, for whatever device."""
+    return any(function in names for names in FUNCTIONS.values())
+
+
+def library_of(function: str) -> str:
+    """Path of the library that has it for the current device. UserError where there is none, or it cannot be used."""
+    device = ms.get_context("device_target")
+    if function in FUNCTIONS.get(LIBRARIES.get(device, ""), ()):
+        return library_path()
+    if device != "CPU" or function not in FUNCTIONS[LIBRARY]:
+        raise UserError(f"the operator {function} is not compiled for {device}")
+    if reason := why_not_fast():
+        raise UserError(reason)
+    return str(BIN_FOLDER / LIBRARY)

@@ -1,0 +1,30 @@
+"""Environment variables that others read too late, or not in words: looked at before a command does anything."""
+
+import os
+import re
+
+from ..errors import UserError, short
+
+MOST_THREADS = 4096
+LAUNCHED = (  # numbers that a launcher sets
+    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MS_NODE_ID", "MS_WORKER_NUM",
+    "RANK_ID",
+)  # fmt: skip
+
+
+def require_numbers() -> None:
+    """UserError for a variable that is to hold a number and does not; an empty one counts as not set."""
+    for name in LAUNCHED:
+        text = os.environ.get(name, "")
+        if text and not re.fullmatch(r"[0-9]{1,9}", text):
+            raise UserError(f"the environment variable {name} is {short(text)}; it must be a whole number")
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    if not text:
+        os.environ.pop("OMP_NUM_THREADS", None)
+    elif not all(
+        re.fullmatch(r"\s*\+?[0-9]{1,9}\s*", part) and 1 <= int(part) <= MOST_THREADS for part in text.split(",")
+    ):
+        raise UserError(
+            f"the environment variable OMP_NUM_THREADS is {short(text)}; it must be a number of threads, from 1 to "
+            f"{MOST_THREADS}"
+        )

@@ -1,0 +1,183 @@
+"""Kills of a training run at random moments, each followed by a resume: at its end it must be the uninterrupted run.
+
+    python -m tests.end_to_end.random_kills --model detector --kills 20 [--seed 1] [--folder KEPT]
+
+A kill is SIGKILL to the process, as the kernel's out-of-memory killer sends it: somewhere between its start and its end
+(imports, compilation, steps, evaluations), or just when a temporary file is there (a checkpoint, a table or a picture
+is being written).
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.checkpoint import read_checkpoint
+from tests.end_to_end.commands import ROOT, command_line, table
+
+MODELS = {  # data set, configuration, keys
+    "classifier": ("imagenet", "configs/demo/hrnet_cls_shapes.yaml", (
+        "--input_size", 32, "--eval_resize", 32, "--batch_size", 4, "--test_batch_size", 6, "--backbone.type", "resnet",
+        "--backbone.depth", 18, "--backbone.base_channels", 4, "--cls_head.head_channels", "[4,4,4,4]",
+        "--cls_head.final_channels", 16,
+    )),
+    "detector": ("coco", "tests/end_to_end/mask_rcnn_resnet_tiny.yaml", (
+        "--filter_empty_gt", 0, "--python_multiprocessing", 1, "--num_parallel_workers", 2,
+    )),
+}  # fmt: skip
+SCHEDULE = (
+    "--epoch_size", 6, "--save_every", 1, "--eval_every", 1, "--ema_decay", 0.9, "--keep_best_checkpoints_max", 2,
+)  # fmt: skip
+LONGEST = 600.0  # seconds of one command
+WORKERS_WAIT = 10.0  # seconds in which a killed run's data workers end
+
+
+@dataclass
+class Case:
+    """A training command without its outputs, and a folder for all that it needs."""
+
+    model: str
+    folder: Path
+
+    def __post_init__(self) -> None:
+        kind, config, keys = MODELS[self.model]
+        data = self.folder / "data"
+        make = ("-m", "src.data.synthetic", kind, data, "--images", 12, "--val-images", 4, "--size", 64, "--seed", 3)
+        subprocess.run(command_line(*make), cwd=ROOT, check=True, capture_output=True, timeout=LONGEST)
+        val = data / ("val" if kind == "imagenet" else "validation")
+        self.words = ("train.py", "--config_path", config, "--train_dataset", data / "train", "--val_dataset", val,
+                      "--compile_cache_path", self.folder / "graphs", *keys, *SCHEDULE)  # fmt: skip
+
+    def start(self, outputs: Path, resume: bool) -> subprocess.Popen:
+        command = command_line(*self.words, "--train_outputs", outputs, "--resume", int(resume))
+        variables = os.environ | {"MS_VISION_ZOO_COMPILE_CACHE": "1"}
+        log = open(self.folder / "output.txt", "ab")  # noqa: SIM115
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=variables, close_fds=True
+        )
+
+    def run(self, outputs: Path, resume: bool) -> float:
+        """Seconds until the command has ended well."""
+        started = time.monotonic()
+        process = self.start(outputs, resume)
+        assert process.wait(LONGEST) == 0, (self.folder / "output.txt").read_text(errors="replace")[-3000:]
+        return time.monotonic() - started
+
+
+def kill(case: Case, outputs: Path, longest: float, rng: random.Random, resume: bool) -> str:
+    """Start (or resume) the run and kill it; when, in words."""
+    process = case.start(outputs, resume)
+    started, until = time.monotonic(), rng.uniform(0, longest)
+    waits_for_file = rng.random() < 0.5
+    moment = ""
+    while process.poll() is None and time.monotonic() - started < (longest if waits_for_file else until):
+        names = _temporary(outputs) if waits_for_file else []
+        if names and time.monotonic() - started > until:
+            moment = f", while {names[0]} was there"
+            break
+        time.sleep(0.0005 if waits_for_file else 0.01)
+    process.send_signal(signal.SIGKILL)
+    status = process.wait()
+    seconds = time.monotonic() - started
+    _wait_for_workers(process.pid)
+    return f"{'ended by itself' if status == 0 else 'killed'} after {seconds:.1f} s{moment}"
+
+
+def differences(whole: Path, killed: Path) -> list[str]:
+    """What is otherwise in the folder of a killed run than in that of one which was not."""
+    found = []
+    for name in ("losses.csv", "metrics.csv"):
+        tables = [[row | {"train_loss": ""} for row in table(folder / name)] for folder in (whole, killed)]
+        if tables[0] != tables[1]:
+            found.append(f"{name}: {len(tables[1])} rows, {len(tables[0])} in the uninterrupted run, or other numbers")
+    listings = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (whole, killed)]
+    if listings[0] != listings[1]:
+        found.append(f"files: {sorted(set(listings[0]) ^ set(listings[1]))}")
+    for name in {name for name in listings[0] if name.endswith(".ckpt")} & set(listings[1]):
+        first, second = (read_checkpoint(folder / name) for folder in (whole, killed))
+        if first.keys() != second.keys() or not all(np.array_equal(first[key], second[key]) for key in first):
+            found.append(f"{name}: other numbers")
+    return found
+
+
+def try_kills(model: str, kills: int, seed: int, folder: Path, say=print) -> list[str]:
+    """Kill a run so many times, resume it to its end, and compare: `differences`."""
+    case, rng = Case(model, folder), random.Random(seed)
+    case.run(folder / "first", resume=False)  # compiles its graphs
+    shutil.rmtree(folder / "first")
+    longest = case.run(folder / "whole", resume=False)
+    say(f"uninterrupted: {longest:.1f} s")
+    outputs = folder / "killed"
+    for number in range(kills):
+        say(f"{number + 1}: {kill(case, outputs, longest, rng, resume=number > 0)}; {_position(outputs)}")
+    case.run(outputs, resume=True)
+    (whole,), (killed,) = ((folder / name).iterdir() for name in ("whole", "killed"))
+    return differences(whole, killed)
+
+
+def _position(outputs: Path) -> str:
+    states = sorted(path.name for path in outputs.glob("*/ckpt/epoch_*.ckpt"))
+    return states[-1] if states else "no checkpoint yet"
+
+
+def _temporary(outputs: Path) -> list[str]:
+    found = []
+    for folder in (*outputs.glob("*"), *outputs.glob("*/*ckpt")):
+        with contextlib.suppress(OSError):
+            found += [name for name in os.listdir(folder) if name.startswith(".")]
+    return found
+
+
+def _wait_for_workers(session: int) -> None:
+    """Return when no process of a killed run is left."""
+    deadline = time.monotonic() + WORKERS_WAIT
+    while True:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        living = [pid for pid in _session(session)]
+        if not living:
+            return
+        assert time.monotonic() < deadline, f"processes {living} outlive the run"
+        time.sleep(0.1)
+
+
+def _session(session: int) -> list[int]:
+    """Processes of a session, but those that have ended and wait to be reaped."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            state, _, _, number = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(number) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODELS, default="detector")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where everything is kept (a temporary folder)")
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        found = try_kills(arguments.model, arguments.kills, arguments.seed, folder.resolve())
+    print("\n".join(found) or "the killed run is the uninterrupted one: losses, metrics, states, best weights, files")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
