@@ -91,9 +91,11 @@ class Task(ABC):
             "definition": definition(cfg, self.network_sections),
         }
 
-    def tell_definition(self, cfg: Config, path: str) -> None:
-        """Warn where the weights at `path` are of a network that computes something else than the configured one."""
-        tell_definition(cfg, path, self.network_sections)
+    def tell_definition(self, cfg: Config, path: str, is_whole: bool = True) -> None:
+        """Warn where the weights at `path`, of a whole network or for its backbone alone, are of one that computes
+        something else than the configured one.
+        """
+        tell_definition(cfg, path, self.network_sections, is_whole)
 
     def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
         """Whether a checkpoint may know fewer classes than the configuration, and how to allow it."""
