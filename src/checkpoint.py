@@ -21,9 +21,9 @@ from mindspore import Tensor, nn
 from mindspore import dtype as mstype
 
 from .checkpoint_entries import parse_checkpoint
+from .config.known_checkpoints import known_checkpoint
 from .errors import UserError
 from .files import CHECKPOINT_FORMAT, require_readable
-from .known_checkpoints import known_checkpoint
 
 logger = logging.getLogger(__name__)
 

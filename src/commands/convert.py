@@ -68,7 +68,7 @@ def convert_file(cfg: Config) -> Conversion:
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
     facts = {"source": source.name, "definition": expectations.definition_of(source)}
-    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts)
+    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts if source.definition else None)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
 

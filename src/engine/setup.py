@@ -46,7 +46,7 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
     """Backbone weights, then a whole checkpoint, as far as the configuration names them."""
     if cfg.backbone.pretrained:
         load_backbone_weights(model.backbone, cfg.backbone.pretrained)
-        TASKS[cfg.task].tell_definition(cfg, cfg.backbone.pretrained, trunk_alone=True)
+        TASKS[cfg.task].tell_definition(cfg, cfg.backbone.pretrained, is_whole=False)
         logger.info("Backbone weights from %s", cfg.backbone.pretrained)
     if cfg.pre_trained:
         load_model_weights(model, cfg.pre_trained, finetune=cfg.finetune)

@@ -29,18 +29,17 @@ def stated_facts(cfg: Config) -> dict[str, Any]:
     return facts
 
 
-def tell_definition(cfg: Config, path: str, sections: Sequence[str]) -> None:
+def tell_definition(cfg: Config, path: str, sections: Sequence[str], is_whole: bool = True) -> None:
     """Warn where the weights at `path` are of a network that computes something else than the configured one.
 
-    sections: of the configuration, of which its task builds networks.
-    Silent where the file does not say, as checkpoints of before 0.2, and where there is none, which is said elsewhere.
+    sections: of the configuration, of which its task builds networks. is_whole: all of these weights are used, not the
+    backbone's alone. A file that does not say is of a version that had no choice, or of a project that does the usual.
     """
-    facts = _read(path, "mindspore", os.stat(path).st_mtime_ns) if os.path.isfile(path) else {}
-    if not facts:
-        return
-    theirs = facts.get("definition")
-    if not isinstance(theirs, dict):  # of a version that had no choice
-        theirs = usual_definition(sections if facts.get("task") == cfg.task else ("backbone",))
+    if not os.path.isfile(path):
+        return  # which is said where it is loaded
+    theirs = _read(path, "mindspore", os.stat(path).st_mtime_ns).get("definition")
+    if not isinstance(theirs, dict):
+        theirs = usual_definition(sections if is_whole else ("backbone",))
     if fusion := other_fusion(theirs, cfg, sections):
         logger.warning("%s has the weights of a segmentation network: %s; the outputs differ much", path, fusion)
     for key, ours, value in differences(theirs, cfg, sections):

@@ -103,7 +103,24 @@ class Segmentation(Task):
         if sorted(cfg.class_names) == sorted(names):  # as the network has them
             names = list(cfg.class_names)
         palette = [colours[name] for name in names]
-        return {"class_names": names, "palette": palette, "keep_ratio": bool(cfg.keep_ratio)}
+        return {
+            "class_names": names,
+            "palette": palette,
+            "keep_ratio": bool(cfg.keep_ratio),
+            "bilinear": cfg.seg_head.bilinear,
+        }
+
+    def load(self, cfg: Config):
+        """As every task; an exported file is asked too how its logits are to be enlarged, which is done outside it."""
+        model = super().load(cfg)
+        theirs = "" if cfg.backend == "mindspore" else model.metadata.get("bilinear", "half_pixel")
+        if theirs and theirs != cfg.seg_head.bilinear:
+            logger.warning(
+                "seg_head.bilinear is %s in the configuration, but %s was exported with %s: run with "
+                "--seg_head.bilinear %s",
+                cfg.seg_head.bilinear, cfg.checkpoint_path, theirs, theirs,
+            )  # fmt: skip
+        return model
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
         return dense_inputs(cfg, self.input_size(cfg))

@@ -92,13 +92,12 @@ class Task(ABC):
             "definition": definition(cfg, self.network_sections),
         }
 
-    def tell_definition(self, cfg: Config, path: str, trunk_alone: bool = False) -> None:
-        """Warn where the weights at `path` are of a network that computes something else than the configured one.
-
-        trunk_alone: only what backbones compute counts.
+    def tell_definition(self, cfg: Config, path: str, is_whole: bool = True) -> None:
+        """Warn where the weights at `path`, of a whole network or for its backbone alone, are of one that computes
+        something else than the configured one.
         """
-        kept = [name for name in self.network_sections if not (trunk_alone and name in DETECTION)]
-        tell_definition(cfg, path, kept)
+        kept = [name for name in self.network_sections if is_whole or name not in DETECTION]
+        tell_definition(cfg, path, kept, is_whole)
 
     def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
         """Whether a checkpoint may know fewer classes than the configuration, and how to allow it."""

@@ -8,12 +8,12 @@ import pytest
 from mindspore.nn.utils import no_init_parameters
 
 from src.config import load_config
+from src.config.known_checkpoints import known_checkpoint
 from src.convert.changes import Layout
 from src.convert.detect import choose_source
 from src.convert.engine import convert
 from src.convert.sources.mindspore import MINDCV_RESNET
 from src.errors import UserError
-from src.known_checkpoints import known_checkpoint
 from src.models.backbones.build import build_backbone
 from src.tasks import build_model
 from tests.convert.case import CONFIGS
@@ -115,6 +115,17 @@ def test_every_entry_of_a_detectors_file_has_its_place_or_its_reason(files, shap
     assert len(done.values) == len(shapes) and not done.unset
     assert len(tensors) - len(done.used) == unused + len(besides)
     assert len(done.used) == len(files[name]["entries"]) - unused
+
+
+def test_what_the_segmentation_originals_conversion_from_pytorch_keeps_of_the_classifier_is_left_out(files, shapes_of):
+    network, classifier = (arrays(files[f"zoo/HRNetW48_{name}"]["entries"]) for name in ("seg_cityscapes", "cls"))
+    besides = {name: value for name, value in classifier.items() if name not in network}
+    source = choose_source([*network, *besides], "", "w.ckpt")
+    done = convert(source, network | besides, shapes_of("hrnet_w48_seg_cityscapes_mindspore"), LAYOUT)
+    assert source.name == "mindspore-hrnet-seg" and set(done.used.values()) == set(network)
+    assert {name: sorted(entries) for name, entries in done.ignored.items()} == {
+        "the ImageNet classifier that torch2mindspore.py keeps": sorted(besides)
+    }
 
 
 @pytest.mark.parametrize("name", OF_TRAINING)

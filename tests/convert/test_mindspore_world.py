@@ -220,10 +220,13 @@ def test_weights_under_another_setting_are_warned_of_at_conversion_and_wherever_
     assert "of a segmentation network: its HRNet fuses by bilinear enlarging" in warned()
 
 
-def test_own_checkpoints_say_the_definition_by_their_configuration(tmp_path, warned):
+@pytest.mark.parametrize("says", [True, False], ids=["of now", "of before"])
+def test_own_checkpoints_are_of_their_configurations_network_and_those_of_before_of_the_usual_one(
+    tmp_path, warned, says
+):
     cfg = load_config(CITYSCAPES, [*NARROW, "--device_target", "CPU"])
     model, path = build_model(cfg), tmp_path / "own.ckpt"
-    save_weights(model, path, facts=TASKS[cfg.task].facts(cfg))
+    save_weights(model, path, facts=TASKS[cfg.task].facts(cfg) if says else None)
     for padding in ("symmetric", "same"):
         keys = ["--device_target", "CPU", "--pre_trained", str(path), "--backbone.conv_padding", padding]
         load_start_weights(load_config(CITYSCAPES, [*NARROW, *keys]), model)

@@ -15,6 +15,9 @@ SMALL = (
 )  # fmt: skip
 
 
+ASYMMETRIC = ("--seg_head.bilinear", "asymmetric")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     out = tmp_path_factory.mktemp("lip") / "data"
@@ -80,8 +83,10 @@ def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated
         assert miou(scored) == pytest.approx(miou(evaluated), abs=1e-3)
     unlike = run("deploy/postprocess.py", *config_keys, "--eval_flip", 0, *results, status=2)
     assert "eval_flip is False, but was True when the images were preprocessed" in unlike
-    exported = run("eval.py", *config_keys, "--checkpoint_path", tmp_path / "net.onnx", "--backend", "onnx")
-    assert miou(exported) == pytest.approx(miou(evaluated), abs=1e-3)
+    onnx = ("--checkpoint_path", tmp_path / "net.onnx", "--backend", "onnx")
+    exported, otherwise = (run("eval.py", *config_keys, *onnx, *more) for more in ((), ASYMMETRIC))
+    assert miou(exported) == pytest.approx(miou(evaluated), abs=1e-3) and "was exported with" not in exported
+    assert "net.onnx was exported with half_pixel: run with --seg_head.bilinear half_pixel" in otherwise
     refused = run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre", status=2)
     assert "nothing is written over" in refused
     next((tmp_path / "mindir").glob("*.bin")).write_bytes(b"1234")
@@ -147,7 +152,7 @@ def test_a_refused_start_takes_nothing_away_that_was_there(data, original, tmp_p
 def test_a_converted_original_evaluates_and_a_checkpoint_of_this_project_needs_no_conversion(
     data, common, original, tmp_path, script
 ):
-    config = ("--config_path", common[1], "--seg_head.bilinear", "asymmetric")
+    config = ("--config_path", common[1], *ASYMMETRIC)
     out = tmp_path / "w.ckpt"
     printed = run(script, *config, "--pt_path", original, "--ckpt_path", out)
     assert "HRNetW48_seg" in printed and "WARNING" not in printed and "the optimizer's state of each weight" in printed

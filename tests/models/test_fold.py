@@ -45,9 +45,16 @@ def assert_folds_to_the_same(model: nn.Cell, *run) -> None:
             np.testing.assert_allclose(right, left, atol=1e-4 * max(np.abs(left).max(), 1))
 
 
-@pytest.mark.parametrize("backbone", ["hrnet", "resnet", "spinenet"])
-def test_every_backbone_gives_the_same_maps(pynative_mode, backbone):
-    model = with_used_norms(load_config(TINY, overrides(backbone, "mask_rcnn")))
+SAME = {"hrnet": ["conv"], "resnet": ["conv", "pool"], "spinenet": []}
+
+
+CASES = [*((name, "symmetric") for name in SAME), ("hrnet", "same"), ("resnet", "same")]
+
+
+@pytest.mark.parametrize("backbone,padding", CASES)
+def test_every_backbone_gives_the_same_maps(pynative_mode, backbone, padding):
+    keys = [f"--backbone.{part}_padding={padding}" for part in SAME[backbone]]
+    model = with_used_norms(load_config(TINY, [*overrides(backbone, "mask_rcnn"), *keys]))
     features = Tensor(np.random.RandomState(3).randn(4, 32, 14, 14).astype(np.float32))
     valid = Tensor(np.ones(4, bool))
     assert_folds_to_the_same(

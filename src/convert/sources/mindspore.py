@@ -1,6 +1,6 @@
 """Checkpoints of MindSpore's models and of MindCV: HRNet and ResNet, trained ones with the optimizer's entries too."""
 
-from ... import known_checkpoints as known
+from ...config import known_checkpoints as known
 from ..table import Rule, Source
 from . import hrnet
 
