@@ -2,7 +2,7 @@
 of the box head stored (in, out).
 """
 
-from ... import known_checkpoints as known
+from ...config import known_checkpoints as known
 from ..table import Rule, Source
 from .mindspore import IGNORED
 
