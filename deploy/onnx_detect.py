@@ -86,7 +86,7 @@ def require_file(path: str) -> None:
 
 def leave(reason: str) -> NoReturn:
     """End with one line, for input that is wrong."""
-    print(f"error: {reason}", file=sys.stderr)
+    print("error:", "".join(one if one.isprintable() else "?" for one in reason), file=sys.stderr)
     sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,17 @@ class Arguments(argparse.ArgumentParser):
         if rest:
             raise UserError(self._unknown(rest))
         return known
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace=None) -> tuple:
+        args = sys.argv[1:] if args is None else list(args)
+        for one in args:
+            try:
+                os.fsencode(one)
+            except UnicodeEncodeError:
+                raise UserError(f"{short(one)} holds half of a character (a surrogate)") from None
+            if "\0" in one:
+                raise UserError(f"{short(one)} holds a NUL character")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> None:
         """What argparse has to say, in one line."""

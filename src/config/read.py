@@ -39,7 +39,10 @@ def read_documents_of(path: Path, name: str = "") -> list[Any]:
 
 def _read(path: Path, check: Check | None, chain: tuple[str, ...], known: dict[str, Parts], name: str) -> Parts:
     """chain: the files that this one is a base of; known: what has been read already; name: in messages."""
-    place = os.path.abspath(path) if "\0" in str(path) else os.path.realpath(path)
+    try:
+        place = os.path.realpath(path)
+    except ValueError:  # a name that no file can have, which is said where it is read
+        place = str(path)
     if place in known:
         return known[place]
     if place in chain:

@@ -41,7 +41,7 @@ def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[Config]:
         yield cfg
         return
     cfg = with_typed(_prepare_outputs(cfg, moxing), typed)
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the platform's stop
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield cfg
     except BaseException:
@@ -53,7 +53,15 @@ def modelarts(cfg: Config, checkpoint_key: str) -> Iterator[Config]:
     else:
         _send_results(cfg, moxing)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame) -> None:
+    """The platform's stop signal, or Ctrl-C: an exception, so that results are sent."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
 
 
 def _moxing():

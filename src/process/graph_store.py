@@ -5,7 +5,6 @@ told by its name; it is written aside and renamed, so that no reader sees half o
 whole, so that it may go at any time.
 """
 
-import atexit
 import contextlib
 import hashlib
 import os
@@ -14,11 +13,19 @@ import shutil
 import stat
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 LIMIT = 2 * 2**30  # bytes
 ABANDONED = 86400.0  # seconds after which what a run works with is taken to be a killed run's
 ENTRY = re.compile(r"([0-9a-f]+)\.([0-9a-f]{64})\.mindir")
+
+
+class _Process:
+    """What lives as long as the process."""
+
+
+_process = _Process()
 
 
 class GraphStore:
@@ -60,7 +67,7 @@ class GraphStore:
     def own_folder(self) -> Path:
         """A folder beside the graphs that is this process's alone, and goes with it."""
         folder = Path(tempfile.mkdtemp(prefix=".run-", dir=self.folder))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(_process, shutil.rmtree, folder, ignore_errors=True)
         return folder
 
     def _entries(self, key: str = "") -> list[tuple[int, int, Path]]:

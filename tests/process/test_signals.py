@@ -84,10 +84,11 @@ def test_what_is_ignored_stays_ignored():
     assert stop(start(code + BEGIN + WAIT), signal.SIGHUP, signal.SIGINT, signal.SIGTERM)[0] == 143
 
 
-def test_a_handler_of_the_programs_own_is_called_in_its_main_thread():
-    code = "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))\n"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_handler_of_the_programs_own_is_called_in_its_main_thread(number):
+    code = f"signal.signal({int(number)}, lambda number, frame: sys.exit(7))\n"  # ModelArts sends its results
     wait = 'print("ready", flush=True)\nwhile True: time.sleep(0.05)\n'
-    assert stop(start(BEGIN + code + wait), signal.SIGTERM) == (7, "")
+    assert stop(start(BEGIN + code + wait), number) == (7, "")
 
 
 def test_a_forked_worker_is_ended_by_its_parents_signal():

@@ -1,0 +1,39 @@
+"""A training whose reader goes, whose terminal goes, and which therefore is stopped: nothing of it is lost."""
+
+import os
+import signal
+import subprocess
+import time
+
+from tests.end_to_end.commands import ROOT, command_line, losses, table
+from tests.end_to_end.random_kills import Case
+
+
+def test_a_training_goes_on_without_its_reader_and_saves_its_state_when_the_terminal_goes(tmp_path):
+    case = Case("classifier", tmp_path)
+    workers = ("--python_multiprocessing", 1, "--num_parallel_workers", 2)  # which get the terminal's signal too
+    command = command_line(*case.words, "--train_outputs", tmp_path / "out", "--epoch_size", 500, *workers)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert "command line" in process.stdout.readline()
+        process.stdout.close()
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob("out/*/metrics.csv")):  # its first evaluation prints
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGHUP)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + signal.SIGHUP and "Traceback" not in said, said
+    (folder,) = (tmp_path / "out").iterdir()
+    rows, last = losses(folder), max(path.name for path in (folder / "ckpt").iterdir())
+    assert last == f"epoch_{int(rows[-1]['epoch']):04d}_step_{int(rows[-1]['step']):07d}.ckpt"
+    assert len(rows) == int(rows[-1]["global_step"]) and table(folder / "metrics.csv")
+    log = (folder / "train.log").read_text()
+    assert "Stopped by signal 1;" in log.splitlines()[-1] and "Result metrics for epoch 1" in log
+    assert not [path for path in folder.rglob(".*")]
