@@ -34,7 +34,7 @@ def choose_source(names: list[str], wanted: str, path: str) -> Source:
 
     Raises UserError for an unknown name, and where no source or several fit.
     """
-    known = "; ".join(f"{source.name} ({source.title})" for source in SOURCES.values())
+    known = ", ".join(SOURCES)
     if wanted:
         if wanted not in SOURCES:
             raise UserError(f"source '{wanted}' is not known; choose one of: {known}")

@@ -28,6 +28,10 @@ def make_config(batch_size: int = 2) -> SimpleNamespace:
         img_std=[1.0, 1.0, 1.0],
         to_rgb=True,
         keep_ratio=True,
+        resize="fit",
+        pad_colour="mean",
+        box_style="continuous",
+        detector="mask_rcnn",
     )
 
 
