@@ -60,7 +60,8 @@ def with_typed(cfg: Config, names: Iterable[str]) -> Config:
 def run_format(path: Path) -> int:
     """The format in which a run's config.yaml is written; those of before say none and have the first."""
     values = next(iter(read_documents_of(path)), None)
-    return values.get("_format_", 1) if isinstance(values, dict) else 1
+    found = values.get("_format_", 1) if isinstance(values, dict) else 1
+    return found if isinstance(found, int) else 1
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:
