@@ -108,8 +108,8 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
     if found:
         logger.info("no run has begun in %s: starting afresh", found)
     elif cfg.resume:
-        others = [brief for brief in briefs(outputs, systems) if brief != cfg.brief]
-        known = f"; there are runs of brief {', '.join(f'{one!r:.40}' for one in others[:MOST_SHOWN])}" if others else ""
+        others = [f"{brief!r:.40}" for brief in briefs(outputs, systems) if brief != cfg.brief]
+        known = f"; there are runs of brief {', '.join(others[:MOST_SHOWN])}" if others else ""
         logger.warning("no run of brief %r to resume in %s: starting afresh%s", cfg.brief, outputs, known)
     experiment.keep_config()
     return experiment
