@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import UserError, listed, short
 from ..files import RUN_FORMAT, write_text
+from ..reading import read_text
 from .checks import check_together
 from .config import Config, config_type
 from .fill import ALIASES, Source, fill
@@ -84,12 +85,13 @@ def save_values(values: dict[str, Any], path: str) -> None:
 def why_damaged(path: Path) -> str:
     """Why a file that `save_config` wrote is not whole any more; an empty text where it is."""
     try:
-        text = path.read_text(encoding="utf-8")
-        is_whole = text.endswith("\n") and isinstance(yaml.safe_load(text), dict)
+        text = read_text(path)
+        values = read_documents_of(path)
     except FileNotFoundError:
         return "is missing"
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, UserError):
         return "cannot be read"
+    is_whole = text.endswith("\n") and len(values) == 1 and isinstance(values[0], dict)
     return "" if is_whole else "is cut off" if text else "is empty"
 
 
