@@ -6,10 +6,10 @@ repo_root() {
     (cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 }
 
-# Print an error and leave.
+# Print an error and leave, with FAIL_STATUS where it is set.
 fail() {
     echo "error: $*" >&2
-    exit 1
+    exit "${FAIL_STATUS:-1}"
 }
 
 # is_supported PYTHON: whether it runs and is one of the Pythons that this project supports.

@@ -6,11 +6,15 @@
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 # shellcheck source=scripts/_supervise.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_supervise.sh"
+# shellcheck source=scripts/_last_words.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_last_words.sh"
+# shellcheck disable=SC2034 # wrong input has the exit status that it has in Python
+FAIL_STATUS=2
 
 # usage ARGUMENTS: print how the calling script is used, and leave.
 usage() {
     echo "usage: bash $(realpath -s --relative-to "$(repo_root)" -- "$0")${1:+ $1}" >&2
-    exit 1
+    exit "$FAIL_STATUS"
 }
 
 # absolute PATH: the path from the root directory; it need not exist.
@@ -136,7 +140,15 @@ standalone_train() {
     supervise "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}" >&3 2>&1
     exec 3>&-
     wait "$tee" || true
+    tell_killed "$LOGS/standalone.log"
     exit "$JOB_STATUS"
+}
+
+# tell_killed LOG: one line where the job was killed by what leaves it no last words.
+tell_killed() {
+    case "$JOB_STATUS" in
+        13[4-79]) echo "error: the job was killed by signal $((JOB_STATUS - 128)); its log is $1" >&2 ;;
+    esac
 }
 
 # distribute_train DEVICE CONFIG_PATH DEVICE_NUM TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH] [--key value ...]
@@ -164,8 +176,50 @@ distribute_train() {
     esac
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
-    supervise "${COMMAND[@]}" "${ARGUMENTS[@]}" "${EXTRA[@]}"
+    GRACE=5
+    "run_by_${LAUNCHER:-mpirun}" "${COMMAND[@]}" "${ARGUMENTS[@]}" "${EXTRA[@]}" || SAID_WHY=""
+    if [ "$JOB_STATUS" -ne 0 ] && [ -z "$SAID_WHY" ] && [ "$SIGNALS" -eq 0 ]; then
+        echo "error: ${LAUNCHER:-mpirun} has ended with status $JOB_STATUS; its logs are in $LOGS" >&2
+    fi
     exit "$JOB_STATUS"
+}
+
+SAID_WHY=yes
+
+# run_by_mpirun COMMAND...: supervise it; exit status 0 where it was said why it failed.
+run_by_mpirun() {
+    local shortener tenths said="$LOGS/.said"
+    exec {JOB_ERRORS}> >(shorten_mpirun "$said")
+    shortener=$!
+    supervise "$@"
+    exec {JOB_ERRORS}>&-
+    for ((tenths = 0; tenths < 50; tenths++)); do
+        is_alive "$shortener" || break
+        sleep 0.1
+    done
+    ! is_alive "$shortener" || kill -KILL "$shortener" # somebody whom the job has left holds its end
+    rm "$said" 2>/dev/null
+}
+
+# run_by_msrun COMMAND...: the same. What msrun itself has to say goes to a log.
+run_by_msrun() {
+    BESIDE_JOB=show_worker_0
+    CHECK_ON_JOB=check_on_msrun
+    exec {JOB_ERRORS}>"$LOGS/msrun.log"
+    supervise "$@"
+    if [ "$JOB_STATUS" -eq 0 ]; then
+        return 0
+    elif [ "$WATCHER_STATUS" -eq "$SAID" ]; then
+        tell_msrun 2>/dev/null || true
+    else
+        tell_msrun
+    fi
+}
+
+# show_worker_0 JOB: its output to the terminal, to the last word.
+show_worker_0() {
+    trap "" INT TERM HUP USR1
+    exec tail -n +1 -F -s 0.2 --pid="$1" "$LOGS/worker_0.log" 2>/dev/null
 }
 
 # find_mpirun: sets MPIRUN, unless it names one already. Open MPI installed by pip lies beside the Python; otherwise the
@@ -190,12 +244,24 @@ mpirun_command() {
         for name in GLOG_v RANK_TABLE_FILE LD_LIBRARY_PATH MS_SCHED_HOST; do
             [ -z "${!name:-}" ] || COMMAND+=(-x "$name")
         done
+        no_questions
     elif [ "$1" = cpu ]; then
         COMMAND+=(--oversubscribe) # as many ranks as wished; with a host file its slots count
     fi
     [ "$(id -u)" -ne 0 ] || COMMAND+=(--allow-run-as-root)
     COMMAND+=(bash "$(repo_root)/scripts/_rank.sh" "$LOGS" "$PYTHON")
     SIGNAL_TO_JOB=(send_usr1)
+}
+
+# no_questions: a machine that asks for a password or a key, or does not answer, is an error within seconds, unless it is
+# reached by something else than ssh, or with options of the user's own.
+no_questions() {
+    local name
+    for name in OMPI_MCA_plm_rsh_agent PRTE_MCA_plm_ssh_agent OMPI_MCA_plm_rsh_args PRTE_MCA_plm_ssh_args; do
+        [ -z "${!name:-}" ] || return 0
+    done
+    export OMPI_MCA_plm_rsh_args="-o BatchMode=yes -o ConnectTimeout=10"
+    export PRTE_MCA_plm_ssh_args="$OMPI_MCA_plm_rsh_args"
 }
 
 # msrun_command DEVICE_NUM: sets COMMAND and SIGNAL_TO_JOB.
@@ -208,8 +274,10 @@ msrun_command() {
     while [ -z "$port" ] || { [ -z "${MASTER_PORT:-}" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }; do
         port=$((20000 + RANDOM % 12000)) # until nobody answers there
     done
-    COMMAND=(msrun "--worker_num=$1" "--local_worker_num=$1" "--master_port=$port" "--log_dir=$LOGS" --join=True
-        --tail_worker_log=0)
+    # shellcheck disable=SC2016 # the ranks are to know which process is msrun
+    COMMAND=(bash -c 'export MS_VISION_ZOO_LAUNCHER=$$; exec msrun "$@"' msrun "--worker_num=$1" "--local_worker_num=$1"
+        "--master_port=$port" "--log_dir=$LOGS" --join=True
+        "--tail_worker_log=$1") # none of them: see show_worker_0
     SIGNAL_TO_JOB=(send_workers_of_msrun)
 }
 

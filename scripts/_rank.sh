@@ -5,6 +5,7 @@ set -euo pipefail
 logs="$1"
 rank="${OMPI_COMM_WORLD_RANK:-0}"
 shift
+export MS_VISION_ZOO_LAUNCHER="$PPID" # without which the rank does not go on
 mkdir -p "$logs"
 log="$logs/rank_$rank.log"
 : >"$log"

@@ -1,25 +1,47 @@
 # shellcheck shell=bash
-# Running a job so that signals to the script reach it, once and in the form that it understands. Source it.
+# Running a job so that signals to the script reach it, once and in the form that it understands, and so that it does not
+# outlive the script. Source it.
+
+GRACE=60 # seconds that a job has to stop in good order where the script was killed
 
 # supervise COMMAND...: run it and set JOB_STATUS to its exit status. SIGINT, SIGTERM and SIGHUP to this script go on to
 # it by SIGNAL_TO_JOB once; a second one ends it the hard way. The command has a process group of its own: otherwise
-# Ctrl-C would reach it besides, and mpirun kills its ranks then before they have written a checkpoint.
+# Ctrl-C would reach it besides, and mpirun kills its ranks then before they have written a checkpoint. Where this script
+# is killed, a watcher in a group of its own stops the job. BESIDE_JOB, where it is set, is a command that runs meanwhile
+# with the job's number; CHECK_ON_JOB one that the watcher calls with it every second; JOB_ERRORS the descriptor of the
+# job's errors. WATCHER_STATUS is SAID where the watcher has said why the job ended.
 supervise() {
-    local signalled
-    set -m
-    "$@" &
-    JOB=$!
-    set +m
+    local signalled lifeline beside=""
     SIGNALS=0
     trap 'pass_on INT' INT
     trap 'pass_on TERM' TERM HUP
+    set -m
+    coproc WATCHER { watch_over; }
+    exec {lifeline}>&"${WATCHER[1]}"
+    local watcher="$WATCHER_PID"
+    "$@" {lifeline}>&- 2>&"${JOB_ERRORS:-2}" &
+    JOB=$!
+    echo "$JOB" >&"$lifeline"
+    if [ -n "${BESIDE_JOB:-}" ]; then
+        "$BESIDE_JOB" "$JOB" {lifeline}>&- &
+        beside=$!
+    fi
+    set +m
     while :; do
         signalled="$SIGNALS"
         JOB_STATUS=0
         # shellcheck disable=SC2034 # the caller reads it
-        wait "$JOB" || JOB_STATUS=$?
+        wait "$JOB" 2>/dev/null || JOB_STATUS=$? # what the shell would say of a killed job, the caller says
         [ "$signalled" != "$SIGNALS" ] || break # otherwise a signal has cut the wait short
     done
+    trap "" INT TERM HUP
+    kill -KILL -- "-$JOB" 2>/dev/null || true # what the job has left
+    [ -z "$beside" ] || wait "$beside" 2>/dev/null || true
+    WATCHER_STATUS=0
+    (echo "done" >&"$lifeline") 2>/dev/null || true # the watcher may have gone
+    exec {lifeline}>&-
+    # shellcheck disable=SC2034 # the caller reads it
+    wait "$watcher" 2>/dev/null || WATCHER_STATUS=$?
     trap - INT TERM HUP
 }
 
@@ -31,6 +53,45 @@ pass_on() {
     else
         send TERM
     fi
+}
+
+SAID=3
+
+# watch_over: what supervise's watcher does. It reads the job's number, then whether the script has come to its end; a
+# script that was killed closes the pipe without that.
+watch_over() {
+    local said=0
+    trap "" INT TERM HUP USR1
+    read -r JOB || exit 0
+    while :; do
+        if read -r -t 1; then
+            exit "$said"
+        elif [ "$?" -le 128 ]; then
+            break
+        fi
+        [ -z "${CHECK_ON_JOB:-}" ] || "$CHECK_ON_JOB" "$JOB" || said="$SAID"
+    done
+    echo "error: the launcher was killed; its job is stopped" >&2
+    "${SIGNAL_TO_JOB[@]}" TERM
+    has_ended "$GRACE" || send TERM
+    has_ended 2 || true
+    kill -KILL -- "-$JOB" 2>/dev/null || true
+}
+
+# has_ended SECONDS: whether the job ends within them.
+has_ended() {
+    local end=$((SECONDS + $1))
+    while is_alive "$JOB"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.1
+    done
+}
+
+# is_alive PID: whether the process is there, and not only its exit status.
+is_alive() {
+    local line
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    [[ "${line##*)}" != " "[ZX]* ]]
 }
 
 # Ways to ask JOB to stop, each for one kind of job.
@@ -45,11 +106,49 @@ send_usr1() {
 
 # msrun would end without its workers, which are its children in sessions of their own.
 send_workers_of_msrun() {
-    local pid children=()
-    read -ra children 2>/dev/null <"/proc/$JOB/task/$JOB/children" || true
-    for pid in "${children[@]}"; do
-        if grep -qz '^MS_ROLE=MS_WORKER$' "/proc/$pid/environ" && grep -qz 'train\.py$' "/proc/$pid/cmdline"; then
+    local pid
+    for pid in $(children_of_msrun MS_WORKER); do
+        if grep -qz 'train\.py$' "/proc/$pid/cmdline"; then
             kill -USR1 "$pid" 2>/dev/null || true
         fi
     done
+}
+
+# children_of_msrun ROLE: the processes of this role that JOB has started.
+children_of_msrun() {
+    local pid children=()
+    { read -ra children <"/proc/$JOB/task/$JOB/children"; } 2>/dev/null || true
+    for pid in "${children[@]}"; do
+        if grep -qz "^MS_ROLE=$1\$" "/proc/$pid/environ" 2>/dev/null; then
+            echo "$pid"
+        fi
+    done
+}
+
+# What check_on_msrun knows of its job: the number of the scheduler, those of the workers, and for how many seconds
+# the scheduler has been alone.
+SCHEDULER=""
+WORKERS=""
+ALONE=0
+
+# check_on_msrun: MindSpore's scheduler and the workers notice one another's end after half a minute. End at once who is
+# left over, and say so where the scheduler was the first.
+check_on_msrun() {
+    local pid line alive=""
+    SCHEDULER="${SCHEDULER:-$(children_of_msrun MS_SCHED)}"
+    WORKERS="${WORKERS:-$(children_of_msrun MS_WORKER)}"
+    for pid in $WORKERS; do
+        ! is_alive "$pid" || alive+=" $pid"
+    done
+    [ -n "$SCHEDULER" ] || return 0
+    if is_alive "$SCHEDULER"; then
+        [ -z "$WORKERS" ] || [ -n "$alive" ] || ALONE=$((ALONE + 1))
+        [ "$ALONE" -lt 3 ] || kill -KILL "$SCHEDULER" 2>/dev/null || true
+    elif [ -n "$alive" ] && { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ]; then
+        echo "error: MindSpore's scheduler was killed; its log is in $LOGS" >&2
+        for pid in $alive; do
+            kill -KILL "$pid" 2>/dev/null || true
+        done
+        return 1
+    fi
 }

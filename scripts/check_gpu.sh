@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+# shellcheck disable=SC2034 # no input is wrong
+FAIL_STATUS=1
 [ "$#" -eq 0 ] || usage ""
 find_python
 # shellcheck source=scripts/gpu_env.sh

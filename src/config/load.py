@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import UserError, listed, short
 from ..files import RUN_FORMAT, write_text
+from ..reading import read_text
 from .checks import check_together
 from .config import Config, config_type
 from .fill import ALIASES, Source, fill
@@ -60,7 +61,8 @@ def with_typed(cfg: Config, names: Iterable[str]) -> Config:
 def run_format(path: Path) -> int:
     """The format in which a run's config.yaml is written; those of before say none and have the first."""
     values = next(iter(read_documents_of(path)), None)
-    return values.get("_format_", 1) if isinstance(values, dict) else 1
+    found = values.get("_format_", 1) if isinstance(values, dict) else 1
+    return found if isinstance(found, int) else 1
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:
@@ -83,12 +85,13 @@ def save_values(values: dict[str, Any], path: str) -> None:
 def why_damaged(path: Path) -> str:
     """Why a file that `save_config` wrote is not whole any more; an empty text where it is."""
     try:
-        text = path.read_text(encoding="utf-8")
-        is_whole = text.endswith("\n") and isinstance(yaml.safe_load(text), dict)
+        text = read_text(path)
+        values = read_documents_of(path)
     except FileNotFoundError:
         return "is missing"
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, UserError):
         return "cannot be read"
+    is_whole = text.endswith("\n") and len(values) == 1 and isinstance(values[0], dict)
     return "" if is_whole else "is cut off" if text else "is empty"
 
 

@@ -20,7 +20,8 @@ MAX_PIXELS = 200_000_000  # of an image, where the configuration says nothing
 SIZE_KEY = "max_image_pixels"  # of the configuration
 MOST_BYTES = 2**31 - 1  # of an image file: OpenCV takes no more
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of the files that are taken for images, in lower case
-HEADERS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # that Pillow reads; it knows some that run programs
+# Formats that Pillow is asked for: it knows some that run programs.
+HEADERS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "SUN")
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 
 

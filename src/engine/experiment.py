@@ -105,9 +105,11 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
     if cfg.resume and has_begun(folder):
         cfg, changes = _as_started(cfg, experiment)
         return replace(experiment, cfg=cfg, changes=changes)
-    if cfg.resume:
-        others = [brief for brief in briefs(outputs, systems) if brief != cfg.brief]
-        known = f"; there are runs of brief {', '.join(map(repr, others[:MOST_SHOWN]))}" if others else ""
+    if found:
+        logger.info("no run has begun in %s: starting afresh", found)
+    elif cfg.resume:
+        others = [f"{brief!r:.40}" for brief in briefs(outputs, systems) if brief != cfg.brief]
+        known = f"; there are runs of brief {', '.join(others[:MOST_SHOWN])}" if others else ""
         logger.warning("no run of brief %r to resume in %s: starting afresh%s", cfg.brief, outputs, known)
     experiment.keep_config()
     return experiment
@@ -116,14 +118,14 @@ def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Exper
 def _take_folder(experiment: Experiment, resumes: bool) -> Experiment:
     """Make the folder where it is missing, lock it, tidy it up, and start its log."""
     folder = experiment.folder
-    is_new = not folder.exists()
-    _refuse_begun(folder, resumes)
     try:
+        is_new = not folder.exists()
+        _refuse_begun(folder, resumes)
         experiment.make()
         lock = FolderLock(folder)
         start_logging(folder / "train.log")
-    except OSError as error:
-        raise UserError(f"train_outputs: cannot make {folder}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: NUL in a path
+        raise UserError(f"train_outputs: cannot make {folder!s:.200}: {getattr(error, 'strerror', error)}") from None
     _refuse_begun(folder, resumes)  # by the run that has just left it
     sweep(folder)
     return replace(experiment, lock=lock, is_new=is_new)

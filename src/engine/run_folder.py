@@ -153,5 +153,5 @@ def set_aside(folder: Path, files: Sequence[Path]) -> Path:
 
 
 def _folders(outputs: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # it is not there, or no path at all
         yield from (path for path in outputs.iterdir() if path.name[:6].isdigit() and path.is_dir())

@@ -4,8 +4,6 @@ import atexit
 import contextlib
 import os
 import random
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -19,26 +17,10 @@ from ..config import Config
 from ..errors import UserError
 from .channel import LOOPBACK, Channel, Host, Rendezvous, join_host
 from .logs import quiet_logs
+from .scheduler import end_with_parent, start_scheduler
 
-# The scheduler ends with the cluster; should rank 0 be killed, its standard input ends and it follows. Signals to rank
-# 0's process group (mpirun's, Ctrl-C) are for the rank, which still needs its scheduler to stop in good order.
-SCHEDULER = """
-import os, signal, sys, threading, time
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, signal.SIG_IGN)
-def follow():
-    sys.stdin.read()
-    time.sleep(10)
-    os._exit(1)
-threading.Thread(target=follow, daemon=True).start()
-import mindspore as ms
-ms.set_device("CPU")
-from mindspore.communication import init
-init()
-"""
-SCHEDULER_WAIT = 60.0  # seconds
 SCHEDULER_GONE = "20"  # seconds after which a rank gives up a scheduler that answers no more (MindSpore: about 60)
-OPEN_MPI_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_")
+LAUNCHER = "MS_VISION_ZOO_LAUNCHER"  # of a rank that this project's launchers start: the process above it
 
 
 @dataclass(frozen=True)
@@ -195,8 +177,11 @@ def _boot_from_mpi(device: str) -> Channel:
     if device == "Ascend" and os.environ.get("RANK_TABLE_FILE"):
         os.environ.update(RANK_ID=str(rank), RANK_SIZE=str(size), DEVICE_ID=local_rank)
         return channel
-    scheduler = _start_scheduler(os.environ.get("MS_SCHED_HOST", address), size) if rank == 0 else None
-    host_name, port = channel.broadcast(scheduler)
+    place = None
+    if rank == 0:
+        *place, scheduler = start_scheduler(os.environ.get("MS_SCHED_HOST", address), size)
+        _end_after(lambda: f"MindSpore's scheduler has ended (status {scheduler.wait()})")
+    host_name, port = channel.broadcast(place)
     os.environ.update(
         MS_ROLE="MS_WORKER",
         MS_WORKER_NUM=str(size),
@@ -208,32 +193,13 @@ def _boot_from_mpi(device: str) -> Channel:
     return channel
 
 
-def _start_scheduler(host: str, size: int) -> tuple[str, int]:
-    """Start MindSpore's scheduler beside rank 0: its address, once it listens there.
-
-    The wait saves a worker that would connect too early up to a minute of retries. Rank 0 must not wait for the
-    scheduler's end, which follows its own; but where the scheduler ends first, there is nothing to go on with.
-    """
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = probe.getsockname()[1]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(OPEN_MPI_PREFIXES)}
-    environment.update(MS_ROLE="MS_SCHED", MS_WORKER_NUM=str(size), MS_SCHED_HOST=host, MS_SCHED_PORT=str(port))
-    command = [sys.executable, "-c", SCHEDULER]
-    scheduler = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + SCHEDULER_WAIT
-    while time.monotonic() < deadline and scheduler.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((host, port)) == 0:
-                _end_after(lambda: f"MindSpore's scheduler has ended (status {scheduler.wait()})")
-                return host, port
-        time.sleep(0.2)
-    raise UserError(f"MindSpore's scheduler did not listen on {host}:{port} within {SCHEDULER_WAIT:.0f} s")
-
-
 def _end_with_launcher() -> None:
-    """Leave when mpirun or msrun is killed: without it nobody would end this rank, or notice its end."""
-    parent = os.getppid()
+    """Leave when mpirun or msrun is killed: without it nobody would end this rank, or notice its end.
+
+    The kernel sees to it; where it does not (not Linux), or the launcher has ended already, a thread does.
+    """
+    parent = int(os.environ.get(LAUNCHER) or os.getppid())
+    end_with_parent()
 
     def wait() -> str:
         while os.getppid() == parent:

@@ -31,7 +31,10 @@ def watch() -> None:
     Standard streams that are closed are opened, so that no file gets their numbers and with them what others print;
     letters that the terminal does not have are escaped.
     """
-    if _watched or "numpy" in sys.modules or threading.active_count() > 1:
+    if _watched:
+        return
+    if "numpy" in sys.modules or threading.active_count() > 1:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return
     _prepare_streams()
     _watched.update(number for number in TAKEN if signal.getsignal(number) != signal.SIG_IGN)
@@ -90,7 +93,10 @@ def _take() -> None:
         number = signal.sigwait(_watched)
         handler = signal.getsignal(number)
         if _takers:
-            _takers[-1](number)
+            try:
+                _takers[-1](number)
+            except Exception as error:  # no memory, no more threads
+                leave(128 + number, f"ended by signal {int(number)} ({error})")
         elif callable(handler) and handler is not signal.default_int_handler:
             _thread.interrupt_main(number)
         else:

@@ -193,12 +193,12 @@ def test_the_script_checks_its_arguments_and_the_device_before_it_builds_anythin
     for name in ("net.mindir", "config.yaml"):
         (tmp_path / name).touch()
     usage = launch("net.mindir", "config.yaml")
-    assert usage.returncode == 1 and usage.stderr.startswith("usage: bash deploy/ascend310/run.sh MINDIR_PATH CONFIG")
+    assert usage.returncode == 2 and usage.stderr.startswith("usage: bash deploy/ascend310/run.sh MINDIR_PATH CONFIG")
     missing = launch("net.mindir", "config.yaml", "data")
-    assert missing.returncode == 1 and missing.stderr == f"error: {tmp_path / 'data'} is no folder and no list\n"
+    assert missing.returncode == 2 and missing.stderr == f"error: {tmp_path / 'data'} is no folder and no list\n"
     (tmp_path / "data").mkdir()
     device = launch("net.mindir", "config.yaml", "data", "zero")
-    assert device.returncode == 1 and "DEVICE_ID must be a number from 0 on, not 'zero'" in device.stderr
+    assert device.returncode == 2 and "DEVICE_ID must be a number from 0 on, not 'zero'" in device.stderr
     none = launch("net.mindir", "config.yaml", "data", "--eval_width", "64")
-    assert none.returncode == 1 and "no Ascend NPU found on this machine" in none.stderr
+    assert none.returncode == 2 and "no Ascend NPU found on this machine" in none.stderr
     assert left_over(tmp_path) == ["config.yaml", "data", "net.mindir"]

@@ -183,9 +183,9 @@ def test_the_scripts_check_their_arguments(place):
     assert run("convert.sh", cwd=place).stderr.startswith("usage: bash deploy/mindx/convert.sh AIR_MODEL_PATH AIPP_")
     assert run("do_infer.sh", "data", cwd=place).stderr.startswith("usage: bash deploy/mindx/do_infer.sh DATA_PATH ")
     missing = run("do_infer.sh", "data", "data/none.lst", cwd=place)
-    assert missing.returncode == 1 and missing.stderr == f"error: {place / 'data' / 'none.lst'} is no file\n"
+    assert missing.returncode == 2 and missing.stderr == f"error: {place / 'data' / 'none.lst'} is no file\n"
     elsewhere = run("do_infer.sh", "model", "data/val.lst", cwd=place)
-    assert elsewhere.returncode == 1 and "put it into" in elsewhere.stderr
+    assert elsewhere.returncode == 2 and "put it into" in elsewhere.stderr
 
 
 def test_conversion_calls_atc_and_overwrites_nothing(place, tmp_path):
@@ -193,7 +193,7 @@ def test_conversion_calls_atc_and_overwrites_nothing(place, tmp_path):
     (tmp_path / "net.air").touch()
     arguments = ("net.air", MINDX / "hrnetw48seg_aipp.cfg", "models/net")
     without = run("convert.sh", *arguments, cwd=tmp_path)
-    assert without.returncode == 1 and without.stderr.startswith("error: atc not found")
+    assert without.returncode == 2 and without.stderr.startswith("error: atc not found")
     (tmp_path / "atc").chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = run("convert.sh", *arguments, cwd=tmp_path, PATH=path)
@@ -203,4 +203,4 @@ def test_conversion_calls_atc_and_overwrites_nothing(place, tmp_path):
     ]  # fmt: skip
     (tmp_path / "models" / "net.om").touch()
     again = run("convert.sh", *arguments, cwd=tmp_path, PATH=path)
-    assert again.returncode == 1 and "nothing is written over" in again.stderr
+    assert again.returncode == 2 and "nothing is written over" in again.stderr

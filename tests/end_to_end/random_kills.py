@@ -2,16 +2,15 @@
 
     python -m tests.end_to_end.random_kills --model detector --kills 20 [--seed 1] [--folder KEPT]
 
-A kill is SIGKILL to the process, as the kernel's out-of-memory killer sends it: somewhere between its start and its end
-(imports, compilation, steps, evaluations), or just when a temporary file is there (a checkpoint, a table or a picture
-is being written).
+A kill is SIGKILL to the process, as the kernel's out-of-memory killer sends it: before its first step (imports,
+compilation, reading its state), some steps later, or when a temporary file is there, since a checkpoint, a table or a
+picture is being written.
 """
 
 import argparse
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +34,8 @@ MODELS = {  # data set, configuration, keys
         "--filter_empty_gt", 0, "--python_multiprocessing", 1, "--num_parallel_workers", 2,
     )),
 }  # fmt: skip
-SCHEDULE = (
-    "--epoch_size", 6, "--save_every", 1, "--eval_every", 1, "--ema_decay", 0.9, "--keep_best_checkpoints_max", 2,
-)  # fmt: skip
+SCHEDULE = ("--save_every", 1, "--eval_every", 1, "--ema_decay", 0.9, "--keep_best_checkpoints_max", 2)
+EPOCHS_LEFT = 4  # epochs more than kills, so that a run does not end before it has been killed so often
 LONGEST = 600.0  # seconds of one command
 WORKERS_WAIT = 10.0  # seconds in which a killed run's data workers end
 
@@ -48,6 +46,7 @@ class Case:
 
     model: str
     folder: Path
+    epochs: int
 
     def __post_init__(self) -> None:
         kind, config, keys = MODELS[self.model]
@@ -56,7 +55,8 @@ class Case:
         subprocess.run(command_line(*make), cwd=ROOT, check=True, capture_output=True, timeout=LONGEST)
         val = data / ("val" if kind == "imagenet" else "validation")
         self.words = ("train.py", "--config_path", config, "--train_dataset", data / "train", "--val_dataset", val,
-                      "--compile_cache_path", self.folder / "graphs", *keys, *SCHEDULE)  # fmt: skip
+                      "--compile_cache_path", self.folder / "graphs", *keys, *SCHEDULE,
+                      "--epoch_size", self.epochs)  # fmt: skip
 
     def start(self, outputs: Path, resume: bool) -> subprocess.Popen:
         command = command_line(*self.words, "--train_outputs", outputs, "--resume", int(resume))
@@ -66,31 +66,40 @@ class Case:
             command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=variables, close_fds=True
         )
 
-    def run(self, outputs: Path, resume: bool) -> float:
-        """Seconds until the command has ended well."""
+    def run(self, outputs: Path, resume: bool = False) -> float:
+        """Run to the end; seconds until there was a row of losses."""
         started = time.monotonic()
         process = self.start(outputs, resume)
+        while process.poll() is None and not _rows(outputs):
+            time.sleep(0.05)
+        seconds = time.monotonic() - started
         assert process.wait(LONGEST) == 0, (self.folder / "output.txt").read_text(errors="replace")[-3000:]
-        return time.monotonic() - started
+        return seconds
 
 
-def kill(case: Case, outputs: Path, longest: float, rng: random.Random, resume: bool) -> str:
-    """Start (or resume) the run and kill it; when, in words."""
+def kill(case: Case, outputs: Path, startup: float, rng: random.Random, resume: bool) -> str:
+    """Start (or resume) the run and kill it; when, in words. startup: seconds until the first step."""
+    rows, files = _rows(outputs), set(_temporary(outputs))
+    kind, seconds, count = rng.choice(("start", "step", "file")), rng.uniform(0, startup), rng.randint(1, 6)
     process = case.start(outputs, resume)
-    started, until = time.monotonic(), rng.uniform(0, longest)
-    waits_for_file = rng.random() < 0.5
-    moment = ""
-    while process.poll() is None and time.monotonic() - started < (longest if waits_for_file else until):
-        names = _temporary(outputs) if waits_for_file else []
-        if names and time.monotonic() - started > until:
-            moment = f", while {names[0]} was there"
+    started, seen = time.monotonic(), []
+    while process.poll() is None:
+        if kind == "start" and time.monotonic() - started > seconds:
             break
-        time.sleep(0.0005 if waits_for_file else 0.01)
+        if kind == "step" and _rows(outputs) >= rows + count:
+            break
+        if kind == "file":
+            seen += [name for name in _temporary(outputs) if name not in files]
+            files.update(seen)
+            if len(seen) >= count:
+                break
+        time.sleep(0.0005 if kind == "file" else 0.01)
     process.send_signal(signal.SIGKILL)
     status = process.wait()
-    seconds = time.monotonic() - started
     _wait_for_workers(process.pid)
-    return f"{'ended by itself' if status == 0 else 'killed'} after {seconds:.1f} s{moment}"
+    when = {"start": f"{seconds:.1f} s after its start", "step": f"{count} steps later"}
+    said = when.get(kind) or f"while {seen[-1] if seen else 'nothing'} was there"
+    return said if status else "ended by itself"
 
 
 def differences(whole: Path, killed: Path) -> list[str]:
@@ -112,14 +121,12 @@ def differences(whole: Path, killed: Path) -> list[str]:
 
 def try_kills(model: str, kills: int, seed: int, folder: Path, say=print) -> list[str]:
     """Kill a run so many times, resume it to its end, and compare: `differences`."""
-    case, rng = Case(model, folder), random.Random(seed)
-    case.run(folder / "first", resume=False)  # compiles its graphs
-    shutil.rmtree(folder / "first")
-    longest = case.run(folder / "whole", resume=False)
-    say(f"uninterrupted: {longest:.1f} s")
+    case, rng = Case(model, folder, epochs=kills + EPOCHS_LEFT), random.Random(seed)
+    startup = case.run(folder / "whole")  # compiles its graphs
+    say(f"uninterrupted: {startup:.1f} s until its first steps")
     outputs = folder / "killed"
     for number in range(kills):
-        say(f"{number + 1}: {kill(case, outputs, longest, rng, resume=number > 0)}; {_position(outputs)}")
+        say(f"{number + 1}: {kill(case, outputs, startup, rng, resume=number > 0)}; {_position(outputs)}")
     case.run(outputs, resume=True)
     (whole,), (killed,) = ((folder / name).iterdir() for name in ("whole", "killed"))
     return differences(whole, killed)
@@ -128,6 +135,13 @@ def try_kills(model: str, kills: int, seed: int, folder: Path, say=print) -> lis
 def _position(outputs: Path) -> str:
     states = sorted(path.name for path in outputs.glob("*/ckpt/epoch_*.ckpt"))
     return states[-1] if states else "no checkpoint yet"
+
+
+def _rows(outputs: Path) -> int:
+    tables = list(outputs.glob("*/losses.csv"))
+    with contextlib.suppress(OSError):
+        return sum(path.read_bytes().count(b"\n") - 1 for path in tables)
+    return 0
 
 
 def _temporary(outputs: Path) -> list[str]:

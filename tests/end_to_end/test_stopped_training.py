@@ -10,9 +10,9 @@ from tests.end_to_end.random_kills import Case
 
 
 def test_a_training_goes_on_without_its_reader_and_saves_its_state_when_the_terminal_goes(tmp_path):
-    case = Case("classifier", tmp_path)
+    case = Case("classifier", tmp_path, epochs=500)
     workers = ("--python_multiprocessing", 1, "--num_parallel_workers", 2)  # which get the terminal's signal too
-    command = command_line(*case.words, "--train_outputs", tmp_path / "out", "--epoch_size", 500, *workers)
+    command = command_line(*case.words, "--train_outputs", tmp_path / "out", *workers)
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

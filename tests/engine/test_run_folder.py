@@ -58,6 +58,18 @@ def test_a_brief_that_is_no_name_of_a_folder_is_one_line_and_makes_nothing(tmp_p
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 200 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("place", ["x" * 300, "x/" * 3000, "nul\0", "file", "file/below", "loop"])
+@pytest.mark.parametrize("resume", ["0", "1"])
+def test_outputs_that_cannot_be_made_are_one_line(tmp_path, place, resume):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    cfg = load_config(CONFIG, ["--resume", resume])
+    object.__setattr__(cfg, "train_outputs", str(tmp_path / place))
+    with pytest.raises(UserError, match="^train_outputs: cannot make ") as refused:
+        open_experiment(cfg, ("MaskRCNN",), True)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
+
+
 def test_a_later_folder_in_which_no_run_has_begun_hides_no_run(tmp_path):
     older = open_run(tmp_path).folder.rename(tmp_path / "200101_MaskRCNN_b")
     (tmp_path / "200102_MaskRCNN_b").mkdir()

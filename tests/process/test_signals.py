@@ -55,7 +55,11 @@ def test_a_signal_ends_a_program_in_one_line_whatever_it_is_busy_with(busy, numb
     assert stop(start(BEGIN + busy), number) == (status, said)
 
 
-@pytest.mark.parametrize("program", [["eval.py"], ["-m", "src.data.lip_lst_maker"], ["draw_predictions.py"]])
+@pytest.mark.parametrize(
+    "program",
+    [["eval.py"], ["-m", "src.data.lip_lst_maker"], ["draw_predictions.py"], ["deploy/infer_files.py"]],
+    ids=lambda words: words[-1],
+)
 def test_every_program_takes_its_signals_before_it_imports_anything_large(program, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(  # sends the signal when the first large thing is imported
         "import os, signal, sys\n"
@@ -100,6 +104,14 @@ os.kill(child, signal.SIGTERM)
 print("ready" if os.waitpid(child, 0)[1] == signal.SIGTERM else "still there", flush=True)
 """
     assert stop(start(BEGIN + code + WAIT), signal.SIGTERM)[0] == 143
+
+
+@pytest.mark.parametrize("first", ["", "import numpy", "import threading; threading.Thread(target=input, daemon=True)"])
+def test_a_program_of_somebody_elses_keeps_its_signals(tmp_path, first):
+    script = tmp_path / "train.py"
+    script.write_text(f"{first}\nimport time\nimport src.config\n{WAIT}")
+    status, said = stop(start(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"), signal.SIGINT)
+    assert status == -signal.SIGINT and said.rstrip().endswith("KeyboardInterrupt")
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])

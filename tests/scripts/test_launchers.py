@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ TRAIN = ("config.yaml", "train", "val", "out", "first")
 def test_wrong_numbers_of_arguments_show_the_usage_line(place, script):
     for arguments in ((), ("a",) * 9):
         done = run(place, script, *arguments)
-        assert done.returncode == 1 and done.stderr.startswith(f"usage: bash scripts/{script} CONFIG_PATH")
+        assert done.returncode == 2 and done.stderr.startswith(f"usage: bash scripts/{script} CONFIG_PATH")
         assert not done.stdout
 
 
@@ -79,7 +80,7 @@ def test_a_missing_input_is_named_and_nothing_runs(place, number, kind):
     arguments = [*TRAIN]
     arguments[number] = "nowhere"
     done = run(place, "run_standalone_train_cpu.sh", *arguments)
-    assert done.returncode == 1 and done.stderr == f"error: {place / 'nowhere'} is {kind}\n" and not done.stdout
+    assert done.returncode == 2 and done.stderr == f"error: {place / 'nowhere'} is {kind}\n" and not done.stdout
     assert not (place / "out").exists()
 
 
@@ -125,7 +126,7 @@ def test_evaluation_and_inference_write_a_log_of_all_that_they_print(place, scri
 def test_a_machine_without_the_device_is_told_the_script_for_the_cpu(place, device, missing):
     stand_in(place, "nvidia-smi", "exit 9")
     done = run(place, f"run_standalone_train_{device}.sh", *TRAIN)
-    assert done.returncode == 1 and f"no {missing} found" in done.stderr
+    assert done.returncode == 2 and f"no {missing} found" in done.stderr
     assert "'bash scripts/run_standalone_train_cpu.sh' takes the same arguments" in done.stderr
 
 
@@ -138,7 +139,7 @@ def test_the_device_comes_from_the_environment(place):
 def test_a_python_without_mindspore_is_said(place):
     stand_in(place, "python3", "exit 1")
     done = run(place, "run_standalone_train_cpu.sh", *TRAIN, PYTHON="", VENV=str(place / "none"))
-    assert done.returncode == 1 and "python3 has no MindSpore: name another Python by PYTHON or VENV" in done.stderr
+    assert done.returncode == 2 and "python3 has no MindSpore: name another Python by PYTHON or VENV" in done.stderr
 
 
 DISTRIBUTED = ("config.yaml", "2", *TRAIN[1:])
@@ -168,7 +169,7 @@ def test_mindspores_own_launcher_can_be_chosen(place):
 
 def test_a_number_of_devices_that_is_none_is_said(place):
     done = run(place, "run_distribute_train_cpu.sh", "config.yaml", "two", *TRAIN[1:])
-    assert done.returncode == 1 and "DEVICE_NUM must be a number from 1 on, not 'two'" in done.stderr
+    assert done.returncode == 2 and "DEVICE_NUM must be a number from 1 on, not 'two'" in done.stderr
 
 
 def test_absolute_paths_are_taken_as_they_are(place):
@@ -195,7 +196,7 @@ def test_the_script_for_the_cpu_that_is_named_exists(place, script):
         "run_distributed_training_gpu.sh": DISTRIBUTED[:-1],
     }[script]
     done = run(place, script, *arguments)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert (SCRIPTS / done.stderr.split("'bash scripts/")[1].split("'")[0]).is_file()
 
 
@@ -224,23 +225,23 @@ def test_the_last_words_after_ctrl_c_are_shown_and_logged(place):
 def test_a_missing_or_foreign_mpirun_is_one_line_and_leaves_no_folder(place):
     stand_in(place, "mpirun", "echo HYDRA build details:")
     done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED)
-    assert done.returncode == 1 and done.stderr == f"error: {place / 'bin' / 'mpirun'} is not Open MPI's\n"
+    assert done.returncode == 2 and done.stderr == f"error: {place / 'bin' / 'mpirun'} is not Open MPI's\n"
     (place / "bin" / "mpirun").unlink()
     for tool in ("bash", "basename", "date", "dirname", "id", "mkdir", "realpath"):
         (place / "bin" / tool).symlink_to(shutil.which(tool))
     settings = {"PATH": str(place / "bin"), "PYTHON": str(place / "bin" / "python")}
     command = ["bash", str(SCRIPTS / "run_distribute_train_cpu.sh"), *DISTRIBUTED]
     done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and done.stderr.startswith("error: mpirun not found")
+    assert done.returncode == 2 and done.stderr.startswith("error: mpirun not found")
     assert not (place / "out").exists()
 
 
 def test_a_missing_hostfile_and_an_unknown_launcher_are_named(place):
     stand_in(place, "mpirun", MPIRUN)
     done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="nowhere")
-    assert done.returncode == 1 and done.stderr == f"error: {place / 'nowhere'} is no file\n"
+    assert done.returncode == 2 and done.stderr == f"error: {place / 'nowhere'} is no file\n"
     done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, LAUNCHER="srun")
-    assert done.returncode == 1 and "not 'srun'" in done.stderr
+    assert done.returncode == 2 and "not 'srun'" in done.stderr
     assert not (place / "out").exists()
 
 
@@ -294,13 +295,16 @@ def test_the_environments_own_mpirun_goes_before_the_machines(place):
     assert done.stdout.startswith("theirs\n")
 
 
-def start(place: Path, script: str, *arguments: str, **environment: str) -> subprocess.Popen:
+def start(
+    place: Path, script: str, *arguments: str, errors: int | None = None, **environment: str
+) -> subprocess.Popen:
     """The launcher in the background, with the signals as a terminal's shell would give them."""
     return subprocess.Popen(
         ["bash", str(SCRIPTS / script), *arguments],
         cwd=place,
         env={**os.environ, "PYTHON": str(place / "bin" / "python"), **environment},
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -331,6 +335,102 @@ def test_mpirun_gets_the_signal_that_it_hands_on_to_its_ranks_and_the_second_tim
     os.killpg(job.pid, number)
     output, _ = job.communicate(timeout=30)
     assert output == "got TERM\n" and job.returncode == 9
+
+
+def gone(pid: int, seconds: float = 10) -> bool:
+    """Whether the process ends within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+TRAPS = "trap 'echo got USR1; exit 7' USR1; trap 'echo got TERM; exit 7' TERM; echo $$; while :; do sleep 0.05; done"
+VERSION = '[ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit; }'
+
+
+@pytest.mark.parametrize(
+    "script,program,job,word",
+    [
+        ("run_standalone_train_cpu.sh", "python", TRAIN, "got TERM"),
+        ("run_distribute_train_cpu.sh", "mpirun", DISTRIBUTED, "got USR1"),
+    ],
+)
+def test_a_launcher_that_is_killed_takes_its_job_along_with_one_line(place, script, program, job, word):
+    stand_in(place, program, f"{VERSION}\n{TRAPS}")
+    launcher = start(place, script, *job, MPIRUN=str(place / "bin" / "mpirun"), errors=subprocess.STDOUT)
+    pid = int(next(line for line in launcher.stdout if "jemalloc" not in line))
+    launcher.kill()
+    output, _ = launcher.communicate(timeout=30)
+    assert gone(pid)
+    assert sorted(output.splitlines()) == ["error: the launcher was killed; its job is stopped", word]
+
+
+def test_a_job_of_several_ranks_that_does_not_stop_is_ended_within_ten_seconds(place):
+    deaf = f"{VERSION}\ntrap '' USR1 TERM INT; echo $$; while :; do sleep 0.05; done"
+    stand_in(place, "mpirun", deaf)
+    launcher = start(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, MPIRUN=str(place / "bin" / "mpirun"))
+    pid = int(launcher.stdout.readline())
+    launcher.kill()
+    assert gone(pid)
+
+
+DASHES = "-" * 74
+KILLED = f"{DASHES}\\nprterun noticed that process rank 1 with PID 7 on node a exited on\\nsignal 9.\\n{DASHES}"
+FAILED = f"{DASHES}\\nPrimary job  terminated normally, but 1 process returned\\na non-zero exit code.\\n{DASHES}"
+OTHER = f"{DASHES}\\nThere are not enough slots available\\n{DASHES}"
+
+
+@pytest.mark.parametrize(
+    "said,status,lines",
+    [
+        (KILLED, 137, ["error: rank 1 was killed by signal 9; its log is in LOGS"]),
+        (f"error: no data\\n{FAILED}", 2, ["error: no data"]),
+        (f"error: rank 1 has ended\\n{KILLED}", 137, ["error: rank 1 has ended"]),
+        (FAILED, 3, ["error: mpirun has ended with status 3; its logs are in LOGS"]),
+        (OTHER, 1, OTHER.split("\\n")),
+        (DASHES + "\\na" * 40, 0, [DASHES, *"a" * 40]),
+    ],
+)
+def test_what_mpirun_says_of_a_rank_that_failed_is_one_line_where_the_rank_has_not_said_why(place, said, status, lines):
+    stand_in(place, "mpirun", f"{VERSION}\nprintf -- '{said}\\n' >&2; exit {status}")
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED)
+    (logs,) = (place / "out" / "launch_logs").iterdir()
+    found = [line for line in done.stderr.replace(str(logs), "LOGS").splitlines() if "jemalloc" not in line]
+    assert done.returncode == status and found == lines and not list(logs.iterdir())
+
+
+@pytest.mark.parametrize(
+    "logs,said,status,lines",
+    [
+        ({}, "Worker process 5 exit with exception. Error code: -9.", 137, ["error: a rank was killed by signal 9"]),
+        ({1: "error: rank 1: bad"}, "Worker process 5 exit with exception. Error code: 2.", 2, ["error: rank 1: bad"]),
+        ({0: "error: bad"}, "Worker process 5 exit with exception. Error code: 2.", 2, []),
+        ({}, "ValueError: the port is taken", 1, ["error: msrun: ValueError: the port is taken"]),
+    ],
+)
+def test_what_msrun_says_of_a_worker_that_failed_is_one_line_with_the_workers_status(place, logs, said, status, lines):
+    writes = "\n".join(f'echo "{text}" >"$folder/worker_{rank}.log"' for rank, text in logs.items())
+    stand_in(place, "msrun", f'folder="${{4#*=}}"\n{writes}\necho Traceback >&2; echo "{said}" >&2; exit 1')
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, LAUNCHER="msrun")
+    found = [line.split(";")[0] for line in done.stderr.splitlines() if "jemalloc" not in line]
+    assert done.returncode == status and found == lines
+    assert done.stdout == "".join(f"{text}\n" for rank, text in logs.items() if rank == 0)
+
+
+def test_machines_are_reached_without_questions_unless_the_user_says_how(place):
+    stand_in(place, "mpirun", f'{VERSION}\necho "args $OMPI_MCA_plm_rsh_args"')
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="hosts")
+    assert "args -o BatchMode=yes -o ConnectTimeout=10" in done.stdout
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="hosts", OMPI_MCA_plm_rsh_args="-v")
+    assert "args -v\n" in done.stdout
+    done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, HOSTFILE="hosts", PRTE_MCA_plm_ssh_agent="/bin/x")
+    assert "args \n" in done.stdout
 
 
 def test_a_rank_has_a_log_of_its_own_and_the_terminal_gets_rank_0_and_all_errors(place):
