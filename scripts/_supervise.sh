@@ -19,9 +19,9 @@ supervise() {
     coproc WATCHER { watch_over; }
     exec {lifeline}>&"${WATCHER[1]}"
     local watcher="$WATCHER_PID"
-    "$@" {lifeline}>&- 2>&"${JOB_ERRORS:-2}" &
+    # The job itself tells the watcher its number: this script may be killed before it could.
+    (echo "$BASHPID" >&"$lifeline" && exec {lifeline}>&- && exec "$@" 2>&"${JOB_ERRORS:-2}") &
     JOB=$!
-    echo "$JOB" >&"$lifeline"
     if [ -n "${BESIDE_JOB:-}" ]; then
         "$BESIDE_JOB" "$JOB" {lifeline}>&- &
         beside=$!

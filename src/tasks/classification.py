@@ -16,15 +16,15 @@ from ..data.formats.image_folder import ImageFolder, open_image_folder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
 from ..data.images import why_unreadable
 from ..errors import UserError
-from ..evaluation.classification_eval import ClassificationResult, write_report
+from ..evaluation.classification_eval import REPORT_FILES, ClassificationResult, write_report
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_predictions
 from ..models.build import build_classifier
-from ..outputs import is_within
+from ..outputs import Inputs, check_output_files, is_within
 from ..process.runtime import SINGLE, Runtime
-from .task import Section, Task
+from .task import Evaluator, Section, Task
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,15 @@ class Classification(Task):
             if folder and is_within(Path(cfg.train_outputs) / "run", Path(folder)):
                 raise UserError(f"train_outputs {cfg.train_outputs} lies in {key}, where each folder is a class")
         return replace(cfg, class_names=self.open(cfg, "train").classes)
+
+    def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
+        """Where a report is asked for it is known before the training that it can be written."""
+        if cfg.report_dir:
+            folders = tuple((key, Path(getattr(cfg, key))) for key in ("train_dataset", "val_dataset"))
+            folder = Path(cfg.report_dir)
+            files = [folder / name for name in REPORT_FILES]
+            check_output_files("report_dir", folder, files, Inputs((), folders), per_set=len(files))
+        return super().make_evaluator(cfg, process)
 
     def score(
         self, cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, protocol: dict | None = None

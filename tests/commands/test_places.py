@@ -22,9 +22,10 @@ def place(tmp_path, monkeypatch):
     (tmp_path / name).write_text("_base_: base.yaml\n")
     for task, demo in (("cls", "hrnet_cls_shapes"), ("seg", "hrnet_seg_lip_shapes")):
         (tmp_path / f"{task}.yaml").write_text(f"_base_: {ROOT}/configs/demo/{demo}.yaml\n")
-    for folder in ("images", "coco/train2017", "coco/annotations", "classes/star"):
+    for folder in ("images", "coco/train2017", "coco/annotations", "classes/star", "classes/disc"):
         (tmp_path / folder).mkdir(parents=True)
     images = ("images/a.png", "images/a_index.png", "images/a_pred.png", "coco/train2017/b.png", "classes/star/c.png")
+    images += ("classes/disc/d.png",)
     for image in images:
         cv2.imwrite(str(tmp_path / image), np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "coco" / "annotations" / "instances_train2017.json").write_text('{"images": []}')
@@ -46,6 +47,7 @@ def digest(folder: Path) -> dict[str, str]:
 INFER = "infer.py --config_path {config} --checkpoint_path model.ckpt --pred_input {input} --pred_output {output}"
 EVAL = "eval.py --config_path {config} --checkpoint_path model.ckpt"
 CONVERT = "convert_from_pt.py --config_path config.yaml --pt_path weights.pth --ckpt_path"
+TRAIN = "train.py --config_path cls.yaml --train_dataset classes --val_dataset classes --device_target CPU"
 DRAW = "draw_predictions.py --pred_file found_pred.png --out_dir"
 EXPORT = "export.py --config_path config.yaml --checkpoint_path model.ckpt --file_format {format} --file_name {output}"
 
@@ -80,8 +82,8 @@ def infer(config: str, pred_input: str, output: str) -> str:
         (f"{CONVERT} /proc/new.ckpt", "cannot be written"),
         (f"{DRAW} images", "a_pred.png would replace an image of pred_file"),
         (f"{DRAW} model.ckpt", "out_dir model.ckpt"),
-        ("train.py --config_path cls.yaml --train_dataset classes --val_dataset classes --train_outputs classes/out "
-         "--device_target CPU", "train_outputs classes/out lies in train_dataset"),
+        (f"{TRAIN} --train_outputs classes/out", "train_outputs classes/out lies in train_dataset"),
+        (f"{TRAIN} --num_classes 2 --batch_size 1 --report_dir model.ckpt/report", "report_dir model.ckpt/report"),
     ],
 )  # fmt: skip
 def test_an_output_that_leads_to_an_input_is_one_line_and_changes_nothing(place, command, message):

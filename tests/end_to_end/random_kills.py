@@ -35,7 +35,8 @@ MODELS = {  # data set, configuration, keys
     )),
 }  # fmt: skip
 SCHEDULE = ("--save_every", 1, "--eval_every", 1, "--ema_decay", 0.9, "--keep_best_checkpoints_max", 2)
-EPOCHS_LEFT = 4  # epochs more than kills, so that a run does not end before it has been killed so often
+MOST_STEPS = 8  # after which a run is killed in any case, so that it does not end before it was killed often enough
+EPOCHS_A_KILL = 3  # of 3 steps at least
 LONGEST = 600.0  # seconds of one command
 WORKERS_WAIT = 10.0  # seconds in which a killed run's data workers end
 
@@ -86,20 +87,19 @@ def kill(case: Case, outputs: Path, startup: float, rng: random.Random, resume: 
     while process.poll() is None:
         if kind == "start" and time.monotonic() - started > seconds:
             break
-        if kind == "step" and _rows(outputs) >= rows + count:
+        if _rows(outputs) >= rows + (count if kind == "step" else MOST_STEPS):
             break
         if kind == "file":
             seen += [name for name in _temporary(outputs) if name not in files]
             files.update(seen)
             if len(seen) >= count:
                 break
-        time.sleep(0.0005 if kind == "file" else 0.01)
+        time.sleep(0 if kind == "file" else 0.01)
     process.send_signal(signal.SIGKILL)
     status = process.wait()
     _wait_for_workers(process.pid)
-    when = {"start": f"{seconds:.1f} s after its start", "step": f"{count} steps later"}
-    said = when.get(kind) or f"while {seen[-1] if seen else 'nothing'} was there"
-    return said if status else "ended by itself"
+    when = f"killed {time.monotonic() - started:.1f} s after its start, {_rows(outputs) - rows} steps later"
+    return (when if len(seen) < count else f"{when}, while {seen[-1]} was there") if status else "ended by itself"
 
 
 def differences(whole: Path, killed: Path) -> list[str]:
@@ -121,7 +121,7 @@ def differences(whole: Path, killed: Path) -> list[str]:
 
 def try_kills(model: str, kills: int, seed: int, folder: Path, say=print) -> list[str]:
     """Kill a run so many times, resume it to its end, and compare: `differences`."""
-    case, rng = Case(model, folder, epochs=kills + EPOCHS_LEFT), random.Random(seed)
+    case, rng = Case(model, folder, epochs=(kills + 1) * EPOCHS_A_KILL), random.Random(seed)
     startup = case.run(folder / "whole")  # compiles its graphs
     say(f"uninterrupted: {startup:.1f} s until its first steps")
     outputs = folder / "killed"

@@ -371,6 +371,19 @@ def test_a_launcher_that_is_killed_takes_its_job_along_with_one_line(place, scri
     assert sorted(output.splitlines()) == ["error: the launcher was killed; its job is stopped", word]
 
 
+def test_a_launcher_that_is_killed_at_any_moment_leaves_no_job(place):
+    noting = f"trap 'exit 7' USR1; echo $$ >>'{place}/pids'; while :; do sleep 0.05; done"
+    stand_in(place, "mpirun", f"{VERSION}\n{noting}")
+    (place / "pids").touch()  # on a busy machine none may come so far
+    named = {"MPIRUN": str(place / "bin" / "mpirun"), "ALLOCATOR": "system"}
+    launchers = [start(place, "run_distribute_train_cpu.sh", *DISTRIBUTED, **named) for _ in range(8)]
+    for number, launcher in enumerate(launchers):
+        time.sleep(0.04)
+        (os.killpg if number % 2 else os.kill)(launcher.pid, signal.SIGKILL)
+    time.sleep(1)
+    assert all(gone(int(pid)) for pid in (place / "pids").read_text().split())
+
+
 def test_a_job_of_several_ranks_that_does_not_stop_is_ended_within_ten_seconds(place):
     deaf = f"{VERSION}\ntrap '' USR1 TERM INT; echo $$; while :; do sleep 0.05; done"
     stand_in(place, "mpirun", deaf)
