@@ -1,5 +1,6 @@
 """Shared by all tests: quiet MindSpore logs, graph mode on the CPU, paths."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ os.environ["MS_VISION_ZOO_COMPILE_CACHE"] = "0"  # its own tests turn it on; sub
 
 import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobuf code must be the first to be loaded
 import pytest  # noqa: E402
+
+from src.data.formats import report  # noqa: E402
 
 DATA_FILES = Path(__file__).parent / "data_files"
 LONGEST = (  # files by time
@@ -29,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_files() -> Path:
     """Folder of the reference arrays."""
     return DATA_FILES
+
+
+@pytest.fixture(autouse=True)
+def log_lines_reach_pytest(monkeypatch):
+    """Whatever a command of an earlier test has done to the log, or has said of a data set already."""
+    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    report.said_already.clear()
 
 
 @pytest.fixture()

