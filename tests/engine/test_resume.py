@@ -309,6 +309,9 @@ class ToyTask(SimpleNamespace):
     def facts(self, cfg, loader):
         return {"task": "toy"}
 
+    def tell_definition(self, cfg, path, is_whole=True):
+        pass
+
     def build_model(self, cfg):
         return fresh_model()
 

@@ -31,6 +31,10 @@ def make_config(prediction_path="") -> SimpleNamespace:
         img_std=[1.0, 1.0, 1.0],
         to_rgb=True,
         keep_ratio=True,
+        resize="fit",
+        pad_colour="mean",
+        box_style="continuous",
+        detector="mask_rcnn",
         analysis=True,
     )
 
