@@ -130,8 +130,8 @@ def sweep(folder: Path) -> None:
 
 
 def remove_unbegun(folder: Path, above: Sequence[Path] = ()) -> None:
-    """Remove the folder of a run that has not begun, if nothing else is in it, and then those above it, innermost first,
-    as far as they are empty.
+    """Remove the folder of a run that has not begun, if nothing else is in it, and then those above it, innermost
+    first, as far as they are empty.
     """
     if has_begun(folder):
         return

@@ -32,6 +32,7 @@ def make_config(prediction_path="") -> SimpleNamespace:
         to_rgb=True,
         keep_ratio=True,
         resize="fit",
+        max_image_pixels=10**6,
         pad_colour="mean",
         box_style="continuous",
         detector="mask_rcnn",
