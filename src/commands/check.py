@@ -4,6 +4,7 @@ Checks the environment, the configuration, both data sets and the weights, runs 
 long the run will take. Exit status 2 with one line where the run could not start.
 """
 
+import contextlib
 import logging
 import resource
 import statistics
@@ -38,13 +39,25 @@ def main() -> None:
     cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
     start_logging()
     logging.getLogger(PACKAGE).setLevel(logging.WARNING)
-    for module in (index, image_folder):  # what is odd about the data is among the lines below
-        logging.getLogger(module.__name__).setLevel(logging.ERROR)
     runtime.start(cfg, may_be_single=True)
-    for title, lines in sections(cfg):
-        print(f"== {title}")
-        for line in lines:
-            print(f"   {line}", flush=True)
+    with _readers_silent():
+        for title, lines in sections(cfg):
+            print(f"== {title}")
+            for line in lines:
+                print(f"   {line}", flush=True)
+
+
+@contextlib.contextmanager
+def _readers_silent() -> Iterator[None]:
+    """What is odd about the data is among the lines of the check."""
+    loggers = [logging.getLogger(module.__name__) for module in (index, image_folder)]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.setLevel(logging.NOTSET)
 
 
 def sections(cfg: Config) -> Iterator[Section]:
