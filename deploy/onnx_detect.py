@@ -90,6 +90,13 @@ def leave(reason: str) -> NoReturn:
     sys.exit(2)
 
 
+def is_written(path: str, image: np.ndarray) -> bool:
+    try:
+        return cv2.imwrite(path, image)
+    except cv2.error:  # a suffix that it does not know
+        return False
+
+
 def main(model_path: str, image_path: str, overlay_path: str = "", least_score: str = "0.3") -> None:
     least = read_number(least_score)
     session, facts = open_detector(model_path)
@@ -107,8 +114,8 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
         colour = np.random.RandomState(label).randint(64, 256, 3)
         image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
         cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
-    if overlay_path and not cv2.imwrite(overlay_path, image):
-        sys.exit(f"{overlay_path} cannot be written")
+    if overlay_path and not is_written(overlay_path, image):
+        leave(f"{overlay_path} cannot be written: no such folder, or no kind of image that OpenCV writes")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -71,13 +72,20 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     folder = temporary_path(path)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    # At the end of an interrupted process too, which no block outlives (`process.signals.leave`).
+    owner = _Owner()
+    remove = weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     lock = os.open(folder, os.O_RDONLY)
     try:
         _hold(lock)
         yield folder
     finally:
         os.close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove()
+
+
+class _Owner:
+    """What a folder's removal hangs on."""
 
 
 def temporary_path(path: Path) -> Path:

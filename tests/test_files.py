@@ -1,6 +1,8 @@
 """What is written says its format; what a newer version wrote is one line, what an older one wrote is read."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import mindspore as ms
@@ -15,6 +17,7 @@ from src.inference import prediction_file
 from src.inference.backends import open_model
 from src.inference.prediction_file import load_protocol, save_predictions
 
+ROOT = Path(__file__).parents[1]
 TINY = str(Path(__file__).parents[1] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 NEWER = "written by a newer version: it has format 2, and 1 is the last known"
 
@@ -76,3 +79,13 @@ def test_an_exported_file_of_a_newer_version_is_refused(tmp_path):
 def _declared(model: nn.Cell) -> nn.Cell:
     model.class_layers = ()
     return model
+
+
+def test_a_temporary_folder_goes_with_a_process_that_is_interrupted(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from src.files import temporary_folder; from src.process import signals\n"
+        "with temporary_folder(Path(sys.argv[1])) as folder: (folder / 'x').touch(); signals.leave(130, 'interrupted')"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "model.onnx"], capture_output=True, cwd=ROOT)
+    assert done.returncode == 130 and done.stderr == b"interrupted\n"
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_bytes, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,22 @@ class CsvTable:
         return [row for _, row in self._lines()[1]]
 
     def cut(self, last_step: int) -> None:
-        """Drop the rows after a global step, which a resumed run writes again, and what is no row."""
+        """Drop the rows after a global step, which a resumed run writes again, and what is no row.
+
+        A file with lines that are no rows, but for a last one that a kill has cut off, is kept as `NAME.damaged` too.
+        """
         if not self.path.exists():
             return
         header, lines = self._lines()
+        content = self.path.read_bytes()
+        whole_lines = content.count(b"\n")
+        if content and whole_lines - 1 != len(lines):
+            kept_as = self.path.with_name(f"{self.path.name}.damaged")
+            write_bytes(kept_as, content)
+            logger.warning(
+                "%s: %d of its lines are no rows and are dropped; the file as it was is %s",
+                self.path, max(whole_lines - len(lines), 1), kept_as.name,
+            )  # fmt: skip
         kept = [line for line, row in lines if row["global_step"] <= last_step]
         if not kept:
             self.path.unlink()

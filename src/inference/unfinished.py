@@ -40,7 +40,7 @@ class Unfinished:
 
     def append(self, image: Any, entry: Any) -> None:
         """The next image's result, as JSON has it. UserError where it cannot be written; the file is as before then."""
-        line = _line(image, entry)
+        line = _line(self.done, image, entry)
         end = self._offsets[-1]
         try:
             written = 0
@@ -126,9 +126,10 @@ def _state(path: Path) -> tuple:
     return str(path), found.st_size, found.st_mtime_ns
 
 
-def _line(image: Any, entry: Any) -> bytes:
+def _line(number: int, image: Any, entry: Any) -> bytes:
+    """The line of image `number`, which is in its checksum: a line that has moved is none."""
     text = json.dumps({"image": image, "entry": entry})
-    return f'{text[:-1]}, "crc32": {zlib.crc32(text.encode())}}}\n'.encode()
+    return f'{text[:-1]}, "crc32": {zlib.crc32(text.encode(), number)}}}\n'.encode()
 
 
 def _open(path: Path) -> int:
@@ -164,7 +165,7 @@ def _read(path: Path, file: int, origin: dict, total: int) -> Unfinished:
             return _begin(path, file, origin, total)
         _require_same(path, json.loads(first)["unfinished"], origin | {"format": FORMAT})
         offsets = [len(first)]
-        while len(offsets) <= total and _is_whole(line := stream.readline(LONGEST_LINE)):
+        while len(offsets) <= total and _is_whole(line := stream.readline(LONGEST_LINE), len(offsets) - 1):
             offsets.append(offsets[-1] + len(line))
     part = Unfinished(path, file, total, offsets)
     part._cut(offsets[-1])
@@ -191,10 +192,10 @@ def _is_ours(first: bytes) -> bool:
         return False
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(line: bytes, number: int) -> bool:
     try:
         found = json.loads(line)
-        return line == _line(found["image"], found["entry"])
+        return line == _line(number, found["image"], found["entry"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 

@@ -1,5 +1,6 @@
 """The shell around every entry point: what is wrong becomes one line and an exit status."""
 
+import errno
 import functools
 import os
 import sys
@@ -42,7 +43,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(EXIT_INTERRUPTED)
         except (UserError, MemoryError, OSError) as error:
             if isinstance(error, OSError) and error.filename is None:
-                raise
+                if error.errno != errno.ENOSPC:
+                    raise
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be printed
             _leave(_line(error))
 
     return wrapped
@@ -63,6 +66,8 @@ def _leave(line: str) -> None:
 def _line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {one_line(str(error)) or 'nothing says for what'}"
+    if isinstance(error, OSError) and error.filename is None:
+        return f"what is printed cannot be written: {error.strerror}"
     if isinstance(error, OSError):
         return f"{one_line(os.fsdecode(error.filename))}: {error.strerror}"
     return str(error)

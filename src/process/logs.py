@@ -26,7 +26,7 @@ def start_logging(log_file: Path | None = None) -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
         handler.close()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    handlers: list[logging.Handler] = [_Terminal(sys.stdout)]
     if log_file is not None:
         handlers.append(_LogFile(log_file, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
@@ -71,6 +71,14 @@ class _Lasting:
         os.close(nowhere)
         if error.errno not in (errno.EPIPE, errno.EIO):  # nobody has gone: somebody will look for the lines
             logging.getLogger(PACKAGE).warning("what is printed gets lost from here on (%s)", error.strerror)
+
+
+class _Terminal(logging.StreamHandler):
+    """Lines that nobody reads any more (`| head -1`) end nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class _LogFile(logging.FileHandler):

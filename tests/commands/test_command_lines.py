@@ -89,6 +89,14 @@ def test_numbers_of_options_have_bounds():
             parser.parse_args([f"--share={wrong}"])
 
 
+def test_what_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "train.py", "--help"]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: what is printed cannot be written: No space left")
+
+
 def test_who_has_read_enough_sees_no_traceback():
     for program in ("draw_predictions.py --help", "-m src.data.lip_lst_maker --help", "-m src.data.synthetic --help"):
         done = subprocess.run(

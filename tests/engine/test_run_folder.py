@@ -217,6 +217,7 @@ def test_rows_that_are_not_whole_are_passed_over_and_the_others_stay(tmp_path):
     assert [row["global_step"] for row in CsvTable(path).read()] == [1, 2]
     CsvTable(path).cut(1)
     assert path.read_text() == "epoch,global_step,loss\n1,1,0.5\n"
+    assert (tmp_path / "losses.csv.damaged").read_bytes().startswith(b"epoch,global_step,loss\n1,1,0.5\n\0")
     path.write_bytes(b"\x89PNG\r\n" + bytes(range(256)) * 999)
     assert CsvTable(path).read() == [] and not has_begun(tmp_path)
 

@@ -223,3 +223,13 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_part_alone(tmp_path, infer, mo
         infer()
     assert [path.name for path in tmp_path.iterdir()] == ["out.json.part"]
     assert infer() == [] and (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("moved", ["gone", "twice"])
+def test_a_line_that_has_moved_ends_what_is_taken(tmp_path, moved):
+    fill(tmp_path / "out", 0, 6)
+    part = tmp_path / "out.part"
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join([*lines[:3], *lines[4:]] if moved == "gone" else [*lines[:4], *lines[3:]]))
+    fill(tmp_path / "out", 2 if moved == "gone" else 3, 7)
+    assert entries(tmp_path / "out") == RESULTS

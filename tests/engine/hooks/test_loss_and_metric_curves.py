@@ -25,6 +25,7 @@ def test_losses_after_the_resume_point_and_half_lines_are_cut(run):
     hook.on_start(run, {})
     assert [row["global_step"] for row in hook.table.read()] == [1, 2]
     assert hook.table.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
+    assert not list(hook.table.path.parent.glob("*.damaged"))  # what a kill leaves is nothing to speak of
 
 
 def test_a_run_resumed_before_its_first_checkpoint_starts_its_losses_anew(run):
