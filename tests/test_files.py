@@ -84,8 +84,9 @@ def _declared(model: nn.Cell) -> nn.Cell:
 def test_a_temporary_folder_goes_with_a_process_that_is_interrupted(tmp_path):
     program = (
         "import sys; from pathlib import Path\nfrom src.files import temporary_folder; from src.process import signals\n"
-        "with temporary_folder(Path(sys.argv[1])) as folder: (folder / 'x').touch(); signals.leave(130, 'interrupted')"
+        "with temporary_folder(Path(sys.argv[1])) as one: (one / 'x').touch(); signals.leave(130, 'interrupted')"
     )
-    done = subprocess.run([sys.executable, "-c", program, tmp_path / "model.onnx"], capture_output=True, cwd=ROOT)
+    command = [sys.executable, "-c", program, tmp_path / "model.onnx"]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT)
     assert done.returncode == 130 and done.stderr == b"interrupted\n"
     assert not list(tmp_path.iterdir())
