@@ -83,7 +83,8 @@ def _declared(model: nn.Cell) -> nn.Cell:
 
 def test_a_temporary_folder_goes_with_a_process_that_is_interrupted(tmp_path):
     program = (
-        "import sys; from pathlib import Path\nfrom src.files import temporary_folder; from src.process import signals\n"
+        "import sys; from pathlib import Path\n"
+        "from src.files import temporary_folder; from src.process import signals\n"
         "with temporary_folder(Path(sys.argv[1])) as one: (one / 'x').touch(); signals.leave(130, 'interrupted')"
     )
     command = [sys.executable, "-c", program, tmp_path / "model.onnx"]
