@@ -283,19 +283,6 @@ def test_annotations_that_repeat_another_one_are_counted(agreeing):
     assert sum("2 annotations repeat another one" in line for line in dataset.report.lines()) == 1
 
 
-def test_what_is_odd_is_said_once_however_often_a_command_opens_the_data(coco_folder, caplog):
-    folder = coco_folder([(20, 12)], [square(1, (2, 2, 6, 6), bbox=[2, 2, 0, 0]), square(1, (2, 2, 6, 6), area=999)])
-    for classes in (CLASSES, CLASSES, ()):
-        dataset = read_coco(folder, classes)
-    assert len(caplog.messages) == len(dataset.report.lines()) == 2
-
-
-def test_a_name_of_many_lines_or_many_characters_does_not_break_a_line_of_the_report(coco_folder, caplog):
-    odd = square(1, (2, 2, 6, 6), bbox=[2, 2, 0, 0])
-    read_coco(coco_folder([(20, 12)], [odd | {"id": "a\nb\ud800"}, odd | {"id": "c" * 10**6}]), CLASSES)
-    assert all(len(line) < 400 and line.isprintable() for line in caplog.messages) and "a\\nb\\ud800" in caplog.text
-
-
 def test_one_polygon_as_a_flat_list_of_numbers_is_read(agreeing):
     dataset = agreeing(square(1, (2, 2, 6, 6), segmentation=SQUARE), square(1, (2, 2, 6, 6)))
     first, second = dataset.record(0).objects
