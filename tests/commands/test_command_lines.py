@@ -46,7 +46,7 @@ def test_a_missing_argument_is_one_line(program):
 )
 @pytest.mark.parametrize("program", PARSED)
 def test_an_unknown_argument_is_one_line(program, wrong):
-    refusal(*PROGRAMS[program], wrong)
+    assert refusal(*PROGRAMS[program], wrong).startswith("error: ")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import resource
 import struct
 import time
@@ -48,13 +49,15 @@ def archive(path, content: bytes, storages=(("0", b"\0" * 4),), compression=zipf
             file.writestr(f"a/data/{key}", data)
 
 
-def refused(path, message: str = "") -> None:
+def refusal(path) -> str:
+    """The one line with which the file is refused, soon and without much memory."""
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(UserError, match=f"x.pth (is refused|cannot be read).*{message}") as error:
+    with pytest.raises(UserError, match="x.pth (is refused|cannot be read)") as error:
         read_foreign(path)
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
     assert time.process_time() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
+    return str(error.value)
 
 
 PICKLES = {
@@ -90,7 +93,7 @@ def test_a_pickle_that_never_ends_or_takes_all_memory_is_refused_at_once(kind, n
     else:
         path.write_bytes(b"\x80\x04" + content)
         message = message if "ctorch" not in str(content) else ""
-    refused(path, message)
+    assert re.search(message, refusal(path))
 
 
 TENSORS = {
@@ -114,7 +117,7 @@ TENSORS = {
 def test_tensors_that_are_more_than_the_file_are_refused_with_their_shape(name, tmp_path):
     values, message = TENSORS[name]
     archive(tmp_path / "x.pth", entries(**values) + STOP)
-    refused(tmp_path / "x.pth", message)
+    assert re.search(message, refusal(tmp_path / "x.pth"))
 
 
 def test_an_honest_tensor_of_the_same_making_is_read(tmp_path):
@@ -133,20 +136,20 @@ def test_arrays_of_one_pickled_text_of_bytes_are_counted_as_often_as_they_occur(
     content = entries(w0=one + b"q\x7f")
     content += b"".join(b"X\x04\0\0\0" + f"v{k:03d}".encode() + b"h\x7fs" for k in range(400))
     (tmp_path / "x.pth").write_bytes(content + STOP)
-    refused(tmp_path / "x.pth", r"its 401 tensors would take .*; the largest is w0 \[262144\]")
+    assert re.search(r"its 401 tensors would take .*; the largest is w0 \[262144\]", refusal(tmp_path / "x.pth"))
 
 
 def test_an_array_whose_shape_is_not_that_of_its_bytes_is_refused(tmp_path):
     content = pickle.dumps({"w": np.zeros((2, 3), np.float32)}, 2)
     (tmp_path / "x.pth").write_bytes(content.replace(b"K\x02K\x03\x86", b"K\x02K\xff\x86"))
-    refused(tmp_path / "x.pth", r"an array of shape \[2, 255\] with 24 bytes")
+    assert re.search(r"an array of shape \[2, 255\] with 24 bytes", refusal(tmp_path / "x.pth"))
 
 
 def test_archives_that_unpack_to_more_than_they_are_are_refused(tmp_path):
     path = tmp_path / "x.pth"
     zeros = entries(w=tensor(sides(2**22), sides(1), count=2**22)) + STOP
     archive(path, zeros, [("0", bytes(2**24))], zipfile.ZIP_DEFLATED)
-    refused(path, "compressed archive")
+    assert re.search("compressed archive", refusal(path))
     archive(path, entries() + STOP, [("0", b"x" * 1000)])
     content = path.read_bytes()
     end = content.rindex(b"PK\x05\x06")
@@ -155,7 +158,7 @@ def test_archives_that_unpack_to_more_than_they_are_are_refused(tmp_path):
     tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1002, 1002, len(many) - content.index(b"PK\x01\x02"),
                        content.index(b"PK\x01\x02"), 0)  # fmt: skip
     path.write_bytes(many + tail)
-    refused(path, "longer together than the file")
+    assert re.search("longer together than the file", refusal(path))
 
 
 def test_a_pickle_of_more_steps_than_any_weights_have_is_refused(monkeypatch):
