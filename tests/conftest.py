@@ -37,7 +37,11 @@ def data_files() -> Path:
 @pytest.fixture(autouse=True)
 def log_lines_reach_pytest(monkeypatch):
     """Whatever a command of an earlier test has done to the log, or has said of a data set already."""
-    monkeypatch.setattr(logging.getLogger("src"), "propagate", True)
+    ours = logging.getLogger("src")
+    monkeypatch.setattr(ours, "propagate", True)
+    for handler in list(ours.handlers):  # the run's log file, the terminal of that test
+        ours.removeHandler(handler)
+        handler.close()
     report.said_already.clear()
 
 
