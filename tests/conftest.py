@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
 from pathlib import Path
 
 from src.process.threads import share_cores
 
 os.environ.setdefault("GLOG_v", "3")
 share_cores()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, for the tests' programs too
 os.environ["MS_VISION_ZOO_COMPILE_CACHE"] = "0"  # its own tests turn it on; subprocesses inherit it
 
 import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobuf code must be the first to be loaded

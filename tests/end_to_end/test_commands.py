@@ -55,6 +55,7 @@ def test_a_wrong_validation_folder_is_said_before_training_and_leaves_nothing(da
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_losses(data, trained, tmp_path):
     process = subprocess.Popen(train_command(data, tmp_path, "--run_eval", 0), cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
@@ -71,6 +72,7 @@ def test_a_killed_run_resumes_to_the_same_losses(data, trained, tmp_path):
     assert losses(folder) == losses(trained)
 
 
+@pytest.mark.slow
 def test_a_run_from_mindrecord_in_the_cloud_told_to_mlflow_is_the_same_run(data, trained, tmp_path):
     bucket = tmp_path / "obs" / "bucket"
     sources = ("--train_dataset", data / "train", "--val_dataset", data / "validation")

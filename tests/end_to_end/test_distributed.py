@@ -14,6 +14,8 @@ import pytest
 from src.checkpoint import read_checkpoint
 from tests.end_to_end.commands import ROOT, losses, run
 
+pytestmark = pytest.mark.slow
+
 BATCH, TRAIN_IMAGES, EPOCHS = 4, 24, 20  # of one rank; 3 steps an epoch
 CONFIG = """
 _base_: {demo}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mindspore import set_seed
 
 from src.checkpoint import read_checkpoint, save_weights
@@ -30,6 +31,7 @@ def bash(script: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_mode, tmp_path):
     page = (ROOT / "docs" / "transfer_training.md").read_text(encoding="utf-8")
     draw, train, use = blocks(page, "bash")

@@ -17,10 +17,8 @@ def no_operators(tmp_path, monkeypatch):
     monkeypatch.setattr(conv_gradient, "BIN_FOLDER", tmp_path / "bin")
 
 
-@pytest.mark.parametrize(
-    "detector,mode",
-    [("pointrend", "pynative"), pytest.param("mask_rcnn", "graph", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("detector,mode", [("pointrend", "pynative"), ("mask_rcnn", "graph")])
 def test_a_portable_detector_trains_and_evaluates(tmp_path, detector, mode):
     run("-m", "src.data.synthetic", "coco", tmp_path, "--images", 2, "--val-images", 1, "--size", 64, "--seed", 3)
     settings = ("--config_path", CONFIG, *overrides("resnet", detector), "--mode", mode, "--portable", 1)

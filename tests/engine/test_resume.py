@@ -227,9 +227,9 @@ def scores(*killed: int):
     return evaluate
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("epoch", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("place,ema", [("first", "0"), ("last", "0"), ("none", "0"), ("none", "0.9")])
-def test_an_evaluation_in_which_a_run_was_killed_is_made_up(graph_mode, tmp_path, monkeypatch, epoch, place, ema):
+def test_an_evaluation_in_which_a_run_was_killed_is_made_up(pynative_mode, tmp_path, monkeypatch, epoch, place, ema):
     """place: of a hook from outside with a state, among the others."""
     own = {} if place == "none" else {"epochs": lambda cfg: Epochs()}
     monkeypatch.setattr(hooks, "HOOKS", own | HOOKS if place == "first" else HOOKS | own)

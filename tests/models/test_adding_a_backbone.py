@@ -1,6 +1,7 @@
 """The page docs/adding_a_backbone.md, followed word by word."""
 
 import numpy as np
+import pytest
 
 from src.config import backbone_keys, load_config
 from src.engine.setup import make_train_step
@@ -10,6 +11,7 @@ from tests.models.test_any_backbone import batch
 from tests.page_blocks import add_module, blocks, write_config
 
 
+@pytest.mark.slow
 def test_the_example_learns_and_detects(graph_mode, tmp_path, monkeypatch):
     module_text, line, keys_text, keys_line, yaml_text = blocks("adding_a_backbone.md")
     module = add_module("src.models.backbones.plain", module_text, tmp_path, monkeypatch)

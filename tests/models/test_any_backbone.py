@@ -59,8 +59,15 @@ def batch():
     return tuple(Tensor(array) for array in arrays)
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize("backbone", BACKBONES)
+QUICK = [("hrnet", "mask_rcnn"), ("resnet", "pointrend")]  # the others are half of a minute each: with --all
+PAIRS = [
+    pytest.param(backbone, detector, marks=() if (backbone, detector) in QUICK else pytest.mark.slow)
+    for backbone in BACKBONES
+    for detector in DETECTORS
+]
+
+
+@pytest.mark.parametrize("backbone,detector", PAIRS)
 def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
     set_seed(0)
     every_anchor = ["--train_cfg.rpn.sampler.num", "8192"]  # so that the coarsest levels learn too

@@ -44,7 +44,7 @@ def both(name: str):
     return ours, theirs
 
 
-@pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_w18_small"])
+@pytest.mark.parametrize("name", [pytest.param("hrnet_w18", marks=pytest.mark.slow), "hrnet_w18_small"])
 def test_logits_equal_timms(graph_mode, name):
     ours, theirs = both(name)
     ours.set_train(False)
@@ -74,7 +74,11 @@ def test_loss_and_gradients_of_training_equal_timms(graph_mode):
 
 
 @pytest.mark.parametrize(
-    "width,count", [(18, 21299004), (32, 41232680), (48, 77469864), (30, 37712220), (64, 128059944)]
+    "width,count",
+    [
+        (18, 21299004), (32, 41232680), (48, 77469864), (30, 37712220),
+        pytest.param(64, 128059944, marks=pytest.mark.slow),
+    ],  # fmt: skip
 )
 def test_full_size_networks_have_the_authors_number_of_parameters(graph_mode, width, count):
     keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]

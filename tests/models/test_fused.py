@@ -61,7 +61,7 @@ class Gradients(nn.Cell):
         return self.run(x)
 
 
-@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize("upsampling", ["nearest", pytest.param("bilinear", marks=pytest.mark.slow)])
 def test_loss_gradients_statistics_and_names_are_those_of_the_plain_network(upsampling):
     x = Tensor(np.random.RandomState(1).randn(2, 3, 128, 160).astype(np.float32))
     plain, fused = spread(hrnet(upsampling)), spread(hrnet(upsampling))

@@ -17,7 +17,7 @@ def endpoint_by_level(name: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("arch,width", [("49S", 0.13), ("143", 0.06)])
+@pytest.mark.parametrize("arch,width", [("49S", 0.13), pytest.param("143", 0.06, marks=pytest.mark.slow)])
 def test_maps_equal_torch(graph_mode, arch, width):
     scaling = replace(
         ARCHITECTURES[arch], width=width, endpoint_channels=12, repeats=min(ARCHITECTURES[arch].repeats, 2)
@@ -38,7 +38,11 @@ def test_maps_equal_torch(graph_mode, arch, width):
 
 
 @pytest.mark.parametrize(
-    "arch,count", [("49S", 9089215), ("49", 21831488), ("96", 36262976), ("143", 60247616), ("190", 126587664)]
+    "arch,count",
+    [
+        ("49S", 9089215), ("49", 21831488), ("96", 36262976), ("143", 60247616),
+        pytest.param("190", 126587664, marks=pytest.mark.slow),
+    ],  # fmt: skip
 )
 def test_full_size_networks_have_the_ports_number_of_parameters(graph_mode, arch, count):
     assert sum(int(np.prod(parameter.shape)) for parameter in SpineNet(ARCHITECTURES[arch]).trainable_params()) == count

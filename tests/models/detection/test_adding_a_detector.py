@@ -38,6 +38,7 @@ def configured(tmp_path, monkeypatch, added):
     return lambda *own: load_config(path, [*SIZE, *SMALL, *LOW, *own])
 
 
+@pytest.mark.slow
 def test_the_example_learns_detects_and_is_exported(graph_mode, configured, tmp_path):
     cfg = configured()
     model = build_model(cfg)

@@ -25,6 +25,7 @@ def both(pynative_mode):
     return found
 
 
+@pytest.mark.slow
 def test_both_ways_give_the_same_proposals_and_detections(both):
     (proposals, detections), (own_proposals, own_detections) = both
     for one, other in zip(proposals, own_proposals):
