@@ -19,6 +19,8 @@ def check_together(cfg: Any) -> None:
         )
     if cfg.begin_epoch >= cfg.epoch_size:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    if cfg.nesterov and cfg.opt_type != "adam":
+        raise UserError(f"nesterov is for opt_type adam; it is {cfg.opt_type!r}")
     _check_sizes(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
