@@ -1,5 +1,7 @@
 """PointRend of a configuration: the two-stage detector whose mask head renders points."""
 
+import numpy as np
+
 from ...config import Config
 from ...errors import UserError
 from ...ops.mask_crop import MaskCrop
@@ -13,7 +15,10 @@ from .pointrend import PointRendLossWeights, PointRendMaskHead, PointSettings
 
 def build_pointrend(cfg: Config) -> MaskRCNN:
     """UserError names the keys that do not fit one another."""
-    return build_two_stage(cfg, _pointrend_mask_head)
+    model = build_two_stage(cfg, _pointrend_mask_head)
+    if cfg.mask_head.weight_init == "Normal":
+        model.mask_head.draw_normal(np.random.RandomState(cfg.seed % 2**32))
+    return model
 
 
 def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRendMaskHead:
