@@ -24,7 +24,7 @@ from src.data.images import write_picture  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
-from src.inference.segment import Piece, Scores, exported_size  # noqa: E402
+from src.inference.segment import Piece, Scores, exported_size, scored_label  # noqa: E402
 from src.inference.visualize import unique_stems  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
 
@@ -103,6 +103,9 @@ def label_maps(
         scores = Scores([(size, [piece])])
         predicted = scores.label_map(image.shape[:2])
         write_picture(folder / f"{name}_color.png", dataset.labels.palette[predicted][..., ::-1])
+        label = scored_label(cfg, label)
+        if label is not None and label.shape != predicted.shape:
+            predicted = scores.label_map(label.shape)
         yield index, label, predicted
 
 

@@ -24,6 +24,7 @@ from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
 from ..data.formats import image_folder, index
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
+from ..models.freeze import freeze_parts
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
 from ..process import runtime
 from ..process.logs import PACKAGE, start_logging
@@ -72,6 +73,7 @@ def sections(cfg: Config) -> Iterator[Section]:
 
 def _model_sections(cfg: Config, task: Task) -> Iterator[Section]:
     model = task.build_model(cfg)
+    freeze_parts(model, cfg.frozen_parts)
     yield "weights", weights(cfg, model)
     yield "training step", training_step(cfg, model, task)
 

@@ -19,6 +19,8 @@ def check_together(cfg: Any) -> None:
         )
     if cfg.begin_epoch >= cfg.epoch_size:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
+    if cfg.nesterov and cfg.opt_type != "adam":
+        raise UserError(f"nesterov is for opt_type adam; it is {cfg.opt_type!r}")
     _check_sizes(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
@@ -79,13 +81,15 @@ def _check_detection(cfg: Any) -> None:
 
 
 def _check_box_style(cfg: Any) -> None:
-    """The legacy boxes are those of RoIAlign's legacy form; masks by the likeliest class are Mask R-CNN's."""
+    """The legacy boxes are those of RoIAlign's legacy form; some keys of the mask head are of one detector."""
     for key in ("roi", "mask_roi"):
         layer = getattr(cfg, key).roi_layer
         if cfg.box_style == "legacy" and layer.type == "RoIAlign" and layer.aligned:
             raise UserError(
                 f"box_style is legacy, whose RoIAlign has no half-pixel shift: set {key}.roi_layer.aligned to 0"
             )
+    if cfg.mask_head.weight_init != "Detectron2" and cfg.detector != "pointrend":
+        raise UserError(f"mask_head.weight_init is of detector pointrend; it is {cfg.detector!r}")
     if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):
         raise UserError("mask_head.boxes likeliest is for detector mask_rcnn with a box a class (reg_class_agnostic 0)")
 
@@ -106,6 +110,8 @@ def _check_segmentation(cfg: Any) -> None:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
     if cfg.ignore_label < cfg.num_classes:
         raise UserError(f"ignore_label is {cfg.ignore_label}, a class: it must be at least num_classes")
+    if cfg.keep_ratio and cfg.eval_label_size == "input":
+        raise UserError("eval_label_size input is for stretched images: set keep_ratio to 0, or eval_label_size to own")
     if cfg.scale_range[0] > cfg.scale_range[1]:
         raise UserError(f"scale_range {cfg.scale_range} runs backwards")
     if not cfg.eval_scales:
@@ -115,6 +121,10 @@ def _check_segmentation(cfg: Any) -> None:
 def _check_classification(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"))
     check_named_classes(cfg)
+    if cfg.cls_head.conv_sigma and cfg.cls_head.conv_init != "TruncatedNormal":
+        raise UserError(
+            f"cls_head.conv_sigma is of cls_head.conv_init TruncatedNormal; it is {cfg.cls_head.conv_init!r}"
+        )
 
 
 def _check_backbone(cfg: Any) -> None:

@@ -8,7 +8,7 @@ NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
 DATA_TYPES = ["coco", "mindrecord"]
 LABEL_SETS = ["cityscapes", "lip", "custom"]
 OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
-LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly"]  # cos: the originals' word for cosine
+LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly", "cosine_after_warmup"]  # cos: the originals' word
 NUM_CLASSES = 81  # where a configuration says nothing: COCO's, with the background
 
 # What keys may be at most: far above what anybody trains, and far below what brings a machine down.

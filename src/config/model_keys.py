@@ -94,6 +94,13 @@ class MaskHeadCfg:
     )
     loss_mask: LossWeight = section(LossWeight)
     norm_cfg: NormCfg | None = section(NormCfg, optional=True)
+    weight_init: str = key(
+        "Detectron2",
+        "initial weights of pointrend's two mask heads: as Detectron2, or Normal (deviation 0.01, the point head's "
+        "layers He-normal: the MindSpore original)",
+        choices=("Detectron2", "Normal"),
+        matters="training",
+    )
     background_class: bool = key(False, "the background has a mask too, behind the classes' (pointrend)")
     boxes: str = key(
         "detected",
@@ -238,6 +245,27 @@ class ClsHead:
     conv_init: str = key(
         "HeNormal", "initial convolution weights", choices=("HeNormal", "TruncatedNormal"), matters="training"
     )
+    conv_sigma: float = key(
+        0.0,
+        "TruncatedNormal: deviation of every convolution before its cut at two sigma (the MindSpore original's 0.027); "
+        "0 makes the variance 1 / fan in",
+        low=0,
+        high=10,
+        matters="training",
+    )
+    conv_bias_init: str = key(
+        "zeros",
+        "initial biases of convolutions: zeros, or uniform within 1 / sqrt(fan in) (the MindSpore original)",
+        choices=("zeros", "uniform"),
+        matters="training",
+    )
+    dense_init: str = key(
+        "Uniform",
+        "initial classifier: Uniform as PyTorch's, or RandomNormal with deviation 0.01 and biases 0 (the MindSpore "
+        "original)",
+        choices=("Uniform", "RandomNormal"),
+        matters="training",
+    )
 
 
 BILINEAR = ("half_pixel", "asymmetric")  # ONNX's words
@@ -246,6 +274,13 @@ BILINEAR = ("half_pixel", "asymmetric")  # ONNX's words
 @keys(matters="weights", on_resume="same")
 class SegHead:
     final_conv_kernel: int = key(1, "kernel size of the classifying convolution", choices=(1, 3))
+    conv_init: str = key(
+        "HeNormal",
+        "initial convolution weights: HeNormal (the head's normal, 0.001), or HeUniform everywhere with uniform biases "
+        "(the MindSpore original)",
+        choices=("HeNormal", "HeUniform"),
+        matters="training",
+    )
     bilinear: str = key(
         "half_pixel",
         "where bilinear enlarging looks, in fusion, head, loss and evaluation: half_pixel as PyTorch, asymmetric (y at "
@@ -279,6 +314,14 @@ class ModelKeys:
         "MMDetection 1.x and the MindSpore originals; anchors, coding, clipping, levels, pasting)",
         choices=("continuous", "legacy"),
         matters="scores",
+        on_resume="same",
+    )
+    frozen_parts: list[str] = key(
+        [],
+        "parts of the network that do not learn and keep their statistics, by the beginnings of their parameters' "
+        "names: backbone, neck, rpn_head, bbox_head.shared_fcs, ...; losses that would move nothing are not computed",
+        most=1000,
+        matters="training",
         on_resume="same",
     )
     backbone: Backbone = section(Backbone, variants=BACKBONE_KEYS)

@@ -27,7 +27,13 @@ class OptimizerKeys:
         "weight decay also on normalisation layers and biases; mindspore: on biases, not on gamma and beta",
         choices=(True, False, "mindspore"),
     )
-    grad_clip: float = key(0, "largest global gradient norm; 0 is no clipping", low=0, high=1e12)
+    nesterov: bool = key(False, "adam with Nesterov's momentum (HRNetW48_seg)")
+    grad_clip: float = key(0, "largest norm of the gradients; 0 is no clipping", low=0, high=1e12)
+    grad_clip_by: str = key(
+        "global",
+        "whose norm grad_clip bounds: all gradients' together (global), or each tensor's own (tensor: pointrend)",
+        choices=("global", "tensor"),
+    )
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1, high=1_000_000)
     loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6, high=3.4e38)
     label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
@@ -52,7 +58,27 @@ class LearningRateKeys:
     warmup_epochs: float = key(0.0, "epochs of warm-up; 0 leaves it to warmup_step", low=0, high=MOST_EPOCHS)
     lr_init: float = key(0.0, "first learning rate of the warm-up; 0 takes lr x warmup_ratio", low=0, high=1e6)
     warmup_ratio: float = key(0.001, "the warm-up starts at lr x this", low=0, high=1)
-    lr_type: str = key("multistep", "learning rate schedule", choices=LR_TYPES)
+    warmup_first_step: int = key(
+        1,
+        "the first update's number in the warm-up: 1 is one step above its start, 0 the start itself (the MindSpore "
+        "originals)",
+        choices=(0, 1),
+    )
+    lr_type: str = key(
+        "multistep",
+        "learning rate schedule; cosine_after_warmup begins to fall when the warm-up ends (MaskRCNN, pointrend)",
+        choices=LR_TYPES,
+    )
+    lr_epochs: float = key(
+        0.0, "epochs over which the rate falls (all but multistep); 0 takes epoch_size", low=0, high=MOST_EPOCHS
+    )
+    lr_base_step: int = key(
+        0,
+        "steps of such an epoch on one device; n devices take lr_base_step // n + n (the MindSpore originals' "
+        "base_step); 0 takes the training set's own",
+        low=0,
+        high=MOST_STEPS,
+    )
     lr_power: float = key(0.9, "power of the poly schedule", low=0, high=100)
     lr_steps: list[int] = key(
         [8, 11], "epochs after which the multistep rate falls to a tenth", low=0, high=MOST_EPOCHS, most=1000
@@ -80,6 +106,13 @@ class RunKeys:
     eval_every: int = key(1, "epochs between evaluations", low=1, high=MOST_STEPS)
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
     save_every: int = key(100, "steps between checkpoints", low=1, high=MOST_STEPS)
+    save_every_epochs: float = key(
+        0.0,
+        "epochs between checkpoints, fractions too (0.5 is twice an epoch); 0 leaves it to save_every, and to each "
+        "epoch's end",
+        low=0,
+        high=MOST_EPOCHS,
+    )
     keep_checkpoint_max: int = key(5, "periodic checkpoints that are kept", low=1, high=MOST_STEPS)
     keep_best_checkpoints_max: int = key(5, "best checkpoints that are kept", low=1, high=MOST_STEPS)
     pre_trained: str = key("", "checkpoint to start from")
@@ -272,6 +305,12 @@ class EvaluationKeys:
     eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10, most=64)
     eval_flip: bool = key(False, "segmentation: add the scores of the mirrored image, left and right classes swapped")
     eval_stride: float = key(1.0, "segmentation: step between windows, in shares of the window", low=0.1, high=1)
+    eval_label_size: str = key(
+        "own",
+        "segmentation: where images are stretched (keep_ratio 0), the size they are scored at: their labels' own, or "
+        "the network's input, labels stretched to it by the nearest pixel (input: the MindSpore original on LIP)",
+        choices=("own", "input"),
+    )
     eval_width: int = key(
         0, "segmentation: width of an exported network's input; 0 takes img_width", low=0, high=MOST_SIDE
     )
@@ -280,6 +319,9 @@ class EvaluationKeys:
     )
     eval_resize: int = key(
         256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE
+    )
+    eval_smoothing: bool = key(
+        False, "classification: the Loss of an evaluation is smoothed like that of training (the MindSpore original)"
     )
 
 
@@ -312,9 +354,13 @@ class AugmentationKeys:
     )
     pad_colour: str = key(
         "mean",
-        "detection: what stands beside a smaller image: the mean colour (zeros after normalising), or black pixels",
+        "detection: what stands beside a smaller image, and around an expanded one: the mean colour (zeros after "
+        "normalising), or black pixels",
         choices=("mean", "black"),
         matters="scores",
     )
     flip_ratio: float = key(0.5, "probability of a horizontal flip", low=0, high=1)
+    flip_swaps_labels: bool = key(
+        True, "segmentation: left and right labels change places in a mirrored training image (not in HRNetW48_seg)"
+    )
     expand_ratio: float = key(0.0, "probability of placing the image on a larger canvas", low=0, high=1)

@@ -56,6 +56,13 @@ def scale_factors(width: int, height: int, settings: ImageSettings) -> np.ndarra
     return np.float32([new_width / width, new_height / height])
 
 
+def nominal_scales(width: int, height: int, settings: ImageSettings) -> np.ndarray:
+    """(2,) float64 (w, h): the scale that was meant, before sides were rounded to pixels."""
+    if settings.keep_ratio:
+        return np.float64([math.prod(scale for _, scale in _steps(width, height, settings))] * 2)
+    return np.float64([settings.width / width, settings.height / height])
+
+
 def _steps(width: int, height: int, settings: ImageSettings) -> list[tuple[tuple[int, int], float]]:
     """The sizes (w, h) that an image goes through, each with its scale."""
     bounds = settings.width, settings.height

@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ..config import Config
 from . import masks as mask_codec
 from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
+from .augmentation.legacy import legacy_steps
 from .augmentation.transform import Chain, Size
 from .formats.index import DetectionIndex, ImageRecord
 from .images import differs_in_size, labelled_bgr, why_unreadable
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
 HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
 CROWD_LABEL = -1
+BLACK = (0, 0, 0)
 MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far as an image has as many objects
 
 
@@ -35,6 +37,7 @@ class DetectionSamples:
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.settings = ImageSettings.from_config(cfg)
+        self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
         most = max(sum(not item.crowd for item in dataset.record(index).objects) for index in indices)
         self.mask_rows = min(cfg.num_gts, max(most, MASK_ROWS))
@@ -64,6 +67,10 @@ class DetectionSamples:
     def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
         """Drawn in another order than they act."""
         flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
+        if expand is not None and self.settings.black:
+            expand = replace(expand, colour=BLACK)
+        if self.is_legacy:
+            return Chain.of(legacy_steps(expand, self.settings, flip))
         return Chain.of((expand, FitInput(self.settings), flip))
 
     def _truth(self, record: ImageRecord, transforms: Chain) -> tuple[np.ndarray, ...]:
@@ -76,13 +83,14 @@ class DetectionSamples:
         packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
         has_mask = np.zeros(num_gts, bool)
         objects = sorted(record.objects, key=lambda item: item.crowd)
-        moved = np.float32([item.box for item in objects]).reshape(-1, 4)
+        precision = np.float64 if self.is_legacy else np.float32  # which would make 31 of 30.99999999
+        moved = np.array([item.box for item in objects], precision).reshape(-1, 4)
         moved = transforms.boxes(moved, (record.height, record.width))
         row = 0
         for item, box in zip(objects, moved):
             if row == num_gts:
                 break
-            if box[2] <= box[0] or box[3] <= box[1]:
+            if self._has_no_area(box):
                 continue
             if not item.crowd and item.segmentation is not None:
                 bitmap = transforms.masks(mask_codec.to_bitmap(item.segmentation, record.height, record.width))
@@ -94,6 +102,11 @@ class DetectionSamples:
             labels[row] = CROWD_LABEL if item.crowd else item.label + 1
             row += 1
         return boxes, labels, packed, has_mask
+
+    def _has_no_area(self, box: np.ndarray) -> bool:
+        """A legacy box of one column or row has x1 == x2 or y1 == y2."""
+        wide, high = box[2] - box[0], box[3] - box[1]
+        return (wide < 0 or high < 0) if self.is_legacy else (wide <= 0 or high <= 0)
 
 
 def build_train_loader(

@@ -41,7 +41,8 @@ class SegmentationSamples:
         image, label = item
         transforms = draw_transforms(self._own, self.cfg, label.shape, streams, bgr=True)
         label = transforms.masks(label, outside=self.cfg.ignore_label)
-        label = self.dataset.labels.swapped(label) if transforms.mirrored else label
+        if transforms.mirrored and self.cfg.flip_swaps_labels:
+            label = self.dataset.labels.swapped(label)
         return self.normalisation.divided(transforms.image(image)[..., ::-1]), label.astype(np.int32)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:

@@ -10,9 +10,11 @@ import numpy as np
 class LrPolicy:
     """kind: an entry of `DECAYS`. base: the rate after the warm-up. lr_steps: epochs after which 'multistep' falls.
 
-    Warm-up multiplies by a factor that rises linearly from `warmup_ratio`; the seeds' logs fix its phase: step n
-    (counted from 1) has the factor warmup_ratio + (1 - warmup_ratio) * n / warmup_steps.
+    Warm-up multiplies by a factor that rises linearly from `warmup_ratio`: step n has the factor warmup_ratio +
+    (1 - warmup_ratio) * n / warmup_steps. first_step: what n counts from: 1, as the seeds' logs fix it, or 0 as in the
+    MindSpore originals, whose first step has the lowest rate itself.
     minimum: what the other kinds fall to. power: of 'poly'.
+    curve_steps: updates over which they fall, 0 for those of the run; past them the rate stays.
     """
 
     kind: str
@@ -22,6 +24,8 @@ class LrPolicy:
     warmup_ratio: float = 0.0
     minimum: float = 0.0
     power: float = 0.9
+    first_step: int = 1
+    curve_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,13 @@ class Schedule:
 
 
 def learning_rates(policy: LrPolicy, num_steps: int, steps_per_epoch: float) -> np.ndarray:
-    """(num_steps,) float32."""
-    rates = DECAYS[policy.kind](policy, np.arange(num_steps), num_steps, steps_per_epoch)
-    warming = rates[: max(policy.warmup_steps - 1, 0)]
-    warming *= policy.warmup_ratio + (1 - policy.warmup_ratio) * np.arange(1, len(warming) + 1) / policy.warmup_steps
+    """(num_steps,) float32, worked out in float64 as the originals do."""
+    curve = policy.curve_steps or num_steps
+    steps = np.minimum(np.arange(num_steps), curve - 1) if policy.curve_steps else np.arange(num_steps)
+    rates = DECAYS[policy.kind](policy, steps, curve, steps_per_epoch)
+    warming = rates[: max(policy.warmup_steps - policy.first_step, 0)]
+    number = np.arange(policy.first_step, policy.first_step + len(warming))
+    warming *= policy.warmup_ratio + (1 - policy.warmup_ratio) * number / policy.warmup_steps
     return rates.astype(np.float32)
 
 
@@ -62,6 +69,16 @@ def _cosine(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch
     return policy.minimum + 0.5 * (policy.base - policy.minimum) * (1 + np.cos(half_turn))
 
 
+def _cosine_after_warmup(
+    policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float
+) -> np.ndarray:
+    """From `base` at the end of the warm-up on a half turn of `num_steps` steps, whose last ones are never reached
+    (MindSpore's MaskRCNN and pointrend).
+    """
+    half_turn = np.maximum(steps - policy.warmup_steps, 0) / num_steps * np.pi
+    return policy.minimum + (1 + np.cos(half_turn)) / 2 * (policy.base - policy.minimum)
+
+
 def _linear(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """From `base` at the end of the warm-up to `minimum`."""
     decaying = max(num_steps - policy.warmup_steps, 1)
@@ -73,8 +90,9 @@ def _poly(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: 
     return np.maximum(policy.base * (1 - steps / max(num_steps, 1)) ** policy.power, policy.minimum)
 
 
-# (policy, steps from 0, num_steps, steps_per_epoch) -> the rate of each of the steps, float64
+# (policy, steps from 0, steps of the curve, steps_per_epoch) -> the rate of each of the steps, float64
 Decay = Callable[[LrPolicy, np.ndarray, int, float], np.ndarray]
 DECAYS: dict[str, Decay] = {
     "multistep": _multistep, "cosine": _cosine, "cos": _cosine, "linear": _linear, "poly": _poly,
+    "cosine_after_warmup": _cosine_after_warmup,
 }  # fmt: skip

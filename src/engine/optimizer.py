@@ -10,7 +10,7 @@ from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """kind: an entry of `OPTIMIZERS`. eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own.
+    """kind: an entry of `OPTIMIZERS`. eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own. nesterov: of 'adam'.
 
     decay_norm_and_bias: True decays every parameter; False keeps weight decay off normalisation and biases;
     "mindspore" off gamma and beta alone, as MindSpore does with parameters that are in no group.
@@ -21,6 +21,7 @@ class OptimizerSettings:
     weight_decay: float = 0.0
     decay_norm_and_bias: bool | str = True
     eps: float = 0.0
+    nesterov: bool = False
 
 
 def build_optimizer(model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings) -> nn.Optimizer:
@@ -61,9 +62,10 @@ def _adam(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Opt
     """Weight decay inside g, as PyTorch's Adam.
 
     But `eps` is added before the second moment's bias is corrected, as in TensorFlow: a large one shortens the first
-    steps much more than PyTorch's.
+    steps much more than PyTorch's. With `nesterov` the step goes along beta1 m + (1 - beta1) g instead of m.
     """
-    return nn.Adam(groups, rates, eps=settings.eps or 1e-8, weight_decay=settings.weight_decay)
+    eps, decay = settings.eps or 1e-8, settings.weight_decay
+    return nn.Adam(groups, rates, eps=eps, use_nesterov=settings.nesterov, weight_decay=decay)
 
 
 def _rmsprop(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:

@@ -10,6 +10,7 @@ from mindspore import nn
 from ..checkpoint import load_backbone_weights, load_model_weights
 from ..config import Config
 from ..errors import UserError, short
+from ..models.freeze import freeze_parts
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
 from ..ops.conv_gradient import use_fast_gradients, why_not_fast
@@ -28,10 +29,11 @@ MOST_UPDATES = 50_000_000
 
 
 def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
-    """What the ranks share of a fresh network, and its start weights (on rank 0).
+    """What of a fresh network does not learn, what the ranks share of it, and its start weights (on rank 0).
 
     resumes: there are checkpoints to go on from, so that the start weights need not be there any more.
     """
+    freeze_parts(model, cfg.frozen_parts)
     if cfg.sync_batchnorm and process.size > 1:
         count = synchronise_batchnorm(model, process.size)
         logger.info("Batch normalisations over all ranks: %d", count)
@@ -69,16 +71,25 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
             f"epoch_size {cfg.epoch_size} makes {updates:,} updates of {steps_per_epoch:,} steps an epoch; at most "
             f"{MOST_UPDATES:,} have room for their learning rates"
         )
-    rates = learning_rates(_lr_policy(cfg, steps_per_epoch), max(updates, 1), steps_per_epoch / cfg.accumulate_step)
+    policy = _lr_policy(cfg, steps_per_epoch, size)
+    rates = learning_rates(policy, max(updates, 1), steps_per_epoch / cfg.accumulate_step)
     if cfg.scale_lr:
         images = cfg.batch_size * size * cfg.accumulate_step
         rates = rates * np.float32(images / cfg.base_batch_size)
         logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
-    settings = OptimizerSettings(cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps)
+    settings = OptimizerSettings(
+        cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps, cfg.nesterov
+    )
     optimizer = build_optimizer(model, rates, settings)
     last_step = cfg.epoch_size * steps_per_epoch
     step_settings = StepSettings(
-        cfg.loss_scale, cfg.grad_clip, cfg.accumulate_step, cfg.ema_decay, last_step, cfg.portable
+        cfg.loss_scale,
+        cfg.grad_clip,
+        cfg.accumulate_step,
+        cfg.ema_decay,
+        last_step,
+        cfg.portable,
+        clip_each=cfg.grad_clip_by == "tensor",
     )
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)
@@ -177,7 +188,7 @@ def _tell_changes(run: Run) -> None:
         )
 
 
-def _lr_policy(cfg: Config, steps_per_epoch: int) -> LrPolicy:
+def _lr_policy(cfg: Config, steps_per_epoch: int, size: int = 1) -> LrPolicy:
     warmup = cfg.warmup_step
     if cfg.warmup_epochs:
         warmup = round(cfg.warmup_epochs * steps_per_epoch / cfg.accumulate_step)
@@ -189,4 +200,15 @@ def _lr_policy(cfg: Config, steps_per_epoch: int) -> LrPolicy:
         warmup_ratio=cfg.lr_init / cfg.lr if cfg.lr_init else cfg.warmup_ratio,
         minimum=cfg.min_lr,
         power=cfg.lr_power,
+        first_step=cfg.warmup_first_step,
+        curve_steps=_curve_steps(cfg, steps_per_epoch, size),
     )
+
+
+def _curve_steps(cfg: Config, steps_per_epoch: int, size: int) -> int:
+    """Updates over which the rate falls where keys say so; 0 for those of the run."""
+    if not (cfg.lr_epochs or cfg.lr_base_step):
+        return 0
+    if cfg.lr_base_step:
+        steps_per_epoch = cfg.lr_base_step // size + size
+    return max(math.ceil(int(steps_per_epoch * (cfg.lr_epochs or cfg.epoch_size)) / cfg.accumulate_step), 1)

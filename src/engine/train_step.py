@@ -19,6 +19,7 @@ _scaled = ops.MultitypeFuncGraph("scaled")
 _copy = ops.MultitypeFuncGraph("copy")
 _put_back = ops.MultitypeFuncGraph("put_back")
 _blend = ops.MultitypeFuncGraph("blend")
+_clip = ops.MultitypeFuncGraph("clip")
 
 
 @_divide.register("Number", "Tensor")
@@ -56,11 +57,18 @@ def _blend_parameters(share, average, value):
     return ops.assign_add(average, (value - average) * share)
 
 
+@_clip.register("Number", "Tensor")
+def _clip_tensor(limit, gradient):
+    norm = ops.sqrt((gradient * gradient).sum())
+    return gradient * limit / ops.maximum(norm, limit)
+
+
 @dataclass(frozen=True)
 class StepSettings:
     """loss_scale: the loss is multiplied by it before the backward pass and the gradients divided by it.
 
-    grad_clip: largest global norm of the gradients of an update; 0 for no clipping.
+    grad_clip: largest norm of the gradients of an update, all together or, with `clip_each`, each tensor's own; 0 for
+        no clipping.
     accumulate: batches whose mean gradient makes one update: those up to step `accumulate`, up to twice that, ... A
         window that has fewer steps is divided by as many as it has: the first of a run that starts within one, and the
         last of the schedule, which ends with step `last_step`.
@@ -75,6 +83,7 @@ class StepSettings:
     ema_decay: float = 0.0
     last_step: int = 0
     portable: bool = False
+    clip_each: bool = False
 
 
 class TrainStep(nn.Cell):
@@ -96,6 +105,7 @@ class TrainStep(nn.Cell):
         self.weights = optimizer.parameters
         self.loss_scale = settings.loss_scale
         self.grad_clip = settings.grad_clip
+        self.clip_each = settings.clip_each
         self.accumulate = settings.accumulate
         self.step = Parameter(Tensor(0, mstype.int32), name="step", requires_grad=False)
         self.bad_step = Parameter(Tensor(0, mstype.int32), name="bad_step", requires_grad=False)
@@ -210,7 +220,9 @@ class TrainStep(nn.Cell):
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
-        if self.grad_clip > 0:
+        if self.grad_clip > 0 and self.clip_each:
+            gradients = self.map(F.partial(_clip, self.grad_clip), gradients)
+        elif self.grad_clip > 0:
             gradients = ops.clip_by_global_norm(gradients, self.grad_clip)
         self.optimizer(gradients)
         if self.ema_decay > 0:

@@ -23,7 +23,7 @@ from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
 from ..files import write_bytes, write_text
 from ..reading import is_file, read_json
-from .segment import SegmentationSettings, Segmenter, exported_size
+from .segment import SegmentationSettings, Segmenter, exported_size, scored_label
 from .visualize import unique_stems
 
 FORMAT = 2
@@ -127,6 +127,7 @@ def label_maps(
         label = dataset.read_label(index)
         if label is not None and sample["inputs"] and list(label.shape) != sample["image_size"]:
             label = None  # as in `SegmentationDataset.read`
+        label = scored_label(cfg, label)
         if not sample["inputs"] or label is None:
             yield index, label, None
             continue

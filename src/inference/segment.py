@@ -68,6 +68,13 @@ def exported_size(cfg: Config) -> tuple[int, int]:
     return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
 
 
+def scored_label(cfg: Config, label: np.ndarray | None) -> np.ndarray | None:
+    """(h, w) labels of an image as they are compared: as they are, or stretched as it is (`eval_label_size`)."""
+    if label is None or cfg.keep_ratio or cfg.eval_label_size == "own":
+        return label
+    return cv2.resize(label, (cfg.img_width, cfg.img_height), interpolation=cv2.INTER_NEAREST)
+
+
 def make_segmenter(cfg: Config, model, labels: LabelSet) -> "Segmenter":
     """A segmenter of `model` (a MindSpore network or an exported file) by the configuration's `eval_...` keys."""
     settings = SegmentationSettings.from_config(cfg, labels.mirrored_order())

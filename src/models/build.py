@@ -15,11 +15,13 @@ from .detection.build import DETECTORS
 from .losses import OhemCrossEntropy, PixelCrossEntropy
 from .necks.build import DEFAULT_NECKS, NECKS
 from .segmentation import SemanticSegmenter
+from .start_weights import he_uniform_convolutions, normal_layer, uniform_convolution_biases
 
 # The dicts are made elsewhere; they are the same ones here, where they all once stood.
 __all__ = [
     "BACKBONES", "DEFAULT_NECKS", "DETECTORS", "NECKS", "build_backbone", "build_classifier", "build_segmenter",
 ]  # fmt: skip
+CLASSIFIER_STD = 0.01  # of HRNetW48_cls
 
 
 def build_classifier(cfg: Config) -> ImageClassifier:
@@ -35,8 +37,13 @@ def build_classifier(cfg: Config) -> ImageClassifier:
     model = ImageClassifier(
         backbone, cfg.num_classes, head.head_channels, head.final_channels, norm, cfg.label_smoothing
     )
+    rng = np.random.RandomState(cfg.seed % 2**32)
     if head.conv_init == "TruncatedNormal":
-        truncated_normal_convolutions(model, np.random.RandomState(cfg.seed % 2**32))
+        truncated_normal_convolutions(model, rng, head.conv_sigma)
+    if head.conv_bias_init == "uniform":
+        uniform_convolution_biases(model, rng)
+    if head.dense_init == "RandomNormal":
+        normal_layer(model.classifier, CLASSIFIER_STD, rng)
     return model
 
 
@@ -51,4 +58,9 @@ def build_segmenter(cfg: Config) -> SemanticSegmenter:
     if cfg.ohem:
         loss = OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
     norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
-    return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, head.final_conv_kernel, head.bilinear)
+    model = SemanticSegmenter(backbone, cfg.num_classes, loss, norm, head.final_conv_kernel, head.bilinear)
+    if head.conv_init == "HeUniform":
+        rng = np.random.RandomState(cfg.seed % 2**32)
+        he_uniform_convolutions(model, rng)
+        uniform_convolution_biases(model, rng)
+    return model

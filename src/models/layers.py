@@ -159,6 +159,11 @@ def stop_learning(*cells: nn.Cell) -> None:
             parameter.requires_grad = False
 
 
+def learns(cell: nn.Cell) -> bool:
+    """Whether some parameter of it gets a gradient."""
+    return any(parameter.requires_grad for parameter in cell.get_parameters())
+
+
 def upsample_nearest(x: Tensor, factor: int) -> Tensor:
     """(B, C, H, W) -> (B, C, H * factor, W * factor), each pixel repeated.
 

@@ -112,6 +112,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)
     loss, in_top5, unreadable = 0.0, 0, 0
+    smoothing = cfg.label_smoothing if cfg.eval_smoothing else 0.0
     images = [dataset.images[k] for k in process.share(len(dataset))]
     batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, items, readable in batches:
@@ -123,7 +124,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
                 continue
             confusion[label, int(row.argmax())] += 1
             in_top5 += label in np.argsort(-row, kind="stable")[:TOP]
-            loss += float(np.logaddexp.reduce(row) - row[label])
+            loss += _cross_entropy(row, label, smoothing)
     confusion = process.sum_arrays(confusion)
     loss, in_top5, unreadable = process.sum_arrays(np.float64([loss, in_top5, unreadable])).tolist()
     readable_count = len(dataset) - unreadable
@@ -134,3 +135,9 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
         in_top5 / len(dataset),
         int(unreadable),
     )
+
+
+def _cross_entropy(logits: np.ndarray, label: int, smoothing: float) -> float:
+    """Of one image's logits (C,); smoothing: share that is spread over all classes, see `cross_entropy`."""
+    plain = np.logaddexp.reduce(logits) - logits[label]
+    return float(plain + smoothing * (logits[label] - logits.mean())) if smoothing else float(plain)

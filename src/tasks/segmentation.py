@@ -18,7 +18,7 @@ from ..data.segmentation import build_segmentation_loader
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
-from ..inference.segment import Scores, exported_size, make_segmenter
+from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
 from ..inference.segment_files import segment_files
 from ..models.build import build_segmenter
 from ..process.runtime import SINGLE, Runtime
@@ -148,7 +148,8 @@ def segment_dataset(
     indices = range(len(dataset)) if indices is None else indices
 
     def read(index: int) -> tuple[int, np.ndarray | None, np.ndarray | None]:
-        return index, *dataset.read(index)
+        image, label = dataset.read(index)
+        return index, image, scored_label(cfg, label)
 
     def scored() -> Iterator[tuple[Scores, np.ndarray]]:
         workers = max(cfg.num_parallel_workers, 1)
@@ -177,4 +178,6 @@ def protocol_line(cfg: Config) -> str:
         windows = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
         size = windows if cfg.keep_ratio else f"{size}, {windows}"
     scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
-    return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, scored at the labels' own size"
+    is_own = cfg.keep_ratio or cfg.eval_label_size == "own"
+    scored = "scored at the labels' own size" if is_own else "scored at that size, labels stretched too"
+    return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, {scored}"

@@ -47,6 +47,7 @@ def test_a_stage_needs_one_entry_for_each_branch(write, name):
         ("ignore_label", "7", "ignore_label is 7"),
         ("scale_range", "2,0.5", "scale_range"),
         ("eval_scales", "[]", "eval_scales is empty"),
+        ("eval_label_size", "input", "eval_label_size input is for stretched images: set keep_ratio to 0"),
         ("dataset", "ade20k", "dataset is 'ade20k'"),
     ],
 )
@@ -54,3 +55,15 @@ def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
     config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
     with pytest.raises(UserError, match=said):
         load_config(config, [f"--{key}", value])
+
+
+@pytest.mark.parametrize(
+    "config,key,value,said",
+    [
+        ("hrnet_w48_cls_mindspore", "cls_head.conv_init", "HeNormal", "conv_sigma is of cls_head.conv_init Truncated"),
+        ("mask_rcnn_r50_fpn_mindspore", "mask_head.weight_init", "Normal", "weight_init is of detector pointrend"),
+    ],
+)
+def test_keys_that_would_do_nothing_beside_another_are_refused(config, key, value, said):
+    with pytest.raises(UserError, match=said):
+        load_config(str(Path(__file__).parents[2] / "configs" / f"{config}.yaml"), [f"--{key}", value])

@@ -20,14 +20,16 @@ DEVICES = """
 """
 CADENCE = """
     log_every save_every run_eval eval_every keep_checkpoint_max keep_best_checkpoints_max analysis enable_profiling
-    infer_score_thr
+    infer_score_thr save_every_epochs
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {"train_dataset", "class_names", "run_distribute", "device_num"}
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
-    "eval_stride", "eval_width", "eval_height", "eval_resize", "lr", "scale_lr", "base_batch_size", "min_lr",
-    "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "lr_type", "lr_power", "lr_steps",
+    "eval_stride", "eval_label_size", "eval_smoothing", "eval_width", "eval_height", "eval_resize",
+    "lr", "scale_lr", "base_batch_size", "min_lr",
+    "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "warmup_first_step", "lr_type", "lr_epochs",
+    "lr_base_step", "lr_power", "lr_steps",
 }  # fmt: skip
 
 

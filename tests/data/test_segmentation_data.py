@@ -67,6 +67,13 @@ def test_a_mirrored_sample_has_mirrored_pixels_and_swapped_parts(root):
     np.testing.assert_array_equal(turned_label, expected)
 
 
+def test_a_mirrored_sample_keeps_its_parts_names_where_the_key_says_so(root):
+    plain, mirrored = samples(root, "--flip_ratio=0"), samples(root, "--flip_ratio=1", "--flip_swaps_labels=0")
+    label, turned = (s.make(s.read(0), SampleStreams(0, 0, 0))[1] for s in (plain, mirrored))
+    np.testing.assert_array_equal(turned, label[:, ::-1])
+    assert {14, 15} & set(np.unique(label))
+
+
 def test_stretching_takes_the_whole_picture_to_the_networks_size(root):
     made = samples(root, "--flip_ratio=0", "--keep_ratio=0", "--base_size=24")
     image, label = made.make(made.read(1), SampleStreams(0, 0, 1))

@@ -150,6 +150,19 @@ def test_an_unreadable_image_has_no_prediction_and_sizes_must_fit(opened, tmp_pa
         next(label_maps(whole, dataset, lambda content: pytest.fail("was run"), tmp_path))
 
 
+def test_labels_are_stretched_as_the_images_are_where_that_is_asked_for(opened, tmp_path):
+    _, dataset = opened
+    keys = ("--keep_ratio=0", "--eval_label_size=input", "--img_width=96", "--img_height=64")
+    cfg = load_config(str(CONFIG), [*SIZE, *keys])
+    logits = np.random.RandomState(0).randn(19, 8, 16).astype(np.float32)
+    maps = list(label_maps(cfg, dataset, lambda content: logits.reshape(-1), tmp_path))
+    assert len(maps) == len(dataset)
+    for index, label, predicted in maps:
+        assert label.shape == predicted.shape == (64, 96)
+        expected = cv2.resize(dataset.read_label(index), (96, 64), interpolation=cv2.INTER_NEAREST)
+        np.testing.assert_array_equal(label, expected)
+
+
 @pytest.mark.parametrize("keys", [("--eval_flip", "1"), ("--eval_scales", "1.0,2.0"), ("--eval_mode", "slide")])
 def test_what_a_stream_cannot_do_is_refused(keys):
     require_one_view(load_config(str(CONFIG)))

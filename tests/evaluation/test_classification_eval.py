@@ -57,6 +57,14 @@ def test_metrics_are_over_every_image_once_and_equal_torch(dataset, capsys):
     assert f"total images num: {IMAGES}" in printed and "{'Loss': " in printed and "'Top_5_Acc': " in printed
 
 
+def test_the_loss_is_smoothed_like_that_of_training_where_asked_for(dataset):
+    logits, labels = (torch.tensor(x) for x in own_rows(dataset))
+    for keys, smoothing in ((("--eval_smoothing", "1"), 0.1), ((), 0.0)):
+        loss = classify_dataset(config("--label_smoothing", "0.1", *keys), model, dataset).loss
+        expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        assert loss == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_unreadable_images_count_as_wrong(dataset):
     right = next(k for k in range(IMAGES) if LOGITS[k].argmax() == k % CLASSES)
     whole = classify_dataset(config(), model, dataset)

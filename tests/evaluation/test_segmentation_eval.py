@@ -74,6 +74,21 @@ def test_counts_are_exact_and_int64(data):
     np.testing.assert_array_equal(result.iou, independent_iou(pairs))
 
 
+def test_labels_are_stretched_to_the_networks_input_where_asked_for(data, capsys):
+    root, pairs = data
+    keys = ("--keep_ratio=0", "--img_width=20", "--img_height=12")
+    cfg = config(*keys, "--eval_label_size=input")
+    result = segment_dataset(cfg, model, open_segmentation(cfg, root, "val"))
+    assert result.confusion.sum() < 5 * 20 * 12 < independent_counts(pairs).sum()
+    stretched = [cv2.resize(label, (20, 12), interpolation=cv2.INTER_NEAREST) for label, _ in pairs]
+    true = sum(np.bincount(label[label != 255], minlength=CLASSES) for label in stretched)
+    np.testing.assert_array_equal(result.labelled, true)
+    TASKS["segmentation"].score(cfg, model, open_segmentation(cfg, root, "val"))
+    assert "stretched to 20x12, scales 1, flip 0, scored at that size, labels stretched too" in capsys.readouterr().out
+    own = segment_dataset(config(*keys), model, open_segmentation(cfg, root, "val"))
+    np.testing.assert_array_equal(own.labelled, independent_counts(pairs).sum(1))
+
+
 def test_metrics_are_printed_in_the_originals_form(data, capsys):
     root, pairs = data
     metrics = TASKS["segmentation"].score(config(), model, open_segmentation(config(), root, "val"))

@@ -20,7 +20,7 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "progress": lambda cfg: ProgressBar(),
     "loss_curves": lambda cfg: LossCurves(),
     "loss_log": lambda cfg: LossLog(cfg.log_every),
-    "checkpoints": lambda cfg: Checkpoints(cfg.save_every),
+    "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
     "evaluation": lambda cfg: Evaluation(cfg.eval_every) if cfg.run_eval else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,

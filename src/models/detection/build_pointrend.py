@@ -1,5 +1,7 @@
 """PointRend of a configuration: the two-stage detector whose mask head renders points."""
 
+import numpy as np
+
 from ...config import Config
 from ...errors import UserError
 from ...ops.mask_crop import MaskCrop
@@ -9,11 +11,15 @@ from .build_two_stage import build_two_stage
 from .mask_rcnn import MaskRCNN
 from .point_head import CoarseLayers, CoarseMaskHead, PointHead
 from .pointrend import PointRendLossWeights, PointRendMaskHead, PointSettings
+from .points import MaskCropByPoints
 
 
 def build_pointrend(cfg: Config) -> MaskRCNN:
     """UserError names the keys that do not fit one another."""
-    return build_two_stage(cfg, _pointrend_mask_head)
+    model = build_two_stage(cfg, _pointrend_mask_head)
+    if cfg.mask_head.weight_init == "Normal":
+        model.mask_head.draw_normal(np.random.RandomState(cfg.seed % 2**32))
+    return model
 
 
 def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRendMaskHead:
@@ -34,6 +40,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
         )
     if grid_size % 2:
         raise UserError(f"mask_roi.roi_layer.out_size is {grid_size}; pointrend needs an even number")
+    is_legacy = cfg.box_style == "legacy"
     channels = num_classes + int(head.background_class)
     return PointRendMaskHead(
         CoarseMaskHead(
@@ -50,7 +57,7 @@ def _pointrend_mask_head(cfg: Config, num_classes: int, width: Width) -> PointRe
             channels,
             point_head.coarse_pred_each_layer,
         ),
-        MaskCrop(train.mask_size, cfg.portable),
+        MaskCropByPoints(train.mask_size) if is_legacy else MaskCrop(train.mask_size, cfg.portable),
         stride,
         PointSettings(
             train.num_points,

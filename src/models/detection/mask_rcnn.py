@@ -7,6 +7,7 @@ from mindspore import dtype as mstype
 
 from ...ops.roi_align import RoIAlign
 from ..contract import class_layers_of
+from ..layers import learns
 from .assign import MaxIoUAssigner
 from .bbox_head import BBoxHead, DetectionSelector
 from .boxes import as_rois, take_rows
@@ -89,8 +90,19 @@ class MaskRCNN(nn.Cell):
         self.train_on_pred_boxes = roi_training.train_on_pred_boxes
         self.bbox_levels = len(box_stage.roi.strides)
         heads = {"rpn_head": self.rpn_head, "bbox_head": self.bbox_head, "mask_head": mask_head}
+        self.has_rpn_losses = self.has_bbox_losses = self.has_mask_losses = True
         self.loss_names = tuple(name for head in heads.values() for name in head.loss_names)
         self.class_layers = class_layers_of(**heads)
+
+    def leave_out_idle_losses(self) -> None:
+        """From now on compute the losses alone that parameters which learn lead to, see `freeze_parts`."""
+        is_shared = learns(self.backbone) or learns(self.neck)
+        self.has_rpn_losses = is_shared or learns(self.rpn_head)
+        self.has_bbox_losses = is_shared or learns(self.bbox_head)
+        self.has_mask_losses = is_shared or learns(self.mask_head)
+        heads = (self.rpn_head, self.bbox_head, self.mask_head)
+        kept = (self.has_rpn_losses, self.has_bbox_losses, self.has_mask_losses)
+        self.loss_names = tuple(name for head, has in zip(heads, kept) if has for name in head.loss_names)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if self.training:
@@ -119,7 +131,11 @@ class MaskRCNN(nn.Cell):
         gt_crowd = gt_labels < 0
         pyramid = self.neck(self.backbone(image))
         logits, deltas = self.rpn_head(pyramid)
-        rpn_losses = self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_crowd, sample_seed)
+        losses = ()
+        if self.has_rpn_losses:
+            losses += self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_crowd, sample_seed)
+        if not self.has_bbox_losses and not self.has_mask_losses:
+            return losses
 
         proposals, _, proposal_valid = self.train_proposals(self.rpn_head.anchors, logits, deltas, shape)
         boxes, assigned, is_positive, is_sampled = self._sample_rois(
@@ -127,18 +143,22 @@ class MaskRCNN(nn.Cell):
         )
         gt_index = ops.clamp(assigned - 1, 0, gt_boxes.shape[1] - 1)
         labels = ops.gather_elements(gt_labels, 1, gt_index)
-        objects = take_rows(gt_boxes, gt_index)
 
-        cls_logits, box_deltas = self._box_outputs(pyramid, boxes, is_sampled)
-        bbox_losses = self.bbox_head.losses(
-            cls_logits,
-            box_deltas,
-            boxes.reshape(-1, 4),
-            objects.reshape(-1, 4),
-            labels.reshape(-1),
-            is_positive.reshape(-1),
-            is_sampled.reshape(-1),
-        )
+        box_deltas = None
+        if self.has_bbox_losses or self.train_on_pred_boxes:
+            cls_logits, box_deltas = self._box_outputs(pyramid, boxes, is_sampled)
+        if self.has_bbox_losses:
+            losses += self.bbox_head.losses(
+                cls_logits,
+                box_deltas,
+                boxes.reshape(-1, 4),
+                take_rows(gt_boxes, gt_index).reshape(-1, 4),
+                labels.reshape(-1),
+                is_positive.reshape(-1),
+                is_sampled.reshape(-1),
+            )
+        if not self.has_mask_losses:
+            return losses
         count = min(self.rcnn_sampler.max_positive, boxes.shape[1])  # positives stand in the first slots
         if self.train_on_pred_boxes:
             own = self.bbox_head.own_boxes(box_deltas, boxes.reshape(-1, 4), labels.reshape(-1))
@@ -147,7 +167,7 @@ class MaskRCNN(nn.Cell):
         if gt_has_mask is not None:
             own_mask = ops.gather_elements(gt_has_mask.astype(mstype.int32), 1, gt_index[:, :count])
             has_target = ops.logical_and(has_target, own_mask > 0)
-        mask_losses = self.mask_head.losses(
+        return losses + self.mask_head.losses(
             pyramid,
             boxes[:, :count],
             labels[:, :count] - 1,
@@ -156,7 +176,6 @@ class MaskRCNN(nn.Cell):
             gt_masks,
             sample_seed,
         )
-        return (*rpn_losses, *bbox_losses, *mask_losses)
 
     def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
         """Detections of (B, 3, H, W) images, best first; D slots an image.

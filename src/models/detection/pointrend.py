@@ -5,6 +5,7 @@ Detectron2 `PointRendMaskHead` with fixed shapes; it takes the place of Mask R-C
 
 from dataclasses import dataclass
 
+import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ...ops.mask_crop import MaskCrop
@@ -13,6 +14,7 @@ from ..contract import class_layers_of
 from ..layers import resize_bilinear
 from ..losses import binary_cross_entropy
 from ..randomness import hashed_uniform
+from ..start_weights import he_normal_layer, normal_layer
 from .boxes import as_rois
 from .mask_head import mask_loss, mean_over, own_class
 from .point_head import CoarseMaskHead, PointHead
@@ -24,6 +26,7 @@ from .points import (
     uncertain_of_grid,
 )
 
+NORMAL_STD = 0.01  # MindSpore's own initial weights up to 1.10
 POINT_STREAM = 3  # keeps these random numbers apart from the samplers'
 
 
@@ -98,6 +101,15 @@ class PointRendMaskHead(nn.Cell):
         self.subdivision_resize = settings.subdivision_resize
         self.coarse_weight = loss_weights.coarse
         self.point_weight = loss_weights.point
+
+    def draw_normal(self, rng: np.random.RandomState) -> None:
+        """Start weights of the MindSpore original: its framework's defaults of then, He-normal layers of points."""
+        coarse, point = self.coarse_head, self.point_head
+        convolutions = [coarse.reduce_channel_dim_conv] if coarse.reduces_channels else []
+        for layer in (*convolutions, coarse.reduce_spatial_dim_conv, *coarse.fcs, coarse.prediction, point.predictor):
+            normal_layer(layer, NORMAL_STD, rng)
+        for layer in point.fcs:
+            he_normal_layer(layer, rng)
 
     def construct(self, pyramid: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
         """Mask probabilities of detections by adaptive subdivision: boxes (B, D, 4), labels (B, D) int32 0-based,

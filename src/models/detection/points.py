@@ -1,7 +1,7 @@
 """Point arithmetic of PointRend (Detectron2 `point_features.py`). Points are (x, y) shares of their box or map."""
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.ops import constexpr
 
@@ -66,6 +66,31 @@ def packed_mask_values(packed_masks: Tensor, rows: Tensor, points: Tensor) -> Te
         value = bit * inside.astype(mstype.float32) * weight_x * weight_y
         total = value if total is None else total + value
     return total
+
+
+class MaskCropByPoints(nn.Cell):
+    """`MaskCrop` as MindSpore's pointrend has it: RoIAlign with two samples a cell and axis, no half-pixel shift.
+
+    A side is one pixel long at least.
+    """
+
+    def __init__(self, out_size: int):
+        super().__init__()
+        self.out_size = out_size
+
+    def construct(self, packed_masks: Tensor, rois: Tensor, gt_index: Tensor) -> Tensor:
+        """As `MaskCrop`; what stands in rows with a negative image number means nothing."""
+        batch, objects, height, row_bytes = packed_masks.shape
+        rois = ops.stop_gradient(rois)
+        corner = rois[:, 1:3]
+        boxes = ops.concat((corner, corner + ops.maximum(rois[:, 3:5] - corner, 1.0)), 1)
+        points = in_image(regular_grid(rois.shape[0], 2 * self.out_size), boxes)
+        x, y = ops.clamp(points[:, :, 0], 0, row_bytes * 8 - 1), ops.clamp(points[:, :, 1], 0, height - 1)
+        rows = ops.maximum(rois[:, 0], 0.0).astype(mstype.int32) * objects + gt_index
+        packed = packed_masks.reshape(batch * objects, height, row_bytes)
+        values = packed_mask_values(packed, rows, ops.stack((x, y), -1) + 0.5)  # a pixel's number names its middle
+        values = values.reshape(-1, self.out_size, 2, self.out_size, 2).sum(axis=(2, 4))
+        return (values >= 2.0).astype(mstype.float32)
 
 
 @constexpr

@@ -8,6 +8,7 @@ from mindspore.ops import operations as P
 from src.models.detection.anchors import AnchorSet, base_anchors
 from src.models.detection.assign import MaxIoUAssigner
 from src.models.detection.boxes import DeltaBoxCoder, clip_boxes
+from src.models.detection.points import MaskCropByPoints
 from src.models.detection.rpn_head import RPNHead, RPNTraining
 from src.ops.nms import Nms
 from src.ops.roi_align import RoIAlign
@@ -80,3 +81,21 @@ def test_the_inclusive_rule_of_suppression_counts_pixels_in_areas_alone_and_drop
     assert kept(float(np.float32(81) / np.float32(119)), "inclusive") == [0, 1]
     assert kept(1.0, "exact") == [0, 1, 2]
     assert kept(float(np.float32(54) / np.float32(146)), "inclusive") == [0]
+
+
+def test_pointrends_mask_targets_are_roialigns_of_two_samples_without_a_shift(graph_mode):
+    rng = np.random.RandomState(3)
+    masks = np.kron(rng.rand(2, 3, 12, 20) < 0.5, np.ones((8, 8))).astype(np.uint8)
+    boxes = np.clip(random_boxes(rng, 40), 0, [CANVAS[1], CANVAS[0]] * 2)
+    boxes[0] = [20, 30, 20.2, 30.1]  # less than a pixel
+    image, index = rng.randint(0, 2, 40), rng.randint(0, 3, 40)
+    rois = np.concatenate([image[:, None], boxes], 1).astype(np.float32)
+    crop = MaskCropByPoints(7)
+    ours = crop(Tensor(np.packbits(masks, axis=-1)), Tensor(rois), Tensor(index.astype(np.int32))).asnumpy()
+    own = masks[image, index].astype(np.float32)[:, None]
+    rois[:, 0] = np.arange(40)
+    theirs = P.ROIAlign(7, 7, 1.0, 2, 0)(Tensor(own), Tensor(rois)).asnumpy()[:, 0]
+    assert 0.2 < theirs.mean() < 0.8
+    clear = np.abs(theirs - 0.5) > 1e-4
+    np.testing.assert_array_equal(ours[clear], (theirs >= 0.5)[clear])
+    assert clear.mean() > 0.8
