@@ -21,6 +21,7 @@ from ..convert.variant import check_variant
 from ..convert.verify import verify
 from ..errors import UserError
 from ..process import runtime
+from ..process.log_words import Words
 from ..process.logs import start_logging
 from ..reading import is_file
 from ..tasks import TASKS
@@ -77,6 +78,7 @@ def convert_file(cfg: Config) -> Conversion:
     facts = {"source": source.name, "definition": expectations.definition_of(source)}
     save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts if source.definition else None)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
+    Words("conversion", cfg.log_style).log("converted")
     return done
 
 
