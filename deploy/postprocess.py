@@ -17,6 +17,7 @@ from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import label_maps, read_manifest  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
+from src.process.log_words import Words  # noqa: E402
 
 
 @entry_point
@@ -29,8 +30,9 @@ def main() -> None:
     cfg = parse_cli(f"{__doc__.splitlines()[0]}\n{folders}", rest)
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     maps = label_maps(cfg, dataset, read_manifest(own.preprocess_path), own.result_path)
-    print(f"Total number of images: {len(dataset):4d}")
-    print_result(score_label_maps(dataset, cfg.ignore_label, maps), dataset.labels.names, "310 Inference Result")
+    words = Words("310", cfg.log_style)
+    words.say("total", count=len(dataset))
+    print_result(score_label_maps(dataset, cfg.ignore_label, maps), dataset.labels.names, words)
 
 
 if __name__ == "__main__":

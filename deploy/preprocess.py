@@ -13,6 +13,7 @@ from src.config.arguments import Arguments  # noqa: E402
 from src.data.formats.segmentation_list import open_segmentation  # noqa: E402
 from src.inference.binary_files import write_inputs  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
+from src.process.log_words import Words  # noqa: E402
 
 
 @entry_point
@@ -24,7 +25,7 @@ def main() -> None:
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     manifest = write_inputs(cfg, dataset, own.result_path)
     count = sum(len(sample["inputs"]) for sample in manifest["samples"])
-    print(f"{count} inputs of {len(dataset)} images written to {own.result_path}")
+    Words("310", cfg.log_style).say("written", count=count, images=len(dataset), folder=own.result_path)
 
 
 if __name__ == "__main__":

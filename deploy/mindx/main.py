@@ -27,6 +27,7 @@ from src.inference.binary_files import make_empty  # noqa: E402
 from src.inference.segment import Piece, Scores, exported_size, scored_label  # noqa: E402
 from src.inference.visualize import unique_stems  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
+from src.process.log_words import Words  # noqa: E402
 
 PIPELINE = Path(__file__).with_name("hrnetw48seg.pipeline")
 
@@ -49,9 +50,9 @@ def main() -> None:
         result = score_label_maps(dataset, cfg.ignore_label, maps)
     finally:
         stream.close()
-    mean = network.seconds / max(network.count, 1)
-    print(f"Total number of images: {len(dataset):4d}, {network.count} run, {mean:.4f} s each")
-    print_result(result, dataset.labels.names, "SDK Inference Result")
+    words = Words("sdk", cfg.log_style)
+    words.say("total", images=len(dataset), count=network.count, each=network.seconds / max(network.count, 1))
+    print_result(result, dataset.labels.names, words, seconds=network.seconds)
 
 
 def require_one_view(cfg: Config) -> None:

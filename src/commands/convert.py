@@ -1,5 +1,6 @@
 """What convert_weights.py does: another project's weights -> a checkpoint of the configured model."""
 
+import contextlib
 import logging
 import os
 from dataclasses import replace
@@ -13,12 +14,16 @@ from ..config import Config
 from ..convert import expectations
 from ..convert.changes import Layout
 from ..convert.detect import choose_source
+from ..convert.digest import check_name
 from ..convert.engine import Conversion, convert, summary
 from ..convert.read import ForeignFile, read_foreign
+from ..convert.variant import check_variant
 from ..convert.verify import verify
 from ..errors import UserError
 from ..process import runtime
+from ..process.log_words import Words
 from ..process.logs import start_logging
+from ..reading import is_file
 from ..tasks import TASKS
 from .places import check_converted
 
@@ -35,6 +40,7 @@ def convert_file(cfg: Config) -> Conversion:
     path = Path(cfg.ckpt_path)
     _check_target(path)
     check_converted(cfg)
+    _check_name(cfg.pt_path)
     cfg = replace(cfg, device_target="CPU", mode="pynative", run_distribute=False)
     runtime.start(cfg, may_be_single=True)
     foreign = read_foreign(cfg.pt_path, cfg.pt_entry)
@@ -43,10 +49,12 @@ def convert_file(cfg: Config) -> Conversion:
     _tell_of_file(foreign)
     task = TASKS[cfg.task]
     model = task.build_model(cfg)
+    shapes = {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()}
+    check_variant(source, foreign.tensors, shapes, cfg.pt_path)
     done = convert(
         source,
         foreign.tensors,
-        {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()},
+        shapes,
         _layout(cfg, model.class_layers),
         finetune=cfg.finetune,
         norm_eps=cfg.backbone.norm_cfg.eps,
@@ -70,6 +78,7 @@ def convert_file(cfg: Config) -> Conversion:
     facts = {"source": source.name, "definition": expectations.definition_of(source)}
     save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts if source.definition else None)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
+    Words("conversion", cfg.log_style).log("converted")
     return done
 
 
@@ -90,6 +99,16 @@ def _check_target(path: Path) -> None:
         raise UserError(f"ckpt_path {path} must end with .ckpt, which is how MindSpore knows its checkpoints")
     if os.path.lexists(path):
         raise UserError(f"ckpt_path {path} exists already; give another name or remove it first")
+
+
+def _check_name(path: str) -> None:
+    """Say what the digits in the file's name mean for it; what else is wrong with it is said where it is read."""
+    with contextlib.suppress(OSError):
+        proof, doubt = check_name(path) if is_file(path) else ("", "")
+        if proof:
+            logger.info(proof)
+        if doubt:
+            logger.warning(doubt)
 
 
 def _tell_of_file(foreign: ForeignFile) -> None:

@@ -105,6 +105,11 @@ class RunKeys:
     run_eval: bool = key(True, "evaluate while training")
     eval_every: int = key(1, "epochs between evaluations", low=1, high=MOST_STEPS)
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
+    log_style: str = key(
+        "default",
+        "words of log and results: original has those of the MindSpore originals, for scripts that look for them",
+        choices=("default", "original"),
+    )
     save_every: int = key(100, "steps between checkpoints", low=1, high=MOST_STEPS)
     save_every_epochs: float = key(
         0.0,

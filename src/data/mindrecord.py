@@ -20,6 +20,7 @@ from ..config.arguments import Arguments
 from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
+from ..process.log_words import Words
 from ..process.logs import quiet_logs
 from ..reading import is_file, is_folder
 from .formats.coco import read_coco
@@ -71,9 +72,12 @@ def main(argv: list[str] | None = None) -> None:
             name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name], Rules.from_config(cfg))
             for name, folder in subsets.items()
         }
+        words = Words("mindrecord", cfg.log_style)
+        words.say("create")
         for name, dataset in datasets.items():
             convert(cfg, dataset, Path(cfg.mindrecord_dir) / name)
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)
+        words.say("created", folder=cfg.mindrecord_dir)
     else:
         raise UserError("nothing to convert: give --train_dataset or --val_dataset")
 

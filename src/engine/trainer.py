@@ -36,8 +36,12 @@ def train(cfg: Config) -> Path:
     start_logging()
     process = runtime.start(cfg)
     task, typed = TASKS[cfg.task], cfg.typed
+    words = task.words(cfg)
+    words.log("start")
+    words.log("data")
     cfg = task.resolved(cfg)
     loader = task.make_loader(cfg, process.rank, process.size, 0)
+    words.log("opened", steps=loader.steps_per_epoch)
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     with experiment.in_use():
@@ -53,6 +57,10 @@ def _prepare(
 ) -> Run:
     """The run with its network, where its first step begins."""
     logger.info("Creating network...")
+    words = task.words(cfg)
+    words.log("weights", path=cfg.pre_trained)
+    if cfg.pre_trained:
+        words.log("loading")
     model = task.build_model(cfg)
     prepare_model(cfg, model, process, resumes=cfg.resume and bool(experiment.checkpoints.newest_first()))
     step, schedule = make_train_step(cfg, model, steps_per_epoch, process.size)

@@ -6,10 +6,12 @@ has IoU 0 and counts in the mean. Such classes are named, and the mean without t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..data.formats.segmentation_list import SegmentationDataset
+from ..process.log_words import Words
 
 
 @dataclass
@@ -98,15 +100,18 @@ def score_label_maps(
     return result
 
 
-def print_result(result: SegmentationResult, names: Sequence[str], title: str) -> None:
-    """The original's block with mIoU and IoU array, then accuracies and a table of the classes."""
+def print_result(result: SegmentationResult, names: Sequence[str], words: Words, **facts: Any) -> None:
+    """The original's block with mIoU and IoU array in these words, then accuracies and a table of the classes.
+
+    facts: what the block's first line may name.
+    """
     for line in result.unreadable:
         print(f"unreadable: {line}")
     metrics = result.metrics()
-    print(f"============= {title} =============")
-    print("miou:", metrics["mIoU"])
-    print("iou array: \n", result.iou)
-    print("=========================================")
+    words.say("head", **facts)
+    words.say("miou", miou=metrics["mIoU"])
+    words.say("iou", iou=result.iou)
+    words.say("foot")
     print(f"pixel accuracy: {metrics['pixel_acc']:.6f}, mean class accuracy: {metrics['mean_acc']:.6f}")
     width = max(len(name) for name in names)
     share = result.labelled / max(int(result.labelled.sum()), 1)

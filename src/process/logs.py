@@ -98,8 +98,10 @@ class _LogFile(logging.FileHandler):
 
 
 class _SeedFormatter(logging.Formatter):
-    """`[2023-08-16T06:57:11.629] INFO: text`."""
+    """`[2023-08-16T06:57:11.629] INFO: text`; the text alone of a record that is marked as plain (`log_words`)."""
 
     def format(self, record: logging.LogRecord) -> str:
+        if getattr(record, "plain", False):
+            return record.getMessage()
         moment = datetime.datetime.fromtimestamp(record.created)
         return f"[{moment.isoformat(timespec='milliseconds')}] {record.levelname}: {record.getMessage()}"

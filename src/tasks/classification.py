@@ -23,6 +23,7 @@ from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_predictions
 from ..models.build import build_classifier
 from ..outputs import Inputs, check_output_files, is_within
+from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from .task import Evaluator, Section, Task
 
@@ -42,6 +43,11 @@ class Classification(Task):
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return ("Classifier", "HRNetCls")
+
+    def words(self, cfg: Config) -> Words:
+        backbone = cfg.backbone
+        width = f"_w{backbone.extra.stage4.num_channels[0]}" if backbone.type == "hrnet" else ""
+        return Words(self.name, cfg.log_style, model=f"cls_{backbone.type}{width}", device_id=cfg.device_id)
 
     def build_model(self, cfg: Config) -> nn.Cell:
         return build_classifier(cfg)

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
 from ..process.compile_cache import compile_once
+from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from .meaning import stated_facts
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
 
+TODAY = Words("mask_rcnn", "default")
 SYSTEMS = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend"}  # in names of folders
 RULE = "resize"  # key of the protocol
 USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
@@ -58,6 +60,10 @@ class Detection(Task):
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return (SYSTEMS.get(cfg.detector, cfg.detector),)
+
+    def words(self, cfg: Config) -> Words:
+        """pointrend's, else MaskRCNN_resnet50's."""
+        return Words("pointrend" if cfg.detector == "pointrend" else "mask_rcnn", cfg.log_style)
 
     def build_model(self, cfg: Config) -> nn.Cell:
         if has_open_classes(cfg):
@@ -106,14 +112,19 @@ class Detection(Task):
         cfg, _ = self.to_run(cfg)
         dataset = self.open(cfg, "val")
         cfg = with_classes(cfg, dataset)
-        process = runtime.start(cfg, may_be_single=True)
+        process, words = runtime.start(cfg, may_be_single=True), self.words(cfg)
+        words.say("evaluation")
         model = self.load(cfg)
         compile_once(cfg, process, model)
         protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
         if not cfg.prediction_path:
-            return self.score(cfg, model, dataset, process, protocol)
-        with _unfinished(cfg, dataset, process) as part:
-            return self.score(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg), part)
+            metrics = self.score(cfg, model, dataset, process, protocol)
+        else:
+            keys = cfg.prediction_path, score_settings(cfg)
+            with _unfinished(cfg, dataset, process) as part:
+                metrics = self.score(cfg, model, dataset, process, protocol, *keys, part)
+        words.say("evaluated_all", path=cfg.checkpoint_path)
+        return metrics
 
     def score(
         self,
@@ -133,7 +144,7 @@ class Detection(Task):
         size = f"{cfg.img_width}x{cfg.img_height}"
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
-        results = predict_dataset(cfg, model, dataset, process, part)
+        results = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings)
             print(f"Predictions written to {save_to}")
@@ -236,23 +247,30 @@ def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], pro
 
 
 def predict_dataset(
-    cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE, part: Unfinished | None = None
+    cfg: Config,
+    model,
+    dataset: DetectionIndex,
+    process: Runtime = SINGLE,
+    part: Unfinished | None = None,
+    words: Words = TODAY,
 ) -> list[dict]:
     """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
 
     Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none. part: where this
-    rank's results are kept as they come; those that are there are taken.
+    rank's results are kept as they come; those that are there are taken. words: what it prints.
     """
     share = process.share(len(dataset.image_ids))
     before = [] if part is None else [results for _, results in part.entries()]
     loader = build_eval_loader(cfg, dataset, indices=share[len(before) :])
     total = len(share)
-    print(f"total images num: {len(dataset.image_ids)}" + (f", {total} of them here" * (process.size > 1)), flush=True)
+    here = f", {total} of them here" * (process.size > 1)
+    words.say("images", images=len(dataset.image_ids), here=here, batches=-(-total // cfg.test_batch_size))
     predictor = Predictor(model, cfg)
     results = [result for found in before if found is not None for result in found]
     unreadable = before.count(None)
     started = time.perf_counter()
-    for image_id, prediction in _with_progress(predictor.predict_stream(loader), total, len(before)):
+    progress = _Progress(words, total, len(before), cfg.test_batch_size)
+    for image_id, prediction in progress.over(predictor.predict_stream(loader)):
         found = None if prediction is None else to_coco_results(prediction, image_id, dataset.category_ids)
         if part is not None:
             part.append(image_id, found)
@@ -261,11 +279,9 @@ def predict_dataset(
         else:
             results += found
     seconds = time.perf_counter() - started - predictor.first_run_seconds
-    print(
-        f"{seconds / max(len(loader), 1):.3f} s per image (and {predictor.first_run_seconds:.1f} s for the first batch "
-        f"with its compilation); unreadable images: {sum(process.gather(unreadable))}",
-        flush=True,
-    )
+    missing = sum(process.gather(unreadable))
+    each = seconds / max(len(loader), 1)
+    words.say("each", each=each, first=predictor.first_run_seconds, unreadable=missing)
     return [result for part in process.gather(results) for result in part]
 
 
@@ -295,15 +311,30 @@ def known_category_ids(cfg: Config) -> list[Id] | None:
     return facts.get("category_ids") if facts.get("class_names") == list(cfg.coco_classes[1:]) else None
 
 
-def _with_progress(predictions: Iterable, total: int, before: int = 0) -> Iterator:
-    """The predictions, with a bar on a terminal and a line every tenth of the way elsewhere.
+@dataclass(frozen=True)
+class _Progress:
+    """How far an evaluation has come: a bar on a terminal, a line every tenth of the way elsewhere, and the line of a
+    batch, where `words` has one.
 
-    before: how many of the total were there already.
+    total: images; before: how many of them were there already; batch: images in a batch.
     """
-    on_terminal = sys.stderr.isatty()
-    with tqdm(total=total, initial=before, disable=not on_terminal, unit="img") as bar:
-        for done, item in enumerate(predictions, start=before + 1):
-            yield item
-            bar.update()
-            if not on_terminal and done * 10 // total > (done - 1) * 10 // total:
-                print(f"{done}/{total} images", flush=True)
+
+    words: Words
+    total: int
+    before: int
+    batch: int
+
+    def over(self, predictions: Iterable) -> Iterator:
+        """The predictions."""
+        on_terminal, since = sys.stderr.isatty(), time.perf_counter()
+        with tqdm(total=self.total, initial=self.before, disable=not on_terminal, unit="img") as bar:
+            for done, item in enumerate(predictions, start=self.before + 1):
+                yield item
+                bar.update()
+                if not on_terminal and done * 10 // self.total > (done - 1) * 10 // self.total:
+                    self.words.say("progress", done=done, total=self.total)
+                number = done - self.before
+                if number % self.batch == 0 or done == self.total:
+                    number, now = -(-number // self.batch), time.perf_counter()
+                    self.words.say("batch", from_0=number - 1, from_1=number, seconds=now - since)
+                    since = now

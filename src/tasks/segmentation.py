@@ -21,6 +21,7 @@ from ..inference.output import report_unreadable
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
 from ..inference.segment_files import segment_files
 from ..models.build import build_segmenter
+from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from .task import Section, Task
 
@@ -45,6 +46,9 @@ class Segmentation(Task):
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return ("HRNetSeg",)
+
+    def words(self, cfg: Config) -> Words:
+        return Words(self.name, cfg.log_style, device=cfg.device_target, device_id=cfg.device_id)
 
     def build_model(self, cfg: Config) -> nn.Cell:
         return build_segmenter(cfg)
@@ -75,18 +79,16 @@ class Segmentation(Task):
         self, cfg: Config, model, dataset: SegmentationDataset, process: Runtime = SINGLE, protocol: dict | None = None
     ) -> dict[str, float]:
         """mIoU and accuracies, printed in the original's form with a protocol of its own."""
-        started = time.perf_counter()
-        parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset))))
+        started, words = time.perf_counter(), self.words(cfg)
+        told = words if protocol is None else None  # not in the midst of training
+        parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset)), told))
         if not process.is_main:
             return {}
         result = merged(parts)
         seconds = time.perf_counter() - started
         print(f"Protocol: {protocol_line(cfg)}")
-        print(
-            f"Number of samples: {len(dataset):4d}, total time: {seconds:4.2f}s, "
-            f"average time: {seconds / len(dataset):4.2f}s"
-        )
-        print_result(result, dataset.labels.names, f"{cfg.device_target} Inference")
+        words.say("samples", count=len(dataset), seconds=seconds, each=seconds / len(dataset))
+        print_result(result, dataset.labels.names, words)
         return result.metrics()
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
@@ -135,9 +137,13 @@ class Segmentation(Task):
 
 
 def segment_dataset(
-    cfg: Config, model, dataset: SegmentationDataset, indices: Sequence[int] | None = None
+    cfg: Config,
+    model,
+    dataset: SegmentationDataset,
+    indices: Sequence[int] | None = None,
+    words: Words | None = None,
 ) -> SegmentationResult:
-    """Run the network over the entries `indices` (all of them by default).
+    """Run the network over the entries `indices` (all of them by default). words: of whom there may be a line an image.
 
     A sample whose label has another size than its image is left out and named, as in training.
     """
@@ -154,6 +160,8 @@ def segment_dataset(
     def scored() -> Iterator[tuple[Scores, np.ndarray]]:
         workers = max(cfg.num_parallel_workers, 1)
         for index, image, label in read_ahead(read, indices, workers, ahead=workers):
+            if words is not None:
+                words.say("image", number=index)
             if image is None or label is None:
                 result.add_unreadable(dataset.why_unreadable(index), label, cfg.ignore_label)
                 continue

@@ -17,6 +17,7 @@ from ..inference.backends import open_model, reordered, require_fit
 from ..models.fold import fold_batchnorm
 from ..process import runtime
 from ..process.compile_cache import compile_once
+from ..process.log_words import Words
 from ..process.runtime import Runtime
 from ..reading import is_file
 from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
@@ -58,6 +59,10 @@ class Task(ABC):
     @abstractmethod
     def build_model(self, cfg: Config) -> nn.Cell:
         """The network, freshly initialised."""
+
+    def words(self, cfg: Config) -> Words:
+        """The lines of log and results in `cfg.log_style`; a task without an original has no others."""
+        return Words("", cfg.log_style)
 
     @abstractmethod
     def open(self, cfg: Config, split: str) -> Any:

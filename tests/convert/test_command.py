@@ -20,6 +20,8 @@ from tests.models.detection.mmdet_case import BASE, CONFIG
 
 WITHOUT_TORCH = "import sys, runpy; sys.modules['torch'] = None; runpy.run_path('convert_from_pt.py', None, '__main__')"
 
+STYLE = ("--verify", "", "--log_style", "original")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
@@ -32,8 +34,9 @@ def weights(tmp_path_factory):
 def test_the_command_needs_no_pytorch_and_its_checkpoint_is_the_source(weights, tmp_path):
     out = tmp_path / "new" / "w.ckpt"
     files = ("--pt_path", weights, "--ckpt_path", out)
-    printed = run_process("-c", WITHOUT_TORCH, "--config_path", CONFIG, *files, *BASE, "--verify", "")
+    printed = run_process("-c", WITHOUT_TORCH, "--config_path", CONFIG, *files, *BASE, *STYLE)
     assert re.search(r"\d+ tensors in the source: (\d+) used, (\d+) ignored", printed)
+    assert printed.splitlines()[-1] == "Transform successfully!"
     assert "the source expects img_mean" in printed and f"parameters written to {out}" in printed
     state, written = torch.load(weights, weights_only=True)["state_dict"], read_checkpoint(out)
     np.testing.assert_array_equal(written["bbox_head.fc_cls.weight"], state["roi_head.bbox_head.fc_cls.weight"].numpy())

@@ -162,6 +162,12 @@ def test_damaged_labels_and_notes_are_one_line_that_names_the_shard(record):
         read_records(record)
 
 
+def test_the_log_style_of_the_originals_says_when_it_begins_and_where_it_is(folder, tmp_path, capsys):
+    main(arguments(folder, tmp_path / "out", "--log_style", "original"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Create Mindrecord." and lines[-1] == f"Create Mindrecord Done, at {tmp_path / 'out'}"
+
+
 def test_verification_alone_changes_nothing_and_says_what_is_there(record, capsys):
     before = {path: path.stat().st_mtime_ns for path in record.iterdir()}
     main(["--verify_only", *arguments(record, record.parent)])

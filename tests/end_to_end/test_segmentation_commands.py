@@ -72,7 +72,9 @@ def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, co
 
 def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated, tmp_path):
     config_keys = (*common[:2], *common[4:])
-    run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre")
+    style = ("--log_style", "original")
+    printed = run("deploy/preprocess.py", *config_keys, "--result_path", tmp_path / "pre", *style)
+    assert printed.endswith("Export bin files finished!\n")
     for kind in ("onnx", "mindir"):
         run("export.py", *common, "--file_name", tmp_path / f"net.{kind}", "--file_format", kind.upper())
         results = ("--preprocess_path", tmp_path / "pre", "--result_path", tmp_path / kind)
@@ -81,6 +83,9 @@ def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated
         scored = run("deploy/postprocess.py", *config_keys, *results)
         assert "310 Inference Result" in scored
         assert miou(scored) == pytest.approx(miou(evaluated), abs=1e-3)
+    original = run("deploy/postprocess.py", *config_keys, *results, *style)
+    assert "Total number of images:  3\n=========== 310 Inference Result ===========\nmiou: " in original
+    assert miou(original) == miou(scored)
     unlike = run("deploy/postprocess.py", *config_keys, "--eval_flip", 0, *results, status=2)
     assert "eval_flip is False, but was True when the images were preprocessed" in unlike
     onnx = ("--checkpoint_path", tmp_path / "net.onnx", "--backend", "onnx")

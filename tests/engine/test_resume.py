@@ -19,6 +19,7 @@ from src.engine.hooks import HOOKS, Hook
 from src.engine.trainer import loop, train
 from src.errors import UserError
 from src.process import runtime
+from src.process.log_words import Words
 from src.tasks import TASKS, Task
 from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, fresh_model, interrupted_at, make_run
 
@@ -302,6 +303,9 @@ class ToyTask(SimpleNamespace):
 
     def resolved(self, cfg):
         return cfg
+
+    def words(self, cfg):
+        return Words("", cfg.log_style)
 
     def run_names(self, cfg):
         return ("Toy",)

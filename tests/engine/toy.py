@@ -12,6 +12,7 @@ from src.engine.experiment import Experiment
 from src.engine.hooks import make_hooks
 from src.engine.run import Run
 from src.engine.setup import go_to_start, make_train_step
+from src.process.log_words import Words
 from src.tasks import Task
 
 STEPS_PER_EPOCH = 6
@@ -65,6 +66,11 @@ def fresh_model() -> Toy:
     return model
 
 
+def words(cfg) -> Words:
+    """No original is known of the toy."""
+    return Words("", cfg.log_style)
+
+
 def make_run(folder, config_file: str, *overrides: str, evaluate=None, steps_per_epoch=STEPS_PER_EPOCH) -> Run:
     """A `Run` in `folder` over 2 epochs of `steps_per_epoch` steps, ready for its first one (or, resumed, its next)."""
     settings = ("--epoch_size", "2", "--log_every", "2", "--save_every", "4", "--lr", "0.1", "--run_eval", "0")
@@ -73,7 +79,7 @@ def make_run(folder, config_file: str, *overrides: str, evaluate=None, steps_per
     step, schedule = make_train_step(cfg, model, steps_per_epoch)
     experiment = Experiment(folder)
     experiment.make()
-    task = SimpleNamespace(metric="score", reported=("score",), epoch_line=Task.epoch_line)
+    task = SimpleNamespace(metric="score", reported=("score",), epoch_line=Task.epoch_line, words=words)
     run = Run(cfg, task, step, schedule, experiment, evaluate=evaluate)
     run.hooks = make_hooks(cfg)
     go_to_start(run)

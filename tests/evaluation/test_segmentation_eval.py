@@ -12,8 +12,9 @@ from src.commands.evaluate import evaluate
 from src.config import load_config
 from src.data.formats.segmentation_list import open_segmentation
 from src.errors import UserError
-from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix
+from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix, print_result
 from src.inference.segment_files import segment_files
+from src.process.log_words import Words
 from src.tasks import TASKS
 from src.tasks.segmentation import segment_dataset
 from tests.process.test_channel import connect, together
@@ -100,6 +101,42 @@ def test_metrics_are_printed_in_the_originals_form(data, capsys):
     assert f"miou: {metrics['mIoU']}\niou array: \n [" in printed
     for name, iou in zip("abcdef", independent_iou(pairs)):
         assert re.search(rf"^{name}\s+{iou:.4f} ", printed, re.MULTILINE)
+
+
+def test_the_log_style_of_the_original_prints_its_evaluation(data, capsys):
+    root, _ = data
+    cfg = config("--log_style=original")
+    metrics = TASKS["segmentation"].score(cfg, model, open_segmentation(cfg, root, "val"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [f"=====> Image:  {number}" for number in range(5)]
+    begin = lines.index("============= 910 Inference =============")
+    assert re.fullmatch(r"Number of samples:    5, total time: \d+\.\d\ds, average time: \d\.\d\ds", lines[begin - 1])
+    assert lines[begin + 1] == f"miou: {metrics['mIoU']}" and lines[begin + 2] == "iou array: "
+    assert lines[begin + 3].startswith(" [") and "=" * 41 in lines[begin:]
+    TASKS["segmentation"].score(cfg, model, open_segmentation(cfg, root, "val"), protocol={"checkpoint": "in training"})
+    assert "=====> Image" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "family,facts,original,today",
+    [
+        ("310", {},
+         "=========== 310 Inference Result ===========\nmiou: 0.5\niou array: \n [0.25 0.75]\n" + "=" * 44,
+         "============= 310 Inference Result =============\nmiou: 0.5\niou array: \n [0.25 0.75]\n" + "=" * 41),
+        ("sdk", {"seconds": 1.25},
+         "========= SDK Inference Result =========\nThe total time of inference is 1.25 s\nmIoU: 0.5\n"
+         "IoU array: \n [0.25 0.75]\n" + "=" * 40,
+         "============= SDK Inference Result =============\nmiou: 0.5\niou array: \n [0.25 0.75]\n" + "=" * 41),
+    ],
+    ids=["310", "sdk"],
+)  # fmt: skip
+def test_the_block_of_the_programs_elsewhere_has_the_words_of_its_style(capsys, family, facts, original, today):
+    result = SegmentationResult(np.array([[1, 2], [1, 9]]), np.zeros(2, np.int64))
+    for style, expected in (("original", original), ("default", today)):
+        print_result(result, "ab", Words(family, style), **facts)
+        assert capsys.readouterr().out.startswith(expected + "\n")
+    assert Words("310", "original").line("total", count=500) == "Total number of images:  500"
+    assert Words("310", "original").line("written", count=1, images=1, folder="x") == "Export bin files finished!"
 
 
 def test_unreadable_images_count_as_wrong_and_unreadable_labels_are_said(data, capsys):

@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import mindspore as ms
@@ -37,6 +38,7 @@ def make_config(prediction_path="") -> SimpleNamespace:
         box_style="continuous",
         detector="mask_rcnn",
         analysis=True,
+        log_style="default",
     )
 
 
@@ -97,6 +99,19 @@ def test_a_detector_that_knows_the_truth_scores_one(tiny_dataset, use_loader, ca
     assert "Protocol: images 3, size 100x100, flip off, config 12ab, checkpoint 34cd, resize inside 100x100" in printed
     assert "total images num: 3" in printed and "3/3 images" in printed and " s per image" in printed
     assert "Errors: duplicate 0, localisation 0, confusion 0, background 0, missed 0" in printed
+
+
+@pytest.mark.parametrize("detector,first", [("pointrend", 0), ("mask_rcnn", 1)])
+def test_the_log_style_of_the_originals_prints_their_evaluation(tiny_dataset, use_loader, capsys, detector, first):
+    use_loader(KnowingLoader(tiny_dataset))
+    cfg = make_config()
+    cfg.detector, cfg.log_style = detector, "original"
+    TASK.score(cfg, KnowingModel(tiny_dataset), tiny_dataset)
+    printed = capsys.readouterr().out
+    head = f"\n{'=' * 40}\n\ntotal images num:  2\nProcessing, please wait a moment.\n"  # batches, as theirs
+    times = [re.escape(f"Iter {first + number} cost time ") + r"\d+\.\d+(e-\d+)?\n" for number in range(2)]
+    assert re.match(re.escape(head) + "".join(times), printed), printed[:300]
+    assert "images\n" not in printed and " s per image" not in printed and "Average Precision" in printed
 
 
 def test_unreadable_images_are_counted_and_still_evaluated(tiny_dataset, use_loader, capsys):

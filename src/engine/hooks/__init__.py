@@ -9,6 +9,7 @@ from .curves import LossCurves, MetricCurves
 from .evaluation import BestWeights, Evaluation
 from .log import EpochLog, LossLog, ProgressBar
 from .mlflow import Mlflow
+from .original_log import OriginalEpochLog, OriginalLossLog
 from .profiling import Profiling
 
 __all__ = ["HOOKS", "Hook", "make_hooks"]
@@ -19,12 +20,14 @@ __all__ = ["HOOKS", "Hook", "make_hooks"]
 HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "progress": lambda cfg: ProgressBar(),
     "loss_curves": lambda cfg: LossCurves(),
-    "loss_log": lambda cfg: LossLog(cfg.log_every),
+    "loss_log": lambda cfg: (OriginalLossLog if cfg.log_style == "original" else LossLog)(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
     "evaluation": lambda cfg: Evaluation(cfg.eval_every) if cfg.run_eval else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
-    "epoch_log": lambda cfg: EpochLog(cfg.end_epoch or cfg.epoch_size),
+    "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(
+        cfg.end_epoch or cfg.epoch_size
+    ),
     "mlflow": lambda cfg: Mlflow() if cfg.mlflow else None,
     "profiling": lambda cfg: Profiling(cfg.device_target) if cfg.enable_profiling else None,
 }

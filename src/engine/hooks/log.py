@@ -42,16 +42,19 @@ class EpochLog(Hook):
         self.last = last
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
-        line = run.task.epoch_line.format(
-            epoch=epoch.number,
-            epochs=self.last,
-            steps=epoch.steps,
-            milliseconds=1000 * epoch.seconds,
-            per_step=1000 * epoch.seconds / max(epoch.steps, 1),
-            loss=epoch.loss,
-            lr=run.schedule.rate(run.done),
-        )
-        logger.info(line)
+        logger.info(run.task.epoch_line.format(**self.facts(run, epoch)))
+
+    def facts(self, run: Run, epoch: Epoch) -> dict[str, float]:
+        """What the line may name."""
+        return {
+            "epoch": epoch.number,
+            "epochs": self.last,
+            "steps": epoch.steps,
+            "milliseconds": 1000 * epoch.seconds,
+            "per_step": 1000 * epoch.seconds / max(epoch.steps, 1),
+            "loss": epoch.loss,
+            "lr": run.schedule.rate(run.done),
+        }
 
 
 class ProgressBar(Hook):

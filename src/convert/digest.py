@@ -1,0 +1,59 @@
+"""The SHA-256 whose first digits a file's name ends in (`resnet50-0676ba61.pth`), against the file itself.
+
+OpenMMLab, torchvision and timm name their files so; a file that was damaged on its way, or cut off, does not fit. Eight
+digits at the end of a name may be something else: a date (`-20200130`) is not looked at; digits without a letter, and a
+`.ckpt` (of which no project is known to mean the SHA-256), are doubts, which are said.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+from pathlib import Path
+
+from ..errors import UserError
+from .published import known_sha256
+
+# ... -XXXXXXXX, perhaps a browser's " (1)", perhaps suffixes.
+NAMED = re.compile(r".+-([0-9a-f]{8})(?: ?\(\d+\))?(?:\.\w+)*", re.IGNORECASE)
+OTHERS = ("md5", "sha1")  # what eight such digits may be the beginning of as well
+CHUNK = 2**20
+SHOWN = 16  # digits of a whole digest
+
+
+def check_name(path: str | Path) -> tuple[str, str]:
+    """(what the file's name proves of its content, what it makes doubtful), a line each; empty where it says nothing.
+
+    Raises UserError where the name is of another content, OSError where the file cannot be read.
+    """
+    path = Path(path)
+    known = known_sha256(path.name)
+    named = NAMED.fullmatch(path.name)
+    digits = known or (named[1].lower() if named else "")
+    if not digits or (not known and _is_date(digits)):
+        return "", ""
+    own = _digest(path, "sha256")
+    if own.startswith(digits):
+        return f"{path.name} is whole: its SHA-256 begins with {digits[:SHOWN]}, as its name says", ""
+    if any(_digest(path, kind).startswith(digits) for kind in OTHERS):
+        return "", ""
+    if not known and (digits.isdecimal() or path.suffix.lower() == ".ckpt"):
+        return "", f"{path}: if {digits} in its name is how its SHA-256 begins, it is damaged: its own is {own[:8]}..."
+    raise UserError(
+        f"{path} is damaged or incomplete, download it again: by its name its SHA-256 begins with {digits[:SHOWN]}, "
+        f"its own with {own[: min(len(digits), SHOWN)]}; a file of other content needs another name"
+    )
+
+
+def _is_date(digits: str) -> bool:
+    try:
+        return 1970 <= datetime.strptime(digits, "%Y%m%d").year < 2100
+    except ValueError:
+        return False
+
+
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
