@@ -29,7 +29,7 @@ HRNET_W48_CLS = Source(
     never=known.HRNET_W48_CLS.never,
     rules=(hrnet.BACKBONE, Rule(f"({CLASSIFIER})", "<1>", optional=True)),
     ignored=IGNORED,
-    ready=("configs/hrnet_w48_cls.yaml",),
+    ready=("configs/hrnet_w48_cls.yaml", "configs/hrnet_w48_cls_mindspore.yaml"),
 )
 HRNET_W48_SEG = Source(
     name="mindspore-hrnet-seg",
