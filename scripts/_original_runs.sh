@@ -203,6 +203,7 @@ train_pointrend() {
         RANK_LOG="$OUT/log_output/rank.@RANK@/stdout"
     fi
     start_arguments
+    ARGUMENTS+=(--train_data_type mindrecord)
     use_records
     evaluate_on ""
 }
@@ -238,7 +239,7 @@ evaluate_on() {
 # use_records: adds to ARGUMENTS that the data come from MINDRECORD, and says what NOT_MASK is good for.
 use_records() {
     MINDRECORD="$(absolute "${GIVEN[MINDRECORD_PATH]}")"
-    ARGUMENTS+=(--train_data_type mindrecord --val_data_type mindrecord --mindrecord_dir "$MINDRECORD")
+    ARGUMENTS+=(--val_data_type mindrecord --mindrecord_dir "$MINDRECORD")
     [ -z "${GIVEN[NOT_MASK]:-}" ] \
         || echo "NOT_MASK ${GIVEN[NOT_MASK]} has no effect: there is one version, which needs no such choice" >&2
 }

@@ -101,7 +101,7 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
         if skipped:
             logger.info("finetune: class layers of another shape, or missing, start fresh: %s", ", ".join(skipped))
         for head in _heads_of_another_kind(parameters, values):
-            logger.info("finetune: %s is of another kind in the file, or missing: it starts fresh", head)
+            logger.info("finetune: %s is of another kind in the file, or missing: it starts fresh", head[:-1])
             skipped += [name for name in parameters if name.startswith(head) and name not in skipped]
             values = {name: value for name, value in values.items() if not name.startswith(head)}
     missing = [name for name in parameters if name not in values and name not in skipped]

@@ -9,7 +9,6 @@ and network, and not a second time. The answer is a word a line: `--pre_trained`
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Collection
 from dataclasses import replace
@@ -19,16 +18,16 @@ from ..checkpoint import STATE_PREFIX, checkpoint_facts, checkpoint_hash, is_own
 from ..config import Config, parse_cli
 from ..config.arguments import Arguments
 from ..config.compare import score_settings
-from ..config.known_checkpoints import MASK_RCNN, known_checkpoint
+from ..config.known_checkpoints import HRNET_W48_SEG, MASK_RCNN, known_checkpoint
 from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs, start_logging
 from ..reading import is_file
+from ..tasks import TASKS
 from .convert import convert_file
 
-logger = logging.getLogger(__name__)
-
+PATHS = ("weights", "folder", "answer")
 BACKBONE = "backbone."
 EXPORTED = (".mindir", ".onnx")
 LONGEST_STEM = 100  # characters of the file's name that its converted one keeps
@@ -38,12 +37,14 @@ KINDS = {"": "--pre_trained", "-backbone": "--backbone.pretrained", "-finetune":
 @entry_point
 def main(argv: list[str] | None = None) -> None:
     parser = Arguments(add_help=False, allow_abbrev=False)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--purpose", choices=("train", "evaluate"), required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--answer", type=Path, required=True)
+    parser.add_argument("--purpose", choices=("train", "evaluate"))
+    for name in PATHS:
+        parser.add_argument(f"--{name}", type=Path)
     own, rest = parser.parse_known_args(argv)
-    cfg = parse_cli(__doc__.splitlines()[0], rest)
+    cfg = parse_cli(__doc__, rest)
+    for name in (*PATHS, "purpose"):
+        if getattr(own, name) is None:
+            raise UserError(f"--{name} is missing; see --help")
     quiet_logs()
     start_logging()
     words = adopt(cfg, own.weights, own.folder, own.purpose == "train")
@@ -74,9 +75,10 @@ def _is_ours(names: Collection[str]) -> bool:
 
 def _kind_of_ours(cfg: Config, path: Path, names: Collection[str]) -> str:
     """A backbone alone, or a network of another task, whose backbone is meant, or the whole network."""
-    names = [name for name in names if not name.startswith(STATE_PREFIX)]
-    task = checkpoint_facts(path).get("task", cfg.task) if names else cfg.task
-    return "-backbone" if task != cfg.task or (names and all(name.startswith(BACKBONE) for name in names)) else ""
+    names, wanted = [name for name in names if not name.startswith(STATE_PREFIX)], TASKS[cfg.task].name
+    is_other = bool(names) and checkpoint_facts(path).get("task", wanted) != wanted
+    is_trunk = bool(names) and all(name.startswith(BACKBONE) for name in names)
+    return "-backbone" if is_other or is_trunk else ""
 
 
 def _converted(cfg: Config, weights: Path, names: Collection[str], folder: Path, is_training: bool) -> tuple[str, Path]:
@@ -86,15 +88,15 @@ def _converted(cfg: Config, weights: Path, names: Collection[str], folder: Path,
     paths = {kind: folder / f"{weights.stem[:LONGEST_STEM]}-{digest}{kind}.ckpt" for kind in KINDS}
     for kind, path in paths.items():
         if is_file(path):
-            logger.info("%s: converted already, into %s", weights, path)
+            print(f"{weights}: converted already, into {path}", flush=True)
             return kind, path
-    logger.info("%s is no checkpoint of this project: it is converted into %s", weights, folder)
-    other_head = known_checkpoint(names) is MASK_RCNN and cfg.detector == "pointrend"
-    # HRNetW48_seg leaves out the last layer of another data set's checkpoint, too.
-    finetune = cfg.finetune or (is_training and (other_head or cfg.task == "segmentation"))
+    print(f"{weights} is no checkpoint of this project: it is converted into {folder}", flush=True)
+    # pointrend starts from a Mask R-CNN; HRNetW48_seg too leaves out the last layer of another data set's checkpoint.
+    finetune = cfg.finetune or (is_training and known_checkpoint(names) in (MASK_RCNN, HRNET_W48_SEG))
     done = convert_file(replace(cfg, pt_path=str(weights), ckpt_path=str(paths[""]), finetune=finetune))
     kind = "-backbone" if done.unset else "-finetune" if done.dropped or done.other_heads else ""
     os.replace(paths[""], paths[kind])
+    print(f"the converted file is {paths[kind]}, given as {KINDS[kind]}", flush=True)
     return kind, paths[kind]
 
 

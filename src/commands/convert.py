@@ -58,7 +58,10 @@ def convert_file(cfg: Config) -> Conversion:
     )
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)
-    for line in (*warnings, *expectations.compare_definition(source, cfg, task.network_sections)):
+    for line in (
+        *warnings,
+        *expectations.compare_definition(source, cfg, task.network_sections, bool(done.other_heads)),
+    ):
         logger.warning(line)
     _set(model, done)
     if cfg.verify:
@@ -68,7 +71,7 @@ def convert_file(cfg: Config) -> Conversion:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
-    facts = {"source": source.name, "definition": expectations.definition_of(source)}
+    facts = {"source": source.name, "definition": expectations.definition_of(source, bool(done.other_heads))}
     save_weights(model, path, without=without, facts=facts if source.definition else None)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     return done
