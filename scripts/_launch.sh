@@ -11,11 +11,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/_last_words.sh"
 # shellcheck disable=SC2034 # wrong input has the exit status that it has in Python
 FAIL_STATUS=2
 
-# usage ARGUMENTS: print how the calling script is used, and leave.
+# usage ARGUMENTS...: print how the calling script is used, a line each way, and leave.
 usage() {
-    echo "usage: bash $(realpath -s --relative-to "$(repo_root)" -- "$0")${1:+ $1}" >&2
+    local script arguments before=usage
+    script="$(realpath -s --relative-to "$(repo_root)" -- "$0")"
+    for arguments in "$@" "${OTHER_USAGE[@]}"; do
+        echo "$before: bash $script${arguments:+ $arguments}" >&2
+        before="   or"
+    done
     exit "$FAIL_STATUS"
 }
+
+OTHER_USAGE=() # of a script that takes the arguments of an original too
 
 # absolute PATH: the path from the root directory; it need not exist.
 absolute() {
@@ -66,12 +73,13 @@ prepare_device() {
     [ "$1" != cpu ] || use_jemalloc
 }
 
-# need_device DEVICE: leave with one line where the machine has no such device.
+# need_device DEVICE: leave with one line where the machine has no such device. WITHOUT_DEVICE says what to do then.
 need_device() {
     local script other
     script="$(basename "$0")"
+    script="${script/run_standalone_training/run_standalone_train}"
     other="scripts/${script/_$1/_cpu}"
-    local same="'bash $other' takes the same arguments"
+    local same="${WITHOUT_DEVICE:-"'bash $other' takes the same arguments"}"
     if [ "$script" = run_distributed_training_gpu.sh ]; then
         same="'bash scripts/run_distribute_train_cpu.sh' takes the same arguments and BRIEF after TRAIN_OUT"
     fi
@@ -124,23 +132,36 @@ train_arguments() {
 }
 
 # standalone_train DEVICE CONFIG_PATH TRAIN_DATA VAL_DATA TRAIN_OUT BRIEF [PRETRAINED_PATH] [--key value ...]
+# standalone_train DEVICE CONFIG_PATH [--key value ...]      everything else as the configuration has it
 standalone_train() {
     split_arguments "$@"
     set -- "${POSITIONAL[@]}"
-    [ "$#" -ge 6 ] && [ "$#" -le 7 ] || usage "CONFIG_PATH $TRAIN_USAGE $MORE_USAGE"
-    train_arguments "$@"
+    if [ "$#" -eq 2 ]; then
+        local config
+        config="$(existing file "$2")"
+        ARGUMENTS=(train.py --config_path "$config" --device_target "$(target "$1")")
+        LOGS="$(absolute "${LAUNCH_LOGS:-$(repo_root)/outputs/launch_logs}")/$(date +%y%m%d_%H%M%S)_$$"
+    else
+        [ "$#" -ge 6 ] && [ "$#" -le 7 ] || usage "CONFIG_PATH [$TRAIN_USAGE] $MORE_USAGE"
+        train_arguments "$@"
+    fi
     prepare_device "$1"
+    train_alone "$1" "$LOGS/standalone.log"
+}
+
+# train_alone DEVICE LOG: ARGUMENTS and EXTRA in one process, output to the terminal and to the end of LOG.
+train_alone() {
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
-    mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
+    mkdir -p "$(dirname "$2")" || fail "cannot make the folder $(dirname "$2")"
     cd "$(repo_root)" || exit
     # The job still has to say that it wrote its checkpoint after a signal that reached tee too.
-    exec 3> >(trap "" INT TERM HUP && exec tee "$LOGS/standalone.log")
+    exec 3> >(trap "" INT TERM HUP && exec tee -a "$2")
     local tee=$!
     SIGNAL_TO_JOB=(send)
     supervise "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}" >&3 2>&1
     exec 3>&-
     wait "$tee" || true
-    tell_killed "$LOGS/standalone.log"
+    tell_killed "$2"
     exit "$JOB_STATUS"
 }
 
@@ -164,6 +185,13 @@ distribute_train() {
     [[ "$count" =~ ^[1-9][0-9]*$ ]] || fail "DEVICE_NUM must be a number from 1 on, not '$count'"
     train_arguments "$device" "$config" "$@"
     prepare_device "$device"
+    train_on_ranks "$device" "$count"
+}
+
+# train_on_ranks DEVICE DEVICE_NUM: ARGUMENTS and EXTRA in so many processes. RANK_LOG, where it is set, is the path of
+# a rank's log with @RANK@ for its number; otherwise they lie in LOGS.
+train_on_ranks() {
+    local device="$1" count="$2"
     ARGUMENTS+=(--run_distribute 1 --device_num "$count")
     if [ -n "${RANK_TABLE_FILE:-}" ]; then
         RANK_TABLE_FILE="$(existing file "$RANK_TABLE_FILE")"
@@ -249,7 +277,7 @@ mpirun_command() {
         COMMAND+=(--oversubscribe) # as many ranks as wished; with a host file its slots count
     fi
     [ "$(id -u)" -ne 0 ] || COMMAND+=(--allow-run-as-root)
-    COMMAND+=(bash "$(repo_root)/scripts/_rank.sh" "$LOGS" "$PYTHON")
+    COMMAND+=(bash "$(repo_root)/scripts/_rank.sh" "${RANK_LOG:-$LOGS}" "$PYTHON")
     SIGNAL_TO_JOB=(send_usr1)
 }
 
@@ -281,13 +309,18 @@ msrun_command() {
     SIGNAL_TO_JOB=(send_workers_of_msrun)
 }
 
-# evaluate DEVICE CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH] [--key value ...]
+# evaluate DEVICE CONFIG_PATH [VAL_DATA] CHECKPOINT_PATH [PREDICTION_PATH] [--key value ...]
 evaluate() {
     split_arguments "$@"
     set -- "${POSITIONAL[@]}"
-    [ "$#" -ge 4 ] && [ "$#" -le 5 ] || usage "CONFIG_PATH VAL_DATA CHECKPOINT_PATH [PREDICTION_PATH] $MORE_USAGE"
+    [ "$#" -ge 3 ] && [ "$#" -le 5 ] || usage "CONFIG_PATH [VAL_DATA] CHECKPOINT_PATH [PREDICTION_PATH] $MORE_USAGE"
     local config val checkpoint
     config="$(existing file "$2")"
+    if [ "$#" -eq 3 ]; then
+        checkpoint="$(existing file "$3")"
+        ARGUMENTS=(eval.py --config_path "$config" --checkpoint_path "$checkpoint" --device_target "$(target "$1")")
+        run_alone "$1" eval
+    fi
     val="$(existing folder "$3")"
     checkpoint="$(existing file "$4")"
     ARGUMENTS=(eval.py --config_path "$config" --val_dataset "$val" --checkpoint_path "$checkpoint"
@@ -313,19 +346,25 @@ infer() {
 # run_alone DEVICE NAME: ARGUMENTS on one device, output to the terminal and to NAME.log in a folder of its own under
 # LAUNCH_LOGS (outputs/launch_logs of the repository).
 run_alone() {
-    local log
     prepare_device "$1"
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
-    log="$(absolute "${LAUNCH_LOGS:-$(repo_root)/outputs/launch_logs}")/$(date +%y%m%d_%H%M%S)_$$"
+    log_to "$(absolute "${LAUNCH_LOGS:-$(repo_root)/outputs/launch_logs}")/$(date +%y%m%d_%H%M%S)_$$/$2.log"
     cd "$(repo_root)" || exit
-    if mkdir -p "$log" 2>/dev/null; then
-        log="$log/$2.log"
-        echo "log: $log" >&2
-        exec > >(keep_up tee -a "$log") 2> >(keep_up tee -a "$log" >&2)
-    else
-        echo "no log: cannot make the folder $log" >&2
-    fi
     exec "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}"
+}
+
+# log_to FILE: from here on what is printed goes to the end of FILE too, if its folder can be made.
+log_to() {
+    local folder
+    folder="$(dirname "$1")"
+    if ! mkdir -p "$folder" 2>/dev/null; then
+        echo "no log: cannot make the folder $folder" >&2
+    elif [ -d "$1" ]; then
+        echo "no log: $1 is a folder" >&2
+    else
+        echo "log: $1" >&2
+        exec > >(keep_up tee -a "$1") 2> >(keep_up tee -a "$1" >&2)
+    fi
 }
 
 # keep_up COMMAND...: run it, deaf to signals that are meant for the job whose last words it is to take down.

@@ -36,6 +36,7 @@ SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does
 NOT_SAID = np.int32(-1)
 FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
+HEAD = "_head"  # what the names of a detector's heads end with
 FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5", ".pdparams"}
 OF_ANOTHER = (
     "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"
@@ -84,8 +85,8 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     """Load a model's weights from either kind of checkpoint.
 
     finetune: the model's `class_layers` of another shape (another number of classes), or that the file lacks, keep
-    their fresh values; their names are returned and logged. Everything else must match: UserError names missing,
-    unexpected and differing parameters.
+    their fresh values, as does a head of which the file has another kind or none; their names are returned and logged.
+    Everything else must match: UserError names missing, unexpected and differing parameters.
     """
     values = read_checkpoint(path)
     _refuse_known(values, path)
@@ -99,6 +100,10 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
                 values.pop(name, None)
         if skipped:
             logger.info("finetune: class layers of another shape, or missing, start fresh: %s", ", ".join(skipped))
+        for head in _heads_of_another_kind(parameters, values):
+            logger.info("finetune: %s is of another kind in the file, or missing: it starts fresh", head[:-1])
+            skipped += [name for name in parameters if name.startswith(head) and name not in skipped]
+            values = {name: value for name, value in values.items() if not name.startswith(head)}
     missing = [name for name in parameters if name not in values and name not in skipped]
     unexpected = [name for name in values if name not in parameters]
     if missing or unexpected:
@@ -170,6 +175,13 @@ def read_mindspore(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
+
+
+def _heads_of_another_kind(parameters: Collection[str], values: Collection[str]) -> list[str]:
+    """Beginnings of the names ('mask_head.') of heads none of whose parameters is in the file."""
+    common = {name.partition(".")[0] for name in parameters if name in values}
+    heads = dict.fromkeys(name.partition(".")[0] for name in parameters)
+    return [f"{head}." for head in heads if head.endswith(HEAD) and head not in common]
 
 
 def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool = False) -> None:

@@ -60,12 +60,16 @@ def convert_file(cfg: Config) -> Conversion:
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,
     )
+    without = {*done.unset, *done.dropped, *done.other_heads}
     expected, warnings = expectations.compare(
-        expectations.known_of(source, foreign), cfg, () if done.dropped or done.unset else task.class_names(cfg)
+        expectations.known_of(source, foreign), cfg, () if without else task.class_names(cfg)
     )
     for line in (*summary(done, len(foreign.tensors)), expected):
         logger.info(line)
-    for line in (*warnings, *expectations.compare_definition(source, cfg, task.network_sections)):
+    for line in (
+        *warnings,
+        *expectations.compare_definition(source, cfg, task.network_sections, bool(done.other_heads)),
+    ):
         logger.warning(line)
     _set(model, done)
     if cfg.verify:
@@ -75,8 +79,8 @@ def convert_file(cfg: Config) -> Conversion:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
-    facts = {"source": source.name, "definition": expectations.definition_of(source)}
-    save_weights(model, path, without={*done.unset, *done.dropped}, facts=facts if source.definition else None)
+    facts = {"source": source.name, "definition": expectations.definition_of(source, bool(done.other_heads))}
+    save_weights(model, path, without=without, facts=facts if source.definition else None)
     logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
     Words("conversion", cfg.log_style).log("converted")
     return done
@@ -136,7 +140,7 @@ def _set(model: nn.Cell, done: Conversion) -> None:
 def _missing_cells(done: Conversion) -> tuple[str, ...]:
     """Beginnings of the names of cells that hold no converted weights."""
     parts = {f"{name.partition('.')[0]}." for name in done.unset}
-    parts |= {name.partition(".")[0] for name in done.unset}
+    parts |= {name.partition(".")[0] for name in (*done.unset, *done.other_heads)}
     return tuple(sorted(parts | {name.rpartition(".")[0] for name in done.dropped}))
 
 
@@ -144,6 +148,8 @@ def _how_to_use(done: Conversion, path: Path) -> str:
     if done.unset:
         parts = sorted({name.partition(".")[0] for name in done.unset})
         return f": a backbone alone ({', '.join(parts)} are not in it); train.py --backbone.pretrained {path}"
+    if done.other_heads:
+        return f": without a head of the configuration; train.py --pre_trained {path} --finetune 1"
     if done.dropped:
         return f": without class layers; train.py --pre_trained {path} --finetune 1"
     return f"; train.py --pre_trained, eval.py and infer.py --checkpoint_path {path}"

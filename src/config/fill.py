@@ -27,6 +27,8 @@ ALIASES = {
     "lr_scheme": "lr_type",
     "lr_end": "min_lr",
     "lr_min": "min_lr",
+    "checkpoint_file": "checkpoint_path",
+    "pth_path": "pt_path",
     "label_smooth_factor": "label_smoothing",
 }
 # Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.

@@ -13,13 +13,15 @@ from .table import PARAMETERS, Rule, Source, fill, unwrap
 
 SHOWN = 4  # names an error lists
 SHOWN_NAME = 80  # characters of one
+HEAD = "_head"  # what the names of a detector's heads end with
 
 
 @dataclass
 class Conversion:
     """values: arrays by our parameters' names. used: the source's full names by ours. ignored: full names by reason.
 
-    dropped: our class layers of another shape, left out for fine-tuning. filled: statistics of affine normalisations.
+    dropped: our class layers of another shape, left out for fine-tuning. other_heads: our parameters of heads of which
+    the source has another kind, left out likewise. filled: statistics of affine normalisations.
     unset: our parameters outside of the backbone where the source is a backbone alone. zeros: our biases that are 0
     because the source has none. moved: by (their epsilon, ours) the number of variances that make up for it.
     """
@@ -28,6 +30,7 @@ class Conversion:
     used: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    other_heads: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
     unset: list[str] = field(default_factory=list)
     zeros: list[str] = field(default_factory=list)
@@ -45,12 +48,13 @@ def convert(
 ) -> Conversion:
     """Map the source's tensors onto parameters of the given shapes (ours, by name).
 
-    finetune: class layers of another shape are left out, whole layers at a time.
+    finetune: class layers of another shape are left out, whole layers at a time, and heads of another kind (Mask
+    R-CNN's mask head, where PointRend's is configured).
     norm_eps: of our normalisations; with it a scale and shift without statistics stay what they are.
     where: the file's name for messages. Raises UserError for tensors without a place, two for one place, shapes that
     differ, and parameters that stay unset.
     """
-    done, leftover, mismatched = Conversion(), [], {}
+    done, leftover, mismatched = Conversion(), {}, {}
     for name, full in unwrap(list(tensors)).items():
         spelled = source.spell(name)
         reason = source.ignores(spelled)
@@ -59,7 +63,7 @@ def convert(
         if reason:
             done.ignored.setdefault(reason, []).append(full)
         elif not target:
-            leftover.append(full)
+            leftover[full] = spelled
         else:
             parameter, rule = target
             if parameter in done.used:
@@ -72,6 +76,8 @@ def convert(
             if value.shape != tuple(shapes[parameter]):
                 theirs = f"{full[:SHOWN_NAME]} {_shape(tensors[full])}"
                 mismatched[parameter] = f"{theirs}, here {parameter} {_shape(shapes[parameter])}"
+    if finetune:
+        leftover = _leave_out_heads(source, done, leftover, shapes)
     if leftover:
         raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model")
     _settle_shapes(done, mismatched, layout.class_layers, finetune, where)
@@ -97,6 +103,30 @@ def _place(source: Source, name: str, shapes: Mapping) -> tuple[tuple[str, Rule]
     if rule.optional and not any(parameter.startswith(f"{part}.") for parameter in shapes):
         return None, f"{part}, which the configured model does not have"
     return None, ""
+
+
+def _leave_out_heads(source: Source, done: Conversion, leftover: Mapping[str, str], shapes: Mapping) -> dict[str, str]:
+    """Those of the tensors without a place, {full name: name}, that are of no head of another kind; the others are
+    ignored. A head is of another kind where none of its parameters here has a tensor.
+    """
+    known = {parameter.partition(".")[0] for parameter in done.used}
+    heads = {part for part in (parameter.partition(".")[0] for parameter in shapes) if part.endswith(HEAD)} - known
+    rest, found = {}, set()
+    for full, name in leftover.items():
+        head = _head_of(source, name)
+        if head in heads:
+            found.add(head)
+            done.ignored.setdefault(f"{head} of another kind (finetune)", []).append(full)
+        else:
+            rest[full] = name
+    done.other_heads = [name for name in shapes if name.partition(".")[0] in found]
+    return rest
+
+
+def _head_of(source: Source, name: str) -> str:
+    """The part of our network for which a tensor of the source is; empty where no rule has it."""
+    found = source.find(name.rpartition(".")[0])
+    return fill(found[0].target, found[1]).partition(".")[0] if found else ""
 
 
 def _settle_shapes(
@@ -149,9 +179,10 @@ def _fill_biases(source: Source, done: Conversion, shapes: Mapping) -> None:
 
 
 def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
-    unset = [name for name in shapes if name not in done.values and name not in done.dropped]
+    unset = [name for name in shapes if name not in {*done.values, *done.dropped, *done.other_heads}]
     in_backbone = [name for name in unset if name.startswith("backbone.")]
-    only_backbone = all(name.startswith("backbone.") for name in done.used) and not done.dropped
+    left_out = done.dropped or done.other_heads
+    only_backbone = all(name.startswith("backbone.") for name in done.used) and not left_out
     if done.used and only_backbone and not in_backbone:
         done.unset = unset
     elif unset:
@@ -185,6 +216,9 @@ def summary(done: Conversion, total: int) -> list[str]:
         )
     if done.dropped:
         lines.append(f"finetune: class layers of another shape are left out: {', '.join(done.dropped)}")
+    if done.other_heads:
+        heads = ", ".join(sorted({name.partition(".")[0] for name in done.other_heads}))
+        lines.append(f"finetune: the source has another kind of {heads}: it starts fresh")
     return lines
 
 

@@ -104,18 +104,23 @@ def compare(known: Known, cfg: Config, class_names: Sequence[str]) -> tuple[str,
     return line, warnings
 
 
-def definition_of(source: Source) -> dict[str, Any]:
-    """What the source's networks compute from their weights, by the keys that say it here."""
+def definition_of(source: Source, without_heads: bool = False) -> dict[str, Any]:
+    """What the source's networks compute from their weights, by the keys that say it here.
+
+    without_heads: the configured network has another kind of head, so that what the source does after its own says
+    nothing.
+    """
     sections = ("backbone", *("seg_head",) * source.segments, *DETECTION * source.detects)
-    return usual_definition(sections) | dict(source.definition)
+    found = usual_definition(sections) | dict(source.definition)
+    return {key: value for key, value in found.items() if not (without_heads and key.startswith("test_cfg."))}
 
 
-def compare_definition(source: Source, cfg: Config, sections: Sequence[str]) -> list[str]:
+def compare_definition(source: Source, cfg: Config, sections: Sequence[str], without_heads: bool = False) -> list[str]:
     """A warning where the configured network computes something else from these weights than the source's does.
 
-    sections: of the configuration, of which its task builds networks.
+    sections: of the configuration, of which its task builds networks. without_heads: see `definition_of`.
     """
-    theirs = definition_of(source)
+    theirs = definition_of(source, without_heads)
     if fusion := other_fusion(theirs, cfg, sections):
         return [f"{source.name} is of a segmentation network: {fusion}; the outputs differ much"]
     found = differences(theirs, cfg, sections)

@@ -19,7 +19,8 @@ PROGRAMS = {  # what runs it; arguments without which it says that they are miss
     "cityscapes_lst_maker": ("-m", "src.data.cityscapes_lst_maker"), "lip_lst_maker": ("-m", "src.data.lip_lst_maker"),
     "preprocess": ("deploy/preprocess.py",), "postprocess": ("deploy/postprocess.py",),
     "infer_files": ("deploy/infer_files.py",), "mindx": ("deploy/mindx/main.py",),
-    "onnx_detect": ("deploy/onnx_detect.py",),
+    "onnx_detect": ("deploy/onnx_detect.py",), "adopt": ("-m", "src.commands.adopt"),
+    "modelarts": ("modelarts/start.py",),
 }  # fmt: skip
 PARSED = [name for name in PROGRAMS if name != "onnx_detect"]  # which takes its arguments by their places
 

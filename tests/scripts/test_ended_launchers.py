@@ -53,6 +53,32 @@ def test_mpirun_gets_the_signal_that_it_hands_on_to_its_ranks_and_the_second_tim
     assert output == "got TERM\n" and job.returncode == 9
 
 
+ORIGINAL = {"DEVICE": "cpu", "FAMILY": "pointrend"}
+POINTREND = ("0", "val", "record", "model.ckpt")
+
+
+@pytest.mark.parametrize("step", ["src.data.mindrecord", "src.commands.adopt", "train.py"])
+def test_a_signal_to_an_originals_launcher_reaches_the_step_that_runs_and_ends_it(place, step):
+    word = "$1" if step == "train.py" else "$2"
+    stand_in(place, "python", f"[ \"{word}\" = {step} ] || exit 0; trap 'echo got TERM; exit 7' TERM; {STOPPABLE}")
+    job = start(place, "run_standalone_train_gpu.sh", *POINTREND, errors=subprocess.STDOUT, **ORIGINAL)
+    while job.stdout.readline() != "on\n":
+        assert job.poll() is None
+    job.send_signal(signal.SIGTERM)
+    output, _ = job.communicate(timeout=30)
+    assert output == "got TERM\n" and job.returncode == 7
+
+
+def test_an_originals_launcher_that_is_killed_takes_its_step_along(place):
+    stand_in(place, "python", f"[ \"$1\" = train.py ] || exit 0; {TRAPS}")
+    launcher = start(place, "run_standalone_train_gpu.sh", *POINTREND, errors=subprocess.STDOUT, **ORIGINAL)
+    pid = int(next(line for line in launcher.stdout if line.strip().isdigit()))
+    launcher.kill()
+    output, _ = launcher.communicate(timeout=30)
+    assert gone(pid)
+    assert sorted(output.splitlines()) == ["error: the launcher was killed; its job is stopped", "got TERM"]
+
+
 def gone(pid: int, seconds: float = 10) -> bool:
     """Whether the process ends within the time."""
     deadline = time.monotonic() + seconds
