@@ -3,7 +3,7 @@
 # What the launchers under the originals' names run: train.py, eval.py and what comes before. Source it by _originals.sh.
 
 # A family's ready configuration, which has its original's values.
-READY_CLS=configs/hrnet_w48_cls.yaml
+READY_CLS=configs/hrnet_w48_cls_mindspore.yaml
 READY_SEG_CITYSCAPES=configs/hrnet_w48_seg_cityscapes_mindspore.yaml
 READY_SEG_LIP=configs/hrnet_w48_seg_lip_mindspore.yaml
 READY_POINTREND=configs/pointrend_r50_fpn_mindspore.yaml
@@ -268,7 +268,7 @@ take_weights() {
     mapfile -t words <"$answer"
     rm -f "$answer"
     [ "$JOB_STATUS" -eq 0 ] || exit "$JOB_STATUS"
-    if [ "${#words[@]}" -eq 0 ]; then # a Python that is none of ours has answered
+    if [ "${#words[@]}" -eq 0 ]; then # they are taken as they are
         words=(--pre_trained "$WEIGHTS")
         [ "$1" = train ] || words=(--checkpoint_path "$WEIGHTS")
     fi

@@ -47,7 +47,10 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError(f"--{name} is missing; see --help")
     quiet_logs()
     start_logging()
-    words = adopt(cfg, own.weights, own.folder, own.purpose == "train")
+    is_training = own.purpose == "train"
+    words = adopt(cfg, own.weights, own.folder, is_training)
+    if words == _arguments(own.weights, "", is_training):
+        words = []
     write_text(own.answer, "".join(f"{word}\n" for word in words))
 
 

@@ -118,9 +118,17 @@ def test_a_backbone_alone_and_files_that_are_none(segmenter, tmp_path):
             adopt(segmenter, tmp_path / name, tmp_path, True)
 
 
-def test_the_command_writes_its_answer_a_word_a_line(segmenter, tmp_path):
-    save_weights(build_model(segmenter), tmp_path / "my own.ckpt")
+def test_the_command_writes_its_answer_a_word_a_line_and_none_where_the_file_is_given_as_it_is(segmenter, tmp_path):
+    model = build_model(segmenter)
+    save_weights(model, tmp_path / "my own.ckpt")
+    heads = {parameter.name for parameter in model.get_parameters() if not parameter.name.startswith("backbone.")}
+    save_weights(model, tmp_path / "trunk.ckpt", without=heads)
     config = str(CONFIGS / "demo" / "hrnet_seg_lip_shapes.yaml")
-    line = ["--config_path", config, "--weights", str(tmp_path / "my own.ckpt"), "--purpose", "evaluate"]
-    main([*line, "--folder", str(tmp_path), "--answer", str(tmp_path / "answer"), *CPU])
-    assert (tmp_path / "answer").read_text().splitlines() == ["--checkpoint_path", str(tmp_path / "my own.ckpt")]
+    for name, purpose, words in (
+        ("my own.ckpt", "evaluate", []),
+        ("my own.ckpt", "train", []),
+        ("trunk.ckpt", "train", ["--backbone.pretrained", str(tmp_path / "trunk.ckpt")]),
+    ):
+        line = ["--config_path", config, "--weights", str(tmp_path / name), "--purpose", purpose]
+        main([*line, "--folder", str(tmp_path), "--answer", str(tmp_path / "answer"), *CPU])
+        assert (tmp_path / "answer").read_text().splitlines() == words

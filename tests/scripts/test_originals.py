@@ -334,7 +334,7 @@ def test_a_container_gets_the_folders_where_they_are(originals):
 
 PYTHON_LINES = (
     ("export.py", "--checkpoint_path K.ckpt --file_name F --file_format ONNX --device_target GPU",
-     "hrnet_w48_cls.yaml"),
+     "hrnet_w48_cls_mindspore.yaml"),
     ("export.py", "--device_id 1 --checkpoint_file K.ckpt --file_name F --file_format MINDIR --device_target Ascend "
      "--dataset cityscapes", "hrnet_w48_seg_cityscapes_mindspore.yaml"),
     ("export.py", "--device_id 1 --checkpoint_file K.ckpt --file_name F --file_format AIR --device_target Ascend "
