@@ -19,8 +19,8 @@ DEVICES = """
     num_parallel_workers python_multiprocessing test_batch_size max_image_pixels
 """
 CADENCE = """
-    log_every save_every run_eval eval_every keep_checkpoint_max keep_best_checkpoints_max analysis enable_profiling
-    infer_score_thr
+    log_every save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
+    enable_profiling infer_score_thr
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {"train_dataset", "class_names", "run_distribute", "device_num"}

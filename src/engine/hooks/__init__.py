@@ -21,7 +21,7 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "loss_curves": lambda cfg: LossCurves(),
     "loss_log": lambda cfg: LossLog(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every),
-    "evaluation": lambda cfg: Evaluation(cfg.eval_every) if cfg.run_eval else None,
+    "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
     "epoch_log": lambda cfg: EpochLog(cfg.end_epoch or cfg.epoch_size),
