@@ -45,7 +45,11 @@ FILES = {
         },
     ),
     "original_hrnet_cls.yaml": (
-        "HRNetW48_cls", "hrnet_w48_cls.yaml", {"end_epoch": (120, END), "device_target": ("Ascend", ASCEND)},
+        "HRNetW48_cls", "hrnet_w48_cls.yaml",
+        {
+            "label_smoothing": (0.1 * 1000 / 999, "the original's 0.1 is spread over the 999 wrong classes"),
+            "end_epoch": (120, END), "device_target": ("Ascend", ASCEND),
+        },
     ),
     "original_hrnet_seg.yaml": (
         "HRNetW48_seg", "hrnet_w48_seg_cityscapes_mindspore.yaml",
@@ -224,6 +228,7 @@ def test_every_option_of_the_originals_scripts_was_tried():
          {"roi.roi_layer.out_size": 5, "mask_roi.roi_layer.out_size": 9, "mask_roi.roi_layer.sampling_ratio": 3}),
         ("detection of MaskRCNN", ["--mask_shape", "(14, 14)"], {"train_cfg.rcnn.mask_size": 14}),
         ("classification", ["--use_label_smooth", "False"], {"label_smoothing": 0}),
+        ("classification", ["--label_smooth_factor", "0.2"], {"label_smoothing": 0.2}),
         ("classification", ["--sink_mode", "--batchsize", "7", "--lr_end", "1e-6"], {"batch_size": 7, "min_lr": 1e-6}),
         ("classification", ["--batchsize", "7", "--sink_mode"], {"batch_size": 7}),
         ("classification", ["--train_path", "/o", "--eval_interval", "3"], {"train_outputs": "/o", "eval_every": 3}),

@@ -5,11 +5,17 @@ from typing import Any
 from .hrnet import SHARED, WORDS, local, stages
 from .literal import plain
 from .places import SINKING
-from .table import Original, Values, answer, fixed, to, together
+from .table import Entry, Original, Values, answer, fixed, to, together
 
 
 def smoothing(values: Values) -> dict[str, Any]:
-    return {"label_smoothing": values["label_smooth_factor"] if plain(values["use_label_smooth"]) else 0}
+    """Its factor is the share of the wrong classes, PyTorch's is spread over all of them: a file says how many."""
+    factor, classes = (plain(values.get(name)) for name in ("label_smooth_factor", "num_classes"))
+    if not plain(values["use_label_smooth"]):
+        factor = 0
+    elif type(classes) is int and classes > 1 and type(factor) in (int, float):
+        factor = factor * classes / (classes - 1)
+    return {"label_smoothing": factor}
 
 
 def model(values: Values) -> dict[str, Any]:
@@ -44,7 +50,7 @@ HRNET_CLS = Original(
         "use_label_smooth": together(smoothing, True),
         "label_smooth_factor": together(smoothing, 0.1),
         "conv_init": to("cls_head.conv_init"),
-        "dense_init": fixed("RandomNormal", says="the classifier's first weights are those of cls_head"),
+        "dense_init": Entry(to=("cls_head.dense_init",), says="the classifier's first weights are uniform"),
         "save_ckpt": fixed(True, says="checkpoints are always written: a stopped run goes on from the last one"),
         "sink_mode": answer(SINKING),
         "model": together(model),
