@@ -8,7 +8,7 @@ from src.process.logs import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("pt_path", "ckpt_path"))
+    cfg = parse_cli(__doc__, required=("pt_path", "ckpt_path"), command="convert_weights.py")
     quiet_logs()
     from src.commands.convert import convert_file
 

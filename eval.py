@@ -7,7 +7,7 @@ from src.process.logs import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__)
+    cfg = parse_cli(__doc__, command="eval.py")
     quiet_logs()
     from src.commands.evaluate import evaluate
     from src.integrations.modelarts import modelarts

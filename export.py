@@ -7,7 +7,7 @@ from src.process.logs import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "file_name"))
+    cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "file_name"), command="export.py")
     quiet_logs()
     from src.commands.export import export
     from src.integrations.modelarts import modelarts

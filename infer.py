@@ -7,7 +7,8 @@ from src.process.logs import quiet_logs
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("checkpoint_path|checkpoint_url", "pred_input", "pred_output"))
+    required = ("checkpoint_path|checkpoint_url", "pred_input", "pred_output")
+    cfg = parse_cli(__doc__, required=required, command="infer.py")
     quiet_logs()
     from src.commands.infer import infer
     from src.integrations.modelarts import modelarts

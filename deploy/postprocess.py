@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--result_path", type=Path, default=Path("result_files"))
     own, rest = parser.parse_known_args()
     folders = f"--preprocess_path, --result_path FOLDER (default {own.preprocess_path}, {own.result_path})"
-    cfg = parse_cli(f"{__doc__.splitlines()[0]}\n{folders}", rest)
+    cfg = parse_cli(f"{__doc__.splitlines()[0]}\n{folders}", rest, command="postprocess.py")
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     maps = label_maps(cfg, dataset, read_manifest(own.preprocess_path), own.result_path)
     words = Words("310", cfg.log_style)

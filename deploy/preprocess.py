@@ -21,7 +21,8 @@ def main() -> None:
     parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--result_path", type=Path, default=Path("preprocess_result"))
     own, rest = parser.parse_known_args()
-    cfg = parse_cli(f"{__doc__.splitlines()[0]}\n--result_path FOLDER (default {own.result_path})", rest)
+    description = f"{__doc__.splitlines()[0]}\n--result_path FOLDER (default {own.result_path})"
+    cfg = parse_cli(description, rest, command="preprocess.py")
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     manifest = write_inputs(cfg, dataset, own.result_path)
     count = sum(len(sample["inputs"]) for sample in manifest["samples"])

@@ -28,7 +28,8 @@ CONFIGURATIONS = {name: f"configs/hrnet_w48_seg_{name}_mindspore.yaml" for name 
 
 @entry_point
 def main(argv: list[str] | None = None) -> None:
-    cfg = parse_cli(__doc__.splitlines()[0], with_configuration(sys.argv[1:] if argv is None else argv))
+    arguments = with_configuration(sys.argv[1:] if argv is None else argv)
+    cfg = parse_cli(__doc__.splitlines()[0], arguments, command="train.py")
     if not cfg.data_url and not {"train_dataset", "mindrecord_dir"} & cfg.typed:
         raise UserError("--data_url is missing; see --help")
     cfg = with_data(cfg)

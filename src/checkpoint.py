@@ -117,6 +117,16 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     return skipped
 
 
+def holds_backbone_alone(model: nn.Cell, path: str | Path) -> bool:
+    """Whether a checkpoint has all of the model's `backbone`, under its own names or the model's, and nothing of what
+    the model has behind it: that of a backbone, or of a network for something else.
+    """
+    found = {name.removeprefix("backbone.") for name in read_checkpoint(path) if not name.startswith(STATE_PREFIX)}
+    names = [parameter.name for parameter in model.get_parameters()]
+    trunk = {name.removeprefix("backbone.") for name in names if name.startswith("backbone.")}
+    return trunk <= found and not any(name in found for name in names if not name.startswith("backbone."))
+
+
 def load_backbone_weights(backbone: nn.Cell, path: str | Path) -> None:
     """Load a backbone from a checkpoint of a backbone, or of any model that has it as `backbone`.
 

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--result_path", type=Path, default=Path("infer_results"))
     own, rest = parser.parse_known_args()
     own_help = f"--pipeline FILE (default {PIPELINE.name}), --result_path FOLDER (default {own.result_path})"
-    cfg = parse_cli(f"{__doc__.splitlines()[0]}\n{own_help}", rest)
+    cfg = parse_cli(f"{__doc__.splitlines()[0]}\n{own_help}", rest, command="main.py")
     require_one_view(cfg)
     dataset = open_segmentation(cfg, cfg.val_dataset, "val")
     stream = Stream(own.pipeline)

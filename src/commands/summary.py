@@ -30,7 +30,7 @@ class Part:
 
 @entry_point
 def main() -> None:
-    cfg = replace(parse_cli(__doc__.splitlines()[0]), mode="pynative", device_target="CPU")
+    cfg = replace(parse_cli(__doc__.splitlines()[0], command="summary"), mode="pynative", device_target="CPU")
     runtime.start(cfg, may_be_single=True)
     for line in table(cfg, summarize(cfg)):
         print(line)

@@ -7,14 +7,19 @@ from ..errors import UserError
 from .arguments import Arguments
 from .config import Config, config_type
 from .load import load_config
+from .local_words import act_locally
 from .read import read_file
 from .schema import Leaf, leaves, nested_kind
+from .unread import tell_unread
 
 
-def parse_cli(description: str, argv: Sequence[str] | None = None, required: Sequence[str] = ()) -> Config:
+def parse_cli(
+    description: str, argv: Sequence[str] | None = None, required: Sequence[str] = (), command: str = ""
+) -> Config:
     """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
 
-    required: keys that must not be empty; "a|b" is content with either.
+    required: keys that must not be empty; "a|b" is content with either. command: which one it is: the originals' words
+    for places act as it means them, and of a typed key that it does not read this is said.
     """
     parser = Arguments(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
@@ -25,7 +30,8 @@ def parse_cli(description: str, argv: Sequence[str] | None = None, required: Seq
         raise SystemExit(0)
     if not known.config_path:
         raise UserError("--config_path FILE.yaml is missing; see --help")
-    cfg = load_config(known.config_path, overrides)
+    cfg, used = act_locally(load_config(known.config_path, overrides), command)
+    tell_unread(cfg, command, used)
     for name in required:
         if not any(getattr(cfg, alternative) for alternative in name.split("|")):
             raise UserError(f"--{name.split('|')[0]} is missing; see --help")

@@ -35,6 +35,7 @@ class Config(
     """
 
     typed = frozenset()  # dotted names of the keys that the command line has named; no key itself
+    weight_words = frozenset()  # by which an original's file names weights; no key
     origin = ()  # paths of the file that it was read from and of those that this one is based on; no key either
 
 

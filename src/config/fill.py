@@ -1,38 +1,20 @@
 """Plain mappings -> instances of the schema's classes, every value checked by what its key says."""
 
+import contextlib
 import dataclasses
 import difflib
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UserError, listed, plain, short
 from .config import config_type
+from .original_tables import ALIASES, WITHOUT_EFFECT, names
+from .original_tables.literal import literal
 from .schema import is_optional, key_names, nested_kind, variants_of
 from .variants import choose_variant
 
-# Names that the original folders used for the same keys.
-ALIASES = {
-    "roi.roi_layer.sample_num": "sampling_ratio",
-    "mask_roi.roi_layer.sample_num": "sampling_ratio",
-    "batchsize": "batch_size",
-    "total_epoch": "epoch_size",
-    "eval_interval": "eval_every",
-    "eval_data_path": "val_dataset",
-    "modelarts": "enable_modelarts",
-    "optimizer": "opt_type",
-    "opt_momentum": "momentum",
-    "wd": "weight_decay",
-    "eps": "opt_eps",
-    "lr_scheme": "lr_type",
-    "lr_end": "min_lr",
-    "lr_min": "min_lr",
-    "checkpoint_file": "checkpoint_path",
-    "pth_path": "pt_path",
-    "label_smooth_factor": "label_smoothing",
-}
-# Keys of the original folders and of run folders of before that nothing reads: taken, and said to have no effect.
-WITHOUT_EFFECT = {"rank_id", "roi.sample_num", "mask_roi.sample_num", "train_cfg.rpn.sampler.add_gt_as_proposals"}
 LONGEST_NAME = 100  # characters of a key for which the nearest one is looked for
 LONGEST_TEXT = 4096  # characters of a text, and of a path on every system
 LONGEST_PART = 255  # bytes of one name in a path
@@ -45,19 +27,29 @@ WANTED = {
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where values come from. name: in messages; without_effect: the keys of this kind that were met."""
+    """Where values come from. name: in messages; without_effect: the keys of this kind that were met.
+
+    called: by dotted name, what a key was called there in an original's words.
+    """
 
     name: str
     without_effect: list[str] = dataclasses.field(default_factory=list)
+    called: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
+
+    def named(self, dotted: str) -> str:
+        """A key as messages name it."""
+        called = self.called.get(dotted, dotted)
+        return dotted if called == dotted else f"{plain(called)} ({dotted})"
 
 
 def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
     """An instance of the schema class `kind` from a mapping."""
     if not isinstance(values, dict):
-        raise UserError(f"{source}: {prefix.rstrip('.')} must be a mapping of keys, not {short(values)}")
+        name = source.named(prefix.rstrip("."))
+        raise UserError(f"{source}: {name} must be a mapping of keys, not {short(values)}")
     known = {item.name: item for item in dataclasses.fields(kind)}
     filled = {}
     for name, value in values.items():
@@ -83,11 +75,14 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
             name = convert(by, value.get(by.name, by.default), f"{dotted}.{by.name}", source)
             nested, value = choose_variant(item, name, value, dotted, source)
         return fill(nested, value, f"{dotted}.", source)
+    dotted = source.named(dotted)
     member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
     if member is None:
         value = _convert_leaf(item.type, value, dotted, source)
         _check_range(item, value, dotted, source)
         return value
+    if isinstance(value, str):
+        value = _written_out(value)
     if not isinstance(value, list | tuple):
         raise UserError(f"{source}: {dotted} must be a list, not {short(value)}")
     _check_length(item, value, dotted, source)
@@ -105,14 +100,22 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
         return bool(value)
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return float(value)
-        except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
+            return float(_written_out(value))
+        except (ValueError, TypeError, OverflowError):  # OverflowError: a whole number of hundreds of digits
             pass
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if type(value) is kind or (kind == bool | str and isinstance(value, str)):
         return value
     raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {short(value)}")
+
+
+def _written_out(value: Any) -> Any:
+    """What the text of a fraction, a tuple or a list is, as the originals write them: `1/3.0`, `('a', 'b')`."""
+    if isinstance(value, str) and ("/" in value or value.lstrip().startswith(("(", "["))):
+        with contextlib.suppress(ValueError):
+            return literal(value)
+    return value
 
 
 def _check_length(item: dataclasses.Field, values: list, dotted: str, source: Source) -> None:
@@ -160,7 +163,7 @@ def _check_text(value: str, dotted: str, source: Source) -> None:
 
 def unknown_key(dotted: str, source: Source) -> UserError:
     """What to raise for a key that is not there, with the nearest that is."""
-    candidates = _known_names(config_type())
+    candidates = [*_known_names(config_type()), *names()]
     nearest = difflib.get_close_matches(dotted, candidates, 1, 0.5) if len(dotted) <= LONGEST_NAME else []
     if not nearest:
         last = [name for name in candidates if name.rsplit(".", 1)[-1] == dotted.rsplit(".", 1)[-1]]

@@ -16,10 +16,12 @@ from ..files import RUN_FORMAT, write_text
 from ..reading import read_text
 from .checks import check_together
 from .config import Config, config_type
-from .fill import ALIASES, Source, fill
+from .fill import Source, fill
+from .original_tables import ALIASES
 from .overrides import override, parse_overrides
+from .own_words import in_own_words
 from .read import read_documents_of, read_file
-from .variants import refuse_keys_of_others, take_types
+from .variants import refuse_keys_of_others, refuse_translated, take_types
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,10 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
         refuse_keys_of_others(values, place)
 
     values, _, choices = read_file(Path(path), check=check)
-    file, command_line = Source(str(path)), Source("command line")
-    values, pairs = take_types(values, parse_overrides(overrides), command_line)
+    said = in_own_words(values, parse_overrides(overrides), path, check)
+    file, command_line = Source(str(path), called=said.called), Source("command line", called=said.called_typed)
+    values, pairs = take_types(said.values, said.pairs, command_line)
+    refuse_translated(values, said.called, file)
     cfg = fill(config_type(), values, "", file)
     for dotted, text in pairs:
         cfg = override(cfg, dotted, text, command_line)
@@ -49,7 +53,8 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     _check_choices(cfg, choices, str(path))
     check_together(cfg)
     object.__setattr__(cfg, "origin", tuple(files))
-    return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
+    object.__setattr__(cfg, "weight_words", said.weights)
+    return with_typed(cfg, [name for name, _ in said.pairs])
 
 
 def with_typed(cfg: Config, names: Iterable[str]) -> Config:

@@ -7,9 +7,13 @@ from typing import Any
 from ..errors import UserError, plain, short
 from .bounded_yaml import read_value
 from .config import Config
-from .fill import ALIASES, WITHOUT_EFFECT, Source, convert, unknown_key
+from .fill import Source, convert, unknown_key
+from .original_tables import ALIASES, WITHOUT_EFFECT
+from .original_tables.literal import literal
 from .schema import nested_kind, variants_of
 from .variants import refuse_key_of_other, refuse_keys_of_others
+
+FLAGS = {"sink_mode"}  # options of the originals that have no value
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -20,7 +24,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
         if not argument.startswith("--") or argument == "--":
             raise UserError(f"unexpected argument {short(argument)}: write --key value")
         name, equals, text = argument[2:].partition("=")
-        if not equals:
+        if not equals and not (name in FLAGS and (not rest or rest[0].startswith("--"))):
             if not rest:
                 raise UserError(f"--{plain(name)} needs a value")
             text = rest.pop(0)
@@ -62,9 +66,11 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source
         return text
     is_list = hasattr(item.type, "__origin__")
     try:
+        if is_list and text.lstrip().startswith("("):
+            return literal(text)
         if is_list and "," in text and "[" not in text:
             return [read_value(part) for part in text.split(",")]
         return read_value(text)
-    except UserError:
+    except (UserError, ValueError):
         form = " list; write [a, b, c]" if is_list else " value"
-        raise UserError(f"{source}: --{dotted} {short(text)} cannot be read as a{form}") from None
+        raise UserError(f"{source}: --{source.named(dotted)} {short(text)} cannot be read as a{form}") from None

@@ -63,8 +63,8 @@ def _read(path: Path, check: Check | None, chain: tuple[str, ...], known: dict[s
         if not isinstance(base, str):
             raise UserError(f"{path}: _base_ must name a file or a list of files, not {short(base)}")
         above = _read(path.parent / base, check, (*chain, place), known, f"{path}: its _base_ {plain(base)}")
-        inherited = [_merge(*pair) for pair in zip(inherited, above)]
-    values, helps, choices = (_merge(*pair) for pair in zip(inherited, documents))
+        inherited = [merge(*pair) for pair in zip(inherited, above)]
+    values, helps, choices = (merge(*pair) for pair in zip(inherited, documents))
     known[place] = values, helps, choices
     return values, helps, choices
 
@@ -77,9 +77,10 @@ def _content(path: Path) -> str:
     return read_text(path, MOST_BYTES)
 
 
-def _merge(below: dict, above: dict) -> dict:
+def merge(below: dict, above: dict) -> dict:
+    """The values of `below` with those of `above` over them, section by section."""
     merged = dict(below)
     for name, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _merge(merged[name], value) if both else value
+        merged[name] = merge(merged[name], value) if both else value
     return merged

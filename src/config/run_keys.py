@@ -104,6 +104,9 @@ class RunKeys:
     test_batch_size: int = key(1, "images a step in evaluation", low=1, high=MOST_IMAGES)
     run_eval: bool = key(True, "evaluate while training")
     eval_every: int = key(1, "epochs between evaluations", low=1, high=MOST_STEPS)
+    eval_start: int = key(
+        0, "first epoch that is evaluated, whatever eval_every; 0 takes eval_every", low=0, high=MOST_EPOCHS
+    )
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
     log_style: str = key(
         "default",
@@ -162,9 +165,16 @@ class DeviceKeys:
     )
 
 
+LOCAL = "; typed without enable_modelarts a local path ("  # of the originals' words, see local_words.py
+
+
 @keys(matters="never", on_resume="free")
 class CommandKeys:
-    checkpoint_path: str = key("", "checkpoint to evaluate, run or export; the exported file with another backend")
+    checkpoint_path: str = key(
+        "",
+        "checkpoint to evaluate, run or export, the exported file with another backend; typed, what train.py starts "
+        "from (pre_trained)",
+    )
     backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
     file_name: str = key("", "exported file; its format's suffix is added where it is missing")
     file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
@@ -174,11 +184,21 @@ class CommandKeys:
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
     enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
-    data_url: str = key("", "ModelArts: folder of the data in object storage")
-    eval_data_url: str = key("", "ModelArts: folder of the validation data, where it is another one")
-    checkpoint_url: str = key("", "ModelArts: checkpoint to start from or to evaluate, or a folder of such")
-    train_url: str = key("", "ModelArts: folder in object storage where the results go")
-    data_path: str = key("/cache/data", "ModelArts: local folder of the data; relative paths of data lie in it")
+    data_url: str = key("", f"ModelArts: folder of the data in object storage{LOCAL}train_dataset, val_dataset)")
+    eval_data_url: str = key(
+        "", f"ModelArts: folder of the validation data, where it is another one{LOCAL}val_dataset)"
+    )
+    checkpoint_url: str = key(
+        "",
+        f"ModelArts: checkpoint to start from or to evaluate, or a folder of such{LOCAL}pre_trained, checkpoint_path)",
+    )
+    train_url: str = key(
+        "", f"ModelArts: folder in object storage where the results go{LOCAL}train_outputs, of train.py)"
+    )
+    data_path: str = key(
+        "/cache/data",
+        f"ModelArts: local folder of the data; relative paths of data lie in it{LOCAL}train_dataset, val_dataset)",
+    )
     output_path: str = key("/cache/train", "ModelArts: local folder of the results")
     load_path: str = key("/cache/checkpoint_path", "ModelArts: local folder of the checkpoint")
 

@@ -4,12 +4,12 @@ A key of another backbone is an error where it was typed beside this type; one t
 run folder of before, is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 
 from ..errors import UserError, short
 from .config import config_type
-from .schema import keys_of_others, variants_of
+from .schema import keys_of_others, nested_kind, variants_of
 
 # Run folders of before have the keys of all backbones in their config.yaml, whatever its backbone.type.
 WRITTEN_BEFORE = {"arch", "scaling", "depth", "base_channels", "style", "extra"}
@@ -43,6 +43,22 @@ def refuse_key_of_other(item: Field, name: str, typed: Iterable[str], source: ob
         if key in others:
             owners = " or ".join(others[key])
             raise UserError(f"{source}: {item.name}.{key} is a key of {item.name}.type {owners}, not of {name}")
+
+
+def refuse_translated(values: dict, called: Mapping[str, str], source: object) -> None:
+    """UserError for an original's key that stands for one of another type than the section in `values` has.
+
+    called: by dotted name of this project's keys, what they were called in `source`.
+    """
+    for item in fields(config_type()):
+        given = values.get(item.name)
+        if variants_of(item) and isinstance(given, dict):
+            first = fields(nested_kind(item.type))[0]
+            name = given.get(first.name, first.default)
+            for dotted, key in called.items():
+                section, _, rest = dotted.partition(".")
+                if section == item.name and isinstance(name, str) and name in variants_of(item):
+                    refuse_key_of_other(item, name, [rest.partition(".")[0]], f"{source}: {short(key)}")
 
 
 def take_types(values: dict, pairs: list[tuple[str, str]], source: object) -> tuple[dict, list[tuple[str, str]]]:

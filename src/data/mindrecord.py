@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("--verify_only", action="store_true")
     known, rest = parser.parse_known_args(argv)
-    cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",))
+    cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",), command="mindrecord")
     quiet_logs()
     subsets = {name: folder for name, split in SPLIT.items() if (folder := getattr(cfg, f"{split}_dataset"))}
     if known.verify_only:

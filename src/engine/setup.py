@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from mindspore import nn
 
-from ..checkpoint import load_backbone_weights, load_model_weights
+from ..checkpoint import holds_backbone_alone, load_backbone_weights, load_model_weights
 from ..config import Config
+from ..config.local_words import START_WEIGHTS
 from ..errors import UserError, short
 from ..models.freeze import freeze_parts
 from ..models.fused import fuse_for_training
@@ -45,12 +46,16 @@ def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool =
 
 
 def load_start_weights(cfg: Config, model: nn.Cell) -> None:
-    """Backbone weights, then a whole checkpoint, as far as the configuration names them."""
-    if cfg.backbone.pretrained:
-        load_backbone_weights(model.backbone, cfg.backbone.pretrained)
-        TASKS[cfg.task].tell_definition(cfg, cfg.backbone.pretrained, is_whole=False)
-        logger.info("Backbone weights from %s", cfg.backbone.pretrained)
-    if cfg.pre_trained:
+    """Backbone weights, then a whole checkpoint, as far as the configuration names them.
+
+    What the originals' words name may be a backbone alone: they load what fits.
+    """
+    is_trunk = START_WEIGHTS & cfg.typed and cfg.pre_trained and holds_backbone_alone(model, cfg.pre_trained)
+    for path in filter(None, (cfg.backbone.pretrained, cfg.pre_trained if is_trunk else "")):
+        load_backbone_weights(model.backbone, path)
+        TASKS[cfg.task].tell_definition(cfg, path, is_whole=False)
+        logger.info("Backbone weights from %s", path)
+    if cfg.pre_trained and not is_trunk:
         load_model_weights(model, cfg.pre_trained, finetune=cfg.finetune)
         TASKS[cfg.task].tell_definition(cfg, cfg.pre_trained)
         logger.info("Weights from %s", cfg.pre_trained)

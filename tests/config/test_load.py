@@ -148,7 +148,7 @@ def test_a_side_that_was_typed_wins_over_a_files_input_size(write, tmp_path, typ
     assert load_config(str(tmp_path / "run.yaml")) == cfg
 
 
-@pytest.mark.parametrize("text", ["('background', 'a')", "[background", "{", "'x"])
+@pytest.mark.parametrize("text", ["('background', 1.a)", "[background", "{", "'x"])
 def test_a_list_that_cannot_be_read_is_one_line(write, text):
     assert f"command line: --coco_classes {text!r} cannot be read as a list; write [a, b, c]" in refusal(
         write(), "--coco_classes", text
@@ -306,7 +306,7 @@ def test_an_unknown_key_on_the_command_line_is_named_in_full_with_the_nearest(wr
         ("device_target", "TPU"), ("opt_type", "lion"), ("lr_type", "polynomial"), ("mode", "eager"), ("task", "pose"),
         ("backbone.extra.stage1.block", "basic"),
         ("bbox_head.bbox_coder.target_stds", "[1]"),
-        ("mask_divider", "2.0"), ("datasink", "1"), ("rpn", "5"), ("rpn.anchor_generator.scales", "[-8]"),
+        ("mask_divider", "2.0"), ("datasink", "2"), ("rpn", "5"), ("rpn.anchor_generator.scales", "[-8]"),
         ("train_cfg.rpn.assigner.neg_iou_thr", "0.95"), ("train_cfg.rcnn.sampler.pos_fraction", "2"),
         ("train_cfg.rcnn.sampler.order", "sorted"), ("seed", "-1"), ("loss_scale", "0"),
     ],
@@ -323,8 +323,14 @@ def test_a_wrong_value_in_a_file_names_the_file(write):
     assert "config.yaml" in message and "backbone.norm_cfg.momentum" in message and "3" in message
 
 
-def test_data_sinking_is_refused_with_its_reason(write):
-    assert "batches" in refusal(write("datasink: 1\n"))
+@pytest.mark.parametrize("typed", [[], ["--datasink", "1"], ["--datasink=True"]])
+def test_data_sinking_is_one_line_that_says_why_batches_are_fed_from_python_and_nothing_else_changes(
+    write, said, typed
+):
+    cfg = load_config(write("" if typed else "datasink: 1\n"), typed)
+    assert cfg == load_config(write()) and not cfg.datasink
+    (line,) = said()
+    assert "datasink" in line and "batches are fed from Python here" in line
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ DEVICES = """
     num_parallel_workers python_multiprocessing test_batch_size max_image_pixels
 """
 CADENCE = """
-    log_every log_style save_every run_eval eval_every keep_checkpoint_max keep_best_checkpoints_max analysis
+    log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
     enable_profiling infer_score_thr save_every_epochs
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}

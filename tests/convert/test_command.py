@@ -36,7 +36,7 @@ def test_the_command_needs_no_pytorch_and_its_checkpoint_is_the_source(weights, 
     files = ("--pt_path", weights, "--ckpt_path", out)
     printed = run_process("-c", WITHOUT_TORCH, "--config_path", CONFIG, *files, *BASE, *STYLE)
     assert re.search(r"\d+ tensors in the source: (\d+) used, (\d+) ignored", printed)
-    assert printed.splitlines()[-1] == "Transform successfully!"
+    assert "Transform successfully!" in printed.splitlines()
     assert "the source expects img_mean" in printed and f"parameters written to {out}" in printed
     state, written = torch.load(weights, weights_only=True)["state_dict"], read_checkpoint(out)
     np.testing.assert_array_equal(written["bbox_head.fc_cls.weight"], state["roi_head.bbox_head.fc_cls.weight"].numpy())

@@ -43,6 +43,13 @@ def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_top_1(trai
     assert [path.name for path in (folder / "best_ckpt").iterdir()][0].startswith("Top_1_Acc_")
 
 
+@pytest.mark.parametrize("word", ["checkpoint_path", "checkpoint_url"])
+def test_weights_that_do_not_exist_by_the_originals_words_start_no_training(data, tmp_path, word):
+    words = ("--data_path", data / "train", "--eval_data_path", data / "val", "--train_url", tmp_path / "out")
+    printed = run("train.py", "--config_path", CONFIG, *SMALL, *words, f"--{word}", "gone.ckpt", status=2)
+    assert "gone.ckpt does not exist" in printed and not list(tmp_path.iterdir())
+
+
 def test_evaluation_and_inference_know_the_class_names_from_the_runs_configuration(data, trained, tmp_path):
     config, checkpoint = trained[1] / "config.yaml", next((trained[1] / "best_ckpt").iterdir())
     common = ("--config_path", config, "--checkpoint_path", checkpoint)

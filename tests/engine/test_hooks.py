@@ -1,6 +1,7 @@
 """The hooks of a run: their order, what they are told, and what they keep over a resume."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +162,16 @@ class EarlyStop(Hook):
         if epoch.metrics["score"] < self.best:
             run.last = run.done
         self.best = max(self.best, epoch.metrics["score"])
+
+
+@pytest.mark.parametrize(
+    ("start", "every", "evaluated"),
+    [(0, 2, [2, 4, 5]), (1, 2, [1, 3, 5]), (3, 2, [3, 5]), (2, 1, [2, 3, 4, 5]), (9, 1, [5])],
+)
+def test_evaluation_begins_with_the_epoch_that_eval_start_names_and_follows_the_last_step(start, every, evaluated):
+    hook = make_hooks(load_config(CONFIG, ["--eval_start", str(start), "--eval_every", str(every)]))["evaluation"]
+    runs = [SimpleNamespace(epoch=epoch, finished=epoch == 5) for epoch in range(1, 6)]
+    assert [run.epoch for run in runs if hook.is_due(run)] == evaluated
 
 
 def test_a_hook_can_end_the_run_after_an_epoch(pynative_mode, tmp_path, monkeypatch):

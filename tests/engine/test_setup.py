@@ -9,8 +9,10 @@ from mindspore import Tensor, nn, save_checkpoint
 from src.checkpoint import load_model_weights
 from src.commands.check import environment
 from src.config import load_config
+from src.config.local_words import act_locally
 from src.engine import setup
 from src.engine.setup import make_train_step
+from src.errors import UserError
 from src.ops.conv_gradient import FastGradientConv2D
 
 CONFIG = "configs/demo/mask_rcnn_hrnet_tiny.yaml"
@@ -89,3 +91,33 @@ def test_twenty_steps_give_the_frameworks_losses_within_1e_5(graph_mode):
         losses.append([float(step(batch(k))[0].asnumpy()) for k in range(20)])
     assert losses[0][-1] < 0.9 * losses[0][0]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+class Headed(nn.Cell):
+    """A backbone and what stands behind it; `head` names that part."""
+
+    class_layers = ()
+
+    def __init__(self, head: str, value: float):
+        super().__init__()
+        self.backbone = nn.Dense(2, 3)
+        setattr(self, head, nn.Dense(3, 1))
+        for parameter in self.get_parameters():
+            parameter.set_data(Tensor(np.full(parameter.shape, value, np.float32)))
+
+
+@pytest.mark.parametrize("word", ["checkpoint_url", "checkpoint_path"])
+def test_weights_by_an_originals_word_may_be_those_of_another_network_with_the_same_backbone(tmp_path, caplog, word):
+    """Segmentation starts from a classifier's: the originals load what fits."""
+    path = str(tmp_path / "classifier.ckpt")
+    save_checkpoint(Headed("classifier", 0.5), path)
+    model = Headed("last_layer", 0.0)
+    cfg, _ = act_locally(load_config(CONFIG, [f"--{word}", path]), "train.py")
+    setup.load_start_weights(cfg, model)
+    values = {parameter.name: set(parameter.asnumpy().ravel()) for parameter in model.get_parameters()}
+    assert values["backbone.weight"] == {0.5} and values["last_layer.weight"] == {0.0}
+    whole = Headed("classifier", 0.0)
+    setup.load_start_weights(cfg, whole)
+    assert {value for one in whole.get_parameters() for value in one.asnumpy().ravel()} == {0.5}
+    with pytest.raises(UserError, match="does not fit the configured model"):
+        setup.load_start_weights(load_config(CONFIG, ["--pre_trained", path]), model)

@@ -22,7 +22,7 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "loss_curves": lambda cfg: LossCurves(),
     "loss_log": lambda cfg: (OriginalLossLog if cfg.log_style == "original" else LossLog)(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
-    "evaluation": lambda cfg: Evaluation(cfg.eval_every) if cfg.run_eval else None,
+    "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
     "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(

@@ -9,17 +9,18 @@ logger = logging.getLogger(__name__)
 
 
 class Evaluation(Hook):
-    """Evaluates every `every` epochs and at the end of the run; with the moving average of the weights, if one is kept.
+    """Evaluates every `every` epochs, counted from epoch `start`, and at the end of the run; with the moving average of
+    the weights, if one is kept.
 
     The metrics go to the log and, for the hooks behind this one, into the epoch.
     """
 
-    def __init__(self, every: int):
-        self.every = every
+    def __init__(self, every: int, start: int = 0):
+        self.every, self.start = every, start
 
     def is_due(self, run: Run) -> bool:
         """Whether an evaluation follows the epoch that the step just done has ended."""
-        return run.epoch % self.every == 0 or run.finished
+        return run.finished or (run.epoch >= self.start and (run.epoch - self.start) % self.every == 0)
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if not self.is_due(run):

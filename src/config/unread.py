@@ -1,0 +1,177 @@
+"""Keys that the command line names and that its command does not read: each is said, none is taken in silence.
+
+What a key is good for follows from how far it matters; what does not follow stands in the tables. Keys, tasks and
+detectors that are not in them, from outside of this project, are read by everybody.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .config import Config
+from .schema import Leaf, leaves
+
+logger = logging.getLogger(__name__)
+
+TRAIN, EVAL, INFER, EXPORT, CONVERT = "train.py", "eval.py", "infer.py", "export.py", "convert_weights.py"
+CHECK, SUMMARY, RECORD = "check", "summary", "mindrecord"
+FILES = ("preprocess.py", "postprocess.py", "main.py")  # of deploy/: images without the network
+RUNNING = (TRAIN, EVAL, INFER, EXPORT, CHECK)
+# Who reads keys that matter so far, where they stand in no table.
+BY_REACH = {"weights": (*RUNNING, CONVERT, SUMMARY), "scores": (*RUNNING, SUMMARY), "training": (TRAIN, CHECK)}
+ALL = (*RUNNING, CONVERT, SUMMARY, RECORD, *FILES)
+ON_CPU = (CONVERT, SUMMARY)  # always, and in PyNative mode
+COMMANDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("seed", "enable_graph_kernel", "run_distribute", "device_id", "device_num"), ALL),
+    **dict.fromkeys(("task", "num_classes", "divider"), ALL),
+    **dict.fromkeys(("device_target", "mode"), RUNNING),
+    **dict.fromkeys(("img_width", "img_height", "input_size"), (*RUNNING, SUMMARY, *FILES)),
+    **dict.fromkeys(("dataset", "ignore_label", "keep_ratio", "seg_head.bilinear"), (*RUNNING, *FILES)),
+    **dict.fromkeys(
+        (
+            "run_eval", "eval_every", "eval_start", "log_every", "save_every", "save_every_epochs",
+            "keep_checkpoint_max", "keep_best_checkpoints_max", "resume", "train_outputs", "brief", "enable_profiling", "mlflow", "mlflow_uri",
+            "mlflow_experiment", "begin_epoch", "end_epoch", "max_steps", "sync_batchnorm", "datasink",
+        ),
+        (TRAIN,),
+    ),
+    **dict.fromkeys(("pre_trained", "fast_gradients", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
+    **dict.fromkeys(
+        ("img_mean", "img_std", "to_rgb", "resize", "pad_colour", "box_style"), (*RUNNING, CONVERT, *FILES)
+    ),
+    **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
+    **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
+    **dict.fromkeys(("eval_width", "eval_height"), (EVAL, INFER, EXPORT, *FILES)),
+    **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
+    **dict.fromkeys(("pred_input", "pred_output", "infer_score_thr"), (INFER,)),
+    **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
+    **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
+    **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
+    **dict.fromkeys(("compile_cache", "compile_cache_path", "test_batch_size"), (TRAIN, EVAL, INFER)),
+    "log_style": (TRAIN, EVAL, CONVERT, RECORD, *FILES),
+    "eval_label_size": (TRAIN, EVAL, *FILES),
+    "allow_outside": (TRAIN, EVAL, CHECK, RECORD, *FILES),
+    "checkpoint_path": (EVAL, INFER, EXPORT, CHECK),
+    "class_names": (*RUNNING, CONVERT, *FILES),
+    "coco_classes": (*RUNNING, CONVERT, RECORD),
+    "eval_resize": (TRAIN, EVAL, INFER, EXPORT),
+    "finetune": (TRAIN, CHECK, CONVERT),
+    "max_image_pixels": (TRAIN, EVAL, INFER, CHECK, RECORD, *FILES),
+    "mindrecord_dir": (*RUNNING, RECORD),
+    "mindrecord_shards": (RECORD,),
+    "num_parallel_workers": (TRAIN, EVAL, INFER, CHECK),
+    "prediction_path": (EVAL,),
+    "train_dataset": (TRAIN, INFER, EXPORT, CHECK, RECORD),
+    "val_data_type": RUNNING,
+    "val_dataset": (*RUNNING, RECORD, *FILES),
+}  # fmt: skip
+DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmentation"
+TASKS = {  # key or section: tasks that read it
+    **dict.fromkeys(
+        (
+            "detector", "box_style", "neck", "rpn", "bbox_head", "mask_head", "point_head", "roi", "mask_roi",
+            "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
+            "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes", "classes", "crowd_rle",
+            "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio", "infer_score_thr", "analysis",
+            "prediction_path",
+        ),
+        (DETECTION,),
+    ),
+    **dict.fromkeys(
+        (
+            "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio", "rand_augment",
+            "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
+        ),
+        (CLASSIFICATION,),
+    ),
+    **dict.fromkeys(
+        (
+            "seg_head", "class_weights", "ohem", "ohem_threshold", "ohem_min_kept", "dataset", "ignore_label",
+            "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip", "eval_stride", "eval_width",
+            "eval_height", "eval_label_size", "flip_swaps_labels",
+        ),
+        (SEGMENTATION,),
+    ),
+    **dict.fromkeys(("class_names", "color_jitter"), (CLASSIFICATION, SEGMENTATION)),
+    **dict.fromkeys(("keep_ratio", "allow_outside"), (DETECTION, SEGMENTATION)),
+    "divider": (DETECTION, CLASSIFICATION),
+}  # fmt: skip
+DETECTORS = {  # key or section: detectors that read it
+    **dict.fromkeys(
+        (
+            "point_head", "mask_head.num_fcs", "mask_head.fc_out_channels", "mask_head.background_class",
+            "mask_head.weight_init",
+            "train_cfg.rcnn.num_points", "train_cfg.rcnn.oversample_ratio", "train_cfg.rcnn.importance_sample_ratio",
+            "test_cfg.rcnn.subdivision_steps", "test_cfg.rcnn.subdivision_num_points",
+            "test_cfg.rcnn.subdivision_resize",
+        ),
+        ("pointrend",),
+    ),
+    "mask_head.num_convs": ("mask_rcnn",),
+}  # fmt: skip
+# What another key must be for a key to be read, and how that is said.
+CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
+    **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
+    **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
+    **dict.fromkeys(
+        ("eval_every", "eval_start", "keep_best_checkpoints_max"), (lambda cfg: cfg.run_eval, "run_eval")
+    ),
+    "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),
+    "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
+    "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
+    "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
+    "lr_steps": (lambda cfg: cfg.lr_type == "multistep", "lr_type multistep"),
+    "lr_power": (lambda cfg: cfg.lr_type == "poly", "lr_type poly"),
+    "min_lr": (lambda cfg: cfg.lr_type != "multistep", "another lr_type than multistep"),
+    "warmup_step": (lambda cfg: not cfg.warmup_epochs, "warmup_epochs 0"),
+    "warmup_ratio": (lambda cfg: not cfg.lr_init, "lr_init 0"),
+    "opt_eps": (lambda cfg: cfg.opt_type in ("adam", "rmsprop"), "opt_type adam or rmsprop"),
+    "momentum": (lambda cfg: cfg.opt_type != "adam", "another opt_type than adam"),
+    "sync_batchnorm": (lambda cfg: cfg.run_distribute, "run_distribute"),
+}
+MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
+COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
+
+
+def tell_unread(cfg: Config, command: str, used: set[str] = frozenset()) -> None:
+    """Log every key of the command line that `command` does not read, with the reason.
+
+    used: keys that have acted under another name. An empty command reads everything.
+    """
+    reasons: dict[str, list[str]] = {}
+    for leaf in leaves(cfg) if command else ():
+        if leaf.name in cfg.typed and leaf.name not in used and (reason := next(_reasons(cfg, leaf, command), "")):
+            reasons.setdefault(reason, []).append(leaf.name)
+    if reasons:
+        told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        logger.warning("keys without effect (command line): %s", told)
+
+
+def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
+    """Why nothing reads a key."""
+    if leaf.name in MODELARTS and not (cfg.enable_modelarts and command in COPYING):
+        yield f"{command} reads it with enable_modelarts alone" if command in COPYING else f"{command} does not read it"
+    if leaf.name == "enable_modelarts" and command not in COPYING:
+        yield f"{command} does not read it"
+    usual = BY_REACH.get(leaf.matters, ALL)
+    on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
+    if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
+        yield f"{command} does not read it"
+    for kind, table, own in (("task", TASKS, cfg.task), ("detector", DETECTORS, cfg.detector)):
+        if _is_of_others(table, leaf.name, own):
+            yield f"{kind} {own} does not read it"
+    if leaf.name in CONDITIONS and not CONDITIONS[leaf.name][0](cfg):
+        yield f"read with {CONDITIONS[leaf.name][1]} alone"
+
+
+def _defines(leaf: Leaf, command: str) -> bool:
+    """Whether the converter compares the key with what the converted network computes."""
+    return command == CONVERT and "." in leaf.name and leaf.matters == "scores"
+
+
+def _is_of_others(table: dict[str, tuple[str, ...]], name: str, own: str) -> bool:
+    """Whether a key, or the innermost section around it that the table has, is read by others than `own`."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    readers = next((table[prefix] for prefix in prefixes if prefix in table), ())
+    return bool(readers) and own not in readers and any(own in others for others in table.values())

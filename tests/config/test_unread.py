@@ -1,0 +1,130 @@
+"""Keys of the command line that a command does not read: each is said, and nothing else is."""
+
+from pathlib import Path
+
+import pytest
+
+from src.config import leaves, load_config, parse_cli
+from src.config.schema import nested_kind
+from src.config.unread import COMMANDS, CONDITIONS, DETECTORS, MODELARTS, TASKS, tell_unread
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FILES = {
+    "detection": "mask_rcnn_r50_fpn_1x_coco.yaml", "classification": "hrnet_w48_cls.yaml",
+    "segmentation": "hrnet_w48_seg_cityscapes.yaml",
+}  # fmt: skip
+PROGRAMS = ("train.py", "eval.py", "infer.py", "export.py", "convert_weights.py", "check", "summary", "mindrecord")
+# What commands that do not train read of what matters to training alone.
+READ_BESIDE = {"seed", "divider", "begin_epoch"}
+EXAMPLES = [
+    ("train.py", "pred_input pred_output prediction_path file_name file_format backend fold_batchnorm infer_score_thr"),
+    ("train.py", "pt_path ckpt_path source verify mindrecord_shards output_path load_path"),
+    ("eval.py", "lr epoch_size batch_size pre_trained backbone.pretrained train_outputs brief resume train_url"),
+    ("eval.py", "train_dataset flip_ratio file_name rpn.loss_cls.loss_weight train_cfg.rcnn.sampler.num"),
+    ("infer.py", "prediction_path report_dir analysis allow_outside eval_every log_every python_multiprocessing"),
+    ("export.py", "test_batch_size backend fold_batchnorm compile_cache pred_output num_parallel_workers"),
+    ("convert_weights.py", "checkpoint_path train_dataset batch_size flip_ratio run_eval enable_modelarts data_path"),
+    ("check", "brief resume save_every end_epoch max_steps report_dir enable_modelarts"),
+    ("summary", "checkpoint_path pre_trained val_dataset lr enable_modelarts"),
+    ("mindrecord", "lr checkpoint_path batch_size test_batch_size backbone.depth rpn.feat_channels device_target"),
+    ("preprocess.py", "lr checkpoint_path backbone.type train_dataset eval_every"),
+]
+
+
+def keys(cfg) -> dict[str, object]:
+    """Every key of a configuration that can be typed, and its value."""
+    return {leaf.name: leaf for leaf in leaves(cfg) if not nested_kind(leaf.item.type)}
+
+
+def unread(said, command: str, names, path: str = FILES["detection"]) -> list[str]:
+    """Those of the names that are said to have no effect."""
+    cfg = load_config(str(CONFIGS / path))
+    object.__setattr__(cfg, "typed", frozenset(names))
+    before = len(said())
+    tell_unread(cfg, command)
+    (line,) = said()[before:] or [""]
+    told = line.partition(": ")[2]
+    return [name for part in told.split("; ") if part for name in part.partition(" (")[0].split(", ")]
+
+
+@pytest.mark.parametrize(("command", "names"), EXAMPLES)
+def test_a_key_that_the_command_does_not_read_is_said(said, command, names):
+    assert sorted(unread(said, command, names.split())) == sorted(names.split())
+
+
+@pytest.mark.parametrize("path", FILES.values())
+@pytest.mark.parametrize("command", ["eval.py", "infer.py", "export.py", "convert_weights.py", "summary", "mindrecord"])
+def test_a_command_that_does_not_train_says_every_key_of_the_training_and_no_key_of_the_network(said, command, path):
+    found = keys(load_config(str(CONFIGS / path)))
+    training = {name for name, leaf in found.items() if leaf.matters == "training"} - READ_BESIDE
+    weights = {name for name, leaf in found.items() if leaf.matters == "weights" and name.startswith("backbone.")}
+    told = set(unread(said, command, found, path))
+    assert training - told == ({"finetune"} if command == "convert_weights.py" else set())
+    assert len(weights) >= 4 and (weights <= told if command == "mindrecord" else not weights & told)
+
+
+@pytest.mark.parametrize(("task", "path"), FILES.items())
+def test_keys_of_another_task_are_said_in_every_command_that_reads_such_keys(said, task, path):
+    own = {"detection": "rpn.feat_channels", "classification": "cls_head.final_channels"}
+    own |= {"segmentation": "seg_head.final_conv_kernel"}
+    told = unread(said, "train.py", own.values(), path)
+    assert sorted(told) == sorted(name for other, name in own.items() if other != task)
+
+
+def test_keys_of_another_detector_are_said(said):
+    names = ("point_head.num_fcs", "test_cfg.rcnn.subdivision_steps", "mask_head.num_convs")
+    assert unread(said, "train.py", names) == ["point_head.num_fcs", "test_cfg.rcnn.subdivision_steps"]
+    assert unread(said, "train.py", names, "pointrend_r50_fpn_1x_coco.yaml") == ["mask_head.num_convs"]
+
+
+@pytest.mark.parametrize(
+    ("key", "switch"),
+    [
+        ("ohem_threshold", "--ohem=1"), ("mlflow_uri", "--mlflow=1"), ("rand_augment_magnitude", "--rand_augment=2"),
+        ("lr_power", "--lr_type=poly"), ("base_batch_size", "--scale_lr=1"), ("min_lr", "--lr_type=cosine"),
+        ("opt_eps", "--opt_type=adam"), ("sync_batchnorm", "--run_distribute=1"),
+    ],
+)  # fmt: skip
+def test_a_key_that_counts_with_another_one_alone_is_said_without_it(said, key, switch):
+    path = FILES["segmentation" if "ohem" in key else "classification" if "rand" in key else "detection"]
+    reads = {}
+    for typed in ((), (switch,)):
+        cfg = load_config(str(CONFIGS / path), [*typed, "--lr_type=multistep", "--opt_type=sgd", *typed])
+        object.__setattr__(cfg, "typed", frozenset([key]))
+        before = len(said())
+        tell_unread(cfg, "train.py")
+        reads[typed] = said()[before:]
+    assert not reads[switch,] and key in reads[()][0] and "alone" in reads[()][0]
+
+
+@pytest.mark.parametrize("command", PROGRAMS)
+def test_every_command_reads_the_keys_without_which_it_does_nothing(said, command):
+    needed = {
+        "train.py": "train_dataset val_dataset lr", "eval.py": "val_dataset checkpoint_path test_batch_size",
+        "infer.py": "pred_input pred_output checkpoint_path infer_score_thr", "export.py": "checkpoint_path file_name",
+        "convert_weights.py": "pt_path ckpt_path finetune to_rgb", "check": "train_dataset checkpoint_path lr",
+        "summary": "num_classes img_width", "mindrecord": "mindrecord_dir train_dataset mindrecord_shards",
+    }  # fmt: skip
+    assert unread(said, command, needed[command].split()) == []
+
+
+def test_what_a_file_says_is_never_said_to_have_no_effect(said, write):
+    path = write(f"_base_: {CONFIGS / FILES['detection']}\npred_input: x\nlr: 1\n", classes="")
+    parse_cli("d", ["--config_path", path, "--val_dataset", "v"], command="eval.py")
+    assert not said()
+
+
+def test_converting_on_the_cpu_is_what_typing_it_asks_for(said):
+    assert unread(said, "convert_weights.py", ["device_target", "mode"]) == ["device_target", "mode"]
+    typed = ["--config_path", str(CONFIGS / FILES["detection"]), "--device_target", "CPU"]
+    cfg = parse_cli("d", typed, command="summary")
+    assert cfg.device_target == "CPU" and len(said()) == 1
+
+
+def test_every_name_in_the_tables_is_a_key_and_every_key_that_never_matters_has_readers():
+    found = {name for path in FILES.values() for name in keys(load_config(str(CONFIGS / path)))}
+    sections = {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
+    assert {*COMMANDS, *CONDITIONS, *MODELARTS} <= found and {*TASKS, *DETECTORS} <= found | sections
+    leaf_of = {leaf.name: leaf for leaf in leaves(load_config(str(CONFIGS / FILES["detection"])))}
+    never = {name for name, leaf in leaf_of.items() if leaf.matters == "never"}
+    assert never - {*COMMANDS, *MODELARTS, "enable_modelarts"} == set()
