@@ -1,6 +1,7 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
 from .choices import (
+    AUTO,
     DATA_TYPES,
     LABEL_SETS,
     LEAST_SIDE,
@@ -158,8 +159,12 @@ class ConvertKeys:
 class DataPlaceKeys:
     train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data (detection)", choices=DATA_TYPES)
-    val_data_type: str = key("coco", "format of the validation data (detection)", choices=DATA_TYPES)
+    train_data_type: str = key(
+        AUTO, "format of the training data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
+    val_data_type: str = key(
+        AUTO, "format of the validation data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )

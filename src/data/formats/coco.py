@@ -18,12 +18,18 @@ from .places import locate, note
 from .report import Report
 from .rules import USUAL_RULES, Rules
 
+MARKS = "labels.json and data/; annotations/instances_*.json"
 MAX_SIDE = 10**6  # pixels of an image
 LISTS = {  # of a label file, and what each entry has
     "images": ("id", "file_name", "width", "height"),
     "categories": ("id", "name"),
     "annotations": ("image_id", "category_id"),
 }
+
+
+def found_coco(folder: Path, split: str) -> bool:
+    """Whether the folder holds a COCO subset."""
+    return is_usual(folder, split)
 
 
 def open_coco(cfg: Config, split: str) -> DetectionIndex:
@@ -150,17 +156,27 @@ class _Reader:
         )
 
 
+def is_usual(folder: Path, split: str) -> bool:
+    """Whether a label file lies where the usual layouts have it."""
+    return any(is_file(labels) for labels, _ in _usual_places(folder, split))
+
+
+def _usual_places(folder: Path, split: str) -> list[tuple[Path, Path]]:
+    """Label file and image folder of each layout."""
+    return [
+        (folder / "labels.json", folder / "data"),
+        (folder.parent / "annotations" / f"instances_{folder.name}.json", folder),
+        (folder / "annotations" / f"instances_{split}2017.json", folder / f"{split}2017"),
+    ]
+
+
 def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
     """The label file and the image folder of either layout."""
     if not str(folder) or str(folder) == ".":
         raise UserError(f"{split_hint}_dataset is empty: give the folder of the images")
     if not is_folder(folder):
         raise UserError(f"data set folder {folder} does not exist")
-    candidates = [
-        (folder / "labels.json", folder / "data"),
-        (folder.parent / "annotations" / f"instances_{folder.name}.json", folder),
-        (folder / "annotations" / f"instances_{split_hint}2017.json", folder / f"{split_hint}2017"),
-    ]
+    candidates = _usual_places(folder, split_hint)
     for labels, images in candidates:
         if is_file(labels):
             if not is_folder(images):
