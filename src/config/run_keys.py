@@ -208,6 +208,19 @@ class DataKeys:
         choices=("auto", "crowds", "objects"),
         matters="scores",
     )
+    class_attribute: str = key(
+        "", "VIA files: the attribute of regions that holds the class; empty takes the only one, or type, name, label",
+        matters="scores",
+    )
+    voc_first_pixel: int = key(
+        1, "Pascal VOC's boxes: number of an image's first pixel; 0 takes corners as they are drawn, without it",
+        choices=(0, 1),
+        matters="scores",
+    )
+    mask_class: str = key(
+        "", "folders of instance masks: class of the objects that nothing names; empty: the only one, or object",
+        matters="scores",
+    )
     num_classes: int = key(
         NUM_CLASSES, "classes; detection counts the background too", low=2, high=MOST_CLASSES, matters="weights"
     )

@@ -12,7 +12,7 @@ from ...config import Config
 from ...config.choices import AUTO
 from ...errors import UserError
 from ...reading import is_folder
-from . import coco, mindrecord
+from . import cityscapes, coco, instance_masks, labelme, mindrecord, via, voc
 from .index import DetectionIndex
 
 
@@ -42,6 +42,11 @@ FORMATS = {
     "mindrecord": Format(
         mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
     ),
+    "labelme": Format(labelme.open_labelme, found=labelme.found_labelme, marks=labelme.MARKS),
+    "via": Format(via.open_via, found=via.found_via, marks=via.MARKS),
+    "voc": Format(voc.open_voc, found=voc.found_voc, marks=voc.MARKS),
+    "cityscapes": Format(cityscapes.open_cityscapes, found=cityscapes.found_cityscapes, marks=cityscapes.MARKS),
+    "instance_masks": Format(instance_masks.open_masks, found=instance_masks.found_masks, marks=instance_masks.MARKS),
 }
 
 
