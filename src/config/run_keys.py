@@ -180,6 +180,14 @@ class DataPlaceKeys:
 class DataKeys:
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0, high=MOST_STEPS)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0, high=MOST_STEPS)
+    val_split: float = key(
+        0.0,
+        "share of the training images that is held out for validation where there is no validation set, by a hash of "
+        "their files' names",
+        low=0,
+        high=0.9,
+        matters="scores",
+    )
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
