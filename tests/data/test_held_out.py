@@ -29,7 +29,7 @@ def test_a_file_stays_on_its_side_when_others_come_or_go_and_with_a_larger_share
 def test_the_sides_are_those_of_every_version_and_process():
     """Written down: a run that is resumed or evaluated years later has the same held-out images."""
     assert [k for k in range(40) if is_held_out(f"{k}.jpg", 0.15)] == WRITTEN_DOWN
-    code = "import sys; from src.data.held_out import is_held_out as f; print([k for k in range(40) if f(f'{k}.jpg', .15)])"
+    code = "from src.data.held_out import is_held_out as f; print([k for k in range(40) if f(f'{k}.jpg', 0.15)])"
     line = [sys.executable, "-c", code]
     done = subprocess.run(
         line, cwd=Path(__file__).parents[2], capture_output=True, text=True, env={"PYTHONHASHSEED": "7"}
