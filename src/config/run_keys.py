@@ -159,6 +159,14 @@ class ConvertKeys:
 class DataPlaceKeys:
     train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
+    train_annotations: str = key(
+        "", "COCO label file of the training data, wherever it lies; empty: found in train_dataset", on_resume="same"
+    )
+    train_images: str = key(
+        "", "folder of the images that the training label file names; empty: told by the layout", on_resume="same"
+    )
+    val_annotations: str = key("", "COCO label file of the validation data; empty: found in val_dataset")
+    val_images: str = key("", "folder of the images that the validation label file names; empty: told by the layout")
     train_data_type: str = key(
         AUTO, "format of the training data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
     )
