@@ -12,7 +12,7 @@ from ...config import Config
 from ...config.choices import AUTO
 from ...errors import UserError
 from ...reading import is_folder
-from . import cityscapes, coco, instance_masks, labelme, mindrecord, via, voc
+from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc
 from .index import DetectionIndex
 
 
@@ -38,7 +38,7 @@ class Format:
 
 
 FORMATS = {
-    "coco": Format(coco.open_coco, found=coco.found_coco, marks=coco.MARKS),
+    "coco": Format(coco.open_coco, coco.coco_source, coco_files.found_coco, coco_files.MARKS),
     "mindrecord": Format(
         mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
     ),
@@ -58,7 +58,7 @@ def open_detection(cfg: Config, split: str) -> DetectionIndex:
 def detection_source(cfg: Config, split: str) -> str:
     """Where `open_detection` looks; empty where the configuration names nothing."""
     if _named(cfg, split) == AUTO:
-        return (mindrecord.record_folder if _has_records_alone(cfg, split) else dataset_key)(cfg, split)
+        return (mindrecord.record_folder if _has_records_alone(cfg, split) else coco.coco_source)(cfg, split)
     return FORMATS[_named(cfg, split)].source(cfg, split)
 
 
@@ -68,12 +68,15 @@ def format_name(cfg: Config, split: str) -> str:
     UserError where several formats fit the folder, or none.
     """
     name = _named(cfg, split)
-    if name != AUTO:
-        return name
+    keys = [key for key in (f"{split}_annotations", f"{split}_images") if getattr(cfg, key)]
+    if keys and name not in (AUTO, "coco"):
+        raise UserError(f"{keys[0]} names COCO data, and {split}_data_type is {name}: leave one of them out")
+    if name != AUTO or keys:
+        return "coco" if keys else name
     if _has_records_alone(cfg, split):
         return "mindrecord"
     folder = Path(dataset_key(cfg, split))
-    if not dataset_key(cfg, split) or not is_folder(folder) or coco.is_usual(folder, split):
+    if not dataset_key(cfg, split) or not is_folder(folder) or coco_files.is_usual(folder, split):
         return "coco"  # which says what is wrong with the folder
     fitting = [name for name, entry in FORMATS.items() if entry.found is not None and entry.found(folder, split)]
     if not fitting:
@@ -95,7 +98,8 @@ def _named(cfg: Config, split: str) -> str:
 
 def _has_records_alone(cfg: Config, split: str) -> bool:
     """Whether `mindrecord_dir` names the data, and `train_dataset` or `val_dataset` none."""
-    return bool(cfg.mindrecord_dir) and not is_folder(dataset_key(cfg, split))
+    others = getattr(cfg, f"{split}_annotations") or is_folder(dataset_key(cfg, split))
+    return bool(cfg.mindrecord_dir) and not others
 
 
 def _looked_for() -> str:
