@@ -168,7 +168,7 @@ def _image(entry: _Entry, attribute: str, one_class: str, prefix: str, tally: Ta
         form = shape.get("name") if isinstance(shape, dict) else None
         if form in ("point", "line"):
             tally.add("regions are points or lines: left out", where)
-        elif form not in FORMS:
+        elif not isinstance(form, str) or form not in FORMS:
             tally.add("regions are of an unknown shape: left out", f"{where}: {short(form)}")
         elif kind is None:
             tally.add(f"regions have no class (attribute {short(attribute)}): left out", where)
