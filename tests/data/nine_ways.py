@@ -66,7 +66,7 @@ def drawn_scenes() -> list[Scene]:
             [(48, 45), (width - 50, 50), (52, height - 48), (width - 47, height - 46)][number:]
         ):
             kind = CLASSES[(number + place) % 2]
-            shape, angle = (("circle", 0.0), ("square", math.pi / 4), ("cross", 0.0), ("circle", 0.1))[place]
+            shape, angle = (("circle", 0.0), ("square", math.pi / 4), ("circle", 0.1), ("square", math.pi / 4))[place]
             points = outline(shape, centre, 30.0 + 4 * place, angle)
             mask = fill(points, height, width)
             pixels[mask > 0] = (40, 200, 90) if kind == "car" else (200, 60, 40)

@@ -12,6 +12,7 @@ from src.tasks import TASKS
 from tests.data.nine_ways import CLASSES, WAYS, drawn_scenes
 
 DETECTION = TASKS["detection"]
+NEAR = 1.01  # pixels; supervision's outlines end at the last pixel's corner, and YOLO's numbers have a few digits
 TINY = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
 
 
@@ -60,7 +61,7 @@ def test_every_reader_gives_the_same_objects(name, folders, scenes):
             side = min(np.subtract(truth.extent[2:], truth.extent[:2]))
             distance = [np.abs(np.subtract(one.box, truth.extent)).max() for one in record.objects]
             found = record.objects[int(np.argmin(distance))]
-            assert min(distance) <= 1 and CLASSES[found.label] == truth.kind and not found.crowd and side >= 32
+            assert min(distance) < NEAR and CLASSES[found.label] == truth.kind and not found.crowd and side >= 32
             if way.has_masks:
                 mask = to_bitmap(found.segmentation, scene.height, scene.width)
                 assert (mask & truth.mask).sum() > 0.95 * (mask | truth.mask).sum()

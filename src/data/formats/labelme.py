@@ -73,7 +73,7 @@ def _content(path: Path) -> dict | None:
         return None
     if not isinstance(content["shapes"], list):
         raise UserError(f"{path}: shapes is {short(content['shapes'])}; it must be a list")
-    return content | {"imageData": None}
+    return content | {"imageData": bool(content.get("imageData"))}
 
 
 @dataclass
@@ -112,13 +112,15 @@ class _Reader:
         for number, shape in enumerate(content["shapes"], start=1):
             self._add(shape, f"shape {number} of {label}", number, objects)
         name = self._image_name(path, content.get("imagePath"))
+        if content["imageData"] and _last(name) not in self._names:
+            self.tally.add("label files hold a copy of their image, which is not read, and the image is missing", label)
         return FoundImage(name, label, None if None in size else size, [one.as_object() for one in objects.values()])
 
     def _image_name(self, path: Path, value: object) -> str:
         """The image's name, relative to the folder: the one written, or the one of the label file."""
         beside = self._by_stem.get(path.with_suffix(""))
         written = fields.name(value)
-        if written is not None and (beside is None or re.split(r"[\\/]", written)[-1] in self._names):
+        if written is not None and (beside is None or _last(written) in self._names):
             return (
                 written if path.parent == self.folder else os.path.join(path.parent.relative_to(self.folder), written)
             )
@@ -146,6 +148,10 @@ class _Reader:
         drawn.crowd |= _is_difficult(shape)
         _draw(shape, form, drawn)
         return None
+
+
+def _last(name: str) -> str:
+    return re.split(r"[\\/]", name)[-1]
 
 
 def _is_difficult(shape: dict) -> bool:
