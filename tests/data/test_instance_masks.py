@@ -156,6 +156,14 @@ def test_a_mask_too_large_is_not_decoded(tmp_path):
         read_masks(tmp_path, (), rules)
 
 
+def test_a_picture_of_more_numbers_than_objects_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("src.data.formats.id_images.MOST_OBJECTS", 2)
+    picture(tmp_path / "images" / "a.png")
+    mask(tmp_path / "masks" / "a.png")
+    with pytest.raises(UserError, match="it has 3 numbers; at most 2 are objects"):
+        read(tmp_path)
+
+
 def test_a_folder_without_masks_is_one_line(tmp_path):
     picture(tmp_path / "images" / "a.png")
     with pytest.raises(UserError, match="holds no masks"):

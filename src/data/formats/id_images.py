@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 from ..images import MAX_PIXELS, SIZE_KEY, read_content
 
 FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow knows some that run programs
+MOST_OBJECTS = 100_000  # of a picture
 MODES = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32}
 
 
@@ -35,8 +36,21 @@ def decoded_ids(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray | st
     return "it has negative numbers" if ids.min(initial=0) < 0 else ids
 
 
+def read_masks_by_id(path: Path, max_pixels: int) -> tuple[tuple[int, int], dict[int, dict] | str]:
+    """(width, height) of a picture, and each number's RLE or why there are none."""
+    ids = read_ids(path, max_pixels)
+    if isinstance(ids, str):
+        return (0, 0), ids
+    try:
+        return ids.shape[::-1], masks_by_id(ids)
+    except ValueError as error:
+        return (0, 0), str(error)
+
+
 def masks_by_id(ids: np.ndarray) -> dict[int, dict]:
     """The RLE of every number but 0, in increasing order, all from one look at the picture.
+
+    ValueError in a few words for more numbers than a picture has objects.
 
     >>> {number: code["size"] for number, code in masks_by_id(np.array([[0, 7], [7, 2]])).items()}
     {2: [2, 2], 7: [2, 2]}
@@ -49,6 +63,8 @@ def masks_by_id(ids: np.ndarray) -> dict[int, dict]:
     order = np.flatnonzero(values)
     order = order[np.argsort(values[order], kind="stable")]
     numbers, firsts = np.unique(values[order], return_index=True)
+    if len(numbers) > MOST_OBJECTS:
+        raise ValueError(f"it has {len(numbers):,} numbers; at most {MOST_OBJECTS:,} are objects")
     masks = {}
     for number, runs in zip(numbers.tolist(), np.split(order, firsts[1:])):
         edges = np.empty(2 * len(runs), np.int64)

@@ -19,7 +19,7 @@ from ...reading import is_file, is_folder, read_json, read_text, why
 from ..images import IMAGE_SUFFIXES
 from . import fields
 from .assembly import FoundImage, FoundObject, Tally, assemble
-from .id_images import masks_by_id, read_ids
+from .id_images import read_masks_by_id
 from .index import DetectionIndex
 from .label_folders import data_folder, files_below, read_all, split_folder
 from .rules import Rules
@@ -61,7 +61,7 @@ def read_masks(folder: Path, classes: Sequence[str], rules: Rules, mask_class: s
         raise UserError(f"{folder} holds no masks ({MASKS}/x.png beside {IMAGES}/x.jpg, or x_masks.png beside x.jpg)")
     tally, images = Tally(), {}
     paths = [one.mask for one in pairs]
-    for pair, (size, masks) in zip(pairs, read_all(paths, partial(_masks_of, max_pixels=rules.max_pixels))):
+    for pair, (size, masks) in zip(pairs, read_all(paths, partial(read_masks_by_id, max_pixels=rules.max_pixels))):
         where = str(pair.mask.relative_to(folder))
         if isinstance(masks, str):
             tally.add("masks cannot be read: left out", f"{where}: {masks}")
@@ -101,12 +101,6 @@ class _Image:
                 tally.add("ids have no class in their table: left out", name)
             else:
                 self.objects.append(FoundObject(name, kind, None, code))
-
-
-def _masks_of(path: Path, max_pixels: int) -> tuple[tuple[int, int], dict[int, dict] | str]:
-    """(width, height) and each id's RLE, or why there are none."""
-    ids = read_ids(path, max_pixels)
-    return ((0, 0), ids) if isinstance(ids, str) else (ids.shape[::-1], masks_by_id(ids))
 
 
 def _kind(number: int, pair: _Pair, table: dict[int, str] | None, usual: str) -> str | None:

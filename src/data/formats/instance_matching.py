@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from ...reading import is_file
 from .assembly import FoundObject, Tally
 from .fields import numbers
-from .id_images import masks_by_id, read_ids
+from .id_images import read_masks_by_id
 
 VOID = 255  # VOC's number of outlines between objects
 LEAST = 0.5  # IoU of a mask's box and an object's, for them to belong together
@@ -20,11 +20,11 @@ def matched_masks(objects: Sequence[FoundObject], path: Path, tally: Tally, max_
     """The objects with the masks that the picture has for them; without it, as they are."""
     if not is_file(path):
         return list(objects)
-    ids = read_ids(path, max_pixels)
-    if isinstance(ids, str):
-        tally.add("pictures of masks cannot be read: their objects have none", f"{path.name}: {ids}")
+    _, by_number = read_masks_by_id(path, max_pixels)
+    if isinstance(by_number, str):
+        tally.add("pictures of masks cannot be read: their objects have none", f"{path.name}: {by_number}")
         return list(objects)
-    masks = [code for number, code in masks_by_id(ids).items() if number != VOID]
+    masks = [code for number, code in by_number.items() if number != VOID]
     found = dict(_pairs([one.box for one in objects], masks))
     left_over = set(range(len(masks))) - set(found.values())
     if left_over:
