@@ -15,7 +15,7 @@ from ..outputs import Inputs, check_output_file, check_output_files
 
 READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
-    "pred_input",
+    "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
 )  # fmt: skip
 LOOKED_AT = 2**16  # characters of a file from which its kind is told
 # What infer.py writes begins with the first image's name and a key of its entry.
@@ -35,7 +35,7 @@ def inputs_of(cfg: Config) -> Inputs:
                 folders.append((name, path.parent / "annotations"))  # COCO's own layout has the label files there
         elif text:
             files.append((name, path))
-            if path.suffix == ".lst":  # the folder of the files that it names
+            if path.suffix in (".lst", ".yaml", ".yml"):  # the folder of the files that it names
                 folders.append((name, path.parent))
     return Inputs(tuple(files), tuple(folders))
 

@@ -1,6 +1,7 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
 from .choices import (
+    AUTO,
     DATA_TYPES,
     LABEL_SETS,
     LEAST_SIDE,
@@ -216,8 +217,20 @@ class ConvertKeys:
 class DataPlaceKeys:
     train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data (detection)", choices=DATA_TYPES)
-    val_data_type: str = key("coco", "format of the validation data (detection)", choices=DATA_TYPES)
+    train_annotations: str = key(
+        "", "COCO label file of the training data, wherever it lies; empty: found in train_dataset", on_resume="same"
+    )
+    train_images: str = key(
+        "", "folder of the images that the training label file names; empty: told by the layout", on_resume="same"
+    )
+    val_annotations: str = key("", "COCO label file of the validation data; empty: found in val_dataset")
+    val_images: str = key("", "folder of the images that the validation label file names; empty: told by the layout")
+    train_data_type: str = key(
+        AUTO, "format of the training data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
+    val_data_type: str = key(
+        AUTO, "format of the validation data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
@@ -233,6 +246,14 @@ class DataPlaceKeys:
 class DataKeys:
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0, high=MOST_STEPS)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0, high=MOST_STEPS)
+    val_split: float = key(
+        0.0,
+        "share of the training images that is held out for validation where there is no validation set, by a hash of "
+        "their files' names",
+        low=0,
+        high=0.9,
+        matters="scores",
+    )
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
@@ -259,6 +280,19 @@ class DataKeys:
         "auto",
         "detection: what iscrowd 1 means: crowds, objects; auto takes crowds, but objects where every object has it",
         choices=("auto", "crowds", "objects"),
+        matters="scores",
+    )
+    class_attribute: str = key(
+        "", "VIA files: the attribute of regions that holds the class; empty takes the only one, or type, name, label",
+        matters="scores",
+    )
+    voc_first_pixel: int = key(
+        1, "Pascal VOC's boxes: number of an image's first pixel; 0 takes corners as they are drawn, without it",
+        choices=(0, 1),
+        matters="scores",
+    )
+    mask_class: str = key(
+        "", "folders of instance masks: class of the objects that nothing names; empty: the only one, or object",
         matters="scores",
     )
     num_classes: int = key(

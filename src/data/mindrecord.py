@@ -23,7 +23,7 @@ from ..process.command import entry_point
 from ..process.log_words import Words
 from ..process.logs import quiet_logs
 from ..reading import is_file, is_folder
-from .formats.coco import read_coco
+from .formats.coco import coco_source, open_coco
 from .formats.index import DetectionIndex
 from .formats.mindrecord import (
     DONE_SUFFIX,
@@ -39,7 +39,6 @@ from .formats.mindrecord import (
     shard_files,
 )
 from .formats.report import named
-from .formats.rules import Rules
 from .images import is_image, is_there
 from .read_ahead import read_ahead
 
@@ -60,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     known, rest = parser.parse_known_args(argv)
     cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",), command="mindrecord")
     quiet_logs()
-    subsets = {name: folder for name, split in SPLIT.items() if (folder := getattr(cfg, f"{split}_dataset"))}
+    subsets = [name for name, split in SPLIT.items() if coco_source(cfg, split)]
     if known.verify_only:
         found = [name for name in SPLIT if is_folder(Path(cfg.mindrecord_dir) / name)]
         if not found:
@@ -68,10 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in found:
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name, cfg.allow_outside)}", flush=True)
     elif subsets:
-        datasets = {
-            name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name], Rules.from_config(cfg))
-            for name, folder in subsets.items()
-        }
+        datasets = {name: open_coco(cfg, SPLIT[name]) for name in subsets}
         words = Words("mindrecord", cfg.log_style)
         words.say("create")
         for name, dataset in datasets.items():

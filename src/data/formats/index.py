@@ -1,11 +1,12 @@
 """The common index of detection data: what every label format is read into, and all that the rest asks of one."""
 
 import contextlib
+import copy
 import io
 import logging
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -145,6 +146,23 @@ class DetectionIndex:
         if not indices:
             raise UserError(f"{self.annotation_file}: no image to train on is left (missing files, no objects)")
         return indices
+
+    def part(self, indices: Sequence[int]) -> "DetectionIndex":
+        """The index of these images alone; what was odd about all of them has been said, and nothing is said again."""
+        found = copy.copy(self)
+        found.__dict__.pop("coco", None)
+        found._records = [self._records[index] for index in indices]
+        found.image_ids = [record.image_id for record in found._records]
+        found._missing = {place for place, index in enumerate(indices) if index in self._missing}
+        if self.raw is not None:
+            found.raw = replace(self.raw, images=[self.raw.images[index] for index in indices], strays=[])
+        found.report = replace(self.report)
+        found._complete_report()
+        return found
+
+    def paths(self) -> set[str]:
+        """Where the images' files are."""
+        return {str(record.path) for record in self._records}
 
     def images_above(self, num_gts: int) -> int:
         """How many images have more objects (crowds included) than `num_gts`."""
