@@ -3,16 +3,13 @@
 import functools
 from dataclasses import fields
 
+from .data_keys import AugmentationKeys, DataKeys, DataPlaceKeys, ImageKeys
 from .model_keys import ModelKeys
 from .run_keys import (
-    AugmentationKeys,
     CommandKeys,
     ConvertKeys,
-    DataKeys,
-    DataPlaceKeys,
     DeviceKeys,
     EvaluationKeys,
-    ImageKeys,
     LearningRateKeys,
     OptimizerKeys,
     RunKeys,

@@ -64,7 +64,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "prediction_path": (EVAL,),
     "train_dataset": (TRAIN, INFER, EXPORT, CHECK, RECORD),
     "val_data_type": RUNNING,
-    "val_dataset": (*RUNNING, RECORD, *FILES),
+    **dict.fromkeys(("train_annotations", "train_images"), (TRAIN, INFER, EXPORT, CHECK, RECORD)),
+    **dict.fromkeys(("val_dataset", "val_annotations", "val_images"), (*RUNNING, RECORD, *FILES)),
 }  # fmt: skip
 DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmentation"
 TASKS = {  # key or section: tasks that read it
@@ -123,7 +124,10 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
     "lr_steps": (lambda cfg: cfg.lr_type == "multistep", "lr_type multistep"),
     "lr_power": (lambda cfg: cfg.lr_type == "poly", "lr_type poly"),
-    "min_lr": (lambda cfg: cfg.lr_type != "multistep", "another lr_type than multistep"),
+    **dict.fromkeys(
+        ("min_lr", "lr_epochs", "lr_base_step"),
+        (lambda cfg: cfg.lr_type != "multistep", "another lr_type than multistep"),
+    ),
     "warmup_step": (lambda cfg: not cfg.warmup_epochs, "warmup_epochs 0"),
     "warmup_ratio": (lambda cfg: not cfg.lr_init, "lr_init 0"),
     "opt_eps": (lambda cfg: cfg.opt_type in ("adam", "rmsprop"), "opt_type adam or rmsprop"),

@@ -162,7 +162,7 @@ def _translate(
 
 
 def _values_of(entry: Entry, value: Any, table: Mapping[str, Entry], values: Mapping[str, Any]) -> dict[str, Any]:
-    """This project's keys that a key of an original sets, with their values; none where it lacks them."""
+    """This project's keys that a key of an original sets, with their values."""
     if entry.together:
         usual = {name: one.usual for name, one in table.items() if one.together is entry.together}
         given = {name: one for name, one in values.items() if one is not None and one != "None"}
