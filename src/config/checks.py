@@ -20,6 +20,7 @@ def check_together(cfg: Any) -> None:
     if cfg.begin_epoch >= cfg.epoch_size:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
     _check_sizes(cfg)
+    _check_window(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
 
@@ -56,6 +57,12 @@ def _check_sizes(cfg: Any) -> None:
                 f"{name} is {getattr(cfg, name)}: as many images of {cfg.img_width}x{cfg.img_height} pixels take "
                 f"{size / 2**30:.0f} GiB, and a batch may take {MOST_BATCH / 2**30:.0f}"
             )
+
+
+def _check_window(cfg: Any) -> None:
+    window = cfg.image_window
+    if window and not (len(window) == 2 and window[0] < window[1]):
+        raise UserError(f"image_window is {short(window)}; it must be [LOW, HIGH], the lower number first, or empty")
 
 
 def _check_detection(cfg: Any) -> None:

@@ -79,7 +79,8 @@ class Predictor:
         return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")
 
     def _read(self, path: str | Path) -> EvalImage:
-        pixels = read_bgr(path, upright=True, max_pixels=self.max_pixels)
+        rules = self.settings.reading
+        pixels = read_bgr(path, rules.upright, self.max_pixels, rules)
         if pixels is None:
             log_if_too_large(path, self.max_pixels)
             return EvalImage(str(path), (self.settings.height, self.settings.width), None)

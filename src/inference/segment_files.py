@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from ..data.decoding import ImageRules
 from ..data.images import log_if_too_large, read_bgr, write_picture
 from ..data.label_sets import label_set
 from ..errors import UserError
@@ -29,7 +30,7 @@ def segment_files(
     cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
     `OUT.part`. UserError if a file cannot be written.
     """
-    labels = label_set(cfg)
+    labels, rules = label_set(cfg), ImageRules.from_config(cfg)
     segmenter = make_segmenter(cfg, model, labels)
     pictures = picture_paths(paths, out)
     try:
@@ -43,7 +44,7 @@ def segment_files(
         part.keep(next(missing, len(are_there)))
         are_there = are_there[: part.done]
         for path, targets in zip(paths[part.done :], pictures[part.done :]):
-            image = read_bgr(path, upright=True, max_pixels=cfg.max_image_pixels)
+            image = read_bgr(path, rules.upright, cfg.max_image_pixels, rules)
             if image is None:
                 log_if_too_large(path, cfg.max_image_pixels)
             else:

@@ -17,6 +17,7 @@ from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_open_classes, score_settings
 from ..config.definition import DETECTION
 from ..data import inspection
+from ..data.decoding import ImageRules
 from ..data.formats import detection_source, open_detection
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
@@ -186,11 +187,11 @@ class Detection(Task):
         return f"{line}, {usual:.5f} for {images})"
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        train = self.open(cfg, "train")
+        train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
-        yield "training data", inspection.annotated_images(train, fate, cfg.num_gts)
+        yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
         if detection_source(cfg, "val"):
-            yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept")
+            yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
