@@ -8,7 +8,7 @@ from src.process.threads import share_cores
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__, required=("train_dataset|mindrecord_dir|data_url",))
+    cfg = parse_cli(__doc__, required=("train_dataset|train_annotations|mindrecord_dir|data_url",))
     quiet_logs()
     outlive_the_terminal()
     share_cores()

@@ -36,6 +36,12 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
         return file.read()
 
 
+def read_start(path: str | Path, count: int) -> bytes:
+    """The first `count` bytes of a regular file, or all of a shorter one. OSError as `read_bytes`."""
+    with _open_regular(path, None) as file:
+        return file.read(count)
+
+
 def read_text(path: str | Path, most: int | None = None) -> str:
     """A text file in UTF-8, with a byte-order mark or without. OSError as `read_bytes`, and for what is no text."""
     try:

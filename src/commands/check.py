@@ -36,7 +36,7 @@ TIMED_STEPS = 5
 
 @entry_point
 def main() -> None:
-    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|mindrecord_dir",))
+    cfg = parse_cli(__doc__.splitlines()[0], required=("train_dataset|train_annotations|mindrecord_dir",))
     start_logging()
     logging.getLogger(PACKAGE).setLevel(logging.WARNING)
     runtime.start(cfg, may_be_single=True)

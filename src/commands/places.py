@@ -15,7 +15,7 @@ from ..outputs import Inputs, check_output_file, check_output_files
 
 READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
-    "pred_input",
+    "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
 )  # fmt: skip
 LOOKED_AT = 2**16  # characters of a file from which its kind is told
 # What infer.py writes begins with the first image's name and a key of its entry.

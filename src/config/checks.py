@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UserError, listed, short
-from .choices import LEAST_SIDE, MOST_BATCH, NUM_CLASSES
+from .choices import AUTO, LEAST_SIDE, MOST_BATCH, NUM_CLASSES
 
 
 def check_together(cfg: Any) -> None:
@@ -41,8 +41,9 @@ def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:
 
 def check_named_classes(cfg: Any) -> None:
     """What every task but detection asks of the classes and of the data's format."""
-    if "mindrecord" in (cfg.train_data_type, cfg.val_data_type):
-        raise UserError(f"train_data_type, val_data_type: mindrecord holds detection data; task is {cfg.task!r}")
+    named = [name for name in (cfg.train_data_type, cfg.val_data_type) if name not in (AUTO, "coco")]
+    if named:
+        raise UserError(f"train_data_type, val_data_type: {named[0]} holds detection data; task is {cfg.task!r}")
     if cfg.class_names and len(cfg.class_names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_names has {len(cfg.class_names)} names")
 

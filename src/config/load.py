@@ -5,7 +5,7 @@ A file may start from others (`_base_: other.yaml`) and may have three YAML docu
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
         cfg = override(cfg, dotted, text, command_line)
     _tell_without_effect(file, command_line)
     cfg = _with_sizes(cfg, [dotted for dotted, _ in pairs])
-    _check_choices(cfg, choices, str(path))
+    _check_choices(cfg, {*_names(values), *(dotted for dotted, _ in pairs)}, choices, str(path))
     check_together(cfg)
     object.__setattr__(cfg, "origin", tuple(files))
     return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
@@ -112,14 +112,28 @@ def _tell_without_effect(*sources: Source) -> None:
         logger.warning("keys without effect: %s", "; ".join(told))
 
 
-def _check_choices(cfg: Config, choices: dict, source: str) -> None:
-    """The third document: allowed values by (dotted) key. Keys that this project does not know restrict nothing."""
+def _check_choices(cfg: Config, given: Collection[str], choices: dict, source: str) -> None:
+    """The third document: allowed values by (dotted) key. Keys that this project does not know restrict nothing, and
+    nor does a list where a key that nobody has given has its default: that may be another one than when it was written.
+
+    given: the names of those that the file or the command line has.
+    """
     for dotted, allowed in choices.items():
-        value = cfg
+        value, default = cfg, config_type()()
         for name in str(dotted).split("."):
-            value = getattr(value, name, dataclasses.MISSING)
+            value, default = (getattr(one, name, dataclasses.MISSING) for one in (value, default))
         if value is dataclasses.MISSING or not isinstance(allowed, list):
+            continue
+        if value == default and dotted not in given:
             continue
         if value not in allowed:
             known = listed(map(short, allowed), MOST_CHOICES)
             raise UserError(f"{source}: {dotted} is {short(value)}; this file allows {known}")
+
+
+def _names(values: object, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all that a mapping holds, by the names that the keys have here."""
+    for name, value in values.items() if isinstance(values, dict) else ():
+        dotted = f"{prefix}{name}"
+        yield f"{prefix}{ALIASES.get(dotted, name)}"
+        yield from _names(value, f"{dotted}.")

@@ -1,6 +1,7 @@
 """Configuration keys of runs: optimisation, data, images, outputs, devices."""
 
 from .choices import (
+    AUTO,
     DATA_TYPES,
     LABEL_SETS,
     LEAST_SIDE,
@@ -158,8 +159,20 @@ class ConvertKeys:
 class DataPlaceKeys:
     train_dataset: str = key("", "folder of the training images", on_resume="same")
     val_dataset: str = key("", "folder of the validation images")
-    train_data_type: str = key("coco", "format of the training data (detection)", choices=DATA_TYPES)
-    val_data_type: str = key("coco", "format of the validation data (detection)", choices=DATA_TYPES)
+    train_annotations: str = key(
+        "", "COCO label file of the training data, wherever it lies; empty: found in train_dataset", on_resume="same"
+    )
+    train_images: str = key(
+        "", "folder of the images that the training label file names; empty: told by the layout", on_resume="same"
+    )
+    val_annotations: str = key("", "COCO label file of the validation data; empty: found in val_dataset")
+    val_images: str = key("", "folder of the images that the validation label file names; empty: told by the layout")
+    train_data_type: str = key(
+        AUTO, "format of the training data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
+    val_data_type: str = key(
+        AUTO, "format of the validation data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
+    )
     mindrecord_dir: str = key(
         "", "folder with the MindRecord data sets train and validation; empty: train_dataset and val_dataset are such"
     )
@@ -175,6 +188,14 @@ class DataPlaceKeys:
 class DataKeys:
     train_dataset_num: int = key(0, "use only this many training images; 0 uses all", low=0, high=MOST_STEPS)
     train_dataset_divider: int = key(0, "use only every n-th training image; 0 uses all", low=0, high=MOST_STEPS)
+    val_split: float = key(
+        0.0,
+        "share of the training images that is held out for validation where there is no validation set, by a hash of "
+        "their files' names",
+        low=0,
+        high=0.9,
+        matters="scores",
+    )
     dataset: str = key(
         "cityscapes",
         "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",

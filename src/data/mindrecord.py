@@ -22,7 +22,7 @@ from ..files import write_text
 from ..process.command import entry_point
 from ..process.logs import quiet_logs
 from ..reading import is_file, is_folder
-from .formats.coco import read_coco
+from .formats.coco import coco_source, open_coco
 from .formats.index import DetectionIndex
 from .formats.mindrecord import (
     DONE_SUFFIX,
@@ -38,7 +38,6 @@ from .formats.mindrecord import (
     shard_files,
 )
 from .formats.report import named
-from .formats.rules import Rules
 from .images import is_image, is_there
 from .read_ahead import read_ahead
 
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     known, rest = parser.parse_known_args(argv)
     cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",))
     quiet_logs()
-    subsets = {name: folder for name, split in SPLIT.items() if (folder := getattr(cfg, f"{split}_dataset"))}
+    subsets = [name for name, split in SPLIT.items() if coco_source(cfg, split)]
     if known.verify_only:
         found = [name for name in SPLIT if is_folder(Path(cfg.mindrecord_dir) / name)]
         if not found:
@@ -67,10 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in found:
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name, cfg.allow_outside)}", flush=True)
     elif subsets:
-        datasets = {
-            name: read_coco(folder, cfg.coco_classes[1:], SPLIT[name], Rules.from_config(cfg))
-            for name, folder in subsets.items()
-        }
+        datasets = {name: open_coco(cfg, SPLIT[name]) for name in subsets}
         for name, dataset in datasets.items():
             convert(cfg, dataset, Path(cfg.mindrecord_dir) / name)
             print(f"{name}: {verify(Path(cfg.mindrecord_dir) / name)}", flush=True)

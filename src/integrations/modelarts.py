@@ -16,6 +16,9 @@ from ..errors import UserError
 from ..process import runtime
 
 # Keys of what the commands write, besides train_outputs.
+PLACES = (  # in the copied data, where they are named
+    "val_dataset", "mindrecord_dir", "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
+)  # fmt: skip
 RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")
 
 
@@ -77,7 +80,7 @@ def _moxing():
 def _bring_data(cfg: Config, moxing) -> Config:
     if cfg.data_url:
         _copy_once(moxing, "data_url", cfg.data_url, Path(cfg.data_path))
-        names = [name for name in ("val_dataset", "mindrecord_dir", "pred_input") if getattr(cfg, name)]
+        names = [name for name in PLACES if getattr(cfg, name)]
         paths = {name: str(Path(cfg.data_path) / getattr(cfg, name)) for name in ("train_dataset", *names)}
         cfg = replace(cfg, **paths)
     if cfg.eval_data_url:

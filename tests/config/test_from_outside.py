@@ -67,21 +67,21 @@ def test_a_task_is_a_check_in_a_dictionary(write, monkeypatch, capsys):
 
 
 def test_a_detector_and_a_data_format_are_a_line_each(write, added, capsys):
-    values = {"detector": "cascade", "train_data_type": "voc", "val_data_type": "voc"}
+    values = {"detector": "cascade", "train_data_type": "drawn", "val_data_type": "drawn"}
     with pytest.raises(UserError, match=f"detector is 'cascade'; it may be {', '.join(map(repr, DETECTORS))}$"):
         load_config(write(**values))
     added(DETECTORS, "cascade")
-    added(DATA_TYPES, "voc")
+    added(DATA_TYPES, "drawn")
     cfg = load_config(write(**values))
-    assert (cfg.detector, cfg.train_data_type, cfg.val_data_type) == ("cascade", "voc", "voc")
+    assert (cfg.detector, cfg.train_data_type, cfg.val_data_type) == ("cascade", "drawn", "drawn")
     text = help_lines(capsys)
     assert f"({' | '.join(DETECTORS)})" in text and text.count(f"({' | '.join(DATA_TYPES)})") == 2
 
 
 def test_the_shipped_files_do_not_narrow_what_is_added(added, data_files):
-    added(DATA_TYPES, "voc")
+    added(DATA_TYPES, "drawn")
     configs = data_files.parents[1] / "configs"
-    assert load_config(str(configs / "default_config.yaml"), ["--val_data_type", "voc"]).val_data_type == "voc"
+    assert load_config(str(configs / "default_config.yaml"), ["--val_data_type", "drawn"]).val_data_type == "drawn"
 
 
 def test_keys_from_outside_are_read_checked_listed_saved_and_compared(write, added, tmp_path, capsys):

@@ -25,6 +25,7 @@ def test_the_published_hrnet_file_loads_unchanged(data_files):
     assert cfg.train_cfg.rcnn.sampler.num == 512
     assert cfg.mask_roi.roi_layer.out_size == 14
     assert (cfg.num_classes, len(cfg.coco_classes)) == (81, 81)
+    assert cfg.train_data_type == "auto"  # a value of later, which the file's list of values does not know
 
 
 def test_the_published_spinenet_file_loads_unchanged_and_its_sample_num_is_the_sampling_ratio(data_files):

@@ -7,7 +7,8 @@ from src.config.schema import FACTS, key, keys, leaves, section
 
 # Keys that matter to no result, and those that a resumed run may change; a section stands for all its keys.
 PLACES = """
-    train_dataset val_dataset train_data_type val_data_type mindrecord_dir mindrecord_shards class_names
+    train_dataset val_dataset train_annotations train_images val_annotations val_images train_data_type val_data_type
+    mindrecord_dir mindrecord_shards class_names
     allow_outside
     pre_trained resume train_outputs brief report_dir checkpoint_path file_name file_format prediction_path pred_input
     pred_output enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
@@ -23,7 +24,9 @@ CADENCE = """
     infer_score_thr
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
-SAME_ALTHOUGH_IT_NEVER_MATTERS = {"train_dataset", "class_names", "run_distribute", "device_num"}
+SAME_ALTHOUGH_IT_NEVER_MATTERS = {
+    "train_dataset", "train_annotations", "train_images", "class_names", "run_distribute", "device_num",
+}  # fmt: skip
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
     "eval_stride", "eval_width", "eval_height", "eval_resize", "lr", "scale_lr", "base_batch_size", "min_lr",

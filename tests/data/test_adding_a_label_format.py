@@ -89,6 +89,11 @@ def encoded(mask: np.ndarray) -> dict:
     return {"size": code["size"], "counts": code["counts"].decode()}
 
 
+def test_auto_tells_it_by_its_file(csv_config, make_config, tmp_path):
+    cfg = make_config(train_dataset=tmp_path, val_dataset=tmp_path)
+    assert cfg.train_data_type == "auto" and formats.format_name(cfg, "train") == "csv"
+
+
 def test_check_looks_at_it(csv_config):
     sections = {title: list(lines) for title, lines in DETECTION.inspect(csv_config)}
     assert list(sections) == ["training data", "validation data", "anchors"]

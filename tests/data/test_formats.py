@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from src.data import formats
 from src.data.formats import open_detection
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex, ImageRecord, ObjectRecord, clipped_box
@@ -28,9 +29,50 @@ def test_the_label_file_made_of_the_records_of_a_coco_file_has_the_same_objects(
 
 
 def test_an_unknown_format_is_an_error_that_names_the_key_and_the_formats(make_config):
-    cfg = dataclasses.replace(make_config(), val_data_type="voc")
-    with pytest.raises(UserError, match="val_data_type is 'voc'; it must be one of coco, mindrecord"):
+    cfg = dataclasses.replace(make_config(), val_data_type="none")
+    with pytest.raises(UserError, match="val_data_type is 'none'; it must be one of auto, coco, mindrecord"):
         open_detection(cfg, "val")
+
+
+def fake_format(monkeypatch, name: str, mark: str) -> None:
+    entry = formats.Format(lambda cfg, split: name, found=lambda folder, split: (folder / mark).exists(), marks=mark)
+    monkeypatch.setitem(formats.FORMATS, name, entry)
+
+
+def test_auto_takes_the_one_format_that_the_folder_holds(tmp_path, monkeypatch, make_config):
+    fake_format(monkeypatch, "first", "a.txt")
+    fake_format(monkeypatch, "second", "b.txt")
+    cfg = make_config(train_dataset=tmp_path)
+    assert cfg.train_data_type == "auto"
+    with pytest.raises(UserError, match=r"holds no labels of a known format; looked for coco \(.*; second \(b.txt\)"):
+        open_detection(cfg, "train")
+    (tmp_path / "b.txt").touch()
+    assert open_detection(cfg, "train") == "second"
+    (tmp_path / "a.txt").touch()
+    both = r"labels of 2 formats, first \(a.txt\) and second \(b.txt\): train_data_type says which to take"
+    with pytest.raises(UserError, match=both):
+        open_detection(cfg, "train")
+    assert open_detection(dataclasses.replace(cfg, train_data_type="first"), "train") == "first"
+
+
+def test_auto_takes_the_layouts_of_before_as_before_whatever_lies_beside_them(coco_folder, monkeypatch, make_config):
+    folder = coco_folder([(32, 24)], [square(1, (2, 4, 6, 8), 4)])
+    fake_format(monkeypatch, "other", "labels.json")
+    names = {"coco_classes": f"[background, {', '.join(CLASSES)}]", "num_classes": 3, "train_dataset": folder}
+    told, named = (make_config(**names, train_data_type=name) for name in ("auto", "coco"))
+    assert open_detection(told, "train").record(0) == open_detection(named, "train").record(0)
+    for nowhere, why in ((folder / "no", "no does not exist"), ("", "train_dataset is empty")):
+        with pytest.raises(UserError, match=why):
+            open_detection(make_config(train_dataset=nowhere), "train")
+
+
+def test_auto_takes_a_converted_set(tmp_path, make_config):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "dataset.json").write_text("{}")
+    for places in ({"train_dataset": tmp_path / "train"}, {"train_dataset": "", "mindrecord_dir": tmp_path}):
+        cfg = make_config(**places)
+        assert formats.format_name(cfg, "train") == "mindrecord"
+        assert formats.detection_source(cfg, "train") == str(tmp_path / "train")
 
 
 def test_two_images_of_one_id_are_an_error(tmp_path):

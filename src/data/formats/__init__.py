@@ -1,14 +1,18 @@
 """Label formats of detection data. Each reader gives the common index, `index.DetectionIndex`.
 
-A new format is a module with a reader and a line in `FORMATS`; `train_data_type` and `val_data_type` name it.
+A new format is a module with a reader and a line in `FORMATS`; `train_data_type` and `val_data_type` name it, or `auto`
+tells it by what the folder holds.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...config import Config
+from ...config.choices import AUTO
 from ...errors import UserError
-from . import coco, mindrecord
+from ...reading import is_folder
+from . import coco, coco_files, mindrecord
 from .index import DetectionIndex
 
 
@@ -22,31 +26,80 @@ class Format:
     """read(cfg, split): the index of the configuration's training ('train') or validation ('val') data.
 
     It raises UserError for what is wrong with them. source(cfg, split): the folder or file that `read` looks at, empty
-    where the configuration names none.
+    where the configuration names none. found(folder, split): whether the folder holds labels of this format, told by
+    names and the first bytes of a file, cheaply and without an error; without it the format is taken by its name alone.
+    marks: what `found` looks for, in a few words for a message.
     """
 
     read: Callable[[Config, str], DetectionIndex]
     source: Callable[[Config, str], str] = dataset_key
+    found: Callable[[Path, str], bool] | None = None
+    marks: str = ""
 
 
 FORMATS = {
-    "coco": Format(coco.open_coco),
-    "mindrecord": Format(mindrecord.open_mindrecord, mindrecord.record_folder),
+    "coco": Format(coco.open_coco, coco.coco_source, coco_files.found_coco, coco_files.MARKS),
+    "mindrecord": Format(
+        mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
+    ),
 }
 
 
 def open_detection(cfg: Config, split: str) -> DetectionIndex:
     """The configuration's training ('train') or validation ('val') data. UserError for what is wrong with it."""
-    return _format(cfg, split).read(cfg, split)
+    return FORMATS[format_name(cfg, split)].read(cfg, split)
 
 
 def detection_source(cfg: Config, split: str) -> str:
     """Where `open_detection` looks; empty where the configuration names nothing."""
-    return _format(cfg, split).source(cfg, split)
+    if _named(cfg, split) == AUTO:
+        return (mindrecord.record_folder if _has_records_alone(cfg, split) else coco.coco_source)(cfg, split)
+    return FORMATS[_named(cfg, split)].source(cfg, split)
 
 
-def _format(cfg: Config, split: str) -> Format:
+def format_name(cfg: Config, split: str) -> str:
+    """The format of the data: as the configuration names it, or told by what the folder holds.
+
+    UserError where several formats fit the folder, or none.
+    """
+    name = _named(cfg, split)
+    keys = [key for key in (f"{split}_annotations", f"{split}_images") if getattr(cfg, key)]
+    if keys and name not in (AUTO, "coco"):
+        raise UserError(f"{keys[0]} names COCO data, and {split}_data_type is {name}: leave one of them out")
+    if name != AUTO or keys:
+        return "coco" if keys else name
+    if _has_records_alone(cfg, split):
+        return "mindrecord"
+    folder = Path(dataset_key(cfg, split))
+    if not dataset_key(cfg, split) or not is_folder(folder) or coco_files.is_usual(folder, split):
+        return "coco"  # which says what is wrong with the folder
+    fitting = [name for name, entry in FORMATS.items() if entry.found is not None and entry.found(folder, split)]
+    if not fitting:
+        raise UserError(f"{folder} holds no labels of a known format; looked for {_looked_for()}")
+    if len(fitting) > 1:
+        raise UserError(
+            f"{folder} holds labels of {len(fitting)} formats, {' and '.join(map(_marked, fitting))}: "
+            f"{split}_data_type says which to take"
+        )
+    return fitting[0]
+
+
+def _named(cfg: Config, split: str) -> str:
     name = getattr(cfg, f"{split}_data_type")
-    if name not in FORMATS:
-        raise UserError(f"{split}_data_type is {name!r}; it must be one of {', '.join(FORMATS)}")
-    return FORMATS[name]
+    if name != AUTO and name not in FORMATS:
+        raise UserError(f"{split}_data_type is {name!r}; it must be one of {AUTO}, {', '.join(FORMATS)}")
+    return name
+
+
+def _has_records_alone(cfg: Config, split: str) -> bool:
+    """Whether `mindrecord_dir` names the data, and `train_dataset` or `val_dataset` none."""
+    others = getattr(cfg, f"{split}_annotations") or is_folder(dataset_key(cfg, split))
+    return bool(cfg.mindrecord_dir) and not others
+
+
+def _looked_for() -> str:
+    return "; ".join(_marked(name) for name, entry in FORMATS.items() if entry.found is not None)
+
+
+def _marked(name: str) -> str:
+    return f"{name} ({FORMATS[name].marks})" if FORMATS[name].marks else name

@@ -1,17 +1,18 @@
 """COCO label files into the common index. What of each field is taken, and how, stands in the files beside this one."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError, plain, short
-from ...reading import is_file, is_folder, read_json
+from ...reading import read_json
 from ..images import ImageFile
 from .categories import match_categories, read_categories
+from .coco_files import CocoFiles, ImagePlaces, find_files, named_files
 from .crowds import settle_crowds
 from .fields import Id, identity, number, text
 from .ids import IdTable, order
+from .image_sizes import upright_size
 from .index import DetectionIndex, ImageRecord, ObjectRecord, RawLabels
 from .objects import Annotation, read_object
 from .places import locate, note
@@ -27,8 +28,19 @@ LISTS = {  # of a label file, and what each entry has
 
 
 def open_coco(cfg: Config, split: str) -> DetectionIndex:
-    """The COCO subset that `train_dataset` ('train') or `val_dataset` ('val') names."""
-    return read_coco(getattr(cfg, f"{split}_dataset"), cfg.coco_classes[1:], split, Rules.from_config(cfg))
+    """The COCO subset that `train_dataset` ('train') or `val_dataset` ('val') names, or `train_annotations` and
+    `train_images` (`val_annotations`, `val_images`): its label file and the folder of its images.
+    """
+    dataset, labels, images = (getattr(cfg, f"{split}_{what}") for what in ("dataset", "annotations", "images"))
+    if not labels and not images:
+        return read_coco(dataset, cfg.coco_classes[1:], split, Rules.from_config(cfg))
+    files = named_files(dataset, labels, images, split)
+    return _read(files, cfg.coco_classes[1:], Rules.from_config(cfg))
+
+
+def coco_source(cfg: Config, split: str) -> str:
+    """What `open_coco` reads: the label file, where the configuration names it, or the subset's folder."""
+    return getattr(cfg, f"{split}_annotations") or getattr(cfg, f"{split}_dataset")
 
 
 def read_coco(
@@ -36,15 +48,15 @@ def read_coco(
 ) -> DetectionIndex:
     """A COCO-format subset.
 
-    folder: F with F/labels.json and F/data/, or F = ROOT/train2017 with ROOT/annotations/instances_train2017.json.
+    folder: F with F/labels.json and F/data/, F = ROOT/train2017 with ROOT/annotations/instances_train2017.json, or what
+    a tool exported, see `coco_files`.
     classes: names in label order, without background, matched to the file's categories by name; none takes the file's.
     split_hint: 'train' or 'val': which subset to take when `folder` is the classic layout's ROOT.
 
     Raises UserError: folder or label file missing, not COCO JSON, entries that contradict one another, or class names
     that do not match.
     """
-    annotation_file, images = _find_files(Path(folder), split_hint)
-    return read_content(read_json(annotation_file), images, classes, annotation_file, rules)
+    return _read(find_files(folder, split_hint), classes, rules)
 
 
 def read_content(
@@ -52,7 +64,7 @@ def read_content(
 ) -> DetectionIndex:
     """The index of a label file's content. UserError as `read_coco`.
 
-    images: the folder of the image files, or something else of which `images / file_name` is one.
+    images: where the image files may be, or something else of which `images / file_name` is one.
     """
     _check_form(content, annotation_file)
     report = Report()
@@ -62,7 +74,7 @@ def read_content(
     entries = _image_entries(content["images"], annotation_file)
     groups, strays = _annotations_by_image(content["annotations"], entries)
     ids, missing = sorted(entries, key=order), None
-    if isinstance(images, Path):
+    if isinstance(images, ImagePlaces):
         named = [(one, entries[one]["file_name"]) for one in ids]
         images, missing = _find_images(images, named, annotation_file, rules)
         report.notes += images.notes
@@ -85,12 +97,16 @@ class _Images:
         return self._files[file_name]
 
 
+def _read(files: CocoFiles, classes: Sequence[str], rules: Rules) -> DetectionIndex:
+    return read_content(read_json(files.labels), files.images, classes, files.labels, rules)
+
+
 def _find_images(
-    folder: Path, named: Sequence[tuple[Id, str]], annotation_file: Path, rules: Rules
+    images: ImagePlaces, named: Sequence[tuple[Id, str]], annotation_file: Path, rules: Rules
 ) -> tuple[_Images, set[int]]:
     """The files of the images (id, file_name), and which of them are missing."""
     names = [name for _, name in named]
-    root = Path(os.path.commonpath([os.path.abspath(folder), os.path.abspath(annotation_file.parent)]))
+    folder, root = images.folder_of(names)
     places = locate(names, folder, annotation_file, lambda i: f"image {named[i][0]!r:.60}", root, rules.allow_outside)
     return _Images(dict(zip(names, places.paths)), note(places)), places.missing
 
@@ -108,13 +124,16 @@ class _Reader:
         self._find_category, self._labels, self._max_pixels = find_category, labels, rules.max_pixels
 
     def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
+        path: ImageFile = self.images / entry["file_name"]
+        if entry["width"] is None and entry["height"] is None and isinstance(path, Path):
+            # Label Studio writes null where it could not open an image.
+            entry["width"], entry["height"] = upright_size(path) or (None, None)
         width, height = (self._side(image_id, entry, side) for side in ("width", "height"))
         if width * height > self._max_pixels:
             raise UserError(
                 f"{self.annotation_file}: image {short(image_id)} has {width} x {height} pixels, and max_image_pixels "
                 f"is {self._max_pixels}"
             )
-        path: ImageFile = self.images / entry["file_name"]
         objects: list[ObjectRecord] = []
         seen: dict[tuple, ObjectRecord] = {}  # the first object of each box and class
         for annotation in annotations:
@@ -148,25 +167,6 @@ class _Reader:
             f"{self.annotation_file}: image {short(image_id)} has {side} {short(entry[side])}; it must be a number of "
             f"pixels from 1 to {MAX_SIDE:,}"
         )
-
-
-def _find_files(folder: Path, split_hint: str) -> tuple[Path, Path]:
-    """The label file and the image folder of either layout."""
-    if not str(folder) or str(folder) == ".":
-        raise UserError(f"{split_hint}_dataset is empty: give the folder of the images")
-    if not is_folder(folder):
-        raise UserError(f"data set folder {folder} does not exist")
-    candidates = [
-        (folder / "labels.json", folder / "data"),
-        (folder.parent / "annotations" / f"instances_{folder.name}.json", folder),
-        (folder / "annotations" / f"instances_{split_hint}2017.json", folder / f"{split_hint}2017"),
-    ]
-    for labels, images in candidates:
-        if is_file(labels):
-            if not is_folder(images):
-                raise UserError(f"{labels} is there, but the image folder {images} is not")
-            return labels, images
-    raise UserError(f"no label file found: neither {candidates[0][0]} nor {candidates[1][0]} exists")
 
 
 def _check_form(content: object, path: Path) -> None:

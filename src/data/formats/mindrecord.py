@@ -48,6 +48,11 @@ def open_mindrecord(cfg: Config, split: str) -> DetectionIndex:
     return read_mindrecord(record_folder(cfg, split), cfg.coco_classes[1:], Rules.from_config(cfg))
 
 
+def found_mindrecord(folder: Path, split: str) -> bool:
+    """Whether the folder holds a converted subset."""
+    return is_file(folder / MANIFEST)
+
+
 def record_folder(cfg: Config, split: str) -> str:
     """Its folder: below `mindrecord_dir`, or `train_dataset` and `val_dataset` themselves where that is empty."""
     if cfg.mindrecord_dir:
