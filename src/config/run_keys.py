@@ -133,6 +133,7 @@ class CommandKeys:
     file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     pred_input: str = key("", "image or folder of images to run on")
+    recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)

@@ -12,6 +12,7 @@ from ..data.decoding import ImageRules
 from ..data.images import log_if_too_large, read_bgr, write_picture
 from ..data.label_sets import label_set
 from ..errors import UserError
+from ..reading import is_folder
 from .output import origin_of
 from .segment import make_segmenter
 from .unfinished import unfinished
@@ -26,17 +27,19 @@ def segment_files(
 ) -> tuple[dict[Path, list[Path]], list[Path]]:
     """Write NAME_index.png, NAME_color.png and NAME_overlay.png into `out` for every image.
 
-    Index pictures hold class numbers (0, 1, ...), one channel. Returns the files of each image, and the images that
+    Index pictures hold class numbers (0, 1, ...), one channel. Where `pred_input` is a tree they stand in folders of
+    the same names. Returns the files of each image, and the images that
     cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
     `OUT.part`. UserError if a file cannot be written.
     """
     labels, rules = label_set(cfg), ImageRules.from_config(cfg)
     segmenter = make_segmenter(cfg, model, labels)
-    pictures = picture_paths(paths, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"pred_output {out} cannot be made a folder: {error.strerror}") from None
+    pictures = picture_paths(paths, out, tree_of(cfg))
+    for folder in dict.fromkeys([out, *(targets[0].parent for targets in pictures)]):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"pred_output {folder} cannot be made a folder: {error.strerror}") from None
     facts = {"palette": labels.palette.tolist(), "folder": os.path.abspath(out)}
     with unfinished(out, origin_of(cfg, paths) | facts, len(paths)) as part:
         are_there = [was_read for _, was_read in part.entries()]
@@ -59,9 +62,21 @@ def segment_files(
     return written, [path for path, was_read in zip(paths, are_there) if not was_read]
 
 
-def picture_paths(paths: Sequence[Path], out: Path) -> list[list[Path]]:
-    """The pictures of every image."""
-    return [[out / f"{stem}_{kind}.png" for kind in KINDS] for stem in unique_stems(paths)]
+def tree_of(cfg: Config) -> Path | None:
+    """The folder whose tree the pictures are to have; None where they all go into one folder."""
+    return Path(cfg.pred_input) if cfg.recursive and is_folder(cfg.pred_input) else None
+
+
+def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) -> list[list[Path]]:
+    """The pictures of every image; those of images in folders of a tree in folders of the same names."""
+    folders = [out if tree is None else out / path.parent.relative_to(tree) for path in paths]
+    together: dict[Path, list[int]] = {}
+    for index, folder in enumerate(folders):
+        together.setdefault(folder, []).append(index)
+    stems = {}
+    for indices in together.values():
+        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
+    return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]
 
 
 def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
