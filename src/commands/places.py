@@ -9,6 +9,7 @@ from ..config import Config
 from ..errors import UserError
 from ..evaluation.classification_eval import REPORT_FILES
 from ..files import sweep
+from ..inference.fonts import FontBook
 from ..inference.prediction_file import PROTOCOL_ENDING
 from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
@@ -62,9 +63,11 @@ def check_pictures(cfg: Config, images: Sequence[Path]) -> None:
 
 
 def check_evaluation(cfg: Config) -> None:
-    """UserError unless the predictions and the report that eval.py is to leave can be written."""
+    """UserError unless the predictions and the report that eval.py is to leave can be written, with their font."""
     if cfg.prediction_path and not os.path.exists(cfg.prediction_path):  # it is an input otherwise
         check_output_file("prediction_path", cfg.prediction_path, inputs_of(cfg), beside=(PROTOCOL_ENDING, ENDING))
+    if cfg.font:
+        FontBook(cfg.font)
     if cfg.report_dir:
         folder = Path(cfg.report_dir)
         if os.path.exists(folder) and not os.path.isdir(folder):

@@ -105,6 +105,7 @@ class RunKeys:
     )
     mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
+    font: str = key("", "font file for class names in pictures, in a script that the usual fonts lack")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
 

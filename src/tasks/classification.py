@@ -83,7 +83,7 @@ class Classification(Task):
         print(f"total images num: {len(dataset)}, {each:.4f} s per image, unreadable: {result.unreadable}")
         print(metrics, flush=True)
         if cfg.report_dir:
-            write_report(Path(cfg.report_dir), result, dataset.classes)
+            write_report(Path(cfg.report_dir), result, dataset.classes, cfg.font)
         return metrics
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
