@@ -6,7 +6,7 @@ A key looks them up whenever a value is checked. The tasks stand in checks.py, t
 DETECTORS = ["mask_rcnn", "pointrend"]
 NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
 AUTO = "auto"  # the format of detection data is told by what the folder holds
-DATA_TYPES = [AUTO, "coco", "mindrecord"]
+DATA_TYPES = [AUTO, "coco", "mindrecord", "yolo"]
 LABEL_SETS = ["cityscapes", "lip", "custom"]
 OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
 LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly"]  # cos: the originals' word for cosine

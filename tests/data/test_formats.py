@@ -30,7 +30,7 @@ def test_the_label_file_made_of_the_records_of_a_coco_file_has_the_same_objects(
 
 def test_an_unknown_format_is_an_error_that_names_the_key_and_the_formats(make_config):
     cfg = dataclasses.replace(make_config(), val_data_type="none")
-    with pytest.raises(UserError, match="val_data_type is 'none'; it must be one of auto, coco, mindrecord"):
+    with pytest.raises(UserError, match="val_data_type is 'none'; it must be one of auto, coco, mindrecord, "):
         open_detection(cfg, "val")
 
 

@@ -12,7 +12,7 @@ from ...config import Config
 from ...config.choices import AUTO
 from ...errors import UserError
 from ...reading import is_folder
-from . import coco, coco_files, mindrecord
+from . import coco, coco_files, mindrecord, yolo, yolo_files
 from .index import DetectionIndex
 
 
@@ -42,6 +42,7 @@ FORMATS = {
     "mindrecord": Format(
         mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
     ),
+    "yolo": Format(yolo.open_yolo, found=yolo_files.found_yolo, marks=yolo_files.MARKS),
 }
 
 
@@ -71,6 +72,8 @@ def format_name(cfg: Config, split: str) -> str:
     if _has_records_alone(cfg, split):
         return "mindrecord"
     folder = Path(dataset_key(cfg, split))
+    if yolo_files.is_yaml(folder):
+        return "yolo"
     if not dataset_key(cfg, split) or not is_folder(folder) or coco_files.is_usual(folder, split):
         return "coco"  # which says what is wrong with the folder
     fitting = [name for name, entry in FORMATS.items() if entry.found is not None and entry.found(folder, split)]

@@ -36,6 +36,12 @@ def name(value: object) -> str | None:
     return value if is_usable and not any("\ud800" <= one <= "\udfff" for one in value) else None
 
 
+def class_name(value: object) -> str | None:
+    """The name of a class; one that is written as a whole number is taken too."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18
+    return name(str(value) if is_number else value)
+
+
 def flag(value: object) -> bool | None:
     """0 and 1, true and false, also as texts; False where nothing stands."""
     if value is None:
