@@ -133,6 +133,11 @@ class CommandKeys:
     file_name: str = key("", "exported file; its format's suffix is added where it is missing")
     file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
+    format_only: bool = key(
+        False,
+        "eval.py on a test set without labels: COCO results into prediction_path (detection), label pictures as the "
+        "data set's server takes them into the folder pred_output (segmentation)",
+    )
     pred_input: str = key("", "image or folder of images to run on")
     recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
     pred_output: str = key("", "JSON file for the predictions")

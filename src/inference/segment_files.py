@@ -1,7 +1,7 @@
 """infer.py for segmentation: an index PNG, a colour PNG and a blended overlay of every image."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -32,16 +32,54 @@ def segment_files(
     cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
     `OUT.part`. UserError if a file cannot be written.
     """
-    labels, rules = label_set(cfg), ImageRules.from_config(cfg)
-    segmenter = make_segmenter(cfg, model, labels)
+    labels = label_set(cfg)
     pictures = picture_paths(paths, out, tree_of(cfg))
+
+    def draw(image: np.ndarray, label: np.ndarray) -> list[np.ndarray]:
+        colour = labels.palette[label][..., ::-1]
+        return [label, colour, blend(image, colour)]
+
+    facts = {"palette": labels.palette.tolist()}
+    return write_segmented(cfg, make_segmenter(cfg, model, labels), paths, pictures, draw, out, facts)
+
+
+def label_pictures(
+    cfg: Config, model, paths: Sequence[Path], pictures: Sequence[Path], out: Path, part: Path | None = None
+) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Write `pictures`, somewhere in `out`, of the images `paths`: one channel, the data set's own label ids.
+
+    part: what NAME.part is called after, where that is not `out`. Returned as by `segment_files`.
+    """
+    labels = label_set(cfg)
+    ids = labels.raw_ids()
+    segmenter = make_segmenter(cfg, model, labels)
+    each = [[picture] for picture in pictures]
+    facts = {"ids": ids.tolist()}
+    return write_segmented(cfg, segmenter, paths, each, lambda _, label: [ids[label]], out, facts, part)
+
+
+def write_segmented(
+    cfg: Config,
+    segmenter,
+    paths: Sequence[Path],
+    pictures: Sequence[Sequence[Path]],
+    draw: Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]],
+    out: Path,
+    facts: dict,
+    part: Path | None = None,
+) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Write the `pictures` of every image, which `draw(image, label map)` gives; see `segment_files`.
+
+    facts: what decides about the pictures beside the weights, the keys that matter to scores and the images.
+    """
+    rules = ImageRules.from_config(cfg)
     for folder in dict.fromkeys([out, *(targets[0].parent for targets in pictures)]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"pred_output {folder} cannot be made a folder: {error.strerror}") from None
-    facts = {"palette": labels.palette.tolist(), "folder": os.path.abspath(out)}
-    with unfinished(out, origin_of(cfg, paths) | facts, len(paths)) as part:
+    facts = facts | {"folder": os.path.abspath(out)}
+    with unfinished(part or out, origin_of(cfg, paths) | facts, len(paths)) as part:
         are_there = [was_read for _, was_read in part.entries()]
         missing = (k for k, was_read in enumerate(are_there) if was_read and not all(map(Path.is_file, pictures[k])))
         part.keep(next(missing, len(are_there)))
@@ -52,13 +90,12 @@ def segment_files(
                 log_if_too_large(path, cfg.max_image_pixels)
             else:
                 label = segmenter.scores(image).label_map(image.shape[:2])
-                colour = labels.palette[label][..., ::-1]
-                for target, picture in zip(targets, (label, colour, blend(image, colour))):
+                for target, picture in zip(targets, draw(image, label)):
                     write_picture(target, picture)
             are_there.append(image is not None)
             part.append(str(path), image is not None)
         part.remove()
-    written = {path: targets for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
+    written = {path: list(targets) for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
     return written, [path for path, was_read in zip(paths, are_there) if not was_read]
 
 
