@@ -4,6 +4,8 @@ A new format is a module with a reader and a line in `FORMATS`; `train_data_type
 tells it by what the folder holds.
 """
 
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,12 @@ from ...config import Config
 from ...config.choices import AUTO
 from ...errors import UserError
 from ...reading import is_folder
+from ..held_out import split_part
 from . import coco, coco_files, mindrecord, yolo, yolo_files
 from .index import DetectionIndex
+from .report import unsaid
+
+logger = logging.getLogger(__name__)
 
 
 def dataset_key(cfg: Config, split: str) -> str:
@@ -47,12 +53,64 @@ FORMATS = {
 
 
 def open_detection(cfg: Config, split: str) -> DetectionIndex:
-    """The configuration's training ('train') or validation ('val') data. UserError for what is wrong with it."""
-    return FORMATS[format_name(cfg, split)].read(cfg, split)
+    """The configuration's training ('train') or validation ('val') data. UserError for what is wrong with it.
+
+    Where there is no validation set `val_split` parts the training data.
+    """
+    if not _is_parted(cfg):
+        return _whole(cfg, split)
+    whole = _whole(cfg, "train")
+    names = [whole.record(index).path.name for index in range(len(whole))]
+    part = whole.part(split_part(names, split, cfg.val_split, whole.annotation_file))
+    held = len(part) if split == "val" else len(whole) - len(part)
+    _say(
+        whole.annotation_file, f"{held} of {len(whole)} images are held out for validation (val_split {cfg.val_split})"
+    )
+    return part
 
 
 def detection_source(cfg: Config, split: str) -> str:
     """Where `open_detection` looks; empty where the configuration names nothing."""
+    if split == "val" and cfg.val_split and not _is_there(_source(cfg, "val")):
+        split = "train"
+    return _source(cfg, split)
+
+
+def _whole(cfg: Config, split: str) -> DetectionIndex:
+    return FORMATS[format_name(cfg, split)].read(cfg, split)
+
+
+def _is_parted(cfg: Config) -> bool:
+    """Whether `val_split` takes the validation set out of the training data: the configuration names no other that is
+    there, or the same place, which has the same images for both.
+    """
+    if not cfg.val_split:
+        return False
+    source = _source(cfg, "val")
+    if not _is_there(source):
+        if source:
+            _say(source, "there is no validation set here: val_split holds a share of the training images out")
+        return True
+    if os.path.realpath(source) == os.path.realpath(_source(cfg, "train")):
+        try:
+            if _whole(cfg, "val").paths() == _whole(cfg, "train").paths():
+                return True
+        except UserError:  # it has no images of its own for one of them
+            return True
+    _say(source, f"val_split {cfg.val_split} has no effect: there is a validation set")
+    return False
+
+
+def _is_there(source: str) -> bool:
+    return bool(source) and os.path.exists(source)
+
+
+def _say(source: object, line: str) -> None:
+    for new in unsaid(source, [line]):
+        logger.info("%s: %s", source, new)
+
+
+def _source(cfg: Config, split: str) -> str:
     if _named(cfg, split) == AUTO:
         return (mindrecord.record_folder if _has_records_alone(cfg, split) else coco.coco_source)(cfg, split)
     return FORMATS[_named(cfg, split)].source(cfg, split)

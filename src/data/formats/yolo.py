@@ -37,7 +37,8 @@ def open_yolo(cfg: Config, split: str) -> DetectionIndex:
     """The YOLO labels in `train_dataset` or `val_dataset`: the data set's folder, its data.yaml, a folder of images."""
     named = getattr(cfg, f"{split}_dataset")
     place = Path(named) if is_yaml(named) else data_folder(cfg, split)
-    return read_yolo(yolo_files(place, split, cfg.allow_outside), cfg.coco_classes[1:], Rules.from_config(cfg))
+    is_own = os.path.realpath(cfg.train_dataset) != os.path.realpath(cfg.val_dataset)
+    return read_yolo(yolo_files(place, split, cfg.allow_outside, is_own), cfg.coco_classes[1:], Rules.from_config(cfg))
 
 
 def read_yolo(files: YoloFiles, classes: Sequence[str], rules: Rules) -> DetectionIndex:

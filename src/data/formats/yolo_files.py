@@ -25,6 +25,7 @@ USUAL_YAML = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 NAME_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
 IMAGES, LABELS, TEXT = "images", "labels", ".txt"
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid", "validation")}  # of data.yaml
+OTHER = {"train": "val", "val": "train"}
 MOST_NUMBER = 10**6  # of a class
 
 
@@ -52,9 +53,10 @@ def is_yaml(path: str | Path) -> bool:
     return Path(path).suffix.lower() in YAML and is_file(path)
 
 
-def yolo_files(place: Path, split: str, allow_outside: bool = False) -> YoloFiles:
+def yolo_files(place: Path, split: str, allow_outside: bool = False, is_own: bool = False) -> YoloFiles:
     """The files of the split 'train' or 'val'. place: the data set's folder, its data.yaml, or a folder of its images.
 
+    is_own: the place is named for this split alone: where it only has the other one, as tools export, that is taken.
     UserError for what is none, or names files outside of the data set's folder.
     """
     found = (place, place.parent) if is_yaml(place) else _class_file(place)
@@ -66,6 +68,8 @@ def yolo_files(place: Path, split: str, allow_outside: bool = False) -> YoloFile
     if place not in (source, root):
         images = list(files_below(place / IMAGES if is_folder(place / IMAGES) else place, IMAGE_SUFFIXES))
     else:
+        if is_own and not _has(content, split, root):
+            split = OTHER[split]
         images = list(dict.fromkeys(_images(content, split, source, root, allow_outside)))
     if not images:
         raise UserError(f"{source}: there is no image of its {split} data")
@@ -156,14 +160,11 @@ def _images(content: dict, split: str, source: Path, root: Path, allow_outside: 
             place = _Place(source, root, content.get("path"), split, allow_outside).find(value)
             yield from _listed(place, root, allow_outside) if is_file(place) else files_below(place, IMAGE_SUFFIXES)
         return
-    own, others = (
-        [place for one in SPLIT_NAMES[which] for place in _split_places(root, one)]
-        for which in (split, "val" if split == "train" else "train")
-    )
-    if not own and (others or content.get("train") or content.get("val")):
+    if not _has(content, split, root) and _has(content, OTHER[split], root):
         raise UserError(
             f"{source} names no {split} data, and {root} has no folder of them; val_split holds a share out"
         )
+    own = _split_places(root, split)
     if own and is_file(own[0]):
         yield from _listed(own[0], root, allow_outside)
         return
@@ -171,9 +172,16 @@ def _images(content: dict, split: str, source: Path, root: Path, allow_outside: 
     yield from files_below(place, IMAGE_SUFFIXES)
 
 
-def _split_places(root: Path, name: str) -> list[Path]:
-    folders = (root / IMAGES / name, root / name / IMAGES, root / name)
-    return [*filter(is_folder, folders), *filter(is_file, [root / f"{name}{TEXT}"])]
+def _has(content: dict, split: str, root: Path) -> bool:
+    """Whether the data set says which images are those of the split."""
+    return any(content.get(key) for key in SPLIT_KEYS[split]) or bool(_split_places(root, split))
+
+
+def _split_places(root: Path, split: str) -> list[Path]:
+    """The folders and the lists that have the name of a split."""
+    names = SPLIT_NAMES[split]
+    folders = [place for one in names for place in (root / IMAGES / one, root / one / IMAGES, root / one)]
+    return [*filter(is_folder, folders), *filter(is_file, (root / f"{one}{TEXT}" for one in names))]
 
 
 class _Place:
