@@ -3,6 +3,7 @@
 import sys
 
 from src.config.arguments import Arguments, number, whole_number
+from src.data.decoding import ImageRules
 from src.data.images import MAX_PIXELS
 from src.errors import UserError
 from src.inference.visualize import draw_prediction_file
@@ -20,10 +21,20 @@ def main() -> None:
     )
     outside = "1: images that lie neither below the working folder nor below pred_file's are read too (%(default)s)"
     parser.add_argument("--allow_outside", type=int, choices=(0, 1), default=0, help=outside)
+    parser.add_argument("--font", default="", help="font file for class names in a script that the usual fonts lack")
+    parser.add_argument(
+        "--exif", choices=("auto", "stored"), default="auto", help="as the predictions were made (%(default)s)"
+    )
+    window = "values of images with more than 8 bits a channel that are black and white; by default each file's range"
+    parser.add_argument("--image_window", nargs=2, type=number(-1e38, 1e38), metavar=("LOW", "HIGH"), help=window)
     arguments = parser.parse_args()
 
+    window = tuple(arguments.image_window or ())
+    if window and window[0] >= window[1]:
+        raise UserError(f"--image_window is {window[0]:g} {window[1]:g}; the lower number comes first")
     limits = arguments.score_thr, arguments.max_image_pixels, bool(arguments.allow_outside)
-    written, problems = draw_prediction_file(arguments.pred_file, arguments.out_dir, *limits)
+    rules = ImageRules(arguments.exif, window or None)
+    written, problems = draw_prediction_file(arguments.pred_file, arguments.out_dir, *limits, rules, arguments.font)
     for problem in problems:
         print(f"not drawn: {problem}", file=sys.stderr)
     print(f"{len(written)} overlays in {arguments.out_dir}, {len(problems)} images not drawn")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..config import Config
 from ..errors import UserError
 from ..inference.backends import reordered
-from ..inference.predictor import find_images
+from ..inference.find_images import find_images
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -22,8 +22,8 @@ def infer(cfg: Config) -> None:
     """
     start_logging()
     task = TASKS[cfg.task]
-    paths = find_images(cfg.pred_input)
     output = Path(cfg.pred_output)
+    paths = find_images(cfg.pred_input, cfg.recursive, [output] if task.writes_folder else [])
     if task.writes_folder and os.path.isfile(output):
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the pictures")
     if not task.writes_folder and os.path.isdir(output):

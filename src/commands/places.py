@@ -8,8 +8,10 @@ from pathlib import Path
 from ..config import Config
 from ..errors import UserError
 from ..evaluation.classification_eval import REPORT_FILES
+from ..files import sweep
+from ..inference.fonts import FontBook
 from ..inference.prediction_file import PROTOCOL_ENDING
-from ..inference.segment_files import KINDS, picture_paths
+from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
 from ..outputs import Inputs, check_output_file, check_output_files
 
@@ -49,20 +51,23 @@ def check_pictures(cfg: Config, images: Sequence[Path]) -> None:
     """UserError unless the pictures of segmented images can be written into the folder `pred_output`."""
     folder, inputs = Path(cfg.pred_output), inputs_of(cfg)
     named = tuple(("an image of pred_input", path) for path in images)
+    pictures = [picture for pictures in picture_paths(images, folder, tree_of(cfg)) for picture in pictures]
     check_output_files(
-        "pred_output",
-        folder,
-        [picture for pictures in picture_paths(images, folder) for picture in pictures],
-        Inputs(inputs.files + named, inputs.folders),
-        per_set=len(KINDS),
+        "pred_output", folder, pictures, Inputs(inputs.files + named, inputs.folders), per_set=len(KINDS)
     )
+    for parent in {parent for picture in pictures for parent in picture.parents if folder in parent.parents}:
+        if os.path.lexists(parent) and not os.path.isdir(parent):
+            raise UserError(f"pred_output {parent} is a file; a folder of pred_input has its name")
+        sweep(parent)
     check_output_file("pred_output", part_path(folder), inputs, lambda path: True)
 
 
 def check_evaluation(cfg: Config) -> None:
-    """UserError unless the predictions and the report that eval.py is to leave can be written."""
+    """UserError unless the predictions and the report that eval.py is to leave can be written, with their font."""
     if cfg.prediction_path and not os.path.exists(cfg.prediction_path):  # it is an input otherwise
         check_output_file("prediction_path", cfg.prediction_path, inputs_of(cfg), beside=(PROTOCOL_ENDING, ENDING))
+    if cfg.font:
+        FontBook(cfg.font)
     if cfg.report_dir:
         folder = Path(cfg.report_dir)
         if os.path.exists(folder) and not os.path.isdir(folder):

@@ -4,11 +4,11 @@ from .checks import has_open_classes
 from .command_line import parse_cli
 from .compare import Difference, config_hash, differences, graph_keys, score_settings
 from .config import EXTRA_KEYS, Config, config_type
-from .load import load_config, run_format, save_config, save_values, to_dict, why_damaged, with_typed
+from .load import default_config, load_config, run_format, save_config, save_values, to_dict, why_damaged, with_typed
 from .schema import leaves
 
 __all__ = [
-    "EXTRA_KEYS", "Config", "Difference", "config_hash", "config_type", "differences", "graph_keys", "has_open_classes",
-    "leaves", "load_config", "parse_cli", "run_format", "save_config", "save_values", "score_settings", "to_dict",
-    "why_damaged", "with_typed",
+    "EXTRA_KEYS", "Config", "Difference", "config_hash", "config_type", "default_config", "differences", "graph_keys",
+    "has_open_classes", "leaves", "load_config", "parse_cli", "run_format", "save_config", "save_values",
+    "score_settings", "to_dict", "why_damaged", "with_typed",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ def check_together(cfg: Any) -> None:
     if cfg.nesterov and cfg.opt_type != "adam":
         raise UserError(f"nesterov is for opt_type adam; it is {cfg.opt_type!r}")
     _check_sizes(cfg)
+    _check_window(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
 
@@ -59,6 +60,12 @@ def _check_sizes(cfg: Any) -> None:
                 f"{name} is {getattr(cfg, name)}: as many images of {cfg.img_width}x{cfg.img_height} pixels take "
                 f"{size / 2**30:.0f} GiB, and a batch may take {MOST_BATCH / 2**30:.0f}"
             )
+
+
+def _check_window(cfg: Any) -> None:
+    window = cfg.image_window
+    if window and not (len(window) == 2 and window[0] < window[1]):
+        raise UserError(f"image_window is {short(window)}; it must be [LOW, HIGH], the lower number first, or empty")
 
 
 def _check_detection(cfg: Any) -> None:

@@ -137,6 +137,23 @@ class ImageKeys:
         matters="never",
         on_resume="free",
     )
+    exif: str = key(
+        "auto",
+        "photographs with an EXIF turn: auto turns them upright, but where labels fit the stored size alone; stored "
+        "takes them as stored, but where labels fit the upright size alone",
+        choices=("auto", "stored"),
+    )
+    image_window: list[float] = key(
+        [],
+        "[LOW, HIGH]: values of images with more than 8 bits a channel that become 0 and 255; empty takes the least "
+        "and the largest of each file",
+        low=-1e38,
+        high=1e38,
+        most=2,
+    )
+    alpha_colour: list[int] = key(
+        [255, 255, 255], "RGB of what is seen through transparent pixels of images", low=0, high=255, length=3
+    )
     base_size: int = key(
         0,
         "segmentation: longer side at scale 1 in training; 0 takes each image's own",

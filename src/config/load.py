@@ -57,6 +57,17 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
     return with_typed(cfg, [name for name, _ in said.pairs])
 
 
+def default_config(overrides: Sequence[str] = ()) -> Config:
+    """The defaults with overrides, for a command that needs no file. UserError as `load_config`."""
+    source = Source("command line")
+    cfg = config_type()()
+    for dotted, text in parse_overrides(overrides):
+        cfg = override(cfg, dotted, text, source)
+    _tell_without_effect(source)
+    check_together(cfg)
+    return with_typed(cfg, [name for name, _ in parse_overrides(overrides)])
+
+
 def with_typed(cfg: Config, names: Iterable[str]) -> Config:
     """The same configuration, which says from now on that the command line has named these keys."""
     object.__setattr__(cfg, "typed", frozenset(ALIASES.get(name, name) for name in names))

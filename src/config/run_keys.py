@@ -133,6 +133,7 @@ class RunKeys:
     )
     mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
+    font: str = key("", "font file for class names in pictures, in a script that the usual fonts lack")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
 
@@ -167,7 +168,13 @@ class CommandKeys:
     file_name: str = key("", "exported file; its format's suffix is added where it is missing")
     file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
+    format_only: bool = key(
+        False,
+        "eval.py on a test set without labels: COCO results into prediction_path (detection), label pictures as the "
+        "data set's server takes them into the folder pred_output (segmentation)",
+    )
     pred_input: str = key("", "image or folder of images to run on")
+    recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)

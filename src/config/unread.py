@@ -44,10 +44,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
     **dict.fromkeys(("eval_width", "eval_height"), (EVAL, INFER, EXPORT, *FILES)),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
-    **dict.fromkeys(("pred_input", "pred_output", "infer_score_thr"), (INFER,)),
+    **dict.fromkeys(("pred_input", "recursive", "infer_score_thr"), (INFER,)),
+    "pred_output": (INFER, EVAL),
+    "format_only": (EVAL,),
     **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
     **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
-    **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
+    **dict.fromkeys(("report_dir", "font", "analysis"), (TRAIN, EVAL)),
     **dict.fromkeys(("compile_cache", "compile_cache_path", "test_batch_size"), (TRAIN, EVAL, INFER)),
     "log_style": (TRAIN, EVAL, CONVERT, RECORD, *FILES),
     "eval_label_size": (TRAIN, EVAL, *FILES),
@@ -81,7 +83,7 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio", "rand_augment",
+            "cls_head", "label_smoothing", "report_dir", "font", "eval_resize", "crop_scale", "crop_ratio", "rand_augment",
             "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
         ),
         (CLASSIFICATION,),
@@ -95,7 +97,7 @@ TASKS = {  # key or section: tasks that read it
         (SEGMENTATION,),
     ),
     **dict.fromkeys(("class_names", "color_jitter"), (CLASSIFICATION, SEGMENTATION)),
-    **dict.fromkeys(("keep_ratio", "allow_outside"), (DETECTION, SEGMENTATION)),
+    **dict.fromkeys(("keep_ratio", "allow_outside", "format_only"), (DETECTION, SEGMENTATION)),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
 DETECTORS = {  # key or section: detectors that read it

@@ -13,6 +13,7 @@ from .augmentation.colour import ColourJitter
 from .augmentation.geometry import HorizontalFlip, RandomResizedCrop
 from .augmentation.randaugment import RandAugment
 from .augmentation.transform import Chain, Size, draw_in_turn
+from .decoding import USUAL_RULES, ImageRules
 from .formats.image_folder import ImageFolder
 from .images import MAX_PIXELS, read_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
@@ -32,11 +33,12 @@ class Preparation:
     eval_resize: int
     normalisation: PixelNormalisation
     max_pixels: int = MAX_PIXELS
+    reading: ImageRules = USUAL_RULES
 
     @classmethod
     def from_config(cls, cfg: Config) -> "Preparation":
         size, normalisation = (cfg.img_height, cfg.img_width), PixelNormalisation.from_config(cfg)
-        return cls(size, cfg.eval_resize, normalisation, cfg.max_image_pixels)
+        return cls(size, cfg.eval_resize, normalisation, cfg.max_image_pixels, ImageRules.from_config(cfg))
 
     def for_evaluation(self, rgb: np.ndarray) -> np.ndarray:
         """Short side to `eval_resize`, central crop, normalised: (3, H, W) float32."""
@@ -51,11 +53,12 @@ class FolderSamples:
     def __init__(self, dataset: ImageFolder, cfg: Config):
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
         self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
+        self.reading = ImageRules.from_config(cfg)
         self.mixup, self.cutmix = cfg.mixup, cfg.cutmix
 
     def read(self, entry: int) -> tuple[np.ndarray, int] | None:
         path, label = self.dataset.images[entry]
-        image = read_rgb(path, max_pixels=self.cfg.max_image_pixels)
+        image = read_rgb(path, self.reading.upright, self.cfg.max_image_pixels, self.reading)
         return None if image is None else (image, label)
 
     def why_unreadable(self, entry: int) -> str:
@@ -88,15 +91,15 @@ def build_folder_loader(
 
 
 def evaluation_batches(
-    items: Sequence[tuple[str, int]], preparation: Preparation, batch_size: int, workers: int, upright: bool = False
+    items: Sequence[tuple[str, int]], preparation: Preparation, batch_size: int, workers: int
 ) -> Iterator[tuple[np.ndarray, list[tuple[str, int]], list[bool]]]:
     """Every (path, label) once, in order: image (batch_size, 3, H, W) float32, the real items, which were readable.
 
-    The last batch is filled up with zeros, as are unreadable images. upright: follow the files' EXIF orientation.
+    The last batch is filled up with zeros, as are unreadable images.
     """
 
     def load(item: tuple[str, int]) -> np.ndarray | None:
-        rgb = read_rgb(item[0], upright, preparation.max_pixels)
+        rgb = read_rgb(item[0], preparation.reading.upright, preparation.max_pixels, preparation.reading)
         return None if rgb is None else preparation.for_evaluation(rgb)
 
     images = read_ahead(load, items, max(workers, 1), ahead=batch_size)
@@ -110,7 +113,9 @@ def evaluation_batches(
         yield image, group, [pixels is not None for pixels in loaded]
 
 
-def read_rgb(path: str, upright: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
+def read_rgb(
+    path: str, upright: bool = False, max_pixels: int = MAX_PIXELS, rules: ImageRules = USUAL_RULES
+) -> np.ndarray | None:
     """(h, w, 3) uint8 RGB, or None where the file is no whole image."""
-    image = read_bgr(path, upright, max_pixels)
+    image = read_bgr(path, upright, max_pixels, rules)
     return None if image is None else image[..., ::-1]

@@ -1,27 +1,24 @@
-"""Image files to pixels."""
+"""Image files to pixels: 8 bits a channel, BGR, turned as whoever labelled them saw them."""
 
-import contextlib
-import io
 import logging
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from ..files import write_bytes
 from ..reading import is_file, read_bytes
+from .decoding import USUAL_RULES, Header, ImageRules, decode, is_own_range, look_at, problem_of
+from .said import unsaid
 
 logger = logging.getLogger(__name__)
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit raises and warns in the midst of things; `MAX_PIXELS` is before it
 MAX_PIXELS = 200_000_000  # of an image, where the configuration says nothing
 SIZE_KEY = "max_image_pixels"  # of the configuration
 MOST_BYTES = 2**31 - 1  # of an image file: OpenCV takes no more
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of the files that are taken for images, in lower case
-# Formats that Pillow is asked for: it knows some that run programs.
-HEADERS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF", "GIF", "PPM", "JPEG2000", "SUN")
+# Of the files that are taken for images, in lower case: of every task, and of infer.py.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 
 
@@ -35,28 +32,42 @@ class ImageFile(Protocol):
     def read_bytes(self) -> bytes: ...
 
 
-def read_bgr(path: str | ImageFile, upright: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
+def read_bgr(
+    path: str | ImageFile, upright: bool = False, max_pixels: int = MAX_PIXELS, rules: ImageRules = USUAL_RULES
+) -> np.ndarray | None:
     """(h, w, 3) uint8 BGR, or None where the file is missing, no image, cut off, or by its header of more pixels than
     `max_pixels`; `why_unreadable` says which.
 
     upright: turn the image as its EXIF entry says (photographs that people look at) instead of taking the pixels as
-    they are stored (annotated data sets: label files count those).
+    they are stored. Where labels count pixels, `labelled_bgr` finds out which of both they mean.
     """
     content = read_content(path)
-    size = header_size(content)
-    if size is None or size[0] * size[1] > max_pixels:
+    header = look_at(content)
+    if header is None or header.size[0] * header.size[1] > max_pixels:
         return None
-    return _decoded(content, upright)
+    return _decoded(path, content, header, upright, rules)
+
+
+def read_for_label(
+    path: str | ImageFile, label: tuple[int, int] | None, max_pixels: int = MAX_PIXELS, rules: ImageRules = USUAL_RULES
+) -> np.ndarray | None:
+    """The same of an image that has a label picture of (h, w), or none: turned as that is; whatever its own size is."""
+    content = read_content(path)
+    header = look_at(content)
+    if header is None or header.size[0] * header.size[1] > max_pixels:
+        return None
+    upright = rules.upright if label is None else _is_turned(path, header, label, rules)
+    return _decoded(path, content, header, bool(upright), rules)
 
 
 def why_unreadable(path: str | ImageFile, max_pixels: int = MAX_PIXELS) -> str:
     """Why `read_bgr` gave None, for a log line."""
     if not is_there(path):
         return f"{path} is missing"
-    size = header_size(read_content(path))
-    if size is not None and size[0] * size[1] > max_pixels:
-        return f"{path} has {size[1]} x {size[0]} pixels, and {SIZE_KEY} is {max_pixels}"
-    return f"{path} is no image, or cut off"
+    header = look_at(read_content(path))
+    if header is not None and header.size[0] * header.size[1] > max_pixels:
+        return f"{path} has {header.size[1]} x {header.size[0]} pixels, and {SIZE_KEY} is {max_pixels}"
+    return f"{path} {'is no image, or cut off' if header is None else problem_of(header)}"
 
 
 def log_if_too_large(path: str | ImageFile, max_pixels: int) -> None:
@@ -75,28 +86,14 @@ def read_content(path: str | ImageFile) -> bytes:
 
 
 def header_size(content: bytes) -> tuple[int, int] | None:
-    """(h, w) that the header of an image file tells, nothing decoded; None where it is no image."""
-    # Pillow's readers raise many kinds of errors.
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(content), formats=HEADERS) as header:
-        return header.size[::-1]
-    return None
+    """(h, w) as stored that the header of an image file tells, nothing decoded; None where it is no image."""
+    header = look_at(content)
+    return None if header is None else header.size
 
 
 def is_there(path: str | ImageFile) -> bool:
     """Whether an image's file is there."""
     return is_file(path) if isinstance(path, str | Path) else path.is_file()
-
-
-def _decoded(content: bytes, upright: bool) -> np.ndarray | None:
-    # OpenCV fills the missing part of a cut-off JPEG with grey.
-    # A whole one has an end marker after its last scan header.
-    if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
-        return None
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # it has limits of its own
-        return None
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
@@ -112,35 +109,66 @@ def is_image(content: bytes) -> bool:
     """Whether bytes are those of an image: they decode, or begin as one that is cut off or damaged."""
     if content.startswith(BEGINNINGS) or content[:4] + content[8:12] == b"RIFFWEBP":
         return True
-    size = header_size(content)
-    return size is not None and size[0] * size[1] <= MAX_PIXELS and _decoded(content, upright=False) is not None
+    header = look_at(content)
+    if header is None or header.size[0] * header.size[1] > MAX_PIXELS:
+        return False
+    return decode(content, header, upright=False) is not None
 
 
-def labelled_bgr(path: ImageFile, height: int, width: int) -> np.ndarray | None:
+def labelled_bgr(path: ImageFile, height: int, width: int, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:
     """(height, width, 3) uint8 BGR of an image whose labels count its pixels in this size.
 
-    As stored, or turned as its EXIF entry says where that alone gives the size. None where the file is missing, no
-    image, cut off, or of another size.
+    Turned as its EXIF entry says where that gives the size, else as stored. Where both give it (a half turn, a square)
+    it is turned, which is said, unless the rules say `stored`. None where the file is missing, no image, cut off, or of
+    another size.
     """
     content = read_content(path)
-    if header_size(content) not in ((height, width), (width, height)):
+    header = look_at(content)
+    upright = None if header is None else _is_turned(path, header, (height, width), rules)
+    if upright is None:
         return None
-    image = _decoded(content, upright=False)
-    if image is not None and image.shape[:2] == (width, height) and width != height:
-        image = _decoded(content, upright=True)
+    image = _decoded(path, content, header, upright, rules)
     return None if image is None or image.shape[:2] != (height, width) else image
 
 
 def differs_in_size(path: ImageFile, height: int, width: int) -> tuple[int, int] | None:
-    """(h, w) of an image that `labelled_bgr` does not give because of its size; None for all others.
+    """(h, w), as stored, of an image that `labelled_bgr` does not give because of its size; None for all others.
 
     The header alone is decoded where that has the size that is asked for, or far too many pixels.
     """
     content = read_content(path)
-    size = header_size(content)
-    if size is None or size == (height, width):
+    header = look_at(content)
+    if header is None or (height, width) in (header.size, header.upright_size):
         return None
-    if size[0] * size[1] > max(MAX_PIXELS, height * width):
-        return size
-    stored = _decoded(content, upright=False)
-    return None if stored is None or labelled_bgr(path, height, width) is not None else stored.shape[:2]
+    if header.size[0] * header.size[1] > max(MAX_PIXELS, height * width):
+        return header.size
+    return None if decode(content, header, upright=False) is None else header.size
+
+
+def _is_turned(path: str | ImageFile, header: Header, labels: tuple[int, int], rules: ImageRules) -> bool | None:
+    """Whether labels that count pixels in (h, w) mean the upright image; None where they fit neither way."""
+    fits_stored, fits_upright = header.size == labels, header.upright_size == labels
+    if not (fits_stored and fits_upright):
+        return fits_upright if fits_stored or fits_upright else None
+    if header.orientation > 1:
+        how = "upright; `exif: stored` takes them as stored" if rules.upright else "as stored"
+        where = f"{path}, and maybe others, has an EXIF turn, and labels that fit both ways"
+        _say_once("labels that fit both", f"{where}: taken {how}")
+    return header.orientation > 1 and rules.upright
+
+
+def _decoded(
+    path: str | ImageFile, content: bytes, header: Header, upright: bool, rules: ImageRules
+) -> np.ndarray | None:
+    image = decode(content, header, upright, rules)
+    if image is not None and is_own_range(header, rules):
+        where = f"{path}, and maybe others, has more than 8 bits a channel"
+        how = "its own least and largest value become 0 and 255; `image_window: [LOW, HIGH]` sets them for all files"
+        _say_once("own range", f"{where}: {how}")
+    return image
+
+
+def _say_once(kind: str, line: str) -> None:
+    """One line for each kind, whatever files it is about."""
+    if unsaid("images", [kind]):
+        logger.warning("%s", line)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import plain
 from ..models.detection.anchors import level_anchors
+from .decoding import USUAL_RULES, ImageRules
 from .formats.image_folder import ImageFolder
 from .formats.index import DetectionIndex
 from .formats.segmentation_list import SegmentationDataset
@@ -18,10 +19,13 @@ MAX_FILES_READ = 500  # images opened to look for unreadable ones
 LONGEST = 300  # characters of a name in a line
 
 
-def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = None) -> Iterator[str]:
+def annotated_images(
+    dataset: DetectionIndex, empty: str, num_gts: int | None = None, rules: ImageRules = USUAL_RULES
+) -> Iterator[str]:
     """Counts, class balance, and whatever is odd.
 
-    empty: what becomes of images without objects; num_gts: most objects that are taken of a training image.
+    empty: what becomes of images without objects; num_gts: most objects that are taken of a training image;
+    rules: how image files are read.
     """
     records = [dataset.record(i) for i in range(len(dataset))]
     objects = [item for record in records for item in record.objects]
@@ -45,11 +49,14 @@ def annotated_images(dataset: DetectionIndex, empty: str, num_gts: int | None = 
         yield f"WARNING: {above} images have more than num_gts = {num_gts} objects; the rest is left out"
     step = max(1, len(records) // MAX_FILES_READ)
     looked_at = records[::step]
-    bad = [f"{record.path.name}: {unreadable_reason(record)}" for record in looked_at if read_image(record) is None]
+    unread = [record for record in looked_at if read_image(record, rules) is None]
+    bad = [f"{record.path.name}: {unreadable_reason(record)}" for record in unread]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 
-def image_folder(dataset: ImageFolder, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
+def image_folder(
+    dataset: ImageFolder, max_pixels: int = MAX_PIXELS, rules: ImageRules = USUAL_RULES
+) -> Iterator[str]:
     """Counts, class balance, unreadable files."""
     counts = Counter(dataset.classes[label] for _, label in dataset.images)
     ranked = counts.most_common()
@@ -58,7 +65,7 @@ def image_folder(dataset: ImageFolder, max_pixels: int = MAX_PIXELS) -> Iterator
     yield f"most images: {plain(first)} ({most}), least: {plain(last)} ({least})"
     yield from (f"WARNING: {note}" for note in dataset.notes)
     looked_at = dataset.images[:: max(1, len(dataset) // MAX_FILES_READ)]
-    bad = [path for path, _ in looked_at if read_rgb(path, max_pixels=max_pixels) is None]
+    bad = [path for path, _ in looked_at if read_rgb(path, max_pixels=max_pixels, rules=rules) is None]
     yield f"{len(looked_at)} image files opened, {len(bad)} unreadable{': ' + _shorten(bad) if bad else ''}"
 
 

@@ -80,6 +80,10 @@ class LabelSet:
             order[[left, right]] = right, left
         return order
 
+    def raw_ids(self) -> np.ndarray:
+        """(C,) uint8 the value that each class has in the data set's own label files, the first of several."""
+        return np.uint8([int(np.flatnonzero(self.table == k)[0]) for k in range(len(self.names))])
+
     def swapped(self, label: np.ndarray) -> np.ndarray:
         """(h, w) classes of a mirrored label map -> of the mirror image: left and right parts change their names."""
         table = np.arange(256, dtype=label.dtype)

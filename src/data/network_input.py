@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
 
 
@@ -14,7 +15,7 @@ from .normalisation import PixelNormalisation
 class ImageSettings:
     """How images become network input: fixed size in pixels, normalisation, distortion.
 
-    twice, black: see the keys `resize` and `pad_colour`.
+    twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read.
     """
 
     width: int
@@ -23,6 +24,7 @@ class ImageSettings:
     keep_ratio: bool = True
     twice: bool = False
     black: bool = False
+    reading: ImageRules = USUAL_RULES
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
@@ -33,6 +35,7 @@ class ImageSettings:
             cfg.keep_ratio,
             twice=cfg.resize == "fit_twice",
             black=cfg.pad_colour == "black",
+            reading=ImageRules.from_config(cfg),
         )
 
 

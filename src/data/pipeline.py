@@ -13,6 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.legacy import legacy_steps
 from .augmentation.transform import Chain, Size
+from .decoding import USUAL_RULES, ImageRules
 from .formats.index import DetectionIndex, ImageRecord
 from .images import differs_in_size, labelled_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
@@ -44,7 +45,7 @@ class DetectionSamples:
 
     def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
         record = self.dataset.record(self.keys[entry])
-        image = read_image(record)
+        image = read_image(record, self.settings.reading)
         return None if image is None else (record, image)
 
     def why_unreadable(self, entry: int) -> str:
@@ -130,9 +131,9 @@ def build_train_loader(
     return loader
 
 
-def read_image(record: ImageRecord) -> np.ndarray | None:
+def read_image(record: ImageRecord, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:
     """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no whole image or of another size."""
-    return labelled_bgr(record.path, record.height, record.width)
+    return labelled_bgr(record.path, record.height, record.width, rules)
 
 
 def unreadable_reason(record: ImageRecord) -> str:
@@ -227,7 +228,7 @@ class EvalLoader:
             yield make_eval_batch(group, self.batch_size, self.settings, empty_id=-1)
 
     def _load(self, record: ImageRecord) -> EvalImage:
-        image = read_image(record)
+        image = read_image(record, self.settings.reading)
         if image is None:
             takes_part = differs_in_size(record.path, record.height, record.width) is None
             fate = "it counts without predictions" if takes_part else "it is left out with its objects"

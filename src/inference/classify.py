@@ -23,9 +23,7 @@ def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[
     """
     names = known_class_names(cfg)
     items = [(str(path), 0) for path in paths]
-    batches = evaluation_batches(
-        items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers, upright=True
-    )
+    batches = evaluation_batches(items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, group, readable in batches:
         logits = run_model(model, image)[0].astype(np.float64)
         scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))

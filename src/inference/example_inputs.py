@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from ..data.decoding import ImageRules
 from ..data.images import IMAGE_SUFFIXES, read_bgr
 from ..data.network_input import ImageSettings, prepare_image
 from ..data.normalisation import PixelNormalisation
@@ -23,8 +24,9 @@ def dense_inputs(cfg: Config, size: tuple[int, int]) -> dict[str, dict[str, np.n
     An image of `cfg.val_dataset` where that is there, else a random one, and a constant one.
     """
     height, width = size
-    pixels, name = _first_image(cfg.val_dataset, size)
-    settings = ImageSettings(width, height, PixelNormalisation.from_config(cfg), keep_ratio=False)
+    rules = ImageRules.from_config(cfg)
+    pixels, name = _first_image(cfg.val_dataset, size, rules)
+    settings = ImageSettings(width, height, PixelNormalisation.from_config(cfg), keep_ratio=False, reading=rules)
     return {
         name: {"image": prepare_image(pixels, settings)[0][None]},
         "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},
@@ -38,7 +40,7 @@ def detector_inputs(settings: ImageSettings, folder: str) -> dict[str, dict[str,
     ratio (padded on the other side), and an image without any area, in which there can be no detection; a constant
     image would tell little, since its detections repeat with equal scores.
     """
-    pixels, name = _first_image(folder, (settings.height, settings.width))
+    pixels, name = _first_image(folder, (settings.height, settings.width), settings.reading)
     tall = cv2.resize(pixels, (max(pixels.shape[1] // 2, 1), pixels.shape[0] * 2))
     wide = cv2.resize(pixels, (pixels.shape[1] * 2, max(pixels.shape[0] // 2, 1)))
     other = wide if pixels.shape[0] > pixels.shape[1] else tall
@@ -50,12 +52,12 @@ def detector_inputs(settings: ImageSettings, folder: str) -> dict[str, dict[str,
     return cases | {"no detection": {"image": blank, "image_shape": np.zeros((1, 2), np.int32)}}
 
 
-def _first_image(dataset: str, size: tuple[int, int]) -> tuple[np.ndarray, str]:
+def _first_image(dataset: str, size: tuple[int, int], rules: ImageRules) -> tuple[np.ndarray, str]:
     """(h, w, 3) uint8 and what it is."""
     folder = Path(dataset) if dataset else None
     if folder is not None and is_folder(folder):
         for path in itertools.islice(_image_files(folder), MAX_FILES):
-            pixels = read_bgr(path)
+            pixels = read_bgr(path, rules=rules)
             if pixels is not None:
                 return pixels, str(path)
     rng = np.random.RandomState(0)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.images import IMAGE_SUFFIXES, log_if_too_large, read_bgr
+from ..data.images import log_if_too_large, read_bgr
 from ..data.network_input import ImageSettings, prepare_image
 from ..data.pipeline import EvalBatch, EvalImage, make_eval_batch
 from ..data.read_ahead import iterate_ahead, read_ahead
-from ..errors import UserError
 from ..models.detection.detections import Detections, as_detections
-from ..reading import is_file, is_folder
 from .backends import run_model
+from .find_images import find_images as find_images  # where it was before
 from .results import ImagePrediction, to_prediction
 
 
@@ -79,21 +78,9 @@ class Predictor:
         return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")
 
     def _read(self, path: str | Path) -> EvalImage:
-        pixels = read_bgr(path, upright=True, max_pixels=self.max_pixels)
+        rules = self.settings.reading
+        pixels = read_bgr(path, rules.upright, self.max_pixels, rules)
         if pixels is None:
             log_if_too_large(path, self.max_pixels)
             return EvalImage(str(path), (self.settings.height, self.settings.width), None)
         return EvalImage(str(path), pixels.shape[:2], prepare_image(pixels, self.settings))
-
-
-def find_images(path: str | Path) -> list[Path]:
-    """The image file `path`, or the images (by `IMAGE_SUFFIXES`) directly in the folder `path`, sorted by name."""
-    path = Path(path)
-    if is_file(path):
-        return [path]
-    if not is_folder(path):
-        raise UserError(f"{path}: no such image or folder")
-    images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and is_file(file))
-    if not images:
-        raise UserError(f"{path}: no {', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)} files in this folder")
-    return images

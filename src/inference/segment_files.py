@@ -1,16 +1,18 @@
 """infer.py for segmentation: an index PNG, a colour PNG and a blended overlay of every image."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..config import Config
+from ..data.decoding import ImageRules
 from ..data.images import log_if_too_large, read_bgr, write_picture
 from ..data.label_sets import label_set
 from ..errors import UserError
+from ..reading import is_folder
 from .output import origin_of
 from .segment import make_segmenter
 from .unfinished import unfinished
@@ -25,42 +27,93 @@ def segment_files(
 ) -> tuple[dict[Path, list[Path]], list[Path]]:
     """Write NAME_index.png, NAME_color.png and NAME_overlay.png into `out` for every image.
 
-    Index pictures hold class numbers (0, 1, ...), one channel. Returns the files of each image, and the images that
+    Index pictures hold class numbers (0, 1, ...), one channel. Where `pred_input` is a tree they stand in folders of
+    the same names. Returns the files of each image, and the images that
     cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
     `OUT.part`. UserError if a file cannot be written.
     """
     labels = label_set(cfg)
+    pictures = picture_paths(paths, out, tree_of(cfg))
+
+    def draw(image: np.ndarray, label: np.ndarray) -> list[np.ndarray]:
+        colour = labels.palette[label][..., ::-1]
+        return [label, colour, blend(image, colour)]
+
+    facts = {"palette": labels.palette.tolist()}
+    return write_segmented(cfg, make_segmenter(cfg, model, labels), paths, pictures, draw, out, facts)
+
+
+def label_pictures(
+    cfg: Config, model, paths: Sequence[Path], pictures: Sequence[Path], out: Path, part: Path | None = None
+) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Write `pictures`, somewhere in `out`, of the images `paths`: one channel, the data set's own label ids.
+
+    part: what NAME.part is called after, where that is not `out`. Returned as by `segment_files`.
+    """
+    labels = label_set(cfg)
+    ids = labels.raw_ids()
     segmenter = make_segmenter(cfg, model, labels)
-    pictures = picture_paths(paths, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"pred_output {out} cannot be made a folder: {error.strerror}") from None
-    facts = {"palette": labels.palette.tolist(), "folder": os.path.abspath(out)}
-    with unfinished(out, origin_of(cfg, paths) | facts, len(paths)) as part:
+    each = [[picture] for picture in pictures]
+    facts = {"ids": ids.tolist()}
+    return write_segmented(cfg, segmenter, paths, each, lambda _, label: [ids[label]], out, facts, part)
+
+
+def write_segmented(
+    cfg: Config,
+    segmenter,
+    paths: Sequence[Path],
+    pictures: Sequence[Sequence[Path]],
+    draw: Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]],
+    out: Path,
+    facts: dict,
+    part: Path | None = None,
+) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Write the `pictures` of every image, which `draw(image, label map)` gives; see `segment_files`.
+
+    facts: what decides about the pictures beside the weights, the keys that matter to scores and the images.
+    """
+    rules = ImageRules.from_config(cfg)
+    for folder in dict.fromkeys([out, *(targets[0].parent for targets in pictures)]):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"pred_output {folder} cannot be made a folder: {error.strerror}") from None
+    facts = facts | {"folder": os.path.abspath(out)}
+    with unfinished(part or out, origin_of(cfg, paths) | facts, len(paths)) as part:
         are_there = [was_read for _, was_read in part.entries()]
         missing = (k for k, was_read in enumerate(are_there) if was_read and not all(map(Path.is_file, pictures[k])))
         part.keep(next(missing, len(are_there)))
         are_there = are_there[: part.done]
         for path, targets in zip(paths[part.done :], pictures[part.done :]):
-            image = read_bgr(path, upright=True, max_pixels=cfg.max_image_pixels)
+            image = read_bgr(path, rules.upright, cfg.max_image_pixels, rules)
             if image is None:
                 log_if_too_large(path, cfg.max_image_pixels)
             else:
                 label = segmenter.scores(image).label_map(image.shape[:2])
-                colour = labels.palette[label][..., ::-1]
-                for target, picture in zip(targets, (label, colour, blend(image, colour))):
+                for target, picture in zip(targets, draw(image, label)):
                     write_picture(target, picture)
             are_there.append(image is not None)
             part.append(str(path), image is not None)
         part.remove()
-    written = {path: targets for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
+    written = {path: list(targets) for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
     return written, [path for path, was_read in zip(paths, are_there) if not was_read]
 
 
-def picture_paths(paths: Sequence[Path], out: Path) -> list[list[Path]]:
-    """The pictures of every image."""
-    return [[out / f"{stem}_{kind}.png" for kind in KINDS] for stem in unique_stems(paths)]
+def tree_of(cfg: Config) -> Path | None:
+    """The folder whose tree the pictures are to have; None where they all go into one folder."""
+    return Path(cfg.pred_input) if cfg.recursive and is_folder(cfg.pred_input) else None
+
+
+def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) -> list[list[Path]]:
+    """The pictures of every image; those of images in folders of a tree in folders of the same names."""
+    folders = [out if tree is None else out / path.parent.relative_to(tree) for path in paths]
+    together: dict[Path, list[int]] = {}
+    for index, folder in enumerate(folders):
+        together.setdefault(folder, []).append(index)
+    stems = {}
+    for indices in together.values():
+        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
+    return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]
 
 
 def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:

@@ -9,19 +9,21 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..data.decoding import USUAL_RULES, ImageRules
 from ..data.formats.fields import number
 from ..data.formats.places import ALLOW, inside, shown
-from ..data.images import MAX_PIXELS, read_bgr, why_unreadable, write_picture
+from ..data.images import MAX_PIXELS, read_for_label, why_unreadable, write_picture
 from ..data.mask_checks import is_rle
 from ..errors import UserError, plain, short
 from ..outputs import Inputs, check_output_files
 from ..reading import read_json
+from .fonts import FontBook, drawable
+from .label_text import EnglishText, FontText, Style, label_text
 
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
 GOLDEN_RATIO = 0.618034
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 BOX = ("x_min", "y_min", "width", "height")
 FAR = 2**24  # pixels; OpenCV's coordinates are 32 bits, some of them for parts of a pixel
 LONGEST_PATH, LONGEST_NAME = 200, 100  # characters of a path in a message, and of a class name in a picture
@@ -29,11 +31,13 @@ LONGEST_PATH, LONGEST_NAME = 200, 100  # characters of a path in a message, and 
 Plate = tuple[int, int, int, int]  # left, top, right, bottom of a label's background
 
 
-def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold: float = 0.3) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray, predictions: Sequence[dict], score_threshold: float = 0.3, fonts: FontBook | None = None
+) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with its predictions of at least `score_threshold`, one colour each.
 
     predictions: `predictions` of the image's entry in the inference JSON. An image whose longer side is below 384
-    pixels is enlarged by a whole factor.
+    pixels is enlarged by a whole factor. fonts: where those for names that are not plain English are looked for.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
     canvas, zoom = _enlarged(image)
@@ -43,13 +47,13 @@ def draw_overlay(image: np.ndarray, predictions: Sequence[dict], score_threshold
         _draw_mask(canvas, shown[k]["mask"], colours[k], zoom, thickness)
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
-    font = _label_font(canvas)
-    texts = [f"{plain(one['class']['name'], LONGEST_NAME)} {one['score']:.2f}" for one in shown]
+    style, fonts = _label_style(canvas), fonts or FontBook()
+    texts = [_label(one["class"]["name"], one["class"].get("label"), one["score"], style, fonts) for one in shown]
     plates: list[Plate] = []  # best first: it chooses its place first and is drawn last
     for one, text in zip(shown, texts):
-        plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), font, plates))
+        plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), plates))
     for text, plate, colour in reversed(list(zip(texts, plates, colours))):
-        _draw_label(canvas, text, plate, font, colour)
+        _draw_label(canvas, text, plate, colour)
     return canvas
 
 
@@ -66,15 +70,18 @@ def draw_prediction_file(
     score_threshold: float,
     max_pixels: int = MAX_PIXELS,
     allow_outside: bool = False,
+    rules: ImageRules = USUAL_RULES,
+    font: str = "",
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
-    allow_outside: the file may name images that lie neither below the working folder nor below the file's own.
+    allow_outside: the file may name images that lie neither below the working folder nor below the file's own. rules:
+    by which the images were read. font: a font file for names that are not plain English.
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
     if not math.isfinite(score_threshold):
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
-    entries = load_inference_json(pred_file)
+    fonts, entries = FontBook(font), load_inference_json(pred_file)
     outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
     if outside:
         where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
@@ -90,15 +97,16 @@ def draw_prediction_file(
     written, problems = [], []
     for image_path, target in zip(entries, targets):
         entry = entries[image_path]
-        image = read_bgr(image_path, upright=True, max_pixels=max_pixels)
+        size = None if is_of_classifier(entry) else (entry["height"], entry["width"])
+        image = read_for_label(image_path, size, max_pixels, rules)
         if image is None:
             problems.append(why_unreadable(image_path, max_pixels))
-        elif not is_of_classifier(entry) and image.shape[:2] != (entry["height"], entry["width"]):
+        elif size is not None and image.shape[:2] != size:
             problems.append(
                 f"{image_path}: is {image.shape[1]}x{image.shape[0]}, predicted was {entry['width']}x{entry['height']}"
             )
         else:
-            write_picture(target, _drawn(image, entry, score_threshold))
+            write_picture(target, _drawn(image, entry, score_threshold, fonts))
             written.append(target)
             print(target, flush=True)
     return written, problems
@@ -109,13 +117,13 @@ def is_of_classifier(entry: dict) -> bool:
     return "height" not in entry
 
 
-def _drawn(image: np.ndarray, entry: dict, score_threshold: float) -> np.ndarray:
+def _drawn(image: np.ndarray, entry: dict, score_threshold: float, fonts: FontBook) -> np.ndarray:
     if is_of_classifier(entry):
-        return draw_class(image, entry["predictions"])
-    return draw_overlay(image, entry["predictions"], score_threshold)
+        return draw_class(image, entry["predictions"], fonts)
+    return draw_overlay(image, entry["predictions"], score_threshold, fonts)
 
 
-def draw_class(image: np.ndarray, predictions: Sequence[dict]) -> np.ndarray:
+def draw_class(image: np.ndarray, predictions: Sequence[dict], fonts: FontBook | None = None) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with a classifier's first class and its score in its top left corner.
 
     predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`.
@@ -123,16 +131,17 @@ def draw_class(image: np.ndarray, predictions: Sequence[dict]) -> np.ndarray:
     canvas = _enlarged(image)[0]
     if predictions:
         best = predictions[0]
-        text = f"{_class_text(best)} {best['score']:.2f}"
-        font = _label_font(canvas)
+        name = best["name"] if best["name"] != UNKNOWN else f"class {best['label']}"
+        text = _label(name, best["label"], best["score"], _label_style(canvas), fonts or FontBook())
         corner = (0, 0), (canvas.shape[1], canvas.shape[0])
-        _draw_label(canvas, text, _place_label(canvas, text, corner, font, []), font, instance_colour(0))
+        _draw_label(canvas, text, _place_label(canvas, text, corner, []), instance_colour(0))
     return canvas
 
 
-def _class_text(prediction: dict) -> str:
-    """The class's name, or its number where nobody named it."""
-    return plain(prediction["name"], LONGEST_NAME) if prediction["name"] != UNKNOWN else f"class {prediction['label']}"
+def _label(name: str, number: object, score: float, style: Style, fonts: FontBook) -> EnglishText | FontText:
+    """A class's name and score; its number where it has characters that no font here has."""
+    known = f"class {number}" if isinstance(number, int) else "class"
+    return label_text(drawable(name, LONGEST_NAME), known, f" {score:.2f}", style, fonts)
 
 
 def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
@@ -235,7 +244,7 @@ def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoo
     cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA, offset=(left * zoom, top * zoom))
 
 
-def _label_font(canvas: np.ndarray) -> tuple[float, int]:
+def _label_style(canvas: np.ndarray) -> Style:
     """Scale and stroke width of label text: about a hundred characters across the image, never too small to read."""
     scale = min(2.0, max(0.4, max(canvas.shape[:2]) / 1400))
     return scale, max(1, round(scale * 1.5))
@@ -243,14 +252,12 @@ def _label_font(canvas: np.ndarray) -> tuple[float, int]:
 
 def _place_label(
     canvas: np.ndarray,
-    text: str,
+    text: EnglishText | FontText,
     corners: tuple[tuple[int, int], tuple[int, int]],
-    font: tuple[float, int],
     occupied: list[Plate],
 ) -> Plate:
     """Above the box, inside at its top, inside at its bottom or below: the first place that no label takes."""
-    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, *font)
-    plate_width, plate_height = text_width + 4, text_height + baseline + 2
+    plate_width, plate_height = text.size
     (left, top), (_, bottom) = corners
     room = canvas.shape[0] - plate_height
     left = max(min(left, canvas.shape[1] - plate_width), 0)
@@ -260,15 +267,13 @@ def _place_label(
 
 
 def _draw_label(
-    canvas: np.ndarray, text: str, plate: Plate, font: tuple[float, int], colour: tuple[int, int, int]
+    canvas: np.ndarray, text: EnglishText | FontText, plate: Plate, colour: tuple[int, int, int]
 ) -> None:
     """Black or white text, whichever reads better, on a plate in the instance's colour."""
-    scale, stroke = font
     blue, green, red = colour
-    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else (255, 255, 255)
-    (_, text_height), _ = cv2.getTextSize(text, FONT, scale, stroke)
+    ink = 0 if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else 255
     cv2.rectangle(canvas, plate[:2], plate[2:], colour, cv2.FILLED)
-    cv2.putText(canvas, text, (plate[0] + 2, plate[1] + text_height + 1), FONT, scale, ink, stroke, cv2.LINE_AA)
+    text.draw(canvas, *plate[:2], ink)
 
 
 def _overlap(one: Plate, other: Plate) -> bool:

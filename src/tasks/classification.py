@@ -12,6 +12,7 @@ from mindspore import nn
 
 from ..config import Config
 from ..data import inspection
+from ..data.decoding import ImageRules
 from ..data.formats.image_folder import ImageFolder, open_image_folder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
 from ..data.images import why_unreadable
@@ -88,7 +89,7 @@ class Classification(Task):
         print(f"total images num: {len(dataset)}, {each:.4f} s per image, unreadable: {result.unreadable}")
         print(metrics, flush=True)
         if cfg.report_dir:
-            write_report(Path(cfg.report_dir), result, dataset.classes)
+            write_report(Path(cfg.report_dir), result, dataset.classes, cfg.font)
         return metrics
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
@@ -108,9 +109,10 @@ class Classification(Task):
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        yield "training data", inspection.image_folder(self.open(cfg, "train"), cfg.max_image_pixels)
+        how = cfg.max_image_pixels, ImageRules.from_config(cfg)
+        yield "training data", inspection.image_folder(self.open(cfg, "train"), *how)
         if cfg.val_dataset:
-            yield "validation data", inspection.image_folder(self.open(cfg, "val"), cfg.max_image_pixels)
+            yield "validation data", inspection.image_folder(self.open(cfg, "val"), *how)
 
 
 def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:

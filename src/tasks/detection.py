@@ -15,11 +15,14 @@ from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_open_classes, score_settings
+from ..config.choices import AUTO
 from ..config.definition import DETECTION
 from ..data import inspection
+from ..data.decoding import ImageRules
 from ..data.formats import detection_source, open_detection
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
+from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings
 from ..data.pipeline import build_eval_loader, build_train_loader
 from ..errors import UserError
@@ -101,6 +104,8 @@ class Detection(Task):
 
         UserError where `checkpoint_path` is named too and they were made by another one, or otherwise.
         """
+        if cfg.format_only:
+            return self.format_results(cfg)
         if cfg.prediction_path and Path(cfg.prediction_path).exists():
             if cfg.checkpoint_path:
                 cfg = self.as_trained(cfg)
@@ -126,6 +131,34 @@ class Detection(Task):
         words.say("evaluated_all", path=cfg.checkpoint_path)
         return metrics
 
+    def format_results(self, cfg: Config) -> dict[str, float]:
+        """COCO results on a test set without labels in `cfg.prediction_path`; no metrics."""
+        if not cfg.prediction_path:
+            raise UserError("prediction_path is empty: format_only 1 writes COCO results there")
+        if Path(cfg.prediction_path).exists():
+            raise UserError(f"prediction_path {cfg.prediction_path} is there already: move it away, or name another")
+        if not cfg.checkpoint_path:
+            raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
+        cfg, _ = self.to_run(cfg)
+        dataset = self.open_unlabelled(cfg)
+        cfg = with_classes(cfg, dataset)
+        process = runtime.start(cfg, may_be_single=True)
+        model = self.load(cfg)
+        compile_once(cfg, process, model)
+        with _unfinished(cfg, dataset, process) as part:
+            protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
+            self._predict(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg), part)
+        return {}
+
+    def open_unlabelled(self, cfg: Config) -> DetectionIndex:
+        """The images of a test set; what they show is not asked."""
+        if cfg.val_data_type not in (AUTO, "coco"):
+            return self.open(cfg, "val")
+        names = self.class_names(cfg)
+        facts = stated_facts(cfg)
+        own = facts.get("category_ids") if facts.get("class_names") == list(names) else None
+        return open_unlabelled(cfg, list(zip(own or range(1, len(names) + 1), names)))
+
     def score(
         self,
         cfg: Config,
@@ -141,6 +174,14 @@ class Detection(Task):
 
         save_to: a file for the predictions; settings: what stands beside them; part: where they are kept until then.
         """
+        results, protocol = self._predict(cfg, model, dataset, process, protocol, save_to, settings, part)
+        return score_results(cfg, dataset, results, protocol) if process.is_main else {}
+
+    def _predict(
+        self, cfg: Config, model, dataset: DetectionIndex, process: Runtime, protocol: dict | None, save_to: str,
+        settings: dict | None, part: Unfinished | None,
+    ) -> tuple[list[dict], dict]:  # fmt: skip
+        """COCO results of all ranks' images, saved where that is asked for, and their protocol; see `score`."""
         size = f"{cfg.img_width}x{cfg.img_height}"
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
@@ -151,7 +192,7 @@ class Detection(Task):
         if part is not None:
             process.barrier()
             part.remove()
-        return score_results(cfg, dataset, results, protocol) if process.is_main else {}
+        return results, protocol
 
     # -------------------------------------------------------------------------------------------------- inference
 
@@ -197,11 +238,11 @@ class Detection(Task):
         return f"{line}, {usual:.5f} for {images})"
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        train = self.open(cfg, "train")
+        train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
-        yield "training data", inspection.annotated_images(train, fate, cfg.num_gts)
+        yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
         if detection_source(cfg, "val"):
-            yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept")
+            yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)

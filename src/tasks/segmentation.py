@@ -11,19 +11,26 @@ from mindspore import nn
 
 from ..config import Config
 from ..data import inspection
+from ..data.formats.image_list import official_names, unlabelled_images
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..data.label_sets import LABEL_SETS, label_set
 from ..data.read_ahead import read_ahead
 from ..data.segmentation import build_segmentation_loader
+from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
+from ..inference.backends import reordered
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
-from ..inference.segment_files import segment_files
+from ..inference.segment_files import label_pictures, segment_files
 from ..models.build import build_segmenter
+from ..outputs import Inputs, check_output_files
+from ..process import runtime
+from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
-from .task import Section, Task
+from ..reading import is_folder
+from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +98,30 @@ class Segmentation(Task):
         print_result(result, dataset.labels.names, words)
         return result.metrics()
 
+    def evaluate(self, cfg: Config) -> dict[str, float]:
+        """With `format_only` label pictures of a test set without labels, as its server takes them; no metrics."""
+        if not cfg.format_only:
+            return super().evaluate(cfg)
+        if not cfg.pred_output:
+            raise UserError("pred_output is empty: format_only 1 writes label pictures into this folder")
+        if not cfg.checkpoint_path:
+            raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}")
+        cfg, order = self.to_run(cfg)
+        out, source = Path(cfg.pred_output), Path(cfg.val_dataset)
+        images = unlabelled_images(cfg)
+        pictures = [out / name for name in official_names(images, source if is_folder(source) else source.parent)]
+        _check_label_pictures(cfg, images, pictures)
+        process = runtime.start(cfg, may_be_single=True)
+        model = self.load(cfg)
+        compile_once(cfg, process, model)
+        share = process.share(len(images))
+        own = out.with_name(f"{out.name}.rank{process.rank}of{process.size}") if process.size > 1 else out
+        parts = [images[k] for k in share], [pictures[k] for k in share]
+        written, unreadable = label_pictures(cfg, reordered(model, order), *parts, out, own)
+        report_unreadable(unreadable, cfg.val_dataset, len(share))
+        print(f"{sum(process.gather(len(written)))} label pictures written to {out}", flush=True)
+        return {}
+
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         """Pictures of every image in the folder `output`."""
         written, unreadable = segment_files(cfg, model, paths, output)
@@ -134,6 +165,14 @@ class Segmentation(Task):
         yield "training data", inspection.label_files(self.open(cfg, "train"), cfg.ignore_label)
         if cfg.val_dataset:
             yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
+
+
+def _check_label_pictures(cfg: Config, images: Sequence[Path], pictures: Sequence[Path]) -> None:
+    """UserError, before anything is computed, unless the pictures can be written and replace no input."""
+    files = [("checkpoint_path", Path(cfg.checkpoint_path)), *(("an image of val_dataset", path) for path in images)]
+    source = Path(cfg.val_dataset)
+    folder = ("val_dataset", source if is_folder(source) else source.parent)
+    check_output_files("pred_output", Path(cfg.pred_output), pictures, Inputs(tuple(files), (folder,)))
 
 
 def segment_dataset(

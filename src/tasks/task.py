@@ -149,6 +149,8 @@ class Task(ABC):
 
     def evaluate(self, cfg: Config) -> dict[str, float]:
         """What eval.py does."""
+        if cfg.format_only:
+            raise UserError(f"format_only is for detection and segmentation; task is {cfg.task}: infer.py takes files")
         if cfg.prediction_path:
             raise UserError(f"prediction_path is for detection only; task is {cfg.task}")
         if not cfg.checkpoint_path:

@@ -17,7 +17,7 @@ PLACES = """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
     fast_gradients compile_cache
-    num_parallel_workers python_multiprocessing test_batch_size max_image_pixels
+    num_parallel_workers python_multiprocessing test_batch_size max_image_pixels recursive font format_only
 """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis

@@ -233,7 +233,7 @@ def test_evaluation_gives_every_image_once_and_counts_the_unreadable(ten_images,
 
 def test_evaluation_reads_a_bounded_number_of_images_ahead(ten_images, make_config, monkeypatch):
     read = []
-    monkeypatch.setattr(pipeline, "read_image", lambda record: read.append(record.image_id))
+    monkeypatch.setattr(pipeline, "read_image", lambda record, rules: read.append(record.image_id))
     stream = iter(build_eval_loader(make_config(num_parallel_workers=2), ten_images, batch_size=1))
     next(stream)
     stream.close()

@@ -108,6 +108,19 @@ def test_evaluation_prints_tables_with_their_protocol_and_saved_predictions_give
     second = run(*common)
     lines = [[x for x in text.splitlines() if x.startswith(("bbox_mAP:", "segm_mAP:"))] for text in (first, second)]
     assert lines[0] == lines[1] and len(lines[0]) == 2
+    # The same images as a test set without labels: the same results, no score, and nothing is written over.
+    unlabelled, results = tmp_path / "test", tmp_path / "results.json"
+    shutil.copytree(data / "validation" / "data", unlabelled / "test2017")
+    labels = json.loads((data / "validation" / "labels.json").read_text())
+    (unlabelled / "annotations").mkdir()
+    info = {name: labels[name] for name in ("images", "categories")}
+    (unlabelled / "annotations" / "image_info_test2017.json").write_text(json.dumps(info))
+    form = (*common[:3], "--val_dataset", unlabelled / "test2017", "--format_only", 1, "--checkpoint_path", checkpoint)
+    named = (*form, "--prediction_path", results, "--test_cfg.rcnn.score_thr", 0.0)
+    assert "mAP" not in run(*named)
+    assert json.loads(results.read_text()) == json.loads(saved.read_text())
+    assert "results.json is there already" in run(*named, status=2)
+    assert "prediction_path is empty: format_only 1 writes COCO results there" in run(*form, status=2)
     given = ("--checkpoint_path", checkpoint, "--test_cfg.rcnn.score_thr", 0.0)
     assert "the network is not run" in run(*common, *given)
     other = run(*common, *given[:3], 0.1, status=2)

@@ -108,6 +108,13 @@ def test_inference_writes_three_pictures_for_a_folder_and_for_a_single_image(dat
     size = cv2.imread(str(images[1])).shape
     pictures = {path.stem.rsplit("_", 1)[1]: cv2.imread(str(path), -1) for path in (tmp_path / "one").iterdir()}
     assert pictures["index"].shape == size[:2] and pictures["color"].shape == pictures["overlay"].shape == size
+    # The same as label pictures of a test set: the data set's ids, under the images' names.
+    form = ("eval.py", *common[:4], "--val_dataset", images[0].parent, "--format_only", 1)
+    assert "3 label pictures written to" in run(*form, "--pred_output", tmp_path / "form")
+    written = {path.name: cv2.imread(str(path), -1) for path in (tmp_path / "form").iterdir()}
+    assert sorted(written) == [f"{path.stem}.png" for path in images]
+    assert (written[f"{images[1].stem}.png"] == pictures["index"]).all()
+    assert "pred_output is empty: format_only 1 writes" in run(*form, status=2)
     occupied = run("infer.py", *common[:4], "--pred_input", images[1], "--pred_output", images[2], status=2)
     assert "is a file; give the name of a folder" in occupied
 

@@ -20,6 +20,9 @@ SLOTS = 4
 def make_config(batch_size: int = 2) -> SimpleNamespace:
     return SimpleNamespace(
         max_image_pixels=10**6,
+        exif="auto",
+        image_window=[],
+        alpha_colour=[255, 255, 255],
         test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
         test_batch_size=batch_size,
         img_width=SIZE,
@@ -189,7 +192,7 @@ def test_a_folder_gives_its_images_sorted_and_nothing_else(tmp_path):
 
 
 def test_an_empty_folder_and_a_missing_path_are_errors_that_name_it(tmp_path):
-    with pytest.raises(UserError, match=f"{tmp_path.name}: no jpg, jpeg, png, bmp, webp files"):
+    with pytest.raises(UserError, match=f"{tmp_path.name}: no jpg, jpeg, png, bmp, webp, tif, tiff files"):
         find_images(tmp_path)
     with pytest.raises(UserError, match="nowhere: no such image or folder"):
         find_images(tmp_path / "nowhere")

@@ -147,6 +147,24 @@ class DetectionIndex:
             raise UserError(f"{self.annotation_file}: no image to train on is left (missing files, no objects)")
         return indices
 
+    def annotation(self, record: ImageRecord, item: ObjectRecord) -> dict:
+        """An object as a COCO label file has it, but for its id."""
+        x1, y1, x2, y2 = item.box
+        x, y, w, h = item.written_box or (x1, y1, x2 - x1, y2 - y1)
+        area = item.area
+        if area is None and item.segmentation is None:
+            area = (x2 - x1) * (y2 - y1)
+        elif area is None:
+            area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
+        return {
+            "image_id": record.image_id,
+            "category_id": self.category_ids[item.label],
+            "bbox": [x, y, w, h],
+            "area": float(area),
+            "iscrowd": int(item.crowd),
+            "segmentation": [] if item.segmentation is None else item.segmentation,
+        }
+
     def part(self, indices: Sequence[int]) -> "DetectionIndex":
         """The index of these images alone; what was odd about all of them has been said, and nothing is said again."""
         found = copy.copy(self)
@@ -215,28 +233,11 @@ class DetectionIndex:
             {"id": one.image_id, "file_name": one.path.name, "width": one.width, "height": one.height}
             for one in records
         ]
-        annotations = [self._annotation(record, item) for record in records for item in record.objects]
+        annotations = [self.annotation(record, item) for record in records for item in record.objects]
         return (self.raw.rest if self.raw else {}) | {
             "images": images,
             "annotations": [{"id": number} | item for number, item in enumerate(annotations, start=1)],
             "categories": [{"id": number, "name": name} for number, name in zip(self.category_ids, self.classes)],
-        }
-
-    def _annotation(self, record: ImageRecord, item: ObjectRecord) -> dict:
-        x1, y1, x2, y2 = item.box
-        x, y, w, h = item.written_box or (x1, y1, x2 - x1, y2 - y1)
-        area = item.area
-        if area is None and item.segmentation is None:
-            area = (x2 - x1) * (y2 - y1)
-        elif area is None:
-            area = coco_mask.area(to_rle(item.segmentation, record.height, record.width))
-        return {
-            "image_id": record.image_id,
-            "category_id": self.category_ids[item.label],
-            "bbox": [x, y, w, h],
-            "area": float(area),
-            "iscrowd": int(item.crowd),
-            "segmentation": [] if item.segmentation is None else item.segmentation,
         }
 
 

@@ -1,14 +1,14 @@
 """What was odd about a data set, counted and named once, whoever reads it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...errors import plain
+from ..said import said_already as said_already  # where they were before
+from ..said import unsaid as unsaid
 
 SHOWN, LONGEST = 5, 100  # names a line lists, characters of each
 USUAL_CROWDS = 1 / 20  # share of the objects; COCO has about 1 %
-
-said_already: set[tuple[str, str]] = set()  # (source, line), in this process
 
 
 @dataclass
@@ -87,16 +87,6 @@ class Report:
 def named(names: Sequence[str]) -> str:
     """The first few, each on one line and not endless, and that there are more."""
     return ", ".join(plain(name, LONGEST) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-
-
-def unsaid(source: object, lines: Iterable[str]) -> list[str]:
-    """Those of the lines on `source` that nobody in this process has said yet; from now on they are said.
-
-    A command opens its data several times: for the classes, for training, for evaluation.
-    """
-    new = [(str(source), line) for line in lines if (str(source), line) not in said_already]
-    said_already.update(new)
-    return [line for _, line in new]
 
 
 def _as_corners(count: int, boxes: Sequence[str], what: str) -> str:

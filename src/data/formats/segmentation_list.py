@@ -12,7 +12,8 @@ from PIL import Image
 from ...config import Config
 from ...errors import UserError, plain
 from ...reading import is_file, is_folder
-from ..images import MAX_PIXELS, SIZE_KEY, read_bgr, read_content, why_unreadable
+from ..decoding import USUAL_RULES, ImageRules
+from ..images import MAX_PIXELS, SIZE_KEY, header_size, read_content, read_for_label, why_unreadable
 from ..label_sets import UNKNOWN, LabelSet, label_set
 from .places import locate, note
 from .report import named, unsaid
@@ -45,13 +46,14 @@ class SegmentationDataset:
         maker: str = "",
         max_pixels: int = MAX_PIXELS,
         allow_outside: bool = False,
+        rules: ImageRules = USUAL_RULES,
     ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
         source = Path(source)
         is_list = source.suffix == ".lst"
         self.list_file = source if is_list else source / f"{split}.lst"
-        self.root, self.labels, self.max_pixels = self.list_file.parent, labels, max_pixels
+        self.root, self.labels, self.max_pixels, self.rules = self.list_file.parent, labels, max_pixels, rules
         if not is_list and not is_folder(source):
             raise UserError(f"data set folder {source} does not exist")
         self.samples, gone = _find_files(self.list_file, _read_list(self.list_file, maker), allow_outside)
@@ -70,8 +72,9 @@ class SegmentationDataset:
         return len(self.samples)
 
     def read_image(self, index: int) -> np.ndarray | None:
-        """(h, w, 3) uint8 BGR; None where the file is no whole image."""
-        return read_bgr(self.samples[index][0], max_pixels=self.max_pixels)
+        """(h, w, 3) uint8 BGR, turned as its label is; None where the file is no whole image."""
+        image, label = self.samples[index]
+        return read_for_label(image, header_size(read_content(label)), self.max_pixels, self.rules)
 
     def read_label(self, index: int) -> np.ndarray | None:
         """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
@@ -83,7 +86,9 @@ class SegmentationDataset:
 
     def read(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`read_image` and `read_label`; no label where it is of another size than the image."""
-        image, label = self.read_image(index), self.read_label(index)
+        label = self.read_label(index)
+        size = None if label is None else label.shape
+        image = read_for_label(self.samples[index][0], size, self.max_pixels, self.rules)
         fits = image is None or label is None or image.shape[:2] == label.shape
         return image, label if fits else None
 
@@ -106,7 +111,8 @@ class SegmentationDataset:
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
     """The data set that the configuration describes; split: 'train' or 'val'."""
     maker = MAKERS.get(cfg.dataset, "")
-    return SegmentationDataset(source, split, label_set(cfg), maker, cfg.max_image_pixels, cfg.allow_outside)
+    rules = ImageRules.from_config(cfg)
+    return SegmentationDataset(source, split, label_set(cfg), maker, cfg.max_image_pixels, cfg.allow_outside, rules)
 
 
 def read_indices(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
