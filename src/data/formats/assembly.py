@@ -180,12 +180,10 @@ def _refuse_two_of_one(images: Sequence[FoundImage], paths: Sequence[Path], sour
 def _sizes(images: Sequence[FoundImage], paths: Sequence[Path]) -> list[tuple | None]:
     """(width, height) of each image as its labels have it, where they do not as its file has it, or None."""
 
-    def size(index: int) -> tuple | None:
-        written = images[index].size
-        return upright_size(paths[index]) if written is None else written
-
+    unknown = [path for image, path in zip(images, paths) if image.size is None]
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(size, range(len(images))))
+        found = dict(zip(unknown, pool.map(upright_size, unknown)))
+    return [found[path] if image.size is None else image.size for image, path in zip(images, paths)]
 
 
 def _with_size(names: Sequence[str], sizes: Sequence[tuple | None], report: Report) -> list[int]:
