@@ -1,11 +1,12 @@
 """Files that attack whoever reads them: no hang, no traceback, no more memory than they deserve."""
 
+import gc
 import os
 
 import pytest
 
 from src.errors import UserError
-from src.reading import is_file, is_folder, parse_json, read_bytes, read_json, read_text
+from src.reading import is_file, is_folder, parse_json, read_bytes, read_json, read_text, without_collection
 
 
 def odd_paths(folder):
@@ -70,3 +71,19 @@ def test_json_is_read_with_a_byte_order_mark_and_without(tmp_path):
     for mark in (b"", b"\xef\xbb\xbf"):
         (tmp_path / "good.json").write_bytes(mark + '{"name": "Gänse", "big": 1e400}'.encode())
         assert read_json(tmp_path / "good.json") == {"name": "Gänse", "big": float("inf")}
+
+
+def test_the_collection_of_garbage_is_on_again_whatever_happens():
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="line 1"), without_collection():
+        with without_collection():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        parse_json("{")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        parse_json("{}")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -8,6 +8,7 @@ import pytest
 from src.data.formats import open_detection
 from src.data.formats.coco import read_coco
 from src.data.formats.rules import USUAL_RULES, Rules
+from src.data.masks import to_bitmap
 from src.data.pipeline import HAS_MASK, DetectionSamples, build_train_loader
 from src.errors import UserError
 from src.evaluation.coco_eval import evaluate_predictions
@@ -212,6 +213,23 @@ def test_an_area_that_is_none_or_off_by_more_than_a_factor_of_two_is_taken_from_
     assert [one["area"] for one in truth_of(dataset)] == [36, 36]
     assert dataset.report.odd_areas == ["annotation 1"]
     assert sum("1 of 2 annotations have no area, or one far from" in line for line in dataset.report.lines()) == 1
+
+
+@pytest.mark.parametrize(
+    "polygons",
+    [
+        [[2, 2, 8, 2, 8, 8, 2, 8]],
+        [[1, 1, 15, 2, 12, 9, 3, 7]],
+        [[1, 1, 11, 11, 11, 1, 1, 9]],  # crosses itself
+        [[2, 2, 8, 2, 8, 8, 2, 8], [4, 4, 10, 4, 10, 10, 4, 10]],  # parts that overlap
+        [[2, 2, 8, 2, 8, 8, 2, 8, 2, 2, 8, 2, 8, 8, 2, 8]],  # goes round twice
+        [[-6, 2, 8, 2, 8, 8, -6, 8]],  # leaves the image
+    ],
+)
+def test_an_area_that_nobody_wrote_is_that_of_the_mask_by_its_pixels_or_its_corners(agreeing, polygons):
+    dataset = agreeing(square(1, (2, 2, 6, 6), area=None, segmentation=polygons))
+    pixels = int(to_bitmap(polygons, 12, 20).sum())
+    assert truth_of(dataset)[0]["area"] == pytest.approx(pixels, rel=0.1)
 
 
 @pytest.mark.parametrize("area", [18, 36.25, 72])

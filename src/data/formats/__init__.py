@@ -13,7 +13,7 @@ from pathlib import Path
 from ...config import Config
 from ...config.choices import AUTO
 from ...errors import UserError
-from ...reading import is_folder
+from ...reading import is_folder, without_collection
 from ..held_out import split_part
 from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc, yolo, yolo_files
 from .index import DetectionIndex
@@ -82,7 +82,8 @@ def detection_source(cfg: Config, split: str) -> str:
 
 
 def _whole(cfg: Config, split: str) -> DetectionIndex:
-    return FORMATS[format_name(cfg, split)].read(cfg, split)
+    with without_collection():
+        return FORMATS[format_name(cfg, split)].read(cfg, split)
 
 
 def _is_parted(cfg: Config) -> bool:

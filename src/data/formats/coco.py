@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError, plain, short
-from ...reading import read_json
+from ...reading import read_json, without_collection
 from ..images import ImageFile
 from .categories import match_categories, read_categories
 from .coco_files import CocoFiles, ImagePlaces, find_files, named_files
@@ -59,6 +59,7 @@ def read_coco(
     return _read(find_files(folder, split_hint), classes, rules)
 
 
+@without_collection()
 def read_content(
     content: object, images, classes: Sequence[str], annotation_file: Path, rules: Rules = USUAL_RULES
 ) -> DetectionIndex:

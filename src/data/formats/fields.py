@@ -8,6 +8,8 @@ Id = int | float | str  # of an image, a category, an annotation: as the file ha
 
 def number(value: object) -> float | None:
     """A finite number; one that is written as a text ("96") is taken too."""
+    if type(value) is float:  # nearly always
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -21,7 +23,9 @@ def numbers(values: object, count: int) -> tuple[float, ...] | None:
     """A list of `count` finite numbers."""
     if not isinstance(values, list | tuple) or len(values) != count:
         return None
-    found = tuple(number(value) for value in values)
+    if set(map(type, values)) == {float} and math.isfinite(sum(values)):  # nearly always
+        return tuple(values)
+    found = tuple(map(number, values))
     return None if None in found else found
 
 
@@ -46,13 +50,15 @@ def flag(value: object) -> bool | None:
     """0 and 1, true and false, also as texts; False where nothing stands."""
     if value is None:
         return False
+    if type(value) is int and 0 <= value <= 1:  # nearly always
+        return value == 1
     found = float(value) if isinstance(value, bool) else number(value)
     return bool(found) if found in (0, 1) else None
 
 
 def identity(value: object) -> Id | None:
     """What may name an entry: a finite number or a text."""
-    if isinstance(value, str):
+    if type(value) is int or isinstance(value, str):
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number and (isinstance(value, int) or math.isfinite(value)) else None

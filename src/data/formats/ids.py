@@ -21,6 +21,8 @@ class IdTable:
 
     def find(self, value: object) -> Id | None:
         """The id as the file has it: this one, or the same number as a text (the same text as a number)."""
+        if type(value) is int and value in self._known:  # nearly always
+            return self._known[value]
         wanted = identity(value)
         if wanted in self._known:
             return self._known[wanted]

@@ -1,7 +1,7 @@
 """One object of a label file: its box, mask and area checked against one another and against the image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..mask_checks import FAR
 from .fields import flag, number, numbers
@@ -10,13 +10,13 @@ from .report import Report
 from .shapes import Shape, read_shape
 
 AREA_FACTOR = 2.0  # an area that is off by more is not that of the object
+PLAIN_SHARE = 0.25  # of its box that a polygon fills whose area is taken by arithmetic
 EDGE_PIXELS, EDGE_SHARE = 2.0, 0.1  # a box agrees with a mask whose edges lie within these pixels, or share of its side
 
 Box = Sequence[float]
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """What a label file says of an object, as it stands there.
 
     name: for reports. label: 0-based class. box: x, y, width, height in pixels. segmentation: COCO's forms.
@@ -65,15 +65,27 @@ def _area(raw: Annotation, box: Box, shape: Shape | None, size: tuple[int, int],
         own = (x2 - x1) * (y2 - y1)
         is_sound = _alike(written, box[2] * box[3]) or _alike(written, own)
     else:
-        own = None
+        own = _polygon_area(shape) if raw.area is None else None
         is_sound = shape.outline_area is not None and _alike(written, shape.outline_area)
-        if not is_sound:
+        if not is_sound and own is None:
             own = shape.area(height, width)
             is_sound = _alike(written, own)
     if is_sound:
         return written
     report.odd_areas.append(raw.name)
     return own
+
+
+def _polygon_area(shape: Shape) -> float | None:
+    """The area of a single plain polygon, as COCO's own files have it: ten times sooner than by its pixels.
+
+    None for others: of an outline that crosses itself the arithmetic gives less, or more than its box has.
+    """
+    if shape.outline_area is None or not isinstance(shape.segmentation, list) or len(shape.segmentation) > 1:
+        return None
+    x1, y1, x2, y2 = shape.extent
+    of_box = (x2 - x1) * (y2 - y1)
+    return shape.outline_area if PLAIN_SHARE * of_box <= shape.outline_area <= of_box else None
 
 
 def _alike(written: float | None, area: float) -> bool:

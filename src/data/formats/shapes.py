@@ -60,11 +60,15 @@ def read_shape(value: object, height: int, width: int) -> tuple[Shape | None, bo
     if not usable:
         return None, True
     is_whole = len(usable) == len(parts)
-    left, top, right, bottom = zip(*(part.extent for part in usable))
-    x1, y1, x2, y2 = min(left), min(top), max(right), max(bottom)
+    x1, y1, x2, y2 = usable[0].extent
+    for part in usable[1:]:
+        left, top, right, bottom = part.extent
+        x1, y1, x2, y2 = min(x1, left), min(y1, top), max(x2, right), max(y2, bottom)
     is_inside = x1 >= -OVER and y1 >= -OVER and x2 <= width + OVER and y2 <= height + OVER
     area = sum(part.area for part in usable) if is_inside else None
-    extent = (max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height))
+    extent = (x1, y1, x2, y2)
+    if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
+        extent = (max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height))
     return Shape(value if is_whole else [part.points for part in usable], extent, area), not is_whole
 
 
