@@ -47,7 +47,8 @@ def test_a_stage_needs_one_entry_for_each_branch(write, name):
         ("ignore_label", "7", "ignore_label is 7"),
         ("scale_range", "2,0.5", "scale_range"),
         ("eval_scales", "[]", "eval_scales is empty"),
-        ("dataset", "ade20k", "dataset is 'ade20k'"),
+        ("dataset", "camvid", "dataset is 'camvid'"),
+        ("label_colours", "[[0, 0, 0], [1, 1, 1]]", "label_colours is for dataset custom"),
     ],
 )
 def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
