@@ -37,7 +37,7 @@ def inputs_of(cfg: Config) -> Inputs:
                 folders.append((name, path.parent / "annotations"))  # COCO's own layout has the label files there
         elif text:
             files.append((name, path))
-            if path.suffix in (".lst", ".yaml", ".yml"):  # the folder of the files that it names
+            if path.suffix in (".lst", ".csv", ".tsv", ".yaml", ".yml"):  # the folder of the files that it names
                 folders.append((name, path.parent))
     return Inputs(tuple(files), tuple(folders))
 

@@ -122,8 +122,27 @@ def _check_segmentation(cfg: Any) -> None:
         raise UserError("eval_label_size input is for stretched images: set keep_ratio to 0, or eval_label_size to own")
     if cfg.scale_range[0] > cfg.scale_range[1]:
         raise UserError(f"scale_range {cfg.scale_range} runs backwards")
+    _check_label_colours(cfg)
     if not cfg.eval_scales:
         raise UserError("eval_scales is empty; it must name one scale at least")
+
+
+def _check_label_colours(cfg: Any) -> None:
+    colours = [tuple(colour) for colour in cfg.label_colours]
+    if not colours:
+        return
+    if cfg.dataset != "custom":
+        raise UserError(f"label_colours is for dataset custom; dataset is {cfg.dataset}, whose labels are numbers")
+    if wrong := [colour for colour in cfg.label_colours if len(colour) != 3]:
+        raise UserError(f"label_colours has {short(wrong[0])}; a colour is [red, green, blue]")
+    if len(colours) not in (cfg.num_classes, cfg.num_classes + 1):
+        raise UserError(
+            f"num_classes is {cfg.num_classes}, but label_colours has {len(colours)} colours; it may have one more, of "
+            "pixels that do not count"
+        )
+    if len(set(colours)) != len(colours):
+        twice = next(colour for colour in colours if colours.count(colour) > 1)
+        raise UserError(f"label_colours has {short(list(twice))} more than once")
 
 
 def _check_classification(cfg: Any) -> None:

@@ -56,11 +56,21 @@ class DataKeys:
     )
     dataset: str = key(
         "cityscapes",
-        "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...",
+        "segmentation: classes, colours and label ids; custom has class_names and labels 0, 1, ...; pascal_context has "
+        "59 classes or, with the background, 60",
         choices=LABEL_SETS,
         matters="scores",
     )
     ignore_label: int = key(255, "segmentation: label of pixels that do not count", low=0, high=255, matters="scores")
+    label_colours: list[list[int]] = key(
+        [],
+        "segmentation: RGB of each class in label order, [[0, 0, 0], [255, 0, 0]], where a custom dataset's label "
+        "pictures hold colours; one more is that of pixels that do not count",
+        low=0,
+        high=255,
+        most=256,
+        matters="scores",
+    )
     filter_empty_gt: bool = key(True, "leave images without objects out of training")
     class_names: list[str] = key(
         [], "class names: of a classifier (empty takes the folder names), of a custom dataset", matters="never"

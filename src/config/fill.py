@@ -94,6 +94,10 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
 
 def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
     """YAML 1.1 reads `1e-5` as a string and 0/1 as integers; both are meant."""
+    if hasattr(kind, "__origin__"):
+        if isinstance(value, list | tuple):
+            return [_convert_leaf(kind.__args__[0], part, dotted, source) for part in value]
+        raise UserError(f"{source}: {dotted} must be a list of lists, not {short([value])}")
     if kind is str and value is None:
         return ""
     if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):
@@ -127,6 +131,10 @@ def _check_length(item: dataclasses.Field, values: list, dotted: str, source: So
 
 
 def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> None:
+    if isinstance(value, list):
+        for part in value:
+            _check_range(item, part, dotted, source)
+        return
     rules = item.metadata
     if rules["choices"] and value not in rules["choices"]:
         allowed = listed(map(short, rules["choices"]), MOST_CHOICES)

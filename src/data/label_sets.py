@@ -7,6 +7,15 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
+from . import scene_labels
+from .scene_labels import (
+    ADE20K_COLOURS,
+    ADE20K_NAMES,
+    PASCAL_CONTEXT_COLOURS,
+    PASCAL_CONTEXT_NAMES,
+    VOC_COLOURS,
+    VOC_NAMES,
+)
 
 UNKNOWN = -1  # marks raw values that a data set does not have
 GOLDEN_RATIO = 0.618034
@@ -114,11 +123,39 @@ def _lip(cfg: Config) -> LabelSet:
     return LabelSet(tuple(LIP), np.uint8(list(LIP.values())), table, LIP_PAIRS)
 
 
+def _ade20k(cfg: Config) -> LabelSet:
+    return _without_zero(cfg, scene_labels.names(ADE20K_NAMES), scene_labels.colours(ADE20K_COLOURS))
+
+
+def _pascal_context(cfg: Config) -> LabelSet:
+    """60 classes with the background; 59 without it, whose pixels do not count then."""
+    names, colours = scene_labels.names(PASCAL_CONTEXT_NAMES), scene_labels.colours(PASCAL_CONTEXT_COLOURS)
+    if cfg.num_classes == len(names) - 1:
+        return _without_zero(cfg, names[1:], colours[1:])
+    return _in_order(cfg, names, colours)
+
+
+def _voc(cfg: Config) -> LabelSet:
+    return _in_order(cfg, scene_labels.names(VOC_NAMES), scene_labels.colours(VOC_COLOURS))
+
+
+def _in_order(cfg: Config, names: tuple[str, ...], colours: np.ndarray) -> LabelSet:
+    table = _table({255: cfg.ignore_label, **{k: k for k in range(len(names))}})
+    return LabelSet(names, colours, table)
+
+
+def _without_zero(cfg: Config, names: tuple[str, ...], colours: np.ndarray) -> LabelSet:
+    """Labels 1, 2, ...; 0 and 255 do not count: MMSegmentation's `reduce_zero_label`."""
+    table = _table({0: cfg.ignore_label, 255: cfg.ignore_label, **{k + 1: k for k in range(len(names))}})
+    return LabelSet(names, colours, table)
+
+
 def _custom(cfg: Config) -> LabelSet:
     count = len(cfg.class_names)
     table = _table({cfg.ignore_label: cfg.ignore_label, **{k: k for k in range(count)}})
     colours = [colorsys.hsv_to_rgb(k * GOLDEN_RATIO % 1, 0.9, (1.0, 0.7)[k // 8 % 2]) for k in range(count)]
-    return LabelSet(tuple(cfg.class_names), np.uint8(np.round(np.array(colours) * 255)), table)
+    palette = np.uint8(cfg.label_colours[:count] or np.round(np.array(colours) * 255))
+    return LabelSet(tuple(cfg.class_names), palette, table)
 
 
 def _table(classes: dict[int, int]) -> np.ndarray:
@@ -128,4 +165,11 @@ def _table(classes: dict[int, int]) -> np.ndarray:
     return table
 
 
-LABEL_SETS = {"cityscapes": _cityscapes, "lip": _lip, "custom": _custom}
+LABEL_SETS = {
+    "cityscapes": _cityscapes,
+    "lip": _lip,
+    "ade20k": _ade20k,
+    "pascal_context": _pascal_context,
+    "voc": _voc,
+    "custom": _custom,
+}

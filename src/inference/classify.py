@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
-from ..data.formats.image_folder import ImageFolder
+from ..data.formats.classified import read_classes
 from ..data.imagenet import Preparation, evaluation_batches
 from ..data.images import log_if_too_large
-from ..reading import is_folder
 from .backends import run_model
 
 UNKNOWN = "unknown"
@@ -37,11 +36,10 @@ def known_class_names(cfg: Config) -> list[str]:
     """`cfg.class_names`, else the folder names of the validation or training data where they are there, else []."""
     if cfg.class_names:
         return cfg.class_names
-    for folder in (cfg.val_dataset, cfg.train_dataset):
-        if folder and is_folder(folder):
-            names = ImageFolder(folder).classes
-            if len(names) == cfg.num_classes:
-                return names
+    for source in (cfg.val_dataset, cfg.train_dataset):
+        names = read_classes(source)
+        if len(names) == cfg.num_classes:
+            return names
     return []
 
 

@@ -13,7 +13,8 @@ from mindspore import nn
 from ..config import Config
 from ..data import inspection
 from ..data.decoding import ImageRules
-from ..data.formats.image_folder import ImageFolder, open_image_folder
+from ..data.formats.classified import open_classified
+from ..data.formats.image_folder import ImageFolder
 from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
 from ..data.images import why_unreadable
 from ..errors import UserError
@@ -54,7 +55,7 @@ class Classification(Task):
         return build_classifier(cfg)
 
     def open(self, cfg: Config, split: str) -> ImageFolder:
-        return open_image_folder(cfg, getattr(cfg, f"{split}_dataset"))
+        return open_classified(cfg, split)
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
@@ -111,7 +112,7 @@ class Classification(Task):
     def inspect(self, cfg: Config) -> Iterator[Section]:
         how = cfg.max_image_pixels, ImageRules.from_config(cfg)
         yield "training data", inspection.image_folder(self.open(cfg, "train"), *how)
-        if cfg.val_dataset:
+        if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.image_folder(self.open(cfg, "val"), *how)
 
 

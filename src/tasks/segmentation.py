@@ -163,7 +163,7 @@ class Segmentation(Task):
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
         yield "training data", inspection.label_files(self.open(cfg, "train"), cfg.ignore_label)
-        if cfg.val_dataset:
+        if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
 
 

@@ -48,7 +48,8 @@ def test_a_stage_needs_one_entry_for_each_branch(write, name):
         ("scale_range", "2,0.5", "scale_range"),
         ("eval_scales", "[]", "eval_scales is empty"),
         ("eval_label_size", "input", "eval_label_size input is for stretched images: set keep_ratio to 0"),
-        ("dataset", "ade20k", "dataset is 'ade20k'"),
+        ("dataset", "camvid", "dataset is 'camvid'"),
+        ("label_colours", "[[0, 0, 0], [1, 1, 1]]", "label_colours is for dataset custom"),
     ],
 )
 def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):

@@ -106,7 +106,7 @@ def test_bad_files_are_told_apart(root):
     reasons = [made.why_unreadable(entry) for entry in range(3)]
     assert "i0.png is no image" in reasons[0] and "l1.png has the value 77" in reasons[1]
     assert "12x10 pixels, its label 12x9" in reasons[2]
-    cv2.imwrite(str(root / "l1.png"), np.zeros((30, 40, 3), np.uint8))
+    cv2.imwrite(str(root / "l1.png"), np.full((30, 40, 3), (0, 0, 9), np.uint8))
     assert "l1.png is no label image" in made.why_unreadable(1)
     (root / "l1.png").write_bytes((root / "i1.png").read_bytes()[:60])
     assert made.read(1) is None

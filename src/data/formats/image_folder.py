@@ -36,7 +36,7 @@ class ImageFolder:
         if not found:
             raise UserError(f"{folder} has no class folders (expected <class>/*.jpg)")
         self.classes = list(class_names) or found
-        _check_classes(self.folder, found, self.classes)
+        check_classes(self.folder, found, self.classes, "class folder")
         self.images: list[tuple[str, int]] = []
         deeper, counts = [], []
         for label, name in enumerate(self.classes):
@@ -67,24 +67,30 @@ def open_image_folder(cfg: Config, folder: str) -> ImageFolder:
     classes.
     """
     dataset = ImageFolder(folder, cfg.class_names)
+    check_number(cfg, dataset, "class folders")
+    return dataset
+
+
+def check_number(cfg: Config, dataset: ImageFolder, what: str) -> None:
+    """UserError if a data set does not have the configuration's number of classes; its notes are logged."""
     if len(dataset.classes) != cfg.num_classes:
         raise UserError(
-            f"num_classes is {cfg.num_classes}, but {folder} has {len(dataset.classes)} class folders: "
+            f"num_classes is {cfg.num_classes}, but {dataset.folder} has {len(dataset.classes)} {what}: "
             f"{listed(dataset.classes, MOST_NAMED)}"
         )
     for line in unsaid(dataset.folder, dataset.notes):
         logger.warning("%s: %s", dataset.folder, line)
-    return dataset
 
 
-def _check_classes(folder: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+def check_classes(source: Path, found: Sequence[str], wanted: Sequence[str], what: str) -> None:
+    """UserError unless the classes that are found are those that are wanted, and texts. what: one of them, in words."""
     if broken := [name for name in found if fields.name(name) is None]:
-        raise UserError(f"{folder}: the class folder {short(broken[0])} has a name that is no text in UTF-8")
+        raise UserError(f"{source}: the {what} {short(broken[0])} has a name that is no text in UTF-8")
     unknown, missing = sorted(set(found) - set(wanted)), sorted(set(wanted) - set(found))
     if unknown or missing:
         both = (("has", unknown), ("lacks", missing))
         parts = [f"{what} {', '.join(map(plain, names[:5]))}" for what, names in both if names]
-        raise UserError(f"{folder} does not match class_names: it {' and '.join(parts)}")
+        raise UserError(f"{source} does not match class_names: it {' and '.join(parts)}")
 
 
 def _sorted_entries(folder: Path) -> tuple[list[str], list[str]]:

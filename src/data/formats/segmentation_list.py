@@ -1,20 +1,24 @@
-"""Segmentation data sets from lists of image and label files."""
+"""Segmentation data sets: pairs of image and label files that a list names, or that have one name in two folders."""
 
-import io
+import copy
 import itertools
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...config import Config
 from ...errors import UserError, plain
 from ...reading import is_file, is_folder
 from ..decoding import USUAL_RULES, ImageRules
-from ..images import MAX_PIXELS, SIZE_KEY, header_size, read_content, read_for_label, why_unreadable
-from ..label_sets import UNKNOWN, LabelSet, label_set
+from ..held_out import split_part
+from ..images import MAX_PIXELS, header_size, read_content, read_for_label, why_unreadable
+from ..label_sets import LabelSet, label_set
+from .label_files import WHITE, LabelFiles
+from .label_files import read_indices as read_indices  # where it was before
+from .mask_folders import PAIRED, find_place, folder_names, read_pairs
 from .places import locate, note
 from .report import named, unsaid
 from .text_lines import read_lines
@@ -22,20 +26,20 @@ from .text_lines import read_lines
 logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 400  # characters of a path in a warning
-RAW_IDS, TRAIN_IDS = "labelIds", "labelTrainIds"  # in names of Cityscapes' label files
-LABEL_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "TIFF", "WEBP", "PPM", "TGA")  # Pillow knows some that run programs
-LOOKED_AT = 8  # label files whose values are looked at
-MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker"}
+MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker", "custom": "custom_lst_maker"}
 
 
 class SegmentationDataset:
-    """Image and label files that a list names.
+    """Image and label files in pairs.
 
-    source: a folder with `<split>.lst`, or a list itself. Each line holds the image's and the label's path relative to
-    the list's folder, separated by a tab (or white space).
-    Attributes: `root`, `samples` (image, label paths), `labels` (LabelSet), `missing` (paths that are not there).
-    allow_outside: lines may name files outside of the list's folder.
-    Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list.
+    source: a folder with `<split>.lst`, or a list itself: each line holds the image's and the label's path relative to
+    the list's folder, separated by a tab (or white space). paired: the value of `dataset` for a folder that may hold
+    pairs without a list, see `mask_folders`.
+    Attributes: `list_file` (or the folder), `root`, `samples` (image, label paths), `labels` (LabelSet), `missing`
+    (paths that are not there), `is_whole` (a folder's files are of no split of their own).
+    allow_outside: lines may name files outside of the list's folder. reading: how label files are read, as keyword
+    arguments of `LabelFiles`.
+    Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list, no pairs.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class SegmentationDataset:
         max_pixels: int = MAX_PIXELS,
         allow_outside: bool = False,
         rules: ImageRules = USUAL_RULES,
+        paired: str = "",
+        reading: dict | None = None,
     ):
         if not str(source):
             raise UserError(f"{split}_dataset is empty: give the folder of the data set, or its {split}.lst")
@@ -56,8 +62,18 @@ class SegmentationDataset:
         self.root, self.labels, self.max_pixels, self.rules = self.list_file.parent, labels, max_pixels, rules
         if not is_list and not is_folder(source):
             raise UserError(f"data set folder {source} does not exist")
-        self.samples, gone = _find_files(self.list_file, _read_list(self.list_file, maker), allow_outside)
-        self._table = LabelTables(labels, self.list_file, [label for _, label in self.samples], max_pixels)
+        place = find_place(source, split, paired) if paired and not is_list and not is_file(self.list_file) else None
+        self.is_whole = place is not None and place.is_whole
+        if place is None:
+            lines = _read_list(self.list_file, maker, folder_names(paired) if paired else "")
+            self.samples, gone = _find_files(self.list_file, lines, allow_outside)
+        else:
+            self.list_file, gone = source, set()
+            pairs, notes = read_pairs(place, source)
+            self.samples = [(source / image, source / label) for image, label in pairs]
+            for new in unsaid(source, notes):
+                logger.warning("%s", new)
+        self._files = LabelFiles(labels, self.list_file, [one for _, one in self.samples], max_pixels, **reading or {})
         self.missing = [path for index, path in enumerate(itertools.chain(*self.samples)) if index in gone]
         if self.missing:
             line = (
@@ -65,11 +81,18 @@ class SegmentationDataset:
                 ": left out of training; in evaluation a missing image counts as wrong, a missing label as nothing; "
                 f"looked for {plain(str(self.missing[0]), LONGEST_PATH)}"
             )
-            for new in unsaid(self.list_file, [line]):
-                logger.warning("%s: %s", self.list_file, new)
+            _say(logging.WARNING, self, line)
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def part(self, indices: Sequence[int]) -> "SegmentationDataset":
+        """The same of some of the samples."""
+        part = copy.copy(self)
+        part.samples = [self.samples[index] for index in indices]
+        own = set(itertools.chain(*part.samples))
+        part.missing = [path for path in self.missing if path in own]
+        return part
 
     def read_image(self, index: int) -> np.ndarray | None:
         """(h, w, 3) uint8 BGR, turned as its label is; None where the file is no whole image."""
@@ -78,11 +101,7 @@ class SegmentationDataset:
 
     def read_label(self, index: int) -> np.ndarray | None:
         """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
-        raw = read_indices(self.samples[index][1], self.max_pixels)
-        if raw is None:
-            return None
-        classes = self._table(self.samples[index][1])[raw]
-        return None if (classes == UNKNOWN).any() else classes.astype(np.uint8)
+        return self._files.read(self.samples[index][1])
 
     def read(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`read_image` and `read_label`; no label where it is of another size than the image."""
@@ -95,73 +114,75 @@ class SegmentationDataset:
     def why_unreadable(self, index: int) -> str:
         """One line on what is wrong with an entry's files."""
         image, label = self.samples[index]
-        pixels, raw = self.read_image(index), read_indices(label, self.max_pixels)
+        pixels = self.read_image(index)
         if pixels is None:
             return why_unreadable(image, self.max_pixels)
-        if raw is None:
-            if SIZE_KEY in (reason := why_unreadable(label, self.max_pixels)):
-                return reason
-            return f"{label} is no label image (one channel of whole numbers up to 255), or cut off"
-        unknown = sorted(set(np.unique(raw).tolist()) - set(np.flatnonzero(self._table(label) != UNKNOWN).tolist()))
-        if unknown:
-            return f"{label} has the value {unknown[0]}, which is no label of this data set"
-        return f"{image} has {pixels.shape[1]}x{pixels.shape[0]} pixels, its label {raw.shape[1]}x{raw.shape[0]}"
+        if problem := self._files.problem(label):
+            return problem
+        height, width = header_size(read_content(label)) or self.read_label(index).shape
+        return f"{image} has {pixels.shape[1]}x{pixels.shape[0]} pixels, its label {width}x{height}"
 
 
 def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
-    """The data set that the configuration describes; split: 'train' or 'val'."""
-    maker = MAKERS.get(cfg.dataset, "")
-    rules = ImageRules.from_config(cfg)
-    return SegmentationDataset(source, split, label_set(cfg), maker, cfg.max_image_pixels, cfg.allow_outside, rules)
+    """The data set that the configuration describes; split: 'train' or 'val'.
 
-
-def read_indices(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
-    """(h, w) uint8 of a grey or palette image; None where it is missing, cut off, of another kind or too large."""
-    try:
-        with Image.open(io.BytesIO(read_content(path)), formats=LABEL_FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                return None
-            values = np.asarray(picture)
-    except Exception:  # Pillow's readers raise many kinds for broken files
-        return None
-    if values.ndim != 2 or values.dtype.kind not in "ui" or values.min(initial=0) < 0 or values.max(initial=0) > 255:
-        return None
-    return values.astype(np.uint8)
-
-
-class LabelTables:
-    """What the values of a label file mean, where a data set has files of raw ids and of train ids.
-
-    A file's name tells (`*_labelIds.png`, `*_labelTrainIds.png`); of files that have neither name a few are looked at:
-    raw ids have values between the last train id and the ignored one, street scenes never do without. What the names
-    did not tell is said, and files of raw ids by name that look like train ids.
+    Where there is no validation set `val_split` parts the training data.
     """
-
-    def __init__(self, labels: LabelSet, list_file: Path, files: Sequence[Path], max_pixels: int = MAX_PIXELS):
-        self.labels, self._unnamed_are_train = labels, False
-        if labels.train_table is None:
-            return
-        unnamed = [path for path in files if not (TRAIN_IDS in path.name or RAW_IDS in path.name)]
-        self._unnamed_are_train = bool(unnamed) and _look_like_train_ids(unnamed, len(labels.names), max_pixels)
-        if self._unnamed_are_train:
-            logger.info("%s: label files without %s in their names hold train ids, by their values", list_file, RAW_IDS)
-        raw = [path for path in files if RAW_IDS in path.name]
-        if raw and _look_like_train_ids(raw, len(labels.names), max_pixels):
-            logger.warning(
-                "%s: files named *%s* hold values of train ids alone: are they %s?", list_file, RAW_IDS, TRAIN_IDS
-            )
-
-    def __call__(self, path: Path) -> np.ndarray:
-        """(256,) the class of each value in this file, see `LabelSet`."""
-        is_train = TRAIN_IDS in path.name or (self._unnamed_are_train and RAW_IDS not in path.name)
-        return self.labels.train_table if is_train else self.labels.table
+    if not _is_parted(cfg):
+        dataset = _open(cfg, source, split)
+        if split == "val" and dataset.is_whole and _is_same_place(cfg):
+            line = "the images of training are those of validation too; val_split holds a share of them out"
+            _say(logging.WARNING, dataset, line)
+        return dataset
+    whole = _open(cfg, cfg.train_dataset, "train")
+    part = split_part([image.name for image, _ in whole.samples], split, cfg.val_split, whole.list_file)
+    held = len(part) if split == "val" else len(whole) - len(part)
+    line = f"{held} of {len(whole)} images are held out for validation (val_split {cfg.val_split})"
+    _say(logging.INFO, whole, line)
+    return whole.part(part)
 
 
-def _look_like_train_ids(files: Sequence[Path], classes: int, max_pixels: int) -> bool:
-    """By some of the files: every value a train id or 255."""
-    found = (read_indices(path, max_pixels) for path in files[:: -(-len(files) // LOOKED_AT)])
-    values = np.unique(np.concatenate([np.unique(one) for one in found if one is not None] or [np.zeros(0, np.uint8)]))
-    return values.size > 0 and bool((values[values != 255] < classes).all())
+def _is_parted(cfg: Config) -> bool:
+    """Whether `val_split` takes the validation set out of the training data: there is none, or one of the same images.
+    """
+    if not cfg.val_split or not cfg.train_dataset:
+        return False
+    if not cfg.val_dataset or not os.path.exists(cfg.val_dataset):
+        return True
+    folder = Path(cfg.val_dataset)
+    if not _is_same_place(cfg) or folder.suffix == ".lst" or is_file(folder / "val.lst"):
+        return folder.suffix == ".lst" and _is_same_place(cfg)
+    place = find_place(folder, "val", cfg.dataset) if cfg.dataset in PAIRED else None
+    return place is None or place.is_whole
+
+
+def _is_same_place(cfg: Config) -> bool:
+    return os.path.realpath(cfg.val_dataset) == os.path.realpath(cfg.train_dataset)
+
+
+def _say(level: int, dataset: SegmentationDataset, line: str) -> None:
+    for new in unsaid(dataset.list_file, [line]):
+        logger.log(level, "%s: %s", dataset.list_file, new)
+
+
+def _open(cfg: Config, source: str, split: str) -> SegmentationDataset:
+    ignores_white = "ignore_label" in cfg.typed and cfg.ignore_label == WHITE
+    reading = {
+        "colours": cfg.label_colours,
+        "ignore_label": cfg.ignore_label,
+        "white": cfg.dataset == "custom" and not ignores_white,
+    }
+    return SegmentationDataset(
+        source,
+        split,
+        label_set(cfg),
+        MAKERS.get(cfg.dataset, ""),
+        cfg.max_image_pixels,
+        cfg.allow_outside,
+        ImageRules.from_config(cfg),
+        cfg.dataset if cfg.dataset in PAIRED else "",
+        reading,
+    )
 
 
 def _find_files(
@@ -177,12 +198,13 @@ def _find_files(
     return list(zip(places.paths[::2], places.paths[1::2])), places.missing
 
 
-def _read_list(path: Path, maker: str) -> list[tuple[int, str, str]]:
-    """Number of each line that names a sample, its image and its label."""
+def _read_list(path: Path, maker: str, folders: str = "") -> list[tuple[int, str, str]]:
+    """Number of each line that names a sample, its image and its label. folders: that could be there instead."""
     try:
         lines = read_lines(path)
     except FileNotFoundError:
-        hint = f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker else ""
+        hint = f", and {path.parent} has no {folders}" if folders else ""
+        hint += f"; make it by: python -m src.data.{maker} --root {path.parent}" if maker and not folders else ""
         raise UserError(f"{path} does not exist{hint}") from None
     samples = []
     for number, line in lines:

@@ -1,0 +1,84 @@
+"""Classified images as the configuration names them: a folder a class, or a table of files and classes."""
+
+import copy
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...config import Config
+from ...errors import UserError
+from ...reading import is_file
+from ..held_out import split_part
+from .class_table import ClassTable, is_table
+from .image_folder import ImageFolder, check_number, open_image_folder
+from .report import named, unsaid
+
+logger = logging.getLogger(__name__)
+
+Classified = ImageFolder | ClassTable
+
+
+def open_classified(cfg: Config, split: str) -> Classified:
+    """The data of `train_dataset` ('train') or `val_dataset` ('val'). UserError for what is wrong with them.
+
+    Where there is no validation set `val_split` parts the training data.
+    """
+    source = getattr(cfg, f"{split}_dataset")
+    if not _is_parted(cfg):
+        if split == "val" and _is_same_place(cfg):
+            _say(logging.WARNING, source, "the images of training are those of validation too; val_split parts them")
+        return _open(cfg, source, split)
+    whole = _open(cfg, cfg.train_dataset, "train")
+    indices = split_part([Path(path).name for path, _ in whole.images], split, cfg.val_split, whole.folder)
+    part = _part(whole, indices)
+    held = len(part) if split == "val" else len(whole) - len(part)
+    line = f"{held} of {len(whole)} images are held out for validation (val_split {cfg.val_split})"
+    _say(logging.INFO, whole.folder, line)
+    return part
+
+
+def read_classes(source: str) -> list[str]:
+    """The classes of a folder or a table of images; none where neither is there."""
+    if not source or not os.path.exists(source):
+        return []
+    return (ClassTable(source, allow_outside=True) if is_table(source) else ImageFolder(source)).classes
+
+
+def _open(cfg: Config, source: str, split: str) -> Classified:
+    if not is_table(source):
+        return open_image_folder(cfg, source)
+    if not is_file(source):
+        raise UserError(f"{split}_dataset {source} is no table that is there")
+    table = ClassTable(source, cfg.class_names, cfg.allow_outside)
+    check_number(cfg, table, "classes")
+    return table
+
+
+def _part(whole: Classified, indices: Sequence[int]) -> Classified:
+    """The same of some of the images; classes that are left with none are named."""
+    part = copy.copy(whole)
+    part.images = [whole.images[index] for index in indices]
+    gone = {label for _, label in whole.images} - {label for _, label in part.images}
+    if gone:
+        line = f"{len(gone)} classes have no image left: {named([whole.classes[label] for label in sorted(gone)])}"
+        part.notes = [*whole.notes, line]
+        _say(logging.WARNING, whole.folder, line)
+    return part
+
+
+def _is_parted(cfg: Config) -> bool:
+    """Whether `val_split` takes the validation set out of the training data: there is none, or one of the same images.
+    """
+    if not cfg.val_split or not cfg.train_dataset:
+        return False
+    return not cfg.val_dataset or not os.path.exists(cfg.val_dataset) or _is_same_place(cfg)
+
+
+def _is_same_place(cfg: Config) -> bool:
+    return bool(cfg.val_dataset) and os.path.realpath(cfg.val_dataset) == os.path.realpath(cfg.train_dataset)
+
+
+def _say(level: int, source: object, line: str) -> None:
+    for new in unsaid(source, [line]):
+        logger.log(level, "%s: %s", source, new)
