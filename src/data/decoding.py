@@ -9,6 +9,8 @@ What most files are, 8 bits of grey or colour in JPEG, PNG, BMP or WebP, goes th
 import contextlib
 import importlib.util
 import io
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +21,7 @@ from ..config import Config
 from . import tiff
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit raises and warns in the midst of things; whoever decodes has one
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what it says of broken files is said by who reads them
 cv2.setLogLevel(1)  # fatal errors: it warns of every tag of a TIFF that it does not know
 
 # Formats that Pillow is asked for: it knows some that run programs.
@@ -240,9 +243,13 @@ def _numbers_by_tifffile(content: bytes) -> np.ndarray | None:
 
 def _range(numbers: np.ndarray) -> tuple[float, float]:
     """The least and the largest finite number."""
-    if numbers.dtype.kind == "f":
-        numbers = numbers[np.isfinite(numbers)]
-    return (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
+    if numbers.dtype.kind != "f":
+        return float(numbers.min()), float(numbers.max())
+    found = []
+    for part in _parts(numbers):
+        finite = numbers[part][np.isfinite(numbers[part])]
+        found += [float(finite.min()), float(finite.max())] if finite.size else []
+    return (min(found), max(found)) if found else (0.0, 1.0)
 
 
 def _scaled(numbers: np.ndarray, window: tuple[float, float]) -> np.ndarray:
@@ -250,8 +257,13 @@ def _scaled(numbers: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
     out = np.empty(numbers.shape, np.uint8)
     factor = 255 / (high - low) if high > low else 0.0
-    step = max(1, ROWS // max(1, numbers[0].size))
-    for start in range(0, len(numbers), step):
-        part = np.nan_to_num(numbers[start : start + step].astype(np.float64), nan=low, posinf=high, neginf=low)
-        out[start : start + step] = np.clip((part - low) * factor + 0.5, 0, 255.5)
+    for part in _parts(numbers):
+        values = np.nan_to_num(numbers[part].astype(np.float64), nan=low, posinf=high, neginf=low)
+        out[part] = np.clip((values - low) * factor + 0.5, 0, 255.5)
     return out
+
+
+def _parts(numbers: np.ndarray) -> Iterator[slice]:
+    """Rows that are worked on together: a large picture's numbers are not all copied at once."""
+    step = max(1, ROWS // max(1, numbers[0].size))
+    return (slice(start, start + step) for start in range(0, len(numbers), step))
