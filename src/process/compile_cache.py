@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, graph_keys
-from ..errors import UserError, short
+from ..errors import UserError
+from .caches import is_switched_off, user_caches
 from .graph_store import GraphStore, make_private
 from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 SWITCH = "MS_VISION_ZOO_COMPILE_CACHE"  # a word for "no" turns the cache off whatever the configuration says
-NO, YES = ("0", "false", "no", "off"), ("", "1", "true", "yes", "on")
 FRAMEWORK_SWITCH = "MS_COMPILER_CACHE_ENABLE"  # MindSpore's own cache for all graphs; the two do not go together
 MEASURED = "2.8."  # releases of MindSpore whose cache does what is said here
 COMPILER_SETTINGS = ("MS_DEV_", "MS_ENABLE_", "MS_JIT")  # of environment variables
@@ -65,9 +65,7 @@ def cache_folder(configured: str) -> Path:
     """`compile_cache_path`, or by default a folder of the user's caches."""
     if configured:
         return Path(os.path.realpath(os.path.expanduser(configured)))
-    caches = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(caches) if os.path.isabs(caches) else Path(os.path.expanduser("~")) / ".cache"
-    return (base / "ms_vision_zoo" / "graphs").resolve()
+    return (user_caches() / "graphs").resolve()
 
 
 def _is_wanted(cfg: Config, version: str) -> bool:
@@ -76,16 +74,9 @@ def _is_wanted(cfg: Config, version: str) -> bool:
         and cfg.mode == "graph"
         and cfg.device_target == "CPU"
         and version.startswith(MEASURED)
-        and not _is_switched_off()
+        and not is_switched_off(SWITCH)
         and not os.environ.get(FRAMEWORK_SWITCH)
     )
-
-
-def _is_switched_off() -> bool:
-    word = os.environ.get(SWITCH, "")
-    if word.lower() not in (*NO, *YES):
-        raise UserError(f"{SWITCH} must be 0 or 1, not {short(word, 40)}")
-    return word.lower() in NO
 
 
 def _facts(ms, cfg: Config, process: Runtime) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ...reading import is_folder, without_collection
 from ..held_out import split_part
 from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc, yolo, yolo_files
 from .index import DetectionIndex
+from .index_cache import opened
 from .report import unsaid
 
 logger = logging.getLogger(__name__)
@@ -34,13 +35,15 @@ class Format:
     It raises UserError for what is wrong with them. source(cfg, split): the folder or file that `read` looks at, empty
     where the configuration names none. found(folder, split): whether the folder holds labels of this format, told by
     names and the first bytes of a file, cheaply and without an error; without it the format is taken by its name alone.
-    marks: what `found` looks for, in a few words for a message.
+    marks: what `found` looks for, in a few words for a message. root(cfg, split): the folder of all files that `read`
+    looks at, where it reads many: what it made of them is kept (index_cache.py).
     """
 
     read: Callable[[Config, str], DetectionIndex]
     source: Callable[[Config, str], str] = dataset_key
     found: Callable[[Path, str], bool] | None = None
     marks: str = ""
+    root: Callable[[Config, str], Path] | None = None
 
 
 FORMATS = {
@@ -48,7 +51,7 @@ FORMATS = {
     "mindrecord": Format(
         mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
     ),
-    "yolo": Format(yolo.open_yolo, found=yolo_files.found_yolo, marks=yolo_files.MARKS),
+    "yolo": Format(yolo.open_yolo, found=yolo_files.found_yolo, marks=yolo_files.MARKS, root=yolo.root_of),
     "labelme": Format(labelme.open_labelme, found=labelme.found_labelme, marks=labelme.MARKS),
     "via": Format(via.open_via, found=via.found_via, marks=via.MARKS),
     "voc": Format(voc.open_voc, found=voc.found_voc, marks=voc.MARKS),
@@ -82,8 +85,12 @@ def detection_source(cfg: Config, split: str) -> str:
 
 
 def _whole(cfg: Config, split: str) -> DetectionIndex:
+    name = format_name(cfg, split)
+    entry = FORMATS[name]
     with without_collection():
-        return FORMATS[format_name(cfg, split)].read(cfg, split)
+        if entry.root is None:
+            return entry.read(cfg, split)
+        return opened(cfg, split, name, entry.root(cfg, split), lambda: entry.read(cfg, split))
 
 
 def _is_parted(cfg: Config) -> bool:

@@ -73,7 +73,8 @@ class DetectionIndex:
     annotation_file: where the labels stand, for messages. classes: names in label order, without background.
     records: the images in the order of the index. category_ids: the format's own number of each class, 1, 2, ... where
     it has none. report: what the reader left out or mended. raw: the label file's own content, where it was COCO's.
-    missing: indices of the records whose file is not there, where the reader has looked already.
+    missing: indices of the records whose file is not there, where the reader has looked already. is_checked: the
+    segmentations are COCO's, which has been looked at.
 
     Training, evaluation and everything else take the objects from here. Raises UserError if two images have the same
     id, and for a segmentation that is none of COCO's. What is odd is logged.
@@ -88,6 +89,7 @@ class DetectionIndex:
         report: Report | None = None,
         raw: RawLabels | None = None,
         missing: Collection[int] | None = None,
+        is_checked: bool = False,
     ):
         self.annotation_file, self.classes = annotation_file, tuple(classes)
         self.category_ids = list(category_ids) or list(range(1, len(self.classes) + 1))
@@ -100,7 +102,7 @@ class DetectionIndex:
         self._missing = set(missing)
         if len(set(self.image_ids)) != len(self.image_ids):
             raise UserError(f"{annotation_file}: two images have the same id")
-        if raw is None:
+        if raw is None and not is_checked:
             self._check_segmentations()  # COCO's reader has looked at those of a label file
         self._complete_report()
         for line in unsaid(annotation_file, self.report.lines()):
@@ -177,6 +179,11 @@ class DetectionIndex:
         found.report = replace(self.report)
         found._complete_report()
         return found
+
+    @property
+    def missing(self) -> set[int]:
+        """Indices of the records whose file is not there."""
+        return self._missing
 
     def paths(self) -> set[str]:
         """Where the images' files are."""

@@ -21,7 +21,7 @@ from .image_sizes import upright_size
 from .index import DetectionIndex
 from .label_folders import data_folder, read_all
 from .rules import Rules
-from .yolo_files import TEXT, YoloFiles, is_yaml, label_file, yolo_files
+from .yolo_files import TEXT, YoloFiles, is_yaml, label_file, root_folder, yolo_files
 
 MOST_BYTES = 2**26  # of a label file
 BOX, LEAST_POLYGON = 4, 6  # numbers after the class
@@ -39,6 +39,12 @@ def open_yolo(cfg: Config, split: str) -> DetectionIndex:
     place = Path(named) if is_yaml(named) else data_folder(cfg, split)
     is_own = os.path.realpath(cfg.train_dataset) != os.path.realpath(cfg.val_dataset)
     return read_yolo(yolo_files(place, split, cfg.allow_outside, is_own), cfg.coco_classes[1:], Rules.from_config(cfg))
+
+
+def root_of(cfg: Config, split: str) -> Path:
+    """The data set's folder, which has all files of `open_yolo`."""
+    named = getattr(cfg, f"{split}_dataset")
+    return Path(named).parent if is_yaml(named) else root_folder(data_folder(cfg, split))
 
 
 def read_yolo(files: YoloFiles, classes: Sequence[str], rules: Rules) -> DetectionIndex:

@@ -53,6 +53,12 @@ def is_yaml(path: str | Path) -> bool:
     return Path(path).suffix.lower() in YAML and is_file(path)
 
 
+def root_folder(place: Path) -> Path:
+    """The data set's folder: this one, or one above a folder of images."""
+    found = _class_file(place)
+    return place if found is None else found[1]
+
+
 def yolo_files(place: Path, split: str, allow_outside: bool = False, is_own: bool = False) -> YoloFiles:
     """The files of the split 'train' or 'val'. place: the data set's folder, its data.yaml, or a folder of its images.
 
