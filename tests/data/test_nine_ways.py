@@ -1,12 +1,14 @@
 """One drawn data set in every format: every reader gives the same objects, and training the same loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mindspore import Tensor, set_seed
 
 from src.config import load_config
 from src.data import formats
-from src.data.formats import format_name
+from src.data.formats import format_name, index_cache
 from src.data.masks import to_bitmap
 from src.tasks import TASKS
 from tests.data.nine_ways import CLASSES, WAYS, drawn_scenes
@@ -67,6 +69,19 @@ def test_every_reader_gives_the_same_objects(name, folders, scenes):
                 assert (mask & truth.mask).sum() > 0.95 * (mask | truth.mask).sum()
             else:
                 assert found.segmentation is None
+
+
+@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if formats.FORMATS[way.format].root])
+def test_what_is_kept_of_a_file_an_image_is_what_was_read(name, folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(index_cache, "LEAST", 1)
+    way, cfg = WAYS[name], config_of(folders(name))
+    first = DETECTION.open(cfg, "train")
+    assert len(list(tmp_path.rglob("*.labels"))) == 1
+    monkeypatch.setitem(formats.FORMATS, way.format, replace(formats.FORMATS[way.format], read=None))
+    again = DETECTION.open(cfg, "train")
+    records = [[dataset.record(k) for k in range(len(dataset))] for dataset in (first, again)]
+    assert records[0] == records[1] and first.report == again.report and first.classes == again.classes
 
 
 @pytest.mark.parametrize("name", WAYS)

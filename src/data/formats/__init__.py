@@ -18,6 +18,7 @@ from ..held_out import split_part
 from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc, yolo, yolo_files
 from .index import DetectionIndex
 from .index_cache import opened
+from .label_folders import data_folder
 from .report import unsaid
 
 logger = logging.getLogger(__name__)
@@ -52,11 +53,15 @@ FORMATS = {
         mindrecord.open_mindrecord, mindrecord.record_folder, mindrecord.found_mindrecord, mindrecord.MANIFEST
     ),
     "yolo": Format(yolo.open_yolo, found=yolo_files.found_yolo, marks=yolo_files.MARKS, root=yolo.root_of),
-    "labelme": Format(labelme.open_labelme, found=labelme.found_labelme, marks=labelme.MARKS),
+    "labelme": Format(labelme.open_labelme, found=labelme.found_labelme, marks=labelme.MARKS, root=data_folder),
     "via": Format(via.open_via, found=via.found_via, marks=via.MARKS),
-    "voc": Format(voc.open_voc, found=voc.found_voc, marks=voc.MARKS),
-    "cityscapes": Format(cityscapes.open_cityscapes, found=cityscapes.found_cityscapes, marks=cityscapes.MARKS),
-    "instance_masks": Format(instance_masks.open_masks, found=instance_masks.found_masks, marks=instance_masks.MARKS),
+    "voc": Format(voc.open_voc, found=voc.found_voc, marks=voc.MARKS, root=data_folder),
+    "cityscapes": Format(
+        cityscapes.open_cityscapes, found=cityscapes.found_cityscapes, marks=cityscapes.MARKS, root=data_folder
+    ),
+    "instance_masks": Format(
+        instance_masks.open_masks, found=instance_masks.found_masks, marks=instance_masks.MARKS, root=data_folder
+    ),
 }
 
 
