@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # Shell functions that the scripts share. Source it; it changes nothing by itself.
 
+REPO_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)" # now: the name may be relative, and the folder changes
+
 # Root of the repository, whatever the working directory.
 repo_root() {
-    (cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    echo "$REPO_ROOT"
 }
 
 # Print an error and leave, with FAIL_STATUS where it is set.

@@ -62,7 +62,7 @@ original_evaluate() {
             ;;
         *maskrcnn)
             LOG="$OUT/eval/log_eval.txt"
-            check_labels
+            take_labels
             ;;
     esac
     ARGUMENTS+=(--device_target "$(target "$device")")
@@ -149,7 +149,8 @@ ready_configuration() {
     while [ "$#" -gt 0 ]; do
         case "$1" in
             --config_path)
-                named="${2:-}"
+                [ "$#" -gt 1 ] || fail "--config_path needs a value"
+                named="$2"
                 shift
                 ;;
             --config_path=*) named="${1#*=}" ;;
@@ -241,7 +242,8 @@ use_records() {
     MINDRECORD="$(absolute "${GIVEN[MINDRECORD_PATH]}")"
     ARGUMENTS+=(--val_data_type mindrecord --mindrecord_dir "$MINDRECORD")
     [ -z "${GIVEN[NOT_MASK]:-}" ] \
-        || echo "NOT_MASK ${GIVEN[NOT_MASK]} has no effect: there is one version, which needs no such choice" >&2
+        || echo "NOT_MASK ${GIVEN[NOT_MASK]} has no effect: there is one version, which needs no such choice; a checkpoint" \
+            "of the original that was trained with it is taken with --not_mask True behind the arguments" >&2
 }
 
 # make_records train|validation: MindRecord of DATA in MINDRECORD, where it is not there yet or not whole.
@@ -249,6 +251,7 @@ make_records() {
     local done=("$MINDRECORD/$1"/shard-*-of-*.mindrecord.done) of
     of="${done[0]##*-of-}"
     if [ -e "${done[0]}" ] && [ "${#done[@]}" -eq "${of%%.*}" ]; then
+        echo "$MINDRECORD holds a $1 set already: it is taken as it is, whatever $DATA holds now" >&2
         return
     fi
     local folders=("--train_dataset" "$DATA" --val_dataset=)
@@ -282,11 +285,11 @@ run_to_end() {
     [ "$SIGNALS" -eq 0 ] || [ "$JOB_STATUS" -ne 0 ] || JOB_STATUS=143
 }
 
-# check_labels: leave with one line where ANN_FILE is not the file from which the labels of DATA are read.
-check_labels() {
+# take_labels: adds ANN_FILE to ARGUMENTS where it is not the file from which the labels of DATA are read anyway.
+take_labels() {
     local labels="$DATA/annotations/instances_val2017.json" named
     named="$(existing file "${GIVEN[ANN_FILE]}")"
-    [ "$named" -ef "$labels" ] || fail "the labels of $DATA are read from $labels, not from $named"
+    [ "$named" -ef "$labels" ] || ARGUMENTS+=(--val_annotations "$named" --val_images "$DATA/val2017")
 }
 
 # note_places standalone|distribute DEVICE: env.log, where the original's launcher writes one: not the whole environment,

@@ -41,7 +41,7 @@ FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5", ".pdpa
 OF_ANOTHER = (
     "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"
 )
-CONVERT = "python convert_weights.py --config_path C.yaml --pt_path FILE --ckpt_path NEW.ckpt"
+CONVERT = "python convert_weights.py --config_path C.yaml --pt_path {} --ckpt_path NEW.ckpt"
 
 Facts = Mapping[str, Any]
 
@@ -202,9 +202,10 @@ def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool =
     known = None if is_own(values) else known_checkpoint(values)
     if known is None:
         return
+    convert = CONVERT.format(path)
     if not (is_backbone and known.is_trunk):
-        raise UserError(f"{path} is a checkpoint of {known.title}, which must be converted first: {CONVERT}")
-    logger.info("%s is a checkpoint of %s: its trunk is taken as it is; for all of it: %s", path, known.title, CONVERT)
+        raise UserError(f"{path} is a checkpoint of {known.title}, which must be converted first: {convert}")
+    logger.info("%s is a checkpoint of %s: its trunk is taken as it is; for all of it: %s", path, known.title, convert)
 
 
 def _read_entries(path: str | Path) -> dict[str, np.ndarray]:

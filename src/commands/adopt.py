@@ -96,10 +96,12 @@ def _converted(cfg: Config, weights: Path, names: Collection[str], folder: Path,
     print(f"{weights} is no checkpoint of this project: it is converted into {folder}", flush=True)
     # pointrend starts from a Mask R-CNN; HRNetW48_seg too leaves out the last layer of another data set's checkpoint.
     finetune = cfg.finetune or (is_training and known_checkpoint(names) in (MASK_RCNN, HRNET_W48_SEG))
-    done = convert_file(replace(cfg, pt_path=str(weights), ckpt_path=str(paths[""]), finetune=finetune))
+    wanted = replace(cfg, pt_path=str(weights), ckpt_path=str(paths[""]), finetune=finetune)
+    done = convert_file(wanted, says_use=False)
     kind = "-backbone" if done.unset else "-finetune" if done.dropped or done.other_heads else ""
     os.replace(paths[""], paths[kind])
-    print(f"the converted file is {paths[kind]}, given as {KINDS[kind]}", flush=True)
+    key = KINDS[kind] if is_training else "--checkpoint_path"
+    print(f"the converted file is {paths[kind]}{'' if kind and not is_training else f', given as {key}'}", flush=True)
     return kind, paths[kind]
 
 

@@ -30,11 +30,11 @@ from .places import check_converted
 logger = logging.getLogger(__name__)
 
 
-def convert_file(cfg: Config) -> Conversion:
+def convert_file(cfg: Config, says_use: bool = True) -> Conversion:
     """Write `cfg.ckpt_path` from `cfg.pt_path`; every line of the account is logged.
 
     Nothing is written unless everything fits and, where `cfg.verify` names activations, agrees. An existing file is
-    never replaced. UserError for wrong input.
+    never replaced. says_use: also which commands take it, and how. UserError for wrong input.
     """
     start_logging()
     path = Path(cfg.ckpt_path)
@@ -81,7 +81,8 @@ def convert_file(cfg: Config) -> Conversion:
         raise UserError(f"ckpt_path {path}: its folder cannot be made ({error.strerror})") from None
     facts = {"source": source.name, "definition": expectations.definition_of(source, bool(done.other_heads))}
     save_weights(model, path, without=without, facts=facts if source.definition else None)
-    logger.info("%d parameters written to %s%s", len(done.values), path, _how_to_use(done, path))
+    use = _how_to_use(done, path) if says_use else ""
+    logger.info("%d parameters written to %s%s", len(done.values), path, use)
     Words("conversion", cfg.log_style).log("converted")
     return done
 

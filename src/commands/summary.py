@@ -12,6 +12,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..config import Config, parse_cli
+from ..models.freeze import freeze_parts
 from ..process import runtime
 from ..process.command import entry_point
 from ..tasks import TASKS
@@ -40,6 +41,7 @@ def summarize(cfg: Config) -> list[Part]:
     """Every part that has parameters or gives feature maps, in the order of the network."""
     task = TASKS[cfg.task]
     model = task.build_model(cfg)
+    freeze_parts(model, cfg.frozen_parts)
     model.set_train(False)
     counter = _Counter(model)
     model(*(Tensor(array) for array in task.blank_inputs(cfg)))

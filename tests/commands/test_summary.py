@@ -30,8 +30,9 @@ def test_parameters_macs_and_shapes_equal_a_count_by_hand(parts):
 
 
 def test_a_classifiers_parts_are_counted_too(pynative_mode):
-    cfg = load_config(str(DEMO / "hrnet_cls_shapes.yaml"))
+    cfg = load_config(str(DEMO / "hrnet_cls_shapes.yaml"), ["--frozen_parts", "[backbone]"])
     by_name = {part.name: part for part in summarize(cfg)}
+    assert by_name["backbone"].learning == 0 < by_name["backbone"].parameters
     assert by_name["classifier"].parameters == 256 * 8 + 8 and by_name["classifier"].macs == 256 * 8
     assert by_name["backbone"].shapes[0] == (1, 16, 16, 16)
     assert next(iter(table(cfg, list(by_name.values())))) == "classification on hrnet, one image of 64x64"

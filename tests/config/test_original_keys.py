@@ -236,6 +236,11 @@ def test_an_option_reaches_its_key_and_is_typed(task, typed, expected):
     assert set(expected) <= cfg.typed
 
 
+def test_a_switch_of_the_smoothing_that_is_none_is_refused():
+    message = refusal(config(READY["classification"]), "--use_label_smooth", "yes please")
+    assert "use_label_smooth" in message and "'yes please'" in message
+
+
 @pytest.mark.parametrize(
     ("task", "typed", "said_of"),
     [

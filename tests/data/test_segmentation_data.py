@@ -44,6 +44,18 @@ def samples(root: Path, *keys: str) -> SegmentationSamples:
     return SegmentationSamples(open_segmentation(cfg, str(root), "train"), cfg)
 
 
+@pytest.mark.parametrize(
+    "named,tree,other", [("lip", "leftImg8bit", "cityscapes"), ("cityscapes", "TrainVal_images", "lip")]
+)
+@pytest.mark.parametrize("place", ["", "train.lst"])
+def test_the_tree_of_another_data_set_is_refused_as_its_labels_mean_other_classes(root, named, tree, other, place):
+    (root / tree).mkdir()
+    cfg = config("--dataset", named, "--num_classes", "20" if named == "lip" else "19")
+    with pytest.raises(UserError) as refused:
+        open_segmentation(cfg, str(root / place), "train")
+    assert str(refused.value) == f"{root} holds {other} ({tree}/), and dataset is {named!r}: --dataset {other}"
+
+
 def test_every_pixel_of_a_sample_keeps_its_label(root):
     made = samples(root, "--flip_ratio=0")
     for entry in range(3):

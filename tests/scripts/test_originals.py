@@ -310,6 +310,31 @@ def test_each_rank_has_the_originals_log(originals):
     assert (originals / "log_dist" / "log_output" / "rank.1" / "stdout").read_text().startswith("train.py\n")
 
 
+@pytest.mark.parametrize("folder", ["scripts", "."])
+def test_a_script_named_by_a_relative_path_finds_what_it_needs_after_it_changed_the_folder(originals, folder):
+    stand_in(originals, "mpirun", f'{VERSION}\nwhile [ "$1" != bash ]; do shift; done\n"$@"')
+    settings = {**os.environ, "PYTHON": str(originals / "bin" / "python"), "DEVICE": "cpu", "DEVICE_NUM": "2"}
+    settings["PATH"] = f"{originals / 'bin'}:{settings['PATH']}"
+    script = os.path.relpath(SCRIPTS / "run_distribute_train.sh", ROOT / folder)
+    command = ["bash", script, *(str(originals / name) for name in ("table.json", "cls", "out"))]
+    done = subprocess.run(command, cwd=ROOT / folder, env=settings, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (originals / "out" / "train_parallel0" / "log").read_text().startswith("train.py\n")
+
+
+def test_labels_of_another_name_are_evaluated_and_what_is_not_looked_at_is_said(originals):
+    (originals / "own.json").touch()
+    done = run(originals, "run_eval.sh", "own.json", "model.ckpt", "coco", DEVICE="cpu")
+    assert value(done.stdout, "val_annotations") == str(originals / "own.json")
+    assert value(done.stdout, "val_images") == str(originals / "coco" / "val2017")
+    (originals / "record" / "validation").mkdir(parents=True)
+    (originals / "record" / "validation" / "shard-00000-of-00001.mindrecord.done").touch()
+    done = run(originals, "run_eval.sh", "0", "coco", "record", "model.ckpt", DEVICE="cpu")
+    assert "record holds a validation set already: it is taken as it is" in done.stderr
+    done = run(originals, "run_standalone_train.sh", "cls", "out", "--config_path", DEVICE="cpu")
+    assert (done.returncode, done.stderr) == (2, "error: --config_path needs a value\n")
+
+
 def test_lips_tree_takes_lips_configuration(originals):
     (originals / "seg" / "TrainVal_images").mkdir()
     done = run(originals, "run_eval.sh", "0", "seg", "model.ckpt", DEVICE="cpu")

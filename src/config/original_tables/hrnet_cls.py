@@ -11,7 +11,10 @@ from .table import Original, Values, answer, fixed, to, together
 def smoothing(values: Values) -> dict[str, Any]:
     """Its factor is the share of the wrong classes, PyTorch's is spread over all of them: a file says how many."""
     factor, classes = (plain(values.get(name)) for name in ("label_smooth_factor", "num_classes"))
-    if not plain(values["use_label_smooth"]):
+    is_used = plain(values["use_label_smooth"])
+    if not isinstance(is_used, bool | int):
+        return {"label_smoothing": is_used}  # which says what that key may be
+    if not is_used:
         factor = 0
     elif type(classes) is int and classes > 1 and type(factor) in (int, float):
         factor = factor * classes / (classes - 1)

@@ -26,6 +26,7 @@ from .text_lines import read_lines
 logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 400  # characters of a path in a warning
+TREES = {"cityscapes": "leftImg8bit", "lip": "TrainVal_images"}  # a folder that each has, and no other
 MAKERS = {"cityscapes": "cityscapes_lst_maker", "lip": "lip_lst_maker", "custom": "custom_lst_maker"}
 
 
@@ -166,6 +167,7 @@ def _say(level: int, dataset: SegmentationDataset, line: str) -> None:
 
 
 def _open(cfg: Config, source: str, split: str) -> SegmentationDataset:
+    _check_tree(cfg, Path(source))
     ignores_white = "ignore_label" in cfg.typed and cfg.ignore_label == WHITE
     reading = {
         "colours": cfg.label_colours,
@@ -183,6 +185,15 @@ def _open(cfg: Config, source: str, split: str) -> SegmentationDataset:
         cfg.dataset if cfg.dataset in PAIRED else "",
         reading,
     )
+
+
+def _check_tree(cfg: Config, source: Path) -> None:
+    """UserError for the folder of another data set than the configuration's, whose labels mean other classes."""
+    folder = source.parent if source.suffix == ".lst" else source
+    others = [name for name, tree in TREES.items() if name != cfg.dataset and is_folder(folder / tree)]
+    if others and cfg.dataset in TREES and not is_folder(folder / TREES[cfg.dataset]):
+        tree = TREES[others[0]]
+        raise UserError(f"{folder} holds {others[0]} ({tree}/), and dataset is {cfg.dataset!r}: --dataset {others[0]}")
 
 
 def _find_files(
