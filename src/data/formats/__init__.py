@@ -57,7 +57,7 @@ FORMATS = {
     "via": Format(via.open_via, found=via.found_via, marks=via.MARKS),
     "voc": Format(voc.open_voc, found=voc.found_voc, marks=voc.MARKS, root=data_folder),
     "cityscapes": Format(
-        cityscapes.open_cityscapes, found=cityscapes.found_cityscapes, marks=cityscapes.MARKS, root=data_folder
+        cityscapes.open_cityscapes, found=cityscapes.found_cityscapes, marks=cityscapes.MARKS, root=cityscapes.root_of
     ),
     "instance_masks": Format(
         instance_masks.open_masks, found=instance_masks.found_masks, marks=instance_masks.MARKS, root=data_folder

@@ -51,6 +51,11 @@ def found_cityscapes(folder: Path, split: str) -> bool:
     return is_folder(root / LABELS / name)
 
 
+def root_of(cfg: Config, split: str) -> Path:
+    """The tree, which has all files of `open_cityscapes`."""
+    return _root(data_folder(cfg, split), split)[0]
+
+
 def read_cityscapes(folder: Path, classes: Sequence[str], split: str, rules: Rules) -> DetectionIndex:
     """The index of a split. folder: the tree, or gtFine/SPLIT or leftImg8bit/SPLIT in it.
 
