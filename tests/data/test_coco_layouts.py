@@ -139,6 +139,11 @@ def test_another_result_json_is_no_label_file(tmp_path, make_config, text):
 def test_an_entry_without_a_size_has_that_of_its_image(original, lay, make_config):
     root = lay("result.json", "images", "images/", width=None, height=None)
     assert same_objects(open_detection(make_config(**NAMES, train_dataset=root), "train"), original)
+    content = json.loads((root / "result.json").read_text())
+    for entry in content["images"]:
+        del entry["width"], entry["height"]
+    (root / "result.json").write_text(json.dumps(content))
+    assert same_objects(open_detection(make_config(**NAMES, train_dataset=root), "train"), original)
     (root / "images" / "2.png").write_bytes(b"")
     with pytest.raises(UserError, match="result.json: image 2 has width None; it must be a number of pixels"):
         open_detection(make_config(**NAMES, train_dataset=root), "train")

@@ -80,6 +80,12 @@ def write_csv(folder, content, first="filename"):
     return folder / "via.csv"
 
 
+def marked(path):
+    """With a byte-order mark, as Windows' editors save it."""
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return path
+
+
 def numbered(content):
     """As version 1 has them: regions by their numbers."""
     return {key: one | {"regions": dict(enumerate(one["regions"]))} for key, one in content.items()}
@@ -93,8 +99,9 @@ def numbered(content):
         write_project,
         write_csv,
         lambda folder, content: write_csv(folder, content, "#filename"),
+        lambda folder, content: marked(write(folder / "via.json", content)),
     ],
-    ids=["JSON", "JSON of version 1", "project", "CSV", "CSV of version 1"],
+    ids=["JSON", "JSON of version 1", "project", "CSV", "CSV of version 1", "byte-order mark"],
 )
 def test_every_file_that_it_writes_gives_the_same(tmp_path, writer, make_config):
     for name in ("a.png", "b.png", "empty.png", "alone.png"):

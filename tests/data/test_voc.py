@@ -52,6 +52,16 @@ def test_a_difficult_object_is_a_region_to_ignore(tmp_path):
     assert [one.crowd for one in read(tmp_path).record(0).objects] == [False, True]
 
 
+def test_of_two_images_of_one_name_the_one_that_is_written_is_taken(tmp_path):
+    for name, size in (("a.jpg", (40, 30)), ("a.png", (20, 10))):
+        Image.new("RGB", size).save(tmp_path / name)
+    text = "<annotation><filename>a.png</filename><size><width>20</width><height>10</height></size>{}</annotation>"
+    box = "<xmin>1</xmin><ymin>1</ymin><xmax>8</xmax><ymax>8</ymax>"
+    (tmp_path / "a.xml").write_text(text.format(f"<object><name>x</name><bndbox>{box}</bndbox></object>"))
+    dataset = read(tmp_path)
+    assert dataset.record(0).path.name == "a.png" and dataset.record(0).width == 20
+
+
 @pytest.mark.parametrize("depth", ["", "VOC2012", "VOCdevkit/VOC2007"])
 def test_lists_name_the_images_of_a_split(tmp_path, depth):
     voc_tree(tmp_path / depth, ("a", "b", "c", "d e"), train="a\nd e\n", val="b  1\r\nc -1\r\n")

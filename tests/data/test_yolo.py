@@ -52,6 +52,26 @@ def check(dataset) -> None:
     assert {(one.width, one.height) for one in map(dataset.record, range(3))} == {(WIDTH, HEIGHT)}
 
 
+def test_suffixes_in_capitals_blank_names_and_a_yaml_of_names_alone_are_taken_as_they_are(tmp_path, make_config):
+    root = make(tmp_path / "set", "images", "labels", data_yaml="nc: 2\n" + LISTED)
+    (root / "labels" / "a.txt").rename(root / "labels" / "a.TXT")
+    cfg = make_config(**NAMES, train_dataset=root)
+    assert format_name(cfg, "train") == "yolo"
+    check(open_detection(cfg, "train"))
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_text("cat\n\ndog\n")
+    (root / "labels" / "a.TXT").write_text("2 0.5 0.5 0.25 0.5\n")
+    (found,) = open_detection(cfg, "train").record(0).objects
+    assert CLASSES[found.label] == "dog"
+
+
+def test_a_folder_that_is_both_sets_is_said(tmp_path, make_config, caplog):
+    root = make(tmp_path / "set", "images", "labels", data_yaml=LISTED)
+    cfg = make_config(**NAMES | {"val_dataset": root}, train_dataset=root)
+    assert len(open_detection(cfg, "val")) == 3
+    assert "the images of training are those of validation too; val_split" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "folder", "texts"),
     [

@@ -71,7 +71,11 @@ def open_detection(cfg: Config, split: str) -> DetectionIndex:
     Where there is no validation set `val_split` parts the training data.
     """
     if not _is_parted(cfg):
-        return _whole(cfg, split)
+        dataset = _whole(cfg, split)
+        if split == "val" and _is_one_set(cfg, dataset):
+            line = "the images of training are those of validation too; val_split holds a share of them out"
+            _say(dataset.annotation_file, line, logging.WARNING)
+        return dataset
     whole = _whole(cfg, "train")
     names = [whole.record(index).path.name for index in range(len(whole))]
     part = whole.part(split_part(names, split, cfg.val_split, whole.annotation_file))
@@ -119,13 +123,22 @@ def _is_parted(cfg: Config) -> bool:
     return False
 
 
+def _is_one_set(cfg: Config, validation: DetectionIndex) -> bool:
+    """Whether a folder of label files, which has none of each split, is named for both."""
+    source = _source(cfg, "val")
+    if not source or os.path.realpath(source) != os.path.realpath(_source(cfg, "train")):
+        return False
+    names = {format_name(cfg, "val"), format_name(cfg, "train")}
+    return names.isdisjoint(("coco", "mindrecord")) and _whole(cfg, "train").paths() == validation.paths()
+
+
 def _is_there(source: str) -> bool:
     return bool(source) and os.path.exists(source)
 
 
-def _say(source: object, line: str) -> None:
+def _say(source: object, line: str, level: int = logging.INFO) -> None:
     for new in unsaid(source, [line]):
-        logger.info("%s: %s", source, new)
+        logger.log(level, "%s: %s", source, new)
 
 
 def _source(cfg: Config, split: str) -> str:

@@ -21,7 +21,7 @@ from .rules import USUAL_RULES, Rules
 
 MAX_SIDE = 10**6  # pixels of an image
 LISTS = {  # of a label file, and what each entry has
-    "images": ("id", "file_name", "width", "height"),
+    "images": ("id", "file_name"),
     "categories": ("id", "name"),
     "annotations": ("image_id", "category_id"),
 }
@@ -126,8 +126,8 @@ class _Reader:
 
     def record(self, image_id: Id, entry: dict, annotations: Sequence[dict]) -> ImageRecord:
         path: ImageFile = self.images / entry["file_name"]
-        if entry["width"] is None and entry["height"] is None and isinstance(path, Path):
-            # Label Studio writes null where it could not open an image.
+        if entry.get("width") is None and entry.get("height") is None and isinstance(path, Path):
+            # Label Studio writes null where it could not open an image, other tools nothing.
             entry["width"], entry["height"] = upright_size(path) or (None, None)
         width, height = (self._side(image_id, entry, side) for side in ("width", "height"))
         if width * height > self._max_pixels:
@@ -161,12 +161,12 @@ class _Reader:
         return ImageRecord(path, image_id, width, height, tuple(objects))
 
     def _side(self, image_id: Id, entry: dict, side: str) -> int:
-        pixels = int(number(entry[side]) or 0)
+        pixels = int(number(entry.get(side)) or 0)
         if 1 <= pixels <= MAX_SIDE:
             return pixels
         raise UserError(
-            f"{self.annotation_file}: image {short(image_id)} has {side} {short(entry[side])}; it must be a number of "
-            f"pixels from 1 to {MAX_SIDE:,}"
+            f"{self.annotation_file}: image {short(image_id)} has {side} {short(entry.get(side))}; it must be a number "
+            f"of pixels from 1 to {MAX_SIDE:,}"
         )
 
 

@@ -7,6 +7,7 @@ the images, as people see them.
 
 import csv
 import os
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def _files(folder: Path) -> list[Path]:
 def _is_via(path: Path, start: bytes) -> bool:
     if path.suffix.lower() == ".csv":
         return all(column.encode() in start for column in COLUMNS)
-    return start.lstrip()[:1] == b"{" and (PROJECT in start or (b'"regions"' in start and b'"filename"' in start))
+    start = start.removeprefix(BOM_UTF8).lstrip()
+    return start[:1] == b"{" and (PROJECT in start or (b'"regions"' in start and b'"filename"' in start))
 
 
 def _entries_of_json(path: Path) -> tuple[list[_Entry], str]:

@@ -128,6 +128,9 @@ class _Pictures:
         everywhere = self._anywhere.get(path.stem, [])
         own = self._beside.get(path.with_suffix("")) or (everywhere[0] if len(everywhere) == 1 else None)
         written = fields.name(written)
+        if written is not None:  # of a.jpg and a.png the one that is written
+            named = [one for one in everywhere if one.name == Path(written.replace("\\", "/")).name]
+            own = named[0] if len(named) == 1 else own
         if own is None:
             return written or f"{path.stem}.jpg"
         if written is not None and Path(written.replace("\\", "/")).stem not in (own.stem, own.name):

@@ -147,20 +147,22 @@ class _Listing:
     """The label files that are there, a look at each folder."""
 
     def __init__(self):
-        self._known: dict[Path, set[str]] = {}
+        self._known: dict[Path, dict[str, str]] = {}
 
     def label(self, image: Path) -> Path | None:
         """The label file of an image: in the folder of labels, or beside it."""
         for path in (label_file(image), image.with_suffix(TEXT)):
-            if path.name in self.names(path.parent):
-                return path
+            own = self.names(path.parent).get(path.name)
+            if own is not None:
+                return path.with_name(own)
         return None
 
-    def names(self, folder: Path) -> set[str]:
-        """Of the text files in a folder."""
+    def names(self, folder: Path) -> dict[str, str]:
+        """Of the text files in a folder, by the name with a suffix in small letters."""
         if folder not in self._known:
             try:
-                found = {name for name in os.listdir(folder) if name.endswith(TEXT)} if is_folder(folder) else set()
+                names = sorted(os.listdir(folder)) if is_folder(folder) else []  # capitals come first, small ones stay
+                found = {name[: -len(TEXT)] + TEXT: name for name in names if name.lower().endswith(TEXT)}
             except OSError as error:
                 raise UserError(f"{folder} cannot be read: {why(error)}") from None
             self._known[folder] = found
@@ -175,6 +177,6 @@ def _note_strays(images: Sequence[Path], labels: Sequence[Path | None], tally: T
         if folder == pictures:
             continue  # text files beside images may be anything
         stems = {os.path.splitext(name)[0] for name in os.listdir(pictures)} if is_folder(pictures) else set()
-        for name in sorted(listing.names(folder)):
+        for name in sorted(listing.names(folder).values()):
             if folder / name not in taken and name[: -len(TEXT)] not in stems and name != "classes.txt":
                 tally.add("label files are of no image: passed over", name)

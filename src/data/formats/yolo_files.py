@@ -101,7 +101,7 @@ def _class_file(folder: Path) -> tuple[Path, Path] | None:
         names = _names_in(place)
         others = sorted(name for name in names if name.lower().endswith(YAML))
         for path in (place / name for name in (*USUAL_YAML, *others)):
-            if is_file(path) and _names_classes(start_of(path)):
+            if is_file(path) and _names_classes(start_of(path), is_folder(place / LABELS)):
                 return path, place
         for path in (place / name for name in NAME_LISTS):
             if is_file(path) and (is_folder(place / LABELS) or path.name == "obj.names" or _has_pair(names)):
@@ -116,8 +116,10 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def _names_classes(start: bytes) -> bool:
-    return b"names:" in start and any(f"{key}:".encode() in start for keys in SPLIT_KEYS.values() for key in keys)
+def _names_classes(start: bytes, has_labels: bool) -> bool:
+    """Whether a YAML file begins as a data.yaml does. has_labels: there is a folder of labels beside it."""
+    names_images = any(f"{key}:".encode() in start for keys in SPLIT_KEYS.values() for key in keys)
+    return b"names:" in start and (names_images or has_labels)
 
 
 def _has_pair(listing: Sequence[str]) -> bool:
@@ -135,9 +137,10 @@ def _yaml_content(path: Path) -> dict:
     return content
 
 
-def _listed_names(path: Path) -> list[str]:
+def _listed_names(path: Path) -> dict[int, str]:
+    """By their numbers: a blank line has one too, as the tools count."""
     try:
-        return [line for _, line in read_lines(path)]
+        return {number - 1: line for number, line in read_lines(path)}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
 
