@@ -132,7 +132,8 @@ WORKERS=""
 ALONE=0
 
 # check_on_msrun: MindSpore's scheduler and the workers notice one another's end after half a minute. End at once who is
-# left over, and say so where the scheduler was the first.
+# left over, and say so where the scheduler was the first. After an orderly end it needs some seconds of its own: killed in
+# them it would make a failure of the job.
 check_on_msrun() {
     local pid line alive=""
     SCHEDULER="${SCHEDULER:-$(children_of_msrun MS_SCHED)}"
@@ -143,7 +144,7 @@ check_on_msrun() {
     [ -n "$SCHEDULER" ] || return 0
     if is_alive "$SCHEDULER"; then
         [ -z "$WORKERS" ] || [ -n "$alive" ] || ALONE=$((ALONE + 1))
-        [ "$ALONE" -lt 3 ] || kill -KILL "$SCHEDULER" 2>/dev/null || true
+        [ "$ALONE" -lt 6 ] || kill -KILL "$SCHEDULER" 2>/dev/null || true
     elif [ -n "$alive" ] && { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ]; then
         echo "error: MindSpore's scheduler was killed; its log is in $LOGS" >&2
         for pid in $alive; do
