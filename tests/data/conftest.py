@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 from src.config import Config, load_config
+from src.data.formats.coco import read_coco
+from src.data.formats.rules import USUAL_RULES
+from tests.data.tiny import CLASSES
+from tests.data.truth import learned, scored
 
 DEMO_CONFIG = Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_shapes.yaml"
 
@@ -58,3 +62,15 @@ def make_config() -> Callable[..., Config]:
         return load_config(DEMO_CONFIG, arguments)
 
     return load
+
+
+@pytest.fixture()
+def agreeing(coco_folder, make_config):
+    """A data set of one 20 x 12 image (or of `images` entries) that training and evaluation see alike."""
+
+    def make(*annotations: dict, classes=CLASSES, rules=USUAL_RULES, **changes):
+        dataset = read_coco(coco_folder([(20, 12)] * 2, list(annotations), **changes), classes, rules=rules)
+        assert learned(dataset, make_config(num_gts=40)) == scored(dataset)
+        return dataset
+
+    return make

@@ -13,14 +13,11 @@ import pytest
 from PIL import Image
 
 from src.data.formats.cityscapes import read_cityscapes
-from src.data.formats.index import is_there
 from src.data.formats.instance_masks import read_masks
 from src.data.formats.labelme import read_labelme
 from src.data.formats.rules import USUAL_RULES
 from src.data.formats.via import read_via
 from src.data.formats.voc import read_voc
-from src.data.inspection import annotated_images
-from src.evaluation.coco_eval import evaluate_predictions
 from tests.data.label_writers import (
     SQUARE,
     labelme_file,
@@ -35,8 +32,8 @@ from tests.data.label_writers import (
 )
 from tests.data.test_odd_values import cases_of, failures_of, labels_of_odd_kinds
 from tests.data.tiny import CLASSES
-from tests.data.truth import learned, perfect_results, scored
-from tests.odd_values import is_one_line, places
+from tests.data.truth import Agreement
+from tests.odd_values import places
 
 LABELME = labelme_file(
     "a.png",
@@ -67,23 +64,7 @@ CITY_CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle",
 @pytest.fixture()
 def agrees(make_config):
     """What `failures_of` asks: '' where the reader's index is one on which training and evaluation agree."""
-    cfg, seen = make_config(num_gts=30, img_width=32, img_height=32), set()
-
-    def check(dataset) -> str:
-        if not all(map(is_one_line, annotated_images(dataset, "kept", 30))):
-            return "a line that is none"
-        read = repr((dataset.classes, dataset.category_ids, [dataset.record(k) for k in range(len(dataset))]))
-        if read in seen:  # of what is read alike the rest is done once
-            return ""
-        seen.add(read)
-        there = {dataset.image_ids[k] for k in range(len(dataset)) if is_there(dataset.record(k).path)}
-        if learned(dataset, cfg) != {key: count for key, count in scored(dataset).items() if key[0] in there}:
-            return "training and evaluation disagree"
-        metrics = evaluate_predictions(dataset, perfect_results(dataset), {})
-        is_perfect = all(metrics[name] in (1, -1) for name in ("bbox_AR100", "seg_AR100"))
-        return "" if is_perfect else f"perfect predictions score {metrics['bbox_AR100']}, {metrics['seg_AR100']}"
-
-    return check
+    return Agreement(make_config(num_gts=30, img_width=32, img_height=32))
 
 
 def of_first_numbers(content: object) -> list:

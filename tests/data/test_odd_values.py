@@ -21,10 +21,9 @@ from pycocotools import mask as coco_mask
 from src.config import load_config
 from src.data.formats.coco import read_coco
 from src.data.formats.image_folder import ImageFolder
-from src.data.formats.index import is_there
 from src.data.formats.mindrecord import read_mindrecord
 from src.data.formats.segmentation_list import SegmentationDataset
-from src.data.inspection import annotated_images, image_folder, label_files
+from src.data.inspection import image_folder, label_files
 from src.data.label_sets import label_set
 from src.data.mindrecord import convert
 from src.errors import UserError
@@ -35,7 +34,7 @@ from src.inference.prediction_file import load_predictions, load_protocol, requi
 from src.inference.visualize import draw_prediction_file
 from tests.data.test_segmentation_data import config as segmentation_config
 from tests.data.tiny import CLASSES, square
-from tests.data.truth import learned, perfect_results, scored
+from tests.data.truth import Agreement, perfect_results, scored
 from tests.odd_values import ODD_VALUES, changed, is_one_line, name_of, places
 
 RUNS = {"size": [12, 20], "counts": [26, 6, 6, 6, 6, 6, 184]}
@@ -93,7 +92,7 @@ def cases_of(content, own_places):
 @pytest.mark.parametrize("part", ["info", "licenses", "images", "categories", *range(4), "annotations"])
 def test_a_field_of_a_label_file_may_be_anything_and_training_and_evaluation_agree(part, picture_folder, make_config):
     cfg, labels = make_config(num_gts=3, img_width=32, img_height=32), picture_folder / "labels.json"
-    seen: set[str] = set()
+    agrees = Agreement(cfg)
     if isinstance(part, int):
         own = [place for place in OF_LABELS if place[:2] == ("annotations", part)]
     else:
@@ -101,20 +100,7 @@ def test_a_field_of_a_label_file_may_be_anything_and_training_and_evaluation_agr
 
     def attempt(content: dict) -> str:
         labels.write_text(json.dumps(content))
-        dataset = read_coco(picture_folder, CLASSES)
-        if not all(map(is_one_line, annotated_images(dataset, "kept", 3))):
-            return "a line that is none"
-        read = repr((dataset.classes, dataset.category_ids, [dataset.record(k) for k in range(len(dataset))]))
-        if read in seen:  # of what is read alike the rest is done once
-            return ""
-        seen.add(read)
-        there = {dataset.image_ids[k] for k in range(len(dataset)) if is_there(dataset.record(k).path)}
-        truth = scored(dataset)
-        if learned(dataset, cfg) != {key: count for key, count in truth.items() if key[0] in there}:
-            return "training and evaluation disagree"
-        metrics = evaluate_predictions(dataset, perfect_results(dataset), {})
-        is_perfect = all(metrics[name] in (1, -1) for name in ("bbox_AR100", "seg_AR100"))
-        return "" if is_perfect else f"perfect predictions score {metrics['bbox_AR100']}, {metrics['seg_AR100']}"
+        return agrees(read_coco(picture_folder, CLASSES))
 
     assert not failures_of(cases_of(LABELS, own), attempt, "labels.json")
 

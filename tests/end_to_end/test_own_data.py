@@ -7,21 +7,15 @@ import pytest
 
 from src.config import load_config
 from src.data.held_out import split_part
-from tests.end_to_end.test_transfer_training import ROOT, bash, blocks
+from tests.end_to_end.followed_page import bash, lay_out
+from tests.page_blocks import blocks
 
 
 @pytest.mark.slow
 def test_the_page_leads_from_a_folder_of_labels_to_a_drawn_detection(tmp_path):
-    page = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
-    draw, train, use = blocks(page, "bash")
-    (yaml_text,) = blocks(page, "yaml")
-    yaml_text = yaml_text.replace("mask_rcnn_hrnet_shapes.yaml", "mask_rcnn_hrnet_tiny.yaml")  # compiles sooner
-    for name in ("src", "train.py", "eval.py", "infer.py", "draw_predictions.py"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "configs").mkdir()
-    for name in ("demo", "_base_"):
-        (tmp_path / "configs" / name).symlink_to(ROOT / "configs" / name)
-    (tmp_path / "configs" / "mine.yaml").write_text(yaml_text, encoding="utf-8")
+    draw, train, use = blocks("own_data.md", "bash")
+    (yaml_text,) = blocks("own_data.md", "yaml")
+    lay_out(tmp_path, yaml_text)
 
     bash(draw, tmp_path)
     mine = tmp_path / "data" / "mine"

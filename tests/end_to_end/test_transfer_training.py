@@ -1,11 +1,7 @@
 """The page docs/transfer_training.md, followed word by word."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,35 +10,15 @@ from mindspore import set_seed
 from src.checkpoint import read_checkpoint, save_weights
 from src.config import load_config
 from src.tasks import build_model
-
-ROOT = Path(__file__).parents[2]
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
-
-
-def bash(script: str, folder: Path) -> str:
-    """Run a block in `folder` as a user would in the repository's root."""
-    variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+from tests.end_to_end.followed_page import ROOT, bash, lay_out
+from tests.page_blocks import blocks
 
 
 @pytest.mark.slow
 def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_mode, tmp_path):
-    page = (ROOT / "docs" / "transfer_training.md").read_text(encoding="utf-8")
-    draw, train, use = blocks(page, "bash")
-    (yaml_text,) = blocks(page, "yaml")
-    yaml_text = yaml_text.replace("mask_rcnn_hrnet_shapes.yaml", "mask_rcnn_hrnet_tiny.yaml")  # compiles sooner
-    for name in ("src", "train.py", "eval.py", "infer.py", "draw_predictions.py"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "configs").mkdir()
-    for name in ("demo", "_base_"):
-        (tmp_path / "configs" / name).symlink_to(ROOT / "configs" / name)
-    (tmp_path / "configs" / "mine.yaml").write_text(yaml_text, encoding="utf-8")
+    draw, train, use = blocks("transfer_training.md", "bash")
+    (yaml_text,) = blocks("transfer_training.md", "yaml")
+    yaml_text = lay_out(tmp_path, yaml_text)
     (tmp_path / "weights").mkdir()
     pretrained = tmp_path / "weights" / "pretrained.ckpt"
     base = re.search(r"_base_: (\S+)", yaml_text)[1]
@@ -51,7 +27,7 @@ def test_the_page_makes_a_detector_of_other_classes_from_a_pretrained_one(graph_
     save_weights(original, pretrained)
 
     bash(draw, tmp_path)
-    (example,) = map(json.loads, blocks(page, "json"))
+    (example,) = map(json.loads, blocks("transfer_training.md", "json"))
     drawn = json.loads((tmp_path / "data" / "mine" / "train" / "labels.json").read_text())
     names = {item["id"]: item["name"] for item in drawn["categories"]}
     assert {item["id"]: item["name"] for item in example["categories"]} == names
