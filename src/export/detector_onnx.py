@@ -30,7 +30,7 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
     in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
-    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, boxes are not continuous or their NMS is soft.
+    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, boxes are not continuous, or NMS is soft.
     """
     if model.selector.canvas is not None:
         raise UserError("file_format ONNX: a detector with box_style legacy cannot be written; MINDIR can")

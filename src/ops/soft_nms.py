@@ -53,9 +53,7 @@ class SoftNms(nn.Cell):
         own = portable or get_context("device_target") != "CPU"
         self.select = (_PortableSoftNms if own else _CustomSoftNms)(iou_threshold, max_output, decay, rule)
 
-    def construct(
-        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """boxes (B, N, 4), scores (B, N) of 0 and more, groups (N,) int32, valid (B, N) bool.
 
         Returns index (B, M) int32, keep (B, M) bool, lowered scores (B, M). Kept boxes come best first; unused slots
@@ -79,15 +77,13 @@ class _CustomSoftNms(nn.Cell):
         kinds = (mstype.int32, mstype.int32, mstype.float32)
         self.run = custom_op("SoftNmsForward", slot_shapes, kinds, str(max_output))
 
-    def construct(
-        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         index, keep, kept_scores = self.run(boxes, scores, groups, valid.astype(mstype.int32), self.settings)
         return index, keep > 0, kept_scores
 
 
 class _PortableSoftNms(nn.Cell):
-    """One pick for all images at each turn of a loop, over all boxes: `max_output` turns, none of which may be left out."""
+    """Each of `max_output` turns of a loop picks a box of every image, out of all: any of them may come to the top."""
 
     def __init__(self, iou_threshold: float, max_output: int, decay: Decay, rule: str):
         super().__init__()
@@ -98,9 +94,7 @@ class _PortableSoftNms(nn.Cell):
         self.first = Tensor(0, mstype.int32)
         self.slots = Tensor(np.arange(max_output)[None], mstype.int32)
 
-    def construct(
-        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         left = ops.logical_and(valid, scores == scores)
         scores = ops.where(left, scores, ops.zeros_like(scores))
         if self.is_moved:

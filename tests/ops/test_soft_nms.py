@@ -55,7 +55,7 @@ def many(seed, batch=(), count=150, side=60):
 
 
 @pytest.mark.parametrize("decay", [LINEAR, GAUSSIAN], ids=["linear", "gaussian"])
-def test_picks_and_lowered_scores_equal_opencv_s(graph_mode, decay):
+def test_picks_and_lowered_scores_equal_opencvs(graph_mode, decay):
     boxes, scores, _, _ = many(0)
     method = {"linear": cv2.dnn.SOFT_NMSMETHOD_SOFTNMS_LINEAR, "gaussian": cv2.dnn.SOFT_NMSMETHOD_SOFTNMS_GAUSSIAN}
     sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
@@ -68,8 +68,7 @@ def test_picks_and_lowered_scores_equal_opencv_s(graph_mode, decay):
     np.testing.assert_allclose(lowered, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("slots", [20, 200])
-@pytest.mark.parametrize("decay", [LINEAR, GAUSSIAN], ids=["linear", "gaussian"])
+@pytest.mark.parametrize(("decay", "slots"), [(LINEAR, 200), (GAUSSIAN, 20)])
 def test_both_ways_equal_the_definition_within_classes_for_each_image_of_a_batch(graph_mode, decay, slots):
     boxes, scores, groups, valid = many(1, (2,))
     ways = [run(boxes, scores, groups, valid, slots=slots, decay=decay, portable=p) for p in (False, True)]
@@ -82,10 +81,10 @@ def test_both_ways_equal_the_definition_within_classes_for_each_image_of_a_batch
             assert (np.diff(found[1]) <= 0).all()
 
 
-def test_the_portable_way_picks_the_boxes_of_the_compiled_operator_with_ties_of_scores_before_and_after_a_decay(graph_mode):
+def test_the_portable_way_picks_the_compiled_operators_boxes_with_ties_before_and_after_a_decay(graph_mode):
     rng = np.random.RandomState(3)
     corner = rng.randint(0, 12, (2, 200, 2)) * 4
-    boxes = np.concatenate([corner, corner + rng.choice([4, 8], (2, 200, 2))], 2)  # areas and overlaps are powers of two
+    boxes = np.concatenate([corner, corner + rng.choice([4, 8], (2, 200, 2))], 2)  # few different overlaps
     scores, valid, groups = 2.0 ** -rng.randint(0, 4, (2, 200)), rng.rand(2, 200) > 0.1, rng.randint(0, 3, 200)
     for rule in ("moved", "exact"):
         own, portable = (run(boxes, scores, groups, valid, 0.1, 120, portable=p, rule=rule) for p in (False, True))
@@ -96,21 +95,19 @@ def test_the_portable_way_picks_the_boxes_of_the_compiled_operator_with_ties_of_
 
 
 @pytest.mark.parametrize("portable", [False, True])
-def test_a_case_worked_by_hand(graph_mode, portable):
-    boxes = [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]]
-    # The first halves the second; the third, its like, goes; the fourth is of another class; the last is too low.
-    index, lowered = run(boxes, [0.9, 0.8, 0.7, 0.4, 0.04], [0, 0, 0, 1, 0], portable=portable)
-    np.testing.assert_array_equal(index, [0, 1, 3])
-    np.testing.assert_allclose(lowered, [0.9, 0.4, 0.4], rtol=1e-6)
-
-
-@pytest.mark.parametrize("portable", [False, True])
-def test_odd_boxes_and_scores(graph_mode, portable):
-    boxes = np.float32([[[3, 3, 3, 3], [3, 3, 3, 3], [0, 0, 9, 9]], [[0, 0, 9, 9]] * 3, [[0, 0, 9, 9]] * 3])
-    scores = np.float32([[0.4, 0.6, 0.5], [np.nan, 0.01, 0.009], [0.5, 0.6, 0.7]])
-    valid = np.array([[True] * 3, [True] * 3, [False] * 3])
-    points, low, none = run(boxes, scores, [0] * 3, valid, portable=portable, slots=4)
-    np.testing.assert_array_equal(points[0], [1, 2, 0])  # boxes without area overlap nothing
-    np.testing.assert_array_equal(points[1], np.float32([0.6, 0.5, 0.4]))
-    np.testing.assert_array_equal(low[0], [1])  # the best stays though it is below the least score, as in mmcv
-    assert len(none[0]) == 0
+def test_cases_worked_by_hand(graph_mode, portable):
+    whole, point, none = [0, 0, 10, 10], [3, 3, 3, 3], [0, 0, 0, 0]
+    boxes = [
+        # The first halves the second; the third, its like, goes; the fourth is of another class; the last is too low.
+        [whole, [0, 0, 10, 5], whole, whole, [50, 50, 60, 60]],
+        [point, point, whole, none, none],  # boxes without area overlap nothing
+        [whole] * 5,  # the best stays though it is below the least score, as in mmcv
+        [whole] * 5,
+    ]
+    scores = [[0.9, 0.8, 0.7, 0.4, 0.04], [0.4, 0.6, 0.5, 0.9, 0.9], [np.nan, 0.01, 0.009, 0.9, 0.009], [0.9] * 5]
+    valid = [[True] * 5, [True] * 3 + [False] * 2, [True] * 3 + [False, True], [False] * 5]
+    found = run(boxes, scores, [0, 0, 0, 1, 0], valid, portable=portable)
+    expected = [[0, 1, 3], [0.9, 0.4, 0.4]], [[1, 2, 0], [0.6, 0.5, 0.4]], [[1], [0.01]], [[], []]
+    for (index, lowered), (numbers, remaining) in zip(found, expected):
+        np.testing.assert_array_equal(index, numbers)
+        np.testing.assert_allclose(lowered, remaining, rtol=1e-6)

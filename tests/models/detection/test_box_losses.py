@@ -1,4 +1,4 @@
-"""Box losses by name against PyTorch code of their definitions: values and gradients, by themselves and in both heads."""
+"""Box losses by name against PyTorch code of their definitions: values and gradients, alone and in both heads."""
 
 import mindspore as ms
 import numpy as np
@@ -66,7 +66,8 @@ def test_a_box_that_is_its_target_has_no_loss_and_no_gradient(graph_mode, name):
     expected, expected_gradient = value_and_gradient(getattr(plain, name), boxes, boxes, "torch")
     np.testing.assert_allclose(value[:2], 0, atol=1e-6)
     np.testing.assert_allclose(value, expected, atol=1e-6)
-    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-8)  # none: either side has half of it, as in PyTorch
+    # PyTorch gives each of two equal sides half of the gradient, so that it cancels.
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-8)
 
 
 KINDS = {"smooth_l1": 0.5, "l1": 0.0, "giou": 0.0, "ciou": 0.0}  # and what beta it is to have

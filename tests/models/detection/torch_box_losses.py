@@ -1,4 +1,4 @@
-"""Box losses in PyTorch, from their definitions: MMDetection 3's `giou_loss`, `ciou_loss`, box decoding and head losses."""
+"""Box losses in PyTorch, from their definitions: MMDetection 3's `giou_loss` and `ciou_loss`, and the box coding."""
 
 import math
 
