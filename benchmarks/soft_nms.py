@@ -24,6 +24,7 @@ from src.ops.nms import Nms  # noqa: E402
 from src.ops.soft_nms import METHODS, Decay, SoftNms  # noqa: E402
 
 ROIS, CLASSES, SLOTS, THRESHOLD, SIGMA, MIN_SCORE = 1000, 80, 100, 0.5, 0.5, 0.001
+REPEATS = 41
 
 
 def in_pytorch(boxes, scores, groups, valid, method: str) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +62,7 @@ def main() -> None:
         inputs = [Tensor(array) for array in arrays]
         tensors = [torch.tensor(array) for array in (boxes, scores, groups.astype(np.float32), valid)]
         hard = Nms(THRESHOLD, SLOTS)
-        hard_ms = median_ms(lambda cell=hard, inputs=inputs: cell(*inputs)[0].asnumpy())
+        hard_ms = median_ms(lambda cell=hard, inputs=inputs: cell(*inputs)[0].asnumpy(), REPEATS)
         print(f"{valid.sum()} of {ROIS} RoIs x {CLASSES} classes compete for {SLOTS} slots; hard NMS {hard_ms:.2f} ms")
         for method in METHODS:
             soft = SoftNms(THRESHOLD, SLOTS, Decay(method, SIGMA, MIN_SCORE))
@@ -69,8 +70,8 @@ def main() -> None:
             theirs = in_pytorch(*tensors, method)
             if not np.array_equal(index[keep], theirs[0]) or not np.allclose(lowered[keep], theirs[1], rtol=1e-4):
                 sys.exit(f"soft NMS, {method}: the picks differ from the definition's")
-            soft_ms = median_ms(lambda cell=soft, inputs=inputs: cell(*inputs)[0].asnumpy())
-            torch_ms = median_ms(lambda tensors=tensors, method=method: in_pytorch(*tensors, method))
+            soft_ms = median_ms(lambda cell=soft, inputs=inputs: cell(*inputs)[0].asnumpy(), REPEATS)
+            torch_ms = median_ms(lambda tensors=tensors, method=method: in_pytorch(*tensors, method), 5)
             print(
                 f"  soft NMS, {method:8s} ours {soft_ms:6.2f} ms, {soft_ms / hard_ms:4.2f} of hard NMS; the definition "
                 f"in PyTorch {torch_ms:6.1f} ms, ratio {torch_ms / soft_ms:5.1f}"

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "nms.h"
@@ -92,9 +91,6 @@ extern "C" int SoftNmsForward(int nparam, void** params, int*, int64_t** shapes,
   const float* settings = static_cast<const float*>(params[4]);
   const vision::Decay decay{settings[0], settings[1], settings[2], settings[3] > 0.0f};
   const bool moved = settings[4] > 0.0f;
-  std::vector<int> order(count);  // group after group, in each by index
-  for (int i = 0; i < count; ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return groups[a] < groups[b]; });
   vision::parallel_for(batch, [&](int image) {
     const int64_t at = static_cast<int64_t>(image) * count, out = static_cast<int64_t>(image) * slots;
     const float* boxes = static_cast<const float*>(params[0]) + 4 * at;
@@ -106,15 +102,18 @@ extern "C" int SoftNmsForward(int nparam, void** params, int*, int64_t** shapes,
     std::fill(index, index + slots, 0);
     std::fill(keep, keep + slots, 0);
     std::fill(kept_scores, kept_scores + slots, 0.0f);
-    // A NaN score cannot be ranked.
-    const auto takes_part = [&](int i) { return valid[i] && scores[i] == scores[i]; };
+    std::vector<int> order;
     float largest = -std::numeric_limits<float>::infinity();
-    for (int i = 0; i < count; ++i)
-      if (takes_part(i)) largest = std::max(largest, *std::max_element(boxes + 4 * i, boxes + 4 * i + 4));
+    for (int i = 0; i < count; ++i) {
+      const bool comparable = scores[i] == scores[i];  // a NaN score cannot be ranked
+      if (!valid[i] || !comparable) continue;
+      order.push_back(i);
+      for (int k = 0; k < 4; ++k) largest = std::max(largest, boxes[4 * i + k]);
+    }
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return groups[a] < groups[b]; });
     std::vector<vision::Group> parts;
     int32_t last = 0;
     for (const int i : order) {
-      if (!takes_part(i)) continue;
       if (parts.empty() || groups[i] != last) parts.emplace_back();
       last = groups[i];
       const float shift = moved ? static_cast<float>(groups[i]) * (largest + 1.0f) : 0.0f;
