@@ -15,8 +15,8 @@ def giou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
     """1 - GIoU of boxes and targets (..., 4) xyxy, row by row (Rezatofighi et al., 2019; MMDetection `giou_loss`)."""
     shared, around = _shared_sides(boxes, targets), _sides_around(boxes, targets)
     overlap = shared[0] * shared[1]
-    union = _at_least(_area(boxes) + _area(targets) - overlap, EPS)
-    enclosing = _at_least(around[0] * around[1], EPS)
+    union = ops.clamp(_area(boxes) + _area(targets) - overlap, EPS)
+    enclosing = ops.clamp(around[0] * around[1], EPS)
     return 1.0 - (overlap / union - (enclosing - union) / enclosing)
 
 
@@ -37,7 +37,7 @@ def ciou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
     rest = 1.0 - iou + shapes
     factor = ops.where(iou > 0.5, shapes / ops.where(rest > 0.0, rest, ops.ones_like(rest)), ops.zeros_like(rest))
     ciou = iou - (distance / diagonal + ops.stop_gradient(factor) * shapes)
-    return 1.0 - ops.where(ops.abs(ciou) <= 1.0, ciou, ops.sign(ciou))
+    return 1.0 - ops.clamp(ciou, -1.0, 1.0)
 
 
 OF_BOXES = {"giou": giou_loss, "ciou": ciou_loss}  # by name; the other losses are of deltas
@@ -64,9 +64,11 @@ class BoxLoss(nn.Cell):
             return loss.sum()
         # Rows that do not count may hold anything, and get no gradient.
         unit = ops.zeros_like(references) + Tensor([0.0, 0.0, 1.0, 1.0], references.dtype)
-        references, objects = (ops.where(counts[..., None], boxes, unit) for boxes in (references, objects))
-        boxes = self.coder.decode(references, ops.where(counts[..., None], deltas, ops.zeros_like(deltas)))
-        return (self.of_boxes(boxes, objects) * counts.astype(mstype.float32)).sum()
+        wanted = counts[..., None]
+        deltas = ops.where(wanted, deltas, ops.zeros_like(deltas))
+        boxes = self.coder.decode(ops.where(wanted, references, unit), deltas)
+        loss = self.of_boxes(boxes, ops.where(wanted, objects, unit))
+        return (loss * counts.astype(mstype.float32)).sum()
 
 
 def _area(boxes: Tensor) -> Tensor:
@@ -78,35 +80,19 @@ def _angle(boxes: Tensor) -> Tensor:
     return ops.atan((boxes[..., 2] - boxes[..., 0]) / (boxes[..., 3] - boxes[..., 1] + EPS))
 
 
+# `clamp` and not `relu`: at its bound PyTorch's gives the whole gradient, which boxes that touch have.
+
+
 def _shared_sides(boxes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Width and height of what two boxes share."""
-    side = _smaller(boxes[..., 2:], targets[..., 2:]) - _larger(boxes[..., :2], targets[..., :2])
-    side = _not_negative(side)
+    side = ops.minimum(boxes[..., 2:], targets[..., 2:]) - ops.maximum(boxes[..., :2], targets[..., :2])
+    side = ops.clamp(side, 0.0)
     return side[..., 0], side[..., 1]
 
 
 def _sides_around(boxes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Width and height of the smallest box around two."""
-    side = _larger(boxes[..., 2:], targets[..., 2:]) - _smaller(boxes[..., :2], targets[..., :2])
-    side = _not_negative(side)
+    side = ops.maximum(boxes[..., 2:], targets[..., 2:]) - ops.minimum(boxes[..., :2], targets[..., :2])
+    side = ops.clamp(side, 0.0)
     return side[..., 0], side[..., 1]
 
-
-# As PyTorch's max, min and clamp in their gradients too: half to either of two equal numbers, all of it at the bound.
-# MindSpore's operators give it to one of them, and none at the bound.
-
-
-def _larger(a: Tensor, b: Tensor) -> Tensor:
-    return ops.where(a > b, a, ops.where(a < b, b, 0.5 * (a + b)))
-
-
-def _smaller(a: Tensor, b: Tensor) -> Tensor:
-    return ops.where(a < b, a, ops.where(a > b, b, 0.5 * (a + b)))
-
-
-def _not_negative(x: Tensor) -> Tensor:
-    return ops.where(x >= 0.0, x, ops.zeros_like(x))
-
-
-def _at_least(x: Tensor, least: float) -> Tensor:
-    return ops.where(x > least, x, ops.full_like(x, least))
