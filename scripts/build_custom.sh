@@ -30,7 +30,7 @@ build() {
 CXX="${CXX:-g++}"
 command -v "$CXX" >/dev/null || fail "$CXX not found: install a C++17 compiler (on Debian: apt-get install g++)"
 build bin/custom_ops_cpu.so "$CXX" -std=c++17 -O3 -fopenmp-simd -ffp-contract=off -fPIC -shared -pthread \
-    -Wall -Wextra roi_align.cc mask_crop.cc point_sample.cc nms.cc iou_assign.cc sample.cc all_finite.cc version.cc
+    -Wall -Wextra roi_align.cc mask_crop.cc point_sample.cc nms.cc soft_nms.cc iou_assign.cc sample.cc all_finite.cc version.cc
 
 PYTHON="${PYTHON:-${VENV:-$(repo_root)/.venv}/bin/python}"
 command -v "$PYTHON" >/dev/null || PYTHON=python3

@@ -96,6 +96,12 @@ def _check_box_style(cfg: Any) -> None:
             raise UserError(
                 f"box_style is legacy, whose RoIAlign has no half-pixel shift: set {key}.roi_layer.aligned to 0"
             )
+    for key in ("rpn", "bbox_head"):
+        kind = getattr(cfg, key).loss_bbox.type
+        if cfg.box_style == "legacy" and kind in ("giou", "ciou"):
+            raise UserError(f"{key}.loss_bbox.type {kind} is for box_style continuous; it is 'legacy'")
+    if cfg.test_cfg.rcnn.nms == "soft" and cfg.test_cfg.rcnn.inclusive_nms:
+        raise UserError("test_cfg.rcnn.inclusive_nms is of test_cfg.rcnn.nms nms; it is 'soft'")
     if cfg.mask_head.weight_init != "Detectron2" and cfg.detector != "pointrend":
         raise UserError(f"mask_head.weight_init is of detector pointrend; it is {cfg.detector!r}")
     if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):

@@ -43,6 +43,12 @@ class LossWeight:
 
 @keys(matters="training", on_resume="same")
 class BoxLoss(LossWeight):
+    type: str = key(
+        "smooth_l1",
+        "smooth_l1 or l1 of the box deltas, giou or ciou of the boxes that they make (MMDetection's SmoothL1Loss, "
+        "L1Loss; GIoULoss, CIoULoss with reg_decoded_bbox)",
+        choices=("smooth_l1", "l1", "giou", "ciou"),
+    )
     beta: float = key(0.0, "smooth-L1 turning point; 0 is L1", low=0, high=1e6)
 
 
@@ -206,9 +212,27 @@ class TrainCfg:
 
 
 @keys(matters="scores", on_resume="free")
+class SoftNmsCfg:
+    method: str = key(
+        "linear",
+        "what a better box leaves of a score: times 1 - IoU from iou_threshold on, or times exp(-IoU^2 / sigma)",
+        choices=("linear", "gaussian"),
+    )
+    sigma: float = key(0.5, "width of method gaussian", low=1e-3, high=1e3)
+    min_score: float = key(0.001, "boxes whose lowered score is below this are dropped", low=0, high=1)
+
+
+@keys(matters="scores", on_resume="free")
 class TestRCNN:
     score_thr: float = key(0.05, "least score of a detection", low=0, high=1)
     iou_threshold: float = key(0.5, "NMS threshold within a class", low=0, high=1)
+    nms: str = key(
+        "nms",
+        "nms drops boxes that overlap a better one, soft lowers their scores by the overlap (Soft-NMS)",
+        choices=("nms", "soft"),
+    )
+    soft_nms: SoftNmsCfg = section(SoftNmsCfg)
+    nms_class_agnostic: bool = key(False, "boxes of all classes compete in the NMS, not those of one")
     max_per_img: int = key(100, "detections an image", low=1, high=10_000)
     mask_thr_binary: float = key(0.5, "mask probabilities from this on are object", low=0, high=1)
     subdivision_steps: int = key(

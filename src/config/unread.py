@@ -134,10 +134,26 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     "warmup_ratio": (lambda cfg: not cfg.lr_init, "lr_init 0"),
     "opt_eps": (lambda cfg: cfg.opt_type in ("adam", "rmsprop"), "opt_type adam or rmsprop"),
     "momentum": (lambda cfg: cfg.opt_type != "adam", "another opt_type than adam"),
+    "rpn.loss_bbox.beta": (lambda cfg: cfg.rpn.loss_bbox.type == "smooth_l1", "rpn.loss_bbox.type smooth_l1"),
+    "bbox_head.loss_bbox.beta": (
+        lambda cfg: cfg.bbox_head.loss_bbox.type == "smooth_l1", "bbox_head.loss_bbox.type smooth_l1"
+    ),
+    "test_cfg.rcnn.iou_threshold": (lambda cfg: not _is_soft(cfg, "gaussian"), "test_cfg.rcnn.soft_nms.method linear"),
+    "test_cfg.rcnn.soft_nms.method": (lambda cfg: _is_soft(cfg), "test_cfg.rcnn.nms soft"),
+    "test_cfg.rcnn.soft_nms.min_score": (lambda cfg: _is_soft(cfg), "test_cfg.rcnn.nms soft"),
+    "test_cfg.rcnn.soft_nms.sigma": (
+        lambda cfg: _is_soft(cfg, "gaussian"), "test_cfg.rcnn.nms soft and test_cfg.rcnn.soft_nms.method gaussian"
+    ),
     "sync_batchnorm": (lambda cfg: cfg.run_distribute, "run_distribute"),
 }
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
+
+
+def _is_soft(cfg: Config, *methods: str) -> bool:
+    """Whether the last NMS is Soft-NMS, by one of these methods where some are named."""
+    test = cfg.test_cfg.rcnn
+    return test.nms == "soft" and (not methods or test.soft_nms.method in methods)
 
 
 def tell_unread(cfg: Config, command: str, used: set[str] = frozenset()) -> None:

@@ -30,10 +30,12 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
     in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
-    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, or boxes are not continuous.
+    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, boxes are not continuous, or NMS is soft.
     """
     if model.selector.canvas is not None:
         raise UserError("file_format ONNX: a detector with box_style legacy cannot be written; MINDIR can")
+    if model.selector.is_soft:
+        raise UserError("file_format ONNX: a detector with test_cfg.rcnn.nms soft cannot be written; MINDIR can")
     write_masks = _mask_writer(model)
     g = GraphBuilder("detector")
     image = g.input("image", TensorProto.FLOAT, (1, 3, *image_size))
@@ -140,7 +142,8 @@ def _detections(
     if selector.class_agnostic:
         boxes = g("Expand", boxes, [1, classes, 1])
     valid = g("Greater", scores, float(selector.score_threshold))
-    kept, kept_scores = boxes_onnx.suppress_classes(g, selector.nms, boxes, scores, valid)
+    suppress = boxes_onnx.suppress_all if selector.nms_class_agnostic else boxes_onnx.suppress_classes
+    kept, kept_scores = suppress(g, selector.nms, boxes, scores, valid)
     return g("Gather", g("Reshape", boxes, [-1, 4]), kept), kept_scores, g("Mod", kept, classes)
 
 

@@ -12,11 +12,14 @@ Side = tuple[np.ndarray, ...]  # boxes (N, 4), scores (N,), labels (N,), ...
 
 @dataclass(frozen=True)
 class Limits:
-    """What chose the detections: scores above `score`, NMS above `iou`, the best `slots` of an image."""
+    """What chose the detections: scores above `score`, NMS above `iou` within each class, or over all classes together
+    (`class_agnostic`), the best `slots` of an image.
+    """
 
     score: float
     iou: float
     slots: int
+    class_agnostic: bool = False
 
 
 def near_ties(left: Side, right: Side, alone: tuple[Sequence[int], Sequence[int]], limits: Limits) -> int:
@@ -47,7 +50,7 @@ def _is_near(own: Side, k: int, other: Side, limits: Limits) -> bool:
         return True
     for boxes, scores, labels in (own[:3], other[:3]):
         ious = _overlaps(own[0][k], boxes)
-        rivals = labels == own[2][k]
+        rivals = (labels == own[2][k]) | limits.class_agnostic
         if (rivals & (scores >= score - NEAR) & (np.abs(ious - limits.iou) <= NEAR)).any():
             return True
         if boxes is other[0] and (rivals & (np.abs(scores - score) <= NEAR) & (ious > limits.iou)).any():
@@ -58,8 +61,9 @@ def _is_near(own: Side, k: int, other: Side, limits: Limits) -> bool:
 def _lost_to(sides: tuple[Side, Side], side: int, k: int, told: set[tuple[int, int]], limits: Limits) -> bool:
     own, other = sides[side], sides[1 - side]
     ious = _overlaps(own[0][k], other[0])
+    rivals = (other[2] == own[2][k]) | limits.class_agnostic
     return any(
-        where != side and other[2][j] == own[2][k] and ious[j] > limits.iou and other[1][j] > own[1][k]
+        where != side and rivals[j] and ious[j] > limits.iou and other[1][j] > own[1][k]
         for where, j in told
     )
 

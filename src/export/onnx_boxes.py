@@ -72,6 +72,14 @@ def suppress_classes(g: GraphBuilder, nms: Nms, boxes: str, scores: str, valid: 
     return _best(g, nms, flat_scores, g("Add", g("Mul", row, classes), column))
 
 
+def suppress_all(g: GraphBuilder, nms: Nms, boxes: str, scores: str, valid: str) -> tuple[str, str]:
+    """As `suppress_classes`, but boxes of all classes compete with one another."""
+    flat_scores = g("Reshape", scores, [-1])
+    competing = g("Where", g("Reshape", valid, [-1]), flat_scores, DROPPED)
+    selected = _suppress(g, nms, g("Reshape", boxes, [1, -1, 4]), g("Reshape", competing, [1, 1, -1]))
+    return _best(g, nms, flat_scores, g("Gather", selected, 2, axis=1))
+
+
 def pool(g: GraphBuilder, roi: RoIAlign, pyramid: Sequence[str], boxes: str) -> tuple[str, str]:
     """`RoIAlign` of boxes (N, 4), each on its own level: features (N, C, s, s) in the order of levels, and the numbers
     (N,) at which each box's row stands there (`restore_order` takes both).

@@ -111,7 +111,8 @@ def _limits(model: nn.Cell | None) -> Limits | None:
     selector = getattr(model, "selector", None)
     if selector is None:
         return None
-    return Limits(selector.score_threshold, selector.nms.iou_threshold, selector.nms.max_output)
+    nms = selector.nms
+    return Limits(selector.score_threshold, nms.iou_threshold, nms.max_output, selector.nms_class_agnostic)
 
 
 def detection_difference(expected: Outputs, found: Outputs, limits: Limits | None = None) -> DetectionDifference:

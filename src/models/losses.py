@@ -23,11 +23,14 @@ def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
 
 @dataclass(frozen=True)
 class BoxLossSettings:
-    """Of a stage that classifies boxes and moves them: factors of its two losses, and smooth-L1's turning point."""
+    """Of a stage that classifies boxes and moves them: factors of its two losses, smooth-L1's turning point (0: L1),
+    and which loss the boxes have: smooth_l1, giou or ciou.
+    """
 
     cls_weight: float = 1.0
     box_weight: float = 1.0
     beta: float = 0.0
+    box_type: str = "smooth_l1"
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:

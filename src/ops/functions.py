@@ -10,7 +10,7 @@ GPU_FUNCTIONS = ("RoiAlignForward", "RoiAlignBackward", "MaskCropForward")
 FUNCTIONS = {
     LIBRARIES["CPU"]: (
         "RoiAlignForward", "RoiAlignBackward", "MaskCropForward", "PointSampleForward", "PointSampleBackward",
-        "NmsForward", "IoUAssignForward", "SampleForward", "AllFiniteForward",
+        "NmsForward", "SoftNmsForward", "IoUAssignForward", "SampleForward", "AllFiniteForward",
     ),
     LIBRARIES["GPU"]: GPU_FUNCTIONS,
     LIBRARY: (

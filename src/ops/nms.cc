@@ -6,13 +6,10 @@
 #include <numeric>
 #include <vector>
 
+#include "nms.h"
 #include "parallel.h"
 
 namespace vision {
-
-struct Box {
-  float x1, y1, x2, y2, area;
-};
 
 // Which boxes a better one suppresses.
 struct Rule {
@@ -20,13 +17,6 @@ struct Rule {
   bool moved;      // groups are moved apart, which rounds coordinates
   bool inclusive;  // areas count the last pixels, (w + 1) * (h + 1), and the threshold itself is enough
 };
-
-static float overlap(const Box& a, const Box& b) {
-  const float width = std::max(0.0f, std::min(a.x2, b.x2) - std::max(a.x1, b.x1));
-  const float height = std::max(0.0f, std::min(a.y2, b.y2) - std::max(a.y1, b.y1));
-  const float intersection = width * height;
-  return intersection / (a.area + b.area - intersection);
-}
 
 // One image: `order` are its boxes in the order in which they may be kept.
 static void suppress(const float* boxes, const int32_t* groups, const std::vector<int>& order, float largest,

@@ -33,6 +33,16 @@ def test_class_lists_that_cannot_be_are_refused(write, classes, number):
     assert "coco_classes" in message
 
 
+def test_soft_nms_has_no_inclusive_form_and_losses_of_boxes_no_legacy_one(write):
+    message = refusal(write(), "--test_cfg.rcnn.nms", "soft", "--test_cfg.rcnn.inclusive_nms", "1")
+    assert "test_cfg.rcnn.inclusive_nms" in message and "'soft'" in message
+    legacy = ("--box_style", "legacy", "--roi.roi_layer.aligned", "0", "--mask_roi.roi_layer.aligned", "0")
+    for head in ("rpn", "bbox_head"):
+        message = refusal(write(), *legacy, f"--{head}.loss_bbox.type", "ciou")
+        assert f"{head}.loss_bbox.type ciou" in message and "box_style" in message
+    assert "'smooth_l1', 'l1', 'giou', 'ciou'" in refusal(write(), "--rpn.loss_bbox.type", "GIoULoss")
+
+
 @pytest.mark.parametrize("name", ["num_blocks", "num_channels"])
 def test_a_stage_needs_one_entry_for_each_branch(write, name):
     stages = "backbone: {extra: {stage2: {num_branches: 2, num_blocks: [4, 4], num_channels: [8, 8]}}}\n"

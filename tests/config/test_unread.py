@@ -97,6 +97,28 @@ def test_a_key_that_counts_with_another_one_alone_is_said_without_it(said, key, 
     assert not reads[switch,] and key in reads[()][0] and "alone" in reads[()][0]
 
 
+SOFT, GAUSSIAN = "--test_cfg.rcnn.nms=soft", "--test_cfg.rcnn.soft_nms.method=gaussian"
+
+
+@pytest.mark.parametrize(
+    ("key", "switches", "is_read"),
+    [
+        ("test_cfg.rcnn.soft_nms.min_score", [], False), ("test_cfg.rcnn.soft_nms.min_score", [SOFT], True),
+        ("test_cfg.rcnn.soft_nms.method", [], False), ("test_cfg.rcnn.soft_nms.method", [SOFT], True),
+        ("test_cfg.rcnn.soft_nms.sigma", [SOFT], False), ("test_cfg.rcnn.soft_nms.sigma", [SOFT, GAUSSIAN], True),
+        ("test_cfg.rcnn.iou_threshold", [SOFT, GAUSSIAN], False), ("test_cfg.rcnn.iou_threshold", [SOFT], True),
+        ("test_cfg.rcnn.iou_threshold", [GAUSSIAN], True),
+        ("rpn.loss_bbox.beta", ["--rpn.loss_bbox.type=l1"], False), ("rpn.loss_bbox.beta", [], True),
+        ("bbox_head.loss_bbox.beta", ["--bbox_head.loss_bbox.type=giou"], False),
+    ],
+)  # fmt: skip
+def test_keys_of_a_kind_of_nms_or_of_box_loss_are_said_under_another_kind(said, key, switches, is_read):
+    cfg = load_config(str(CONFIGS / FILES["detection"]), switches)
+    object.__setattr__(cfg, "typed", frozenset([key]))
+    tell_unread(cfg, "train.py")
+    assert bool(said()) is not is_read and all(key in line for line in said())
+
+
 @pytest.mark.parametrize("command", PROGRAMS)
 def test_every_command_reads_the_keys_without_which_it_does_nothing(said, command):
     needed = {

@@ -1,5 +1,6 @@
 """Which detections without a partner are near ties."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,15 +46,20 @@ def test_near_ties_are_told_from_other_differences(case):
     assert near_ties(right, left, alone[::-1], LIMITS) == expected
 
 
+def test_where_all_classes_compete_a_near_tie_may_be_of_another_class():
+    left, right, alone = side((BOX, 0.9, 0)), side((OVER, 0.90005, 1)), ([0], [0])
+    assert near_ties(left, right, alone, LIMITS) == 0
+    assert near_ties(left, right, alone, replace(LIMITS, class_agnostic=True)) == 2
+
+
 def outputs(*detections: tuple) -> tuple[np.ndarray, ...]:
     boxes, scores, labels = side(*detections)
     return boxes[None], scores[None], labels[None], np.ones((1, len(boxes)), bool), np.ones((1, len(boxes), 2, 2))
 
 
 def test_a_file_is_not_refused_over_near_ties_which_are_counted():
-    model = SimpleNamespace(
-        selector=SimpleNamespace(score_threshold=0.05, nms=SimpleNamespace(iou_threshold=0.5, max_output=9))
-    )
+    nms = SimpleNamespace(iou_threshold=0.5, max_output=9)
+    model = SimpleNamespace(selector=SimpleNamespace(score_threshold=0.05, nms=nms, nms_class_agnostic=False))
     one, other = outputs((BOX, 0.9, 0), FAR), outputs((OVER, 0.90005, 0), FAR)
     line = compare_detections("case", one, other, model)
     assert line.startswith("2 detections, 2 without a partner (2 of them near ties)")

@@ -10,8 +10,10 @@ from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
 from ...ops.nms import Nms
+from ...ops.soft_nms import Decay, SoftNms
 from ..layers import NormSettings, xavier_uniform
-from ..losses import BoxLossSettings, smooth_l1
+from ..losses import BoxLossSettings
+from .box_losses import BoxLoss
 from .boxes import CONTINUOUS, BoxStyle, DeltaBoxCoder, clip_boxes, take_rows
 from .roi_conv import RoIConv
 
@@ -72,7 +74,7 @@ class BBoxHead(nn.Cell):
         self.class_agnostic = class_agnostic
         self.cls_weight = loss.cls_weight
         self.box_weight = loss.box_weight
-        self.beta = loss.beta
+        self.box_loss = BoxLoss(coder, loss)
 
     def construct(self, roi_features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, s, s), valid (N,) bool -> class logits (N, num_classes + 1), deltas (N, 4 * num_classes or 4)."""
@@ -107,10 +109,9 @@ class BBoxHead(nn.Cell):
         picked = ops.gather_elements(log_probability, 1, column[:, None])[:, 0]
         cls_loss = -(picked * weight).sum() / divisor
 
-        targets = self.coder.encode_where(is_positive, boxes, objects)
         own = self._own_class(deltas, ops.minimum(column, self.num_classes - 1))
-        box_loss = smooth_l1(own, targets, self.beta) * is_positive[:, None].astype(mstype.float32)
-        return cls_loss * self.cls_weight, box_loss.sum() / divisor * self.box_weight
+        box_loss = self.box_loss(own, boxes, objects, is_positive)
+        return cls_loss * self.cls_weight, box_loss / divisor * self.box_weight
 
     def own_boxes(self, deltas: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
         """What RoIs (N, 4) become by the deltas of their labels (N,) int32 1..; no clipping. (N, 4)."""
@@ -134,13 +135,18 @@ def of_column(deltas: Tensor, column: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class SelectionSettings:
     """Pairs of RoI and class above `score_threshold` compete; NMS by `iou_threshold` runs within each class; the best
-    `max_per_img` stay. nms_rule: see `Nms`.
+    `max_per_img` stay.
+
+    nms_rule: see `Nms`. decay: Soft-NMS instead, see `SoftNms`; the scores are then the lowered ones.
+    nms_class_agnostic: NMS runs over all classes together.
     """
 
     score_threshold: float
     iou_threshold: float
     max_per_img: int
     nms_rule: str = "moved"
+    decay: Decay | None = None
+    nms_class_agnostic: bool = False
 
 
 class DetectionSelector(nn.Cell):
@@ -164,7 +170,13 @@ class DetectionSelector(nn.Cell):
         self.score_threshold = settings.score_threshold
         self.class_agnostic = class_agnostic
         self.canvas = style.canvas
-        self.nms = Nms(settings.iou_threshold, settings.max_per_img, portable, rule=settings.nms_rule)
+        self.nms_class_agnostic = settings.nms_class_agnostic
+        self.is_soft = settings.decay is not None
+        limits, rule = (settings.iou_threshold, settings.max_per_img), settings.nms_rule
+        if self.is_soft:
+            self.nms = SoftNms(*limits, settings.decay, portable, rule)
+        else:
+            self.nms = Nms(*limits, portable, rule=rule)
 
     def construct(
         self, logits: Tensor, deltas: Tensor, proposals: Tensor, proposal_valid: Tensor, image_shape: Tensor
@@ -185,9 +197,13 @@ class DetectionSelector(nn.Cell):
         valid = ops.broadcast_to(proposal_valid[:, :, None], (batch, count, classes)).reshape(batch, -1)
         valid = ops.logical_and(valid, scores > self.score_threshold)
         label = ops.broadcast_to(ops.arange(0, classes).astype(mstype.int32)[None], (count, classes)).reshape(-1)
-        index, keep = self.nms(boxes, scores, label, valid)
+        groups = ops.zeros_like(label) if self.nms_class_agnostic else label
+        if self.is_soft:
+            index, keep, kept_scores = self.nms(boxes, scores, groups, valid)
+        else:
+            index, keep = self.nms(boxes, scores, groups, valid)
+            kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
         kept_boxes = take_rows(boxes, index) * keep[:, :, None].astype(boxes.dtype)
-        kept_scores = ops.gather_elements(scores, 1, index) * keep.astype(scores.dtype)
         labels = ops.gather(label, index, 0) * keep.astype(mstype.int32)
         return kept_boxes, kept_scores, labels, keep, ops.floor_div(index, classes)
 

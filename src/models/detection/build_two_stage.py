@@ -6,6 +6,7 @@ from mindspore import nn
 
 from ...config import Config
 from ...ops.roi_align import RoIAlign
+from ...ops.soft_nms import Decay
 from ..backbones.build import build_backbone
 from ..build_helpers import norm_settings, require_equal
 from ..losses import BoxLossSettings
@@ -35,8 +36,8 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
     coder = DeltaBoxCoder(box_coder.target_means, box_coder.target_stds, style.inclusive)
     level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
     rpn_head = _rpn_head(cfg, level_shapes, width, style)
-    rcnn, test = cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
-    selection = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img, _nms_rule(cfg))
+    rcnn = cfg.train_cfg.rcnn
+    selection = _selection(cfg)
     class_agnostic = cfg.bbox_head.reg_class_agnostic
     return MaskRCNN(
         backbone,
@@ -65,6 +66,19 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
 def box_style(cfg: Config) -> BoxStyle:
     """What the key box_style names."""
     return BoxStyle(True, (cfg.img_height, cfg.img_width)) if cfg.box_style == "legacy" else BoxStyle()
+
+
+def _selection(cfg: Config) -> SelectionSettings:
+    test = cfg.test_cfg.rcnn
+    soft = test.soft_nms
+    return SelectionSettings(
+        test.score_thr,
+        test.iou_threshold,
+        test.max_per_img,
+        _nms_rule(cfg),
+        Decay(soft.method, soft.sigma, soft.min_score) if test.nms == "soft" else None,
+        test.nms_class_agnostic,
+    )
 
 
 def _nms_rule(cfg: Config) -> str:
@@ -144,7 +158,9 @@ def _proposals(rpn_head: RPNHead, settings, portable: bool, style: BoxStyle) -> 
 
 
 def _box_loss(section) -> BoxLossSettings:
-    return BoxLossSettings(section.loss_cls.loss_weight, section.loss_bbox.loss_weight, section.loss_bbox.beta)
+    box = section.loss_bbox
+    kind, beta = ("smooth_l1", 0.0) if box.type == "l1" else (box.type, box.beta)
+    return BoxLossSettings(section.loss_cls.loss_weight, box.loss_weight, beta, kind)
 
 
 def _assigner(settings, portable: bool, style: BoxStyle) -> MaxIoUAssigner:

@@ -9,9 +9,10 @@ from mindspore import dtype as mstype
 from mindspore.common.initializer import Normal
 
 from ..layers import conv2d
-from ..losses import BoxLossSettings, binary_cross_entropy, smooth_l1
+from ..losses import BoxLossSettings, binary_cross_entropy
 from .anchors import AnchorSet
 from .assign import MaxIoUAssigner
+from .box_losses import BoxLoss
 from .boxes import DeltaBoxCoder, take_rows
 from .sample import BalancedSampler
 
@@ -74,7 +75,7 @@ class RPNHead(nn.Cell):
             self.on_canvas = Tensor(inside.all(axis=1)[None])
         self.cls_weight = loss.cls_weight
         self.box_weight = loss.box_weight
-        self.beta = loss.beta
+        self.box_loss = BoxLoss(coder, loss)
 
     def construct(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pyramid of (B, C, h, w) -> logits (B, A), deltas (B, A, 4) in anchor order."""
@@ -116,9 +117,8 @@ class RPNHead(nn.Cell):
 
         picked_deltas = take_rows(deltas, index)
         objects = take_rows(gt_boxes, ops.gather_elements(assigned, 1, index) - 1)
-        targets = self.coder.encode_where(is_positive, ops.gather(self.anchors, index, 0), objects)
-        box_loss = smooth_l1(picked_deltas, targets, self.beta) * is_positive[:, :, None].astype(mstype.float32)
-        return cls_loss * self.cls_weight, box_loss.sum() / divisor * self.box_weight
+        box_loss = self.box_loss(picked_deltas, ops.gather(self.anchors, index, 0), objects, is_positive)
+        return cls_loss * self.cls_weight, box_loss / divisor * self.box_weight
 
     def _valid_anchors(self, image_shape: Tensor) -> Tensor:
         """(B, A) bool: the anchor's cell starts inside the image's own padded area (and the border rule holds)."""
