@@ -59,7 +59,7 @@ def batch():
     return tuple(Tensor(array) for array in arrays)
 
 
-QUICK = [("hrnet", "mask_rcnn"), ("resnet", "pointrend")]  # the others are half of a minute each: with --all
+QUICK = [("resnet", "pointrend")]  # the others are half of a minute each: with --all
 PAIRS = [
     pytest.param(backbone, detector, marks=() if (backbone, detector) in QUICK else pytest.mark.slow)
     for backbone in BACKBONES

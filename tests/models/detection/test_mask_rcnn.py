@@ -47,7 +47,7 @@ def compiled(case: str) -> LossesAndGradients:
     return LossesAndGradients(model)
 
 
-@pytest.mark.parametrize("case", ["train", pytest.param("every", marks=pytest.mark.slow), "batchnorm"])
+@pytest.mark.parametrize("case", ["train", *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "train")])
 def test_losses_and_gradients_equal_mmdetection(graph_mode, reference, train_inputs, case):
     model = compiled(case).model
     losses, gradients = compiled(case)(*train_inputs)
