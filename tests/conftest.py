@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import weakref
 from pathlib import Path
 
 from src.process.threads import share_cores
@@ -12,8 +13,9 @@ share_cores()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, for the tests' programs too
 os.environ["MS_VISION_ZOO_COMPILE_CACHE"] = "0"  # its own tests turn it on; subprocesses inherit it
 
-import mindspore  # noqa: E402, F401  before onnx: MindSpore's generated protobuf code must be the first to be loaded
+import mindspore  # noqa: E402  before onnx: MindSpore's generated protobuf code must be the first to be loaded
 import pytest  # noqa: E402
+from mindspore.common.api import _cell_graph_executor  # noqa: E402
 
 from src.data.formats import report  # noqa: E402
 
@@ -34,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_files() -> Path:
     """Folder of the reference arrays."""
     return DATA_FILES
+
+
+@pytest.fixture(autouse=True, scope="module")
+def graphs_end_with_their_module():
+    """A cell that has a gradient of its own never dies (the framework holds it), nor would its graph, often 50 MB."""
+    compiled, compile_graph = weakref.WeakSet(), type(_cell_graph_executor).compile
+
+    def compile_and_note(executor, cell, *arguments, **keys):
+        compiled.add(cell)
+        return compile_graph(executor, cell, *arguments, **keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(_cell_graph_executor), "compile", compile_and_note)
+        yield
+    for cell in compiled:
+        if isinstance(cell, mindspore.nn.Cell) and cell.compile_cache:
+            _cell_graph_executor.del_net_res(cell, cell.compile_cache)
+            cell.compile_cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
     if not isinstance(values, dict):
         name = source.named(prefix.rstrip("."))
         raise UserError(f"{source}: {name} must be a mapping of keys, not {short(values)}")
-    known = {item.name: item for item in dataclasses.fields(kind)}
+    known = _fields(kind)
     filled = {}
     for name, value in values.items():
         dotted = f"{prefix}{plain(name)}"
@@ -62,6 +62,11 @@ def fill(kind: type, values: Any, prefix: str, source: Source) -> Any:
             raise unknown_key(dotted, source)
         filled[name] = convert(known[name], value, dotted, source)
     return kind(**filled)
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, dataclasses.Field]:
+    return {item.name: item for item in dataclasses.fields(kind)}
 
 
 def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> Any:
@@ -156,17 +161,22 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Sourc
 
 def _check_text(value: str, dotted: str, source: Source) -> None:
     """UserError for a text that can be no path, nor anything else that a key takes."""
-    what = f"{source}: {dotted} is {short(value)}; it"
+    if problem := _text_problem(value):
+        raise UserError(f"{source}: {dotted} is {short(value)}; it {problem}")
+
+
+def _text_problem(value: str) -> str:
     if "\0" in value:
-        raise UserError(f"{what} must not hold a NUL character")
+        return "must not hold a NUL character"
     if len(value) > LONGEST_TEXT:
-        raise UserError(f"{what} has {len(value):,} characters, at most {LONGEST_TEXT:,} are taken")
+        return f"has {len(value):,} characters, at most {LONGEST_TEXT:,} are taken"
     try:
         longest = max(len(part.encode("utf-8", "surrogateescape")) for part in value.split("/"))
     except UnicodeEncodeError:
-        raise UserError(f"{what} holds half of a character (a surrogate)") from None
+        return "holds half of a character (a surrogate)"
     if longest > LONGEST_PART:
-        raise UserError(f"{what} holds a name of {longest} bytes, files' names have at most {LONGEST_PART}")
+        return f"holds a name of {longest} bytes, files' names have at most {LONGEST_PART}"
+    return ""
 
 
 def unknown_key(dotted: str, source: Source) -> UserError:

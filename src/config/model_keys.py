@@ -3,7 +3,7 @@
 from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
 from .cascade_keys import Cascade
 from .checks import TASK_CHECKS
-from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS
+from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS, SEGMENTERS
 from .schema import key, keys, section
 
 
@@ -331,6 +331,13 @@ class ModelKeys:
         on_resume="same",
     )
     cls_head: ClsHead = section(ClsHead)
+    segmenter: str = key(
+        "fcn",
+        "segmentation head: fcn (all maps of the backbone, mixed and classified: HRNet's own)",
+        choices=SEGMENTERS,
+        matters="weights",
+        on_resume="same",
+    )
     seg_head: SegHead = section(SegHead)
     detector: str = key("mask_rcnn", "detection system", choices=DETECTORS, matters="weights", on_resume="same")
     box_style: str = key(

@@ -91,9 +91,9 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "seg_head", "class_weights", "ohem", "ohem_threshold", "ohem_min_kept", "dataset", "ignore_label",
-            "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip", "eval_stride", "eval_width",
-            "eval_height", "eval_label_size", "flip_swaps_labels",
+            "segmenter", "seg_head", "class_weights", "ohem", "ohem_threshold", "ohem_min_kept", "dataset",
+            "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip", "eval_stride",
+            "eval_width", "eval_height", "eval_label_size", "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
@@ -130,6 +130,9 @@ DETECTORS = {  # key or section: detectors that read it
     ),
     "mask_head.num_convs": ("mask_rcnn", "cascade_mask_rcnn"),
 }  # fmt: skip
+SEGMENTERS = {  # key or section: segmenters that read it
+    "seg_head.final_conv_kernel": ("fcn",),
+}
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
@@ -197,7 +200,8 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
     if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
-    for kind, table, own in (("task", TASKS, cfg.task), ("detector", DETECTORS, cfg.detector)):
+    for kind, table in (("task", TASKS), ("detector", DETECTORS), ("segmenter", SEGMENTERS)):
+        own = getattr(cfg, kind)
         if _is_of_others(table, leaf.name, own):
             yield f"{kind} {own} does not read it"
     if leaf.name in CONDITIONS and not CONDITIONS[leaf.name][0](cfg):

@@ -13,15 +13,20 @@ from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .streams import SampleStreams
 
+COLUMNS = ("image", "label")
+SEED = "sample_seed"
 GEOMETRY = (HorizontalFlip, Stretch, RandomScale, RandomCrop)
 
 
 class SegmentationSamples:
-    """Training samples, see `loader.Samples`: mirrored, scaled, cropped and padded as the HRNet authors do it."""
+    """Training samples, see `loader.Samples`: mirrored, scaled, cropped and padded as the HRNet authors do it.
 
-    columns = ("image", "label")
+    columns: image, label and, where the network draws at random, sample_seed: a number from a stream of its own, so
+    that image and label are the same with and without it.
+    """
 
-    def __init__(self, dataset: SegmentationDataset, cfg: Config):
+    def __init__(self, dataset: SegmentationDataset, cfg: Config, columns: tuple[str, ...] = COLUMNS):
+        self.columns = columns
         missing = set(dataset.missing)
         self.keys = [k for k, pair in enumerate(dataset.samples) if not missing.intersection(pair)]
         if not self.keys:
@@ -37,13 +42,16 @@ class SegmentationSamples:
         return self.dataset.why_unreadable(self.keys[entry])
 
     def make(self, item: tuple[np.ndarray, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
-        """image (3, H, W) float32 normalised, label (H, W) int32."""
+        """image (3, H, W) float32 normalised, label (H, W) int32, sample_seed () int32."""
         image, label = item
         transforms = draw_transforms(self._own, self.cfg, label.shape, streams, bgr=True)
         label = transforms.masks(label, outside=self.cfg.ignore_label)
         if transforms.mirrored and self.cfg.flip_swaps_labels:
             label = self.dataset.labels.swapped(label)
-        return self.normalisation.divided(transforms.image(image)[..., ::-1]), label.astype(np.int32)
+        sample = (self.normalisation.divided(transforms.image(image)[..., ::-1]), label.astype(np.int32))
+        if SEED not in self.columns:
+            return sample
+        return (*sample, np.int32(streams.of(SEED).randint(0, 2**31 - 1)))
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
@@ -55,7 +63,15 @@ class SegmentationSamples:
 
 
 def build_segmentation_loader(
-    cfg: Config, dataset: SegmentationDataset, rank: int = 0, size: int = 1, start_step: int = 0
+    cfg: Config,
+    dataset: SegmentationDataset,
+    rank: int = 0,
+    size: int = 1,
+    start_step: int = 0,
+    columns: tuple[str, ...] = COLUMNS,
 ) -> TrainLoader:
-    """Training batches from global step `start_step` to the end of the run, for one of `size` ranks."""
-    return make_train_loader(cfg, SegmentationSamples(dataset, cfg), rank, size, start_step)
+    """Training batches from global step `start_step` to the end of the run, for one of `size` ranks.
+
+    columns: see `SegmentationSamples`.
+    """
+    return make_train_loader(cfg, SegmentationSamples(dataset, cfg, columns), rank, size, start_step)

@@ -23,7 +23,7 @@ from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
 from ..inference.segment_files import label_pictures, segment_files
-from ..models.build import build_segmenter
+from ..models.build_segmentation import build_segmenter, train_columns
 from ..outputs import Inputs, check_output_files
 from ..process import runtime
 from ..process.compile_cache import compile_once
@@ -77,7 +77,7 @@ class Segmentation(Task):
         return open_segmentation(cfg, getattr(cfg, f"{split}_dataset"), split)
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
-        return build_segmentation_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+        return build_segmentation_loader(cfg, self.open(cfg, "train"), rank, size, start_step, train_columns(cfg))
 
     def input_size(self, cfg: Config) -> tuple[int, int]:
         return exported_size(cfg)

@@ -63,7 +63,8 @@ def test_a_key_that_is_added_later_changes_no_hash_until_it_is_set():
     class Later(Config):
         added: float = key(0.5, "a key that did not exist when the run was made")
 
-    values = {name: getattr(load(), name) for name in Config.__dataclass_fields__}
+    loaded = load()
+    values = {name: getattr(loaded, name) for name in Config.__dataclass_fields__}
     assert config_hash(Later(**values)) == config_hash(load())
     assert config_hash(Later(**values, added=0.25)) != config_hash(load())
 

@@ -32,6 +32,7 @@ WRONG = {
     "infinity": "-.inf", "zero": "0", "minus one": "-1", "a large number": "1e30", "a very large one": f"0x{'f' * 400}",
     "a date": "2024-01-02", "a long text": "x" * 5000,
 }  # fmt: skip
+FEW = ("null", "text", "a list", "a mapping", "zero")
 KEYS = [leaf.name for leaf in leaves(config_type())]
 SECTIONS = sorted({name.rpartition(".")[0] for name in KEYS if "." in name})
 STEPS = 3  # an epoch
@@ -79,7 +80,15 @@ def _nested(dotted: str, value: object) -> dict:
     return value
 
 
-@pytest.mark.parametrize("kind", WRONG)
+# The tasks share most of their keys: the default tests try all kinds with one task, a few with the others.
+KINDS = [
+    pytest.param(task, kind, marks=() if task == "detection" or kind in FEW else pytest.mark.slow)
+    for task in CONFIGS
+    for kind in WRONG
+]
+
+
+@pytest.mark.parametrize("task,kind", KINDS)
 def test_every_key_takes_or_refuses_every_kind_of_value(load_with, task, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     value, taken = read_value(WRONG[kind]), 0

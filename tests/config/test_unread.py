@@ -6,7 +6,7 @@ import pytest
 
 from src.config import leaves, load_config, parse_cli
 from src.config.schema import nested_kind
-from src.config.unread import COMMANDS, CONDITIONS, DETECTORS, MODELARTS, TASKS, tell_unread
+from src.config.unread import COMMANDS, CONDITIONS, DETECTORS, MODELARTS, SEGMENTERS, TASKS, tell_unread
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = {
@@ -162,7 +162,7 @@ def test_converting_on_the_cpu_is_what_typing_it_asks_for(said):
 def test_every_name_in_the_tables_is_a_key_and_every_key_that_never_matters_has_readers():
     found = {name for path in FILES.values() for name in keys(load_config(str(CONFIGS / path)))}
     sections = {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
-    assert {*COMMANDS, *CONDITIONS, *MODELARTS} <= found and {*TASKS, *DETECTORS} <= found | sections
+    assert {*COMMANDS, *CONDITIONS, *MODELARTS} <= found and {*TASKS, *DETECTORS, *SEGMENTERS} <= found | sections
     leaf_of = {leaf.name: leaf for leaf in leaves(load_config(str(CONFIGS / FILES["detection"])))}
     never = {name for name, leaf in leaf_of.items() if leaf.matters == "never"}
     assert never - {*COMMANDS, *MODELARTS, "enable_modelarts"} == set()

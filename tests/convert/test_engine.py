@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from mindspore.nn.utils import no_init_parameters
 
 from src.config import load_config
 from src.convert.changes import Layout
@@ -155,7 +156,8 @@ def shapes_of():
     def shapes(config: str):
         if config not in built:
             keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
-            model = build_model(load_config(str(CONFIGS / config), keys))
+            with no_init_parameters():
+                model = build_model(load_config(str(CONFIGS / config), keys))
             built[config] = {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()}
         return built[config]
 

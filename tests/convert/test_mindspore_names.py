@@ -50,6 +50,11 @@ DETECTORS = {  # file: configuration, further keys, layout, entries that are ign
         "pointrend_r50_fpn_mindspore", ("--mask_head.background_class", "0"), Layout(1, 3, (), 80), 12
     ),
 }  # fmt: skip
+TWICE = (  # a network of another file's names and width: with --all
+    "zoo/HRNetW48_seg_lip", "mmseg/fcn_hr48_4xb2-160k_cityscapes-512x1024", "paddle/paddleseg_fcn_hrnetw48",
+    *(f"{of}/resnet{depth}" for of in ("zoo", "mindcv") for depth in (34, 101)),
+)  # fmt: skip
+EACH = [pytest.param(name, marks=pytest.mark.slow if name in TWICE else ()) for name in CASES]
 OF_TRAINING = [name for name in CASES if name.startswith("zoo/HRNet") and not name.endswith("lip")]
 
 
@@ -86,7 +91,7 @@ def shapes_of():
     return shapes
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_entry_of_a_full_size_file_has_its_place_or_its_reason(files, shapes_of, name):
     config, wanted, reasons = CASES[name]
     tensors, shapes = arrays(files[name]["entries"]), shapes_of(config)

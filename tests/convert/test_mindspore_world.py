@@ -82,7 +82,7 @@ def mmseg_file(network, path):
     return path
 
 
-@pytest.mark.parametrize("name", CONVENTIONS)
+@pytest.mark.parametrize("name", ["mindspore", "mmsegmentation", pytest.param("paddleseg", marks=pytest.mark.slow)])
 def test_a_segmenters_logits_are_the_originals(segmenters, seg_ckpt, tmp_path, name):
     network, keys = segmenters[name], CONVENTIONS[name][1]
     if name == "mindspore":
@@ -98,7 +98,7 @@ def test_a_segmenters_logits_are_the_originals(segmenters, seg_ckpt, tmp_path, n
         assert_equal(ours(Tensor(x)), network(torch.tensor(x)))
 
 
-@pytest.mark.parametrize("name", ["HRNetW48_cls", "mindcv"])
+@pytest.mark.parametrize("name", [pytest.param("HRNetW48_cls", marks=pytest.mark.slow), "mindcv"])
 def test_a_classifiers_logits_are_the_originals(hrnet, tmp_path, name):
     biases = [hrnet.final_layer[0].bias, *(part[0].bias for part in hrnet.downsamp_modules)]
     before = [bias.detach().clone() for bias in biases]

@@ -75,7 +75,10 @@ def test_hrnets_imagenet_weights_become_a_detectors_backbone(hrnet, tmp_path):
         assert_equal(mine, other)
 
 
-@pytest.mark.parametrize("depth,widths", [(18, [64, 128, 256, 512]), (50, [256, 512, 1024, 2048])])
+@pytest.mark.parametrize(
+    "depth,widths",
+    [(18, [64, 128, 256, 512]), pytest.param(50, [256, 512, 1024, 2048], marks=pytest.mark.slow)],
+)
 def test_timms_resnet_gives_the_same_features(depth, widths, tmp_path):
     theirs = randomise(import_timm().create_model(f"resnet{depth}"))
     torch.save({"state_dict": theirs.state_dict(), "epoch": 3}, tmp_path / "resnet.pth")
@@ -103,7 +106,9 @@ def test_the_spinenet_ports_backbone_gives_the_same_outputs(tmp_path):
             assert_equal(mine, other)
 
 
-@pytest.mark.parametrize("prefix", ["", "model.", "module.model."])
+@pytest.mark.parametrize(
+    "prefix", ["module.model.", *(pytest.param(one, marks=pytest.mark.slow) for one in ("", "model."))]
+)
 def test_the_authors_segmentation_gives_the_same_logits(prefix, tmp_path):
     """Their trainer saves its model as `model.` and the loss's class weights; DataParallel adds `module.`."""
     theirs = randomise(TorchHRNetSeg(19, STAGE1, STAGES))
@@ -248,7 +253,7 @@ def test_detectron2s_mask_rcnn_gives_the_same_outputs(tmp_path):
     assert_equal(ours.mask_head.logits(Tensor(rois), valid), heads.mask_head(torch.tensor(rois)))
 
 
-@pytest.mark.parametrize("names", ["new", "old"])
+@pytest.mark.parametrize("names", ["new", pytest.param("old", marks=pytest.mark.slow)])
 def test_detectron2s_pointrend_gives_the_same_masks(names, tmp_path):
     theirs = randomise(Detectron2(8, 16, 24, 3, pointrend=True, fc_coarse=20, fc_point=12))
     state = theirs.state_dict() if names == "new" else old_pointrend_names(theirs.state_dict())

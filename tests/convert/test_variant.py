@@ -134,7 +134,9 @@ RESNET = str(RESNET_DETECTOR)
 SPINENET = str(RESNET_DETECTOR.with_name("mask_rcnn_49_640.yaml"))
 
 
-@pytest.mark.parametrize("arch", ["49S", "49", "96", "143", "190"])
+@pytest.mark.parametrize(
+    "arch", ["49S", "49", "96", *(pytest.param(arch, marks=pytest.mark.slow) for arch in ("143", "190"))]
+)
 def test_the_configured_spinenets_are_told_apart(arch):
     assert variant_of(shapes_of(SPINENET, "--backbone.arch", arch)).name == f"SpineNet-{arch}"
 

@@ -78,7 +78,9 @@ def detectron2(net, pointrend: bool):
     return run
 
 
-@pytest.mark.parametrize("pointrend", [False, True], ids=["mask_rcnn", "pointrend"])
+@pytest.mark.parametrize(
+    "pointrend", [pytest.param(False, id="mask_rcnn"), pytest.param(True, id="pointrend", marks=pytest.mark.slow)]
+)
 def test_detectors_agree_up_to_the_layers_of_their_roi_heads(record, pointrend, tmp_path, capsys):
     net = randomise(Detectron2(8, 16, 24, 3, pointrend=pointrend, fc_coarse=20, fc_point=12))
     state = {name: value.clone() for name, value in net.state_dict().items()}

@@ -236,6 +236,19 @@ def test_a_loader_that_starts_later_gives_the_batches_of_an_uninterrupted_run(ro
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_seed_of_each_sample_and_epoch_comes_beside_the_same_images_and_labels(root):
+    cfg = config("--batch_size=1", "--epoch_size=2", "--scale_range=[0.5,2]", "--num_parallel_workers=1")
+    dataset, columns = open_segmentation(cfg, str(root), "train"), ("image", "label", "sample_seed")
+    plain = [[x.asnumpy() for x in batch] for batch in build_segmentation_loader(cfg, dataset)]
+    seeded = [[x.asnumpy() for x in batch] for batch in build_segmentation_loader(cfg, dataset, columns=columns)]
+    later = [x[2].asnumpy() for x in build_segmentation_loader(cfg, dataset, start_step=4, columns=columns)]
+    for (image, label), (same, its, seed) in zip(plain, seeded, strict=True):
+        assert np.array_equal(image, same) and np.array_equal(label, its)
+        assert seed.shape == (1,) and seed.dtype == np.int32 and seed[0] >= 0
+    seeds = [batch[2].item() for batch in seeded]
+    assert len(set(seeds)) == 6 and seeds[4:] == [seed.item() for seed in later]
+
+
 def test_the_check_tells_sizes_balance_and_what_is_unusable(root):
     (root / "i0.png").write_bytes(b"no image")
     lines = "\n".join(label_files(open_segmentation(config(), str(root), "train"), 255))

@@ -7,6 +7,7 @@ import pytest
 
 from tests.end_to_end.commands import run
 
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
 CONFIG = "configs/demo/hrnet_cls_shapes.yaml"
 SMALL = (
     "--input_size", 32, "--eval_resize", 32, "--batch_size", 4, "--test_batch_size", 6, "--epoch_size", 2,
@@ -70,6 +71,7 @@ def test_evaluation_and_inference_know_the_class_names_from_the_runs_configurati
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_can_be_continued_from_a_given_epoch_and_end_at_one(data, trained, tmp_path):
     checkpoint = next((trained[1] / "best_ckpt").iterdir())
     keys = ("--begin_epoch", 1, "--end_epoch", 2, "--epoch_size", 3, "--pre_trained", checkpoint, "--run_eval", 0)
@@ -82,6 +84,7 @@ def test_wrong_classes_are_said_before_training(data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_check_reports_the_folders_and_a_forecast(data):
     folders = ("--train_dataset", data / "train", "--val_dataset", data / "val")
     printed = run("-m", "src.check", "--config_path", CONFIG, *folders, *SMALL)

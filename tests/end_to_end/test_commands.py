@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from src.config import load_config
 from tests.end_to_end.commands import ROOT, command_line, losses, run, run_process, table
 
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
 CONFIG = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
 TRAIN_IMAGES, STEPS = 6, 8  # 3 batches an epoch
 
@@ -192,6 +193,7 @@ def test_the_check_reports_every_part_and_a_forecast(data):
     assert "forecast: " in output and "losses loss_rpn_cls" in output
 
 
+@pytest.mark.slow
 def test_training_takes_classes_and_objects_without_masks_from_the_label_file_and_evaluates_text_ids(
     data_files, tmp_path
 ):

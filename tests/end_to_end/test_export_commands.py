@@ -15,7 +15,8 @@ from src.inference.unfinished import Unfinished
 from tests.end_to_end.commands import ROOT, run
 from tests.export.detector_weights import save_lively_detector
 
-CONFIG = "configs/demo/mask_rcnn_hrnet_tiny.yaml"
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
+CONFIG = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
 # With a fixed number of samples the framework's RoIAlign and the compiled one are the same up to rounding.
 KEYS = ("--roi.roi_layer.sampling_ratio", "2", "--mask_roi.roi_layer.sampling_ratio", "2", "--test_batch_size", "1",
         "--test_cfg.rcnn.max_per_img", "25")  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 
 from tests.end_to_end.commands import run
 
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
 CONFIG = "configs/demo/hrnet_seg_lip_shapes.yaml"
 SMALL = (
     "--img_width", 40, "--img_height", 32, "--base_size", 40, "--batch_size", 2, "--epoch_size", 2, "--log_every", 1,
@@ -64,8 +65,8 @@ def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_miou(train
 
 def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, common, trained):
     assert f"'mIoU': {miou(evaluated)}"[:12] in trained[0]
-    scaled = run("eval.py", *common, "--eval_scales", "0.75,1.0", "--eval_flip", 0, "--keep_ratio", 1)
-    assert "Protocol: lip, whole images, scales 0.75, 1, flip 0" in scaled
+    scaled = run("eval.py", *common, "--eval_scales", "[0.75]", "--eval_flip", 0, "--keep_ratio", 1)
+    assert "Protocol: lip, whole images, scales 0.75, flip 0" in scaled
     assert "stretched to 40x32, scales 1, flip 1" in evaluated
     assert re.search(r"^left-arm +\d\.", evaluated, re.MULTILINE)
 

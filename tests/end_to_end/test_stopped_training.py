@@ -5,10 +5,13 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.end_to_end.commands import ROOT, command_line, losses, table
 from tests.end_to_end.random_kills import Case
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_without_its_reader_and_saves_its_state_when_the_terminal_goes(tmp_path):
     case = Case("classifier", tmp_path, epochs=500)
     workers = ("--python_multiprocessing", 1, "--num_parallel_workers", 2)  # which get the terminal's signal too

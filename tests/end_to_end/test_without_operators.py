@@ -33,6 +33,7 @@ def test_a_portable_detector_trains_and_evaluates(tmp_path, detector, mode):
     assert "custom_ops_cpu.so is missing: build" in again
 
 
+@pytest.mark.slow
 def test_the_check_trains_a_classifier(tmp_path):
     run("-m", "src.data.synthetic", "imagenet", tmp_path, "--images", 8, "--val-images", 8, "--size", 32)
     data = ("--train_dataset", tmp_path / "train", "--val_dataset", "", "--batch_size", 4, "--mode", "pynative")

@@ -37,7 +37,7 @@ def weights_of(run) -> dict[str, np.ndarray]:
     return {parameter.name: parameter.asnumpy().copy() for parameter in run.model.get_parameters()}
 
 
-@pytest.mark.parametrize("accumulate", ["1", "4"])
+@pytest.mark.parametrize("accumulate", [pytest.param("1", marks=pytest.mark.slow), "4"])
 @pytest.mark.parametrize(
     ("first", "then", "done", "last"),
     [

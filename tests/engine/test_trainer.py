@@ -96,7 +96,6 @@ def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tm
     assert re.fullmatch(stamp + rf"epoch: 1, step: 2, loss: {mean:.6f},  lr: 0\.100000", lines[0])
     assert any(re.fullmatch(stamp + r"Train epoch time: \d+\.\d{3} ms, per step time: \d+\.\d{3} ms", x) for x in lines)
     assert len(rows) == TOTAL and list(rows[0]) == ["epoch", "step", "global_step", "lr", "loss", "loss_a", "loss_b"]
-    assert (tmp_path / "losses.png").stat().st_size > 1000
 
 
 def test_max_steps_ends_the_run_early_with_a_checkpoint(graph_mode, tmp_path):

@@ -25,7 +25,9 @@ from tests.inference.test_unfinished import limited
 from tests.models.test_fold import with_used_norms
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "hrnet_cls_shapes.yaml")
-SMALL = ["--input_size", "32", "--cls_head.final_channels", "16", "--class_names", "[a, b, c, d, e, f, g, h]"]
+SMALL = ["--backbone.type", "resnet", "--backbone.depth", "18", "--backbone.base_channels", "4",
+         "--cls_head.head_channels", "[4,4,4,4]", "--input_size", "32", "--cls_head.final_channels", "16",
+         "--class_names", "[a, b, c, d, e, f, g, h]"]  # fmt: skip
 IMAGES = np.random.RandomState(4).randn(3, 3, 32, 32).astype(np.float32)
 
 

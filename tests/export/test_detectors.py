@@ -36,7 +36,8 @@ from tests.models.test_any_backbone import TINY, overrides
 
 DETECTION = TASKS["detection"]
 KEYS = [
-    "--img_width", "128", "--img_height", "96", "--test_cfg.rcnn.max_per_img", "40", "--test_batch_size", "1",
+    *overrides("resnet", "mask_rcnn"), "--img_width", "128", "--img_height", "96", "--test_batch_size", "1",
+    "--test_cfg.rcnn.max_per_img", "40",
     "--test_cfg.rpn.nms_pre", "200", "--test_cfg.rpn.max_per_img", "100",
 ]  # fmt: skip
 IMAGES = 3
@@ -192,7 +193,8 @@ def test_the_onnx_file_is_standard_and_tells_how_to_use_it(mask_rcnn):
 
 
 def test_pointrends_file_gives_its_detections(graph_mode, tmp_path):
-    exported = Exported(tmp_path, [*overrides("resnet", "pointrend"), *KEYS, "--test_cfg.rcnn.max_per_img", "25"])
+    size = ("--img_height", "96", "--test_cfg.rcnn.max_per_img", "25")
+    exported = Exported(tmp_path, [*KEYS, *overrides("resnet", "pointrend"), *size])
     exported.export("ONNX", "model")
     model = exported.open("model.onnx")
     for inputs in list(DETECTION.example_inputs(exported.config("mindspore", "model.ckpt")).values())[:2]:

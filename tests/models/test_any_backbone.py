@@ -61,7 +61,7 @@ def batch():
 
 
 LOSSES = {"mask_rcnn": 5, "pointrend": 6, "faster_rcnn": 4, "cascade_rcnn": 8, "cascade_mask_rcnn": 11}
-QUICK = [("hrnet", "mask_rcnn"), ("resnet", "pointrend")]  # the others are half of a minute each: with --all
+QUICK = [("resnet", "pointrend")]  # the others are half of a minute each: with --all
 PAIRS = [
     pytest.param(backbone, detector, marks=() if (backbone, detector) in QUICK else pytest.mark.slow)
     for backbone in BACKBONES

@@ -51,7 +51,10 @@ SAME = {"hrnet": ["conv"], "resnet": ["conv", "pool"], "spinenet": []}
 CASES = [*((name, "symmetric") for name in SAME), ("hrnet", "same"), ("resnet", "same")]
 
 
-@pytest.mark.parametrize("backbone,padding", CASES)
+@pytest.mark.parametrize(
+    "backbone,padding",
+    [pytest.param(*one, marks=pytest.mark.slow if one == ("hrnet", "symmetric") else ()) for one in CASES],
+)
 def test_every_backbone_gives_the_same_maps(pynative_mode, backbone, padding):
     keys = [f"--backbone.{part}_padding={padding}" for part in SAME[backbone]]
     model = with_used_norms(load_config(TINY, [*overrides(backbone, "mask_rcnn"), *keys]))

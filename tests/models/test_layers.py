@@ -46,7 +46,7 @@ def test_bilinear_resize_without_half_pixels_is_its_definition(graph_mode, size)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (9, 7), (6, 5)], ids=str)
-@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("kernel_size", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_max_pooling_pads_evenly_as_torch_or_same_as_mindspore(graph_mode, kernel_size, size):
     x = np.random.RandomState(0).rand(2, 3, *size).astype(np.float32)
     theirs = torch.nn.functional.max_pool2d(torch.tensor(x), kernel_size, 2, kernel_size // 2)

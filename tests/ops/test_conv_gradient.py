@@ -98,7 +98,10 @@ def torch_gradients(conv, x, weights):
     return [one.grad.numpy() for one in (leaf, *parameters)]
 
 
-@pytest.mark.parametrize("name", CASES)
+MORE = ("1x1, stride 2", "valid, odd remainder", "same, dilated", "two strides", "wide", "bias")  # with --all
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow if one in MORE else ()) for one in CASES])
 def test_gradients_equal_torchs_and_the_frameworks(name):
     x = random(2, CASES[name][0], *CASES[name][2])
     framework, ours = make_conv(name), make_conv(name)

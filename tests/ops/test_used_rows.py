@@ -47,7 +47,10 @@ def test_gradients_of_rows_without_any_are_zero_and_add_nothing(graph_mode, used
 
 @pytest.mark.parametrize(
     "norm,used",
-    [(None, "first"), (NormSettings(), "first"), (NormSettings(frozen=True), "first"), (NormSettings(), "none")],
+    [
+        (NormSettings(), "first"), (NormSettings(), "none"),
+        *(pytest.param(norm, "first", marks=pytest.mark.slow) for norm in (None, NormSettings(frozen=True))),
+    ],  # fmt: skip
 )
 def test_a_roi_head_that_convolves_used_rows_alone_learns_the_same(graph_mode, norm, used):
     x, weights = random(40, 6, 7, 7), random(40, 8, 7, 7)

@@ -152,7 +152,7 @@ MINDSPORE = 0.2  # seconds after which it answers the end of a worker
     [
         (9, 1, [signal.SIGINT], 130, "stopped after step 1\n"),
         (9, 1, [signal.SIGHUP], 129, "stopped after step 1\n"),
-        (9, 1, [signal.SIGUSR1], 143, "stopped after step 1\n"),
+        pytest.param(9, 1, [signal.SIGUSR1], 143, "stopped after step 1\n", marks=pytest.mark.slow),
         (9, 1, [signal.SIGTERM, signal.SIGTERM], 143, "stopped after step 1\n"),
         (9, 1, [signal.SIGINT, signal.SIGINT], 130, ""),
         (1, 9, [signal.SIGTERM], 143, "saved\n"),

@@ -126,6 +126,7 @@ def test_a_launcher_that_is_killed_at_any_moment_leaves_no_job(place):
     assert all(gone(int(pid)) for pid in (place / "pids").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_job_of_several_ranks_that_does_not_stop_is_ended_within_ten_seconds(place):
     deaf = f"{VERSION}\ntrap '' USR1 TERM INT; echo $$; while :; do sleep 0.05; done"
     stand_in(place, "mpirun", deaf)

@@ -44,6 +44,7 @@ def configured(tmp_path, monkeypatch, added):
     return config
 
 
+@pytest.mark.slow
 def test_a_task_from_outside_trains_evaluates_infers_exports_and_is_checked(configured, tmp_path, capsys, graph_mode):
     folder = train(configured("--train_outputs", tmp_path / "runs"))
     assert folder.name.endswith("_counting_count") and len(list((folder / "ckpt").iterdir())) == 4

@@ -11,6 +11,11 @@ CONFIG = str(Path(__file__).parents[3] / "configs" / "demo" / "mask_rcnn_hrnet_t
 
 
 @pytest.fixture()
+def pictures():
+    """They are drawn."""
+
+
+@pytest.fixture()
 def run(graph_mode, tmp_path) -> Run:
     return make_run(tmp_path, CONFIG)
 
@@ -26,6 +31,14 @@ def test_losses_after_the_resume_point_and_half_lines_are_cut(run):
     assert [row["global_step"] for row in hook.table.read()] == [1, 2]
     assert hook.table.path.read_text().splitlines()[1] == "1,1,1,0.1,1.5"
     assert not list(hook.table.path.parent.glob("*.damaged"))  # what a kill leaves is nothing to speak of
+
+
+def test_the_losses_are_drawn_at_the_end_of_an_epoch(run):
+    hook = LossCurves()
+    hook.on_start(run, {})
+    hook.on_rows(run, [{"epoch": 1, "step": n, "global_step": n, "lr": 0.1, "loss": 1.5} for n in (1, 2, 3)])
+    hook.on_epoch(run, evaluated(1))
+    assert (run.experiment.folder / "losses.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_resumed_before_its_first_checkpoint_starts_its_losses_anew(run):

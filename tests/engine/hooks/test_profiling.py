@@ -10,6 +10,7 @@ from tests.engine.toy import batches, make_run
 CONFIG = str(Path(__file__).parents[3] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
 
+@pytest.mark.slow
 def test_every_operator_of_the_chosen_steps_is_counted_and_the_losses_stay_the_same(graph_mode, tmp_path):
     steps = FIRST + COUNT + 2
     keys = ("--epoch_size", "3", "--max_steps", str(steps))

@@ -47,7 +47,9 @@ def compiled(case: str) -> LossesAndGradients:
     return LossesAndGradients(model)
 
 
-@pytest.mark.parametrize("case", ["train", pytest.param("every", marks=pytest.mark.slow), "batchnorm"])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case == "train" else pytest.mark.slow) for case in CASES]
+)
 def test_losses_and_gradients_equal_mmdetection(graph_mode, reference, train_inputs, case):
     model = compiled(case).model
     losses, gradients = compiled(case)(*train_inputs)

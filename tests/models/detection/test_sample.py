@@ -52,7 +52,9 @@ def test_random_choice_is_repeatable_differs_between_seeds_and_is_even(graph_mod
     assert 936 - 130 < chi_square < 936 + 130
 
 
-@pytest.mark.parametrize("order,bound", [("random", -1), ("random", 2.5), ("in_order", 2.5)])
+@pytest.mark.parametrize(
+    "order,bound", [("random", -1), ("random", 2.5), pytest.param("in_order", 2.5, marks=pytest.mark.slow)]
+)
 def test_the_compiled_operator_chooses_as_the_frameworks_operators_do(graph_mode, order, bound):
     rng = np.random.RandomState(0)
     shares = ([0.1, 0.6, 0.3], [0.0, 0.99, 0.01], [0.9, 0.0, 0.1], [0.2, 0.8, 0.0], [1.0, 0.0, 0.0])

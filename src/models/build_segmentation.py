@@ -1,0 +1,71 @@
+"""The segmentation network that a configuration names: where `segmenter` and the keys of its head meet constructors.
+
+A further head is a file with its class beside `segmentation.py`, and a line in `SEGMENTERS` (here and in
+`config/choices.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from mindspore import nn
+
+from ..config import Config
+from .backbones.build import build_backbone, build_hrnet
+from .backbones.hrnet import Fusion
+from .build_helpers import choose, norm_settings
+from .losses import OhemCrossEntropy, PixelCrossEntropy
+from .segmentation import SemanticSegmenter
+from .start_weights import he_uniform_convolutions, uniform_convolution_biases
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """kind: the class, which declares what it trains on (`train_columns`), its losses, outputs and class layers
+    (`contract.Declares`). build: what makes one of a configuration and the backbone.
+    """
+
+    kind: type[nn.Cell]
+    build: Callable[[Config, nn.Cell], nn.Cell]
+
+
+def build_segmenter(cfg: Config) -> nn.Cell:
+    """The network that `cfg.segmenter` names, freshly initialised; UserError for an unknown name.
+
+    HRNet here fuses by bilinear enlargement, as its authors' segmentation code does.
+    """
+    head = cfg.seg_head
+    if cfg.backbone.type == "hrnet":
+        backbone = build_hrnet(cfg.backbone, Fusion("bilinear", head.bilinear, head.fusion_steps))
+    else:
+        backbone = build_backbone(cfg)
+    model = choose(SEGMENTERS, cfg.segmenter, "segmenter").build(cfg, backbone)
+    if head.conv_init == "HeUniform":
+        rng = np.random.RandomState(cfg.seed % 2**32)
+        he_uniform_convolutions(model, rng)
+        uniform_convolution_biases(model, rng)
+    return model
+
+
+def train_columns(cfg: Config) -> tuple[str, ...]:
+    """What the configured segmenter trains on: image, label and, where it draws at random, sample_seed."""
+    return choose(SEGMENTERS, cfg.segmenter, "segmenter").kind.train_columns
+
+
+def build_pixel_loss(cfg: Config) -> nn.Cell:
+    """The loss of the outputs that are evaluated: logits (B, C, H, W), labels (B, H, W) int32 -> scalar."""
+    if cfg.ohem:
+        return OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
+    return PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
+
+
+def _fcn(cfg: Config, backbone: nn.Cell) -> SemanticSegmenter:
+    head = cfg.seg_head
+    norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    loss = build_pixel_loss(cfg)
+    return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, head.final_conv_kernel, head.bilinear)
+
+
+SEGMENTERS = {
+    "fcn": Segmenter(SemanticSegmenter, _fcn),
+}
