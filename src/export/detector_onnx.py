@@ -1,4 +1,4 @@
-"""A whole detector as one ONNX graph: image in; boxes, labels, scores and masks out. Standard operators only.
+"""A whole detector as one ONNX graph: image in; boxes, scores, labels and masks out. Standard operators only.
 
 The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
 here and in `onnx_boxes.py`.
@@ -29,8 +29,9 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
 
     Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
-    in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
-    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, or boxes are not continuous.
+    in pixels of the input, scores (N,), labels (N,) int64 from 0, and where the detector has a mask head masks
+    (N, M, M), probabilities inside the boxes. UserError where the mask head is of a kind that is not in `MASK_WRITERS`,
+    or boxes are not continuous.
     """
     if model.selector.canvas is not None:
         raise UserError("file_format ONNX: a detector with box_style legacy cannot be written; MINDIR can")
@@ -43,15 +44,19 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     *pyramid, logits, deltas = g.include(features, "features", {"image": image})
     proposals = _proposals(g, model, logits, deltas, shape)
     boxes, scores, labels = _detections(g, model, pyramid, proposals, shape)
-    masks, side = write_masks(g, model.mask_head, pyramid, boxes, labels, image_size)
     g.output("boxes", boxes, TensorProto.FLOAT, ("detections", 4))
     g.output("scores", scores, TensorProto.FLOAT, ("detections",))
     g.output("labels", labels, TensorProto.INT64, ("detections",))
-    g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
+    if write_masks is not None:
+        masks, side = write_masks(g, model.mask_head, pyramid, boxes, labels, image_size)
+        g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
     return g.build()
 
 
-def _mask_writer(model: nn.Cell) -> Callable:
+def _mask_writer(model: nn.Cell) -> Callable | None:
+    """None for a detector without masks."""
+    if "masks" not in model.output_names:
+        return None
     kind = getattr(getattr(model, "mask_head", None), "kind", None)
     if kind not in MASK_WRITERS:
         raise UserError(
