@@ -77,7 +77,7 @@ def test_saved_predictions_have_boxes_alone_and_score_the_same(data, evaluated):
     assert "segm" not in again + evaluated and "Errors: duplicate" in again
 
 
-@pytest.mark.parametrize("kind", ["onnx", "mindir"])
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("mindir", marks=pytest.mark.slow)])
 def test_exported_files_give_boxes_alone_and_say_so(data, trained, evaluated, kind):
     printed = run("export.py", *common(data, trained), "--file_name", data / "m", "--file_format", kind.upper())
     assert re.search(r"validation/data/\S+: \d+ detections, 0 without a partner; largest .* scores \S+$", printed, re.M)

@@ -10,7 +10,11 @@ from tests.models.test_any_backbone import POINTREND
 
 FEW = ["--train_cfg.rpn_proposal.nms_pre", "200", "--train_cfg.rpn_proposal.max_per_img", "100"]
 KEYS = {"pointrend": [*POINTREND, "--mask_roi.featmap_strides", "[4]", "--train_cfg.rcnn.train_on_pred_boxes", "0"]}
-WITH_MASKS = [name for name in DETECTORS if name not in WITHOUT_MASKS]
+WITH_MASKS = [
+    pytest.param(name, marks=pytest.mark.slow if name == "pointrend" else ())
+    for name in DETECTORS
+    if name not in WITHOUT_MASKS
+]
 
 
 @pytest.fixture(params=WITH_MASKS)
