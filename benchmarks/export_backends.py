@@ -72,8 +72,10 @@ def compare(config: str, overrides: list[str], files: dict[str, str], images: li
                 times[backend].append(time.perf_counter() - started)
         for backend in ("mindir", "onnx"):
             difference = detection_difference(outputs["mindspore"], outputs[backend])
-            masks = mask_agreement(outputs["mindspore"], outputs[backend], scale, image.shape[:2])
-            print(f"image {number}, {backend}: {difference}; {masks}", flush=True)
+            masks = ""
+            if difference.has_masks:
+                masks = f"; {mask_agreement(outputs['mindspore'], outputs[backend], scale, image.shape[:2])}"
+            print(f"image {number}, {backend}: {difference}{masks}", flush=True)
     reference = statistics.median(times["mindspore"])
     for backend, seconds in times.items():
         own = statistics.median(seconds)

@@ -8,20 +8,15 @@ trainings differ in last digits alone, which makes others of them: two seeds of 
 
 import argparse
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.demo_runs import draw, run  # noqa: E402
+
 CONFIG = "configs/demo/mask_rcnn_hrnet_shapes.yaml"
 SUBSETS = ("train", "validation")
-
-
-def run(*arguments: object) -> str:
-    """A command of this project; its output."""
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout
 
 
 def score(data: Path, out: Path, epochs: int) -> float:
@@ -42,8 +37,7 @@ def main() -> None:
     work = arguments.work.resolve()
     if work.exists():
         sys.exit(f"error: {work} is there already; give another --work")
-    drawn = ("--images", arguments.images, "--val-images", 100, "--size", 128, "--seed", 1)
-    run("-m", "src.data.synthetic", "coco", work / "coco", *drawn)
+    draw(work / "coco", arguments.images)
     for subset in SUBSETS:
         run("-m", "src.data.convert", work / "coco" / subset, work / "labelme" / subset, "--to", "labelme")
     scores = {name: score(work / name, work / f"{name}_runs", arguments.epochs) for name in ("coco", "labelme")}

@@ -1,4 +1,4 @@
-"""Run a detector that export.py wrote as ONNX on one image: prints what it finds and draws it.
+"""Run a detector that export.py wrote as ONNX, with masks or without, on one image: prints what it finds, draws it.
 
     python onnx_detect.py MODEL.onnx IMAGE [OVERLAY.png] [LEAST_SCORE]
 
@@ -17,7 +17,8 @@ import numpy as np
 import onnxruntime
 
 LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
-FACTS = ("width", "height", "keep_ratio", "to_rgb", "mean", "std", "mask_threshold", "class_names")
+FACTS = ("width", "height", "keep_ratio", "to_rgb", "mean", "std", "class_names")
+OUTPUTS = ("boxes", "scores", "labels")  # and of a detector with masks these
 
 
 def prepare(image: np.ndarray, facts: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,7 +52,9 @@ def open_detector(path: str) -> tuple[onnxruntime.InferenceSession, dict]:
         facts = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
     except Exception as error:  # onnxruntime's own exceptions have no common base
         leave(f"{path} is no ONNX file of export.py ({str(error).splitlines()[0][:100]})")
-    missing = [name for name in FACTS if name not in facts]
+    outputs = {output.name for output in session.get_outputs()}
+    missing = [name for name in FACTS if name not in facts] + [name for name in OUTPUTS if name not in outputs]
+    missing += ["mask_threshold"] * ("masks" in outputs and "mask_threshold" not in facts)
     if missing:
         leave(f"{path} is no detector that export.py wrote: it does not say its {', '.join(missing)}")
     return session, facts
@@ -104,15 +107,17 @@ def main(model_path: str, image_path: str, overlay_path: str = "", least_score: 
     if any(os.path.exists(overlay_path) and os.path.samefile(overlay_path, one) for one in (model_path, image_path)):
         leave(f"{overlay_path} is an input: give the overlay another name")
     pixels, shape, factors = prepare(image, facts)
-    names = ["boxes", "scores", "labels", "masks"]
-    for box, score, label, mask in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
+    names = [*OUTPUTS, *(output.name for output in session.get_outputs() if output.name == "masks")]
+    for box, score, label, *masks in zip(*session.run(names, {"image": pixels, "image_shape": shape})):
         if score < least:
             continue
-        box = box / factors
-        inside = paste(mask, box, *image.shape[:2], facts["mask_threshold"])
-        print(f"{facts['class_names'][label]} {score:.4f} box {np.round(box, 2).tolist()} pixels {inside.sum()}")
-        colour = np.random.RandomState(label).randint(64, 256, 3)
-        image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
+        box, colour = box / factors, np.random.RandomState(label).randint(64, 256, 3)
+        print(f"{facts['class_names'][label]} {score:.4f} box {np.round(box, 2).tolist()}", end="")
+        for mask in masks:
+            inside = paste(mask, box, *image.shape[:2], facts["mask_threshold"])
+            print(f" pixels {inside.sum()}", end="")
+            image[inside] = (0.5 * image[inside] + 0.5 * colour).astype(np.uint8)
+        print()
         cv2.rectangle(image, np.intp(box[:2]).tolist(), np.intp(box[2:]).tolist(), colour.tolist(), 2)
     if overlay_path and not is_written(overlay_path, image):
         leave(f"{overlay_path} cannot be written: no such folder, or no kind of image that OpenCV writes")

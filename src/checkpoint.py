@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
 
     finetune: the model's `class_layers` of another shape (another number of classes), or that the file lacks, keep
     their fresh values, as does a head of which the file has another kind or none; their names are returned and logged.
-    Everything else must match: UserError names missing, unexpected and differing parameters.
+    A head that only the file has is left out, which is said. Everything else must match: UserError names missing,
+    unexpected and differing parameters.
     """
     values = read_checkpoint(path)
     _refuse_known(values, path)
@@ -103,6 +104,9 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
         for head in _heads_of_another_kind(parameters, values):
             logger.info("finetune: %s is of another kind in the file, or missing: it starts fresh", head[:-1])
             skipped += [name for name in parameters if name.startswith(head) and name not in skipped]
+            values = {name: value for name, value in values.items() if not name.startswith(head)}
+        for head in [head for head in _heads(values) if head not in _heads(parameters)]:
+            logger.info("finetune: %s is in the file alone: it is left out", head[:-1])
             values = {name: value for name, value in values.items() if not name.startswith(head)}
     missing = [name for name in parameters if name not in values and name not in skipped]
     unexpected = [name for name in values if name not in parameters]
@@ -187,11 +191,16 @@ def read_mindspore(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
 
 
+def _heads(names: Iterable[str]) -> list[str]:
+    """Beginnings of the names ('mask_head.') of heads."""
+    found = dict.fromkeys(name.partition(".")[0] for name in names)
+    return [f"{head}." for head in found if head.endswith(HEAD)]
+
+
 def _heads_of_another_kind(parameters: Collection[str], values: Collection[str]) -> list[str]:
-    """Beginnings of the names ('mask_head.') of heads none of whose parameters is in the file."""
-    common = {name.partition(".")[0] for name in parameters if name in values}
-    heads = dict.fromkeys(name.partition(".")[0] for name in parameters)
-    return [f"{head}." for head in heads if head.endswith(HEAD) and head not in common]
+    """Beginnings of the names of heads none of whose parameters is in the file."""
+    common = _heads(name for name in parameters if name in values)
+    return [head for head in _heads(parameters) if head not in common]
 
 
 def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool = False) -> None:

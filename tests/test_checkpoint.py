@@ -98,6 +98,23 @@ def test_finetune_starts_class_layers_fresh_that_the_file_lacks_and_no_others(tm
         load_model_weights(target, tmp_path / "less.ckpt", finetune=True)
 
 
+def test_finetune_leaves_out_a_head_that_the_file_alone_has_and_says_so(tmp_path, caplog):
+    source, target = Model(), Model()
+    source.mask_head = Head(5)
+    save_weights(source, tmp_path / "with_masks.ckpt")
+    with pytest.raises(UserError, match=r"\(mask_head\..*unexpected"):
+        load_model_weights(target, tmp_path / "with_masks.ckpt")
+    with caplog.at_level("INFO"):
+        assert load_model_weights(target, tmp_path / "with_masks.ckpt", finetune=True) == []
+    assert "finetune: mask_head is in the file alone: it is left out" in caplog.text
+    for name, value in state(target).items():
+        np.testing.assert_array_equal(value, state(source)[name])
+    source.other = Head(5)  # no head by its name
+    save_weights(source, tmp_path / "more.ckpt")
+    with pytest.raises(UserError, match=r"\(other\..*unexpected"):
+        load_model_weights(target, tmp_path / "more.ckpt", finetune=True)
+
+
 def test_a_backbone_loads_from_a_whole_model_and_from_itself(tmp_path):
     source = Model()
     save_weights(source, tmp_path / "model.ckpt")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..config import Config
+from ..config import Config, has_masks
 from . import masks as mask_codec
 from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
@@ -23,7 +23,8 @@ from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
+MASKS = "gt_masks"
+COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", MASKS, "sample_seed")
 HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
 CROWD_LABEL = -1
 BLACK = (0, 0, 0)
@@ -31,15 +32,20 @@ MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far
 
 
 class DetectionSamples:
-    """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part."""
+    """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part.
 
-    sparse = ("gt_masks",)
+    A detector without masks gets none: they are not made then.
+    """
+
+    sparse = (MASKS,)
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.settings = ImageSettings.from_config(cfg)
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
+        if not has_masks(cfg):
+            self.columns = tuple(name for name in COLUMNS if name != MASKS)
         most = max(sum(not item.crowd for item in dataset.record(index).objects) for index in indices)
         self.mask_rows = min(cfg.num_gts, max(most, MASK_ROWS))
 
@@ -57,10 +63,10 @@ class DetectionSamples:
         transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
         sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
         image = transforms.image(image)
-        boxes, labels, masks, has_mask = self._truth(record, transforms)
-        pixels = normalise_and_pad(image, self.settings)
-        sample = (pixels, np.int32(image.shape[:2]), boxes, labels, labels > 0, masks, sample_seed)
-        return (*sample, has_mask) if HAS_MASK in self.columns else sample
+        found = self._truth(record, transforms)
+        found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
+        found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
+        return tuple(found[name] for name in self.columns)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
@@ -74,15 +80,14 @@ class DetectionSamples:
             return Chain.of(legacy_steps(expand, self.settings, flip))
         return Chain.of((expand, FitInput(self.settings), flip))
 
-    def _truth(self, record: ImageRecord, transforms: Chain) -> tuple[np.ndarray, ...]:
-        """gt_boxes, gt_labels, gt_masks and gt_has_mask of the objects that are left.
+    def _truth(self, record: ImageRecord, transforms: Chain) -> dict[str, np.ndarray]:
+        """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
 
         Crowds come last, otherwise they stand in the file's order.
         """
-        num_gts, width = self.cfg.num_gts, self.settings.width
+        num_gts = self.cfg.num_gts
         boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
-        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
-        has_mask = np.zeros(num_gts, bool)
+        shown: list[tuple[int, object]] = []  # row and mask
         objects = sorted(record.objects, key=lambda item: item.crowd)
         precision = np.float64 if self.is_legacy else np.float32  # which would make 31 of 30.99999999
         moved = np.array([item.box for item in objects], precision).reshape(-1, 4)
@@ -94,15 +99,27 @@ class DetectionSamples:
             if self._has_no_area(box):
                 continue
             if not item.crowd and item.segmentation is not None:
-                bitmap = transforms.masks(mask_codec.to_bitmap(item.segmentation, record.height, record.width))
-                full = np.zeros((bitmap.shape[0], width), np.uint8)
-                full[:, : bitmap.shape[1]] = bitmap
-                packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
-                has_mask[row] = True
+                shown.append((row, item.segmentation))
             boxes[row] = box
             labels[row] = CROWD_LABEL if item.crowd else item.label + 1
             row += 1
-        return boxes, labels, packed, has_mask
+        truth = {"gt_boxes": boxes, "gt_labels": labels}
+        return truth | self._masks(record, transforms, shown) if MASKS in self.columns else truth
+
+    def _masks(
+        self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
+    ) -> dict[str, np.ndarray]:
+        """gt_masks with these masks in these rows, and gt_has_mask."""
+        width = self.settings.width
+        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
+        has_mask = np.zeros(self.cfg.num_gts, bool)
+        for row, segmentation in shown:
+            bitmap = transforms.masks(mask_codec.to_bitmap(segmentation, record.height, record.width))
+            full = np.zeros((bitmap.shape[0], width), np.uint8)
+            full[:, : bitmap.shape[1]] = bitmap
+            packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
+            has_mask[row] = True
+        return {MASKS: packed, HAS_MASK: has_mask}
 
     def _has_no_area(self, box: np.ndarray) -> bool:
         """A legacy box of one column or row has x1 == x2 or y1 == y2."""
@@ -119,8 +136,11 @@ def build_train_loader(
     """
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
     loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
-    if dataset.lacks_masks and not dataset.has_masks:
-        logger.warning("%s: no object has a mask: boxes alone are trained", dataset.annotation_file)
+    if has_masks(cfg) and dataset.lacks_masks and not dataset.has_masks:
+        logger.warning(
+            "%s: no object has a mask: boxes alone are trained; `detector: faster_rcnn` is the detector for them",
+            dataset.annotation_file,
+        )
     crowded = dataset.images_above(cfg.num_gts)
     if crowded:
         logger.warning(

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from ..data.formats.fields import Id
 from ..data.formats.ids import order
 from ..data.formats.index import DetectionIndex, outline
+from .mask_eval import NO_MASK, MaskEval
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -22,18 +23,21 @@ KINDS = {
 NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
 
 
-def evaluate_predictions(dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
+def evaluate_predictions(
+    dataset: DetectionIndex, results: list[dict], protocol: dict, has_masks: bool = True
+) -> dict[str, float]:
     """Box and mask metrics over every image of `dataset`, with predictions or without; prints tables and protocol.
 
     results: COCO results (see `to_coco_results`), possibly none: metrics are then 0. Where none of them has a box, or
     none a mask, there are no metrics of that kind. A metric that no ground-truth object defines is -1. protocol: what
-    the scores depend on, printed beside them; the number of images is added.
+    the scores depend on, printed beside them; the number of images is added. has_masks: the detector gives masks, so
+    that there are metrics of them where it finds nothing.
     Returns bbox_mAP, bbox_AP50, ..., seg_mAP, seg_AP50, ... .
     """
     metrics: dict[str, float] = {}
     per_class: dict[str, list[float]] = {}
     truth = ground_truth(dataset)
-    kinds = _kinds_of(results)
+    kinds = _kinds_of(results, has_masks)
     for kind in kinds:
         prefix, title, _, _ = KINDS[kind]
         evaluator = _run(truth, results, kind)
@@ -46,6 +50,8 @@ def evaluate_predictions(dataset: DetectionIndex, results: list[dict], protocol:
         print("There is no ground-truth object to find in these images: metrics are -1, undefined.")
     elif metrics.get("seg_mAP") == NO_OBJECTS:
         print("No ground-truth object has a mask: the metrics of masks are -1, undefined.")
+    elif "segm" in kinds and (bare := _objects_without_mask(truth)):
+        print(f"{bare} of {sum(objects)} objects have no mask: the segm table ignores predicted masks on them.")
     print(format_protocol({"images": len(truth.imgs)} | protocol))
     for kind in kinds:
         prefix, _, closing, _ = KINDS[kind]
@@ -77,14 +83,15 @@ def format_protocol(protocol: dict) -> str:
     return "Protocol: " + ", ".join(f"{key} {value}" for key, value in protocol.items())
 
 
-def _kinds_of(results: list[dict]) -> list[str]:
-    """The kinds that the results can be scored by; what they lack is said."""
+def _kinds_of(results: list[dict], has_masks: bool) -> list[str]:
+    """The kinds that the results can be scored by; what they lack is said, unless the detector gives no masks."""
     kinds = []
     for kind, (_, title, _, shape) in KINDS.items():
         count = sum(shape in result for result in results)
-        if count or not results:
+        is_expected = kind == "bbox" or has_masks
+        if count or (not results and is_expected):
             kinds.append(kind)
-        if count < len(results):
+        if count < len(results) and (count or is_expected):
             what = {"bbox": "box", "segm": "mask"}[kind]
             fate = "they take no part in" if count else "there is no"
             print(f"{len(results) - count} of {len(results)} predictions have no {what}: {fate} {title} evaluation")
@@ -92,14 +99,12 @@ def _kinds_of(results: list[dict]) -> list[str]:
 
 
 def _format_classes(names: Sequence[str], objects: list[int], per_class: dict[str, list[float]]) -> str:
-    """AP of each class, box and mask, and the number of its objects; '-' where there are none."""
+    """AP of each class by each kind, and the number of its objects; '-' where there are none."""
     width = max(len(name) for name in ("class", *names))
-    lines = [f"{'class':<{width}}  objects  bbox AP  segm AP"]
-    undefined = [NO_OBJECTS] * len(names)
+    lines = ["  ".join([f"{'class':<{width}}", "objects", *(f"{kind} AP" for kind in per_class)])]
     for k, name in enumerate(names):
-        precision = [per_class.get(kind, undefined)[k] for kind in KINDS]
-        values = ["-" if value < 0 else f"{value:.3f}" for value in precision]
-        lines.append(f"{name:<{width}}  {objects[k]:>7}  {values[0]:>7}  {values[1]:>7}")
+        values = ["-" if found[k] < 0 else f"{found[k]:.3f}" for found in per_class.values()]
+        lines.append("  ".join([f"{name:<{width}}", f"{objects[k]:>7}", *(f"{value:>7}" for value in values)]))
     return "\n".join(lines)
 
 
@@ -120,7 +125,7 @@ def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
     """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
 
     A detection's area must be that of the kind: the other shape is left out. An object without a mask is a region to
-    ignore where masks are scored.
+    ignore where masks are scored, see `MaskEval`.
     """
     images, categories = _numbers(truth.imgs), _numbers(truth.cats)
 
@@ -129,7 +134,7 @@ def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
 
     objects = [numbered(one) for one in truth.dataset["annotations"]]
     if kind == "segm":
-        objects = [one if one["has_mask"] else one | {"iscrowd": 1} for one in objects]
+        objects = [one | {"iscrowd": 1, NO_MASK: True} if _is_bare(one) else one for one in objects]
     numbered_truth = _index(
         [image | {"id": images[image["id"]]} for image in truth.dataset["images"]],
         [category | {"id": categories[category["id"]]} for category in truth.dataset["categories"]],
@@ -145,7 +150,7 @@ def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
         found = numbered_truth.loadRes(detections)
     else:  # loadRes looks at the first detection, which does not exist
         found = _index(numbered_truth.dataset["images"], numbered_truth.dataset["categories"], [])
-    evaluator = COCOeval(numbered_truth, found, kind)
+    evaluator = (MaskEval if kind == "segm" else COCOeval)(numbered_truth, found, kind)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
@@ -159,6 +164,15 @@ def _per_class_precision(evaluator: COCOeval, numbers: dict[Id, int], category_i
     of_classes = [by_category[numbers[category]] for category in category_ids]
     defined = [values[values > -1] for values in of_classes]
     return [float(values.mean()) if len(values) else NO_OBJECTS for values in defined]
+
+
+def _is_bare(annotation: dict) -> bool:
+    """An object without a mask; of a crowd the outline of its box is taken as it is."""
+    return not annotation["has_mask"] and not annotation["iscrowd"]
+
+
+def _objects_without_mask(truth: COCO) -> int:
+    return sum(map(_is_bare, truth.dataset["annotations"]))
 
 
 def _objects_per_class(truth: COCO) -> list[int]:

@@ -1,4 +1,4 @@
-"""A whole detector as one ONNX graph: image in; boxes, labels, scores and masks out. Standard operators only.
+"""A whole detector as one ONNX graph: image in; boxes, scores, labels and masks out. Standard operators only.
 
 The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
 here and in `onnx_boxes.py`.
@@ -8,7 +8,8 @@ counts, and GridSample; then the detector goes through `cell_to_onnx` like every
 `onnx_boxes.py` and `pointrend_onnx.py` go with this file.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -16,21 +17,23 @@ from mindspore import Tensor, nn
 from onnx import TensorProto
 
 from ..errors import UserError
+from ..models.detection.bbox_head import BBoxHead, DetectionSelector
 from ..models.detection.mask_head import FCNMaskHead
-from ..models.detection.mask_rcnn import MaskRCNN
+from ..models.detection.two_stage import TwoStageDetector
 from . import onnx_boxes as boxes_onnx
 from .dense_onnx import ROWS, cell_to_onnx
 from .onnx_graph import GraphBuilder
 from .pointrend_onnx import pointrend_masks
 
 
-def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.ModelProto:
+def detector_to_onnx(model: TwoStageDetector, image_size: tuple[int, int]) -> onnx.ModelProto:
     """The detector for one image of (height, width) pixels.
 
     Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
-    in pixels of the input, scores (N,), labels (N,) int64 from 0, masks (N, M, M) probabilities inside the boxes.
-    UserError where the mask head is of a kind that is not in `MASK_WRITERS`, boxes are not continuous, or NMS is soft.
+    in pixels of the input, scores (N,), labels (N,) int64 from 0, and where the detector has a mask head masks
+    (N, M, M), probabilities inside the boxes. UserError where the mask head is of a kind that is not in `MASK_WRITERS`,
+    boxes are not continuous, or NMS is soft.
     """
     if model.selector.canvas is not None:
         raise UserError("file_format ONNX: a detector with box_style legacy cannot be written; MINDIR can")
@@ -45,16 +48,20 @@ def detector_to_onnx(model: MaskRCNN, image_size: tuple[int, int]) -> onnx.Model
     *pyramid, logits, deltas = g.include(features, "features", {"image": image})
     proposals = _proposals(g, model, logits, deltas, shape)
     boxes, scores, labels = _detections(g, model, pyramid, proposals, shape)
-    masks, side = write_masks(g, model.mask_head, pyramid, boxes, labels, image_size)
     g.output("boxes", boxes, TensorProto.FLOAT, ("detections", 4))
     g.output("scores", scores, TensorProto.FLOAT, ("detections",))
     g.output("labels", labels, TensorProto.INT64, ("detections",))
-    g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
+    if write_masks is not None:
+        masks, side = _mean_masks(g, model, write_masks, pyramid, boxes, labels, image_size)
+        g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
     return g.build()
 
 
-def _mask_writer(model: nn.Cell) -> Callable:
-    kind = getattr(getattr(model, "mask_head", None), "kind", None)
+def _mask_writer(model: nn.Cell) -> Callable | None:
+    """None for a detector without masks."""
+    if "masks" not in model.output_names:
+        return None
+    kind = getattr(next(iter(_heads(model, "mask_head").values())), "kind", None)
     if kind not in MASK_WRITERS:
         raise UserError(
             f"file_format ONNX: a detector with mask head '{kind}' cannot be written, only {', '.join(MASK_WRITERS)}; "
@@ -63,10 +70,18 @@ def _mask_writer(model: nn.Cell) -> Callable:
     return MASK_WRITERS[kind]
 
 
+def _heads(model: nn.Cell, name: str) -> dict[str, nn.Cell]:
+    """The head of this name, or those of a cascade's stages, each by the name that its weights get."""
+    found = getattr(model, name, None)
+    if not isinstance(found, nn.CellList):
+        return {name: found}
+    return {f"{name}.{number}": head for number, head in enumerate(found)}
+
+
 class _Features(nn.Cell):
     """Backbone, neck and the RPN's convolutions."""
 
-    def __init__(self, model: MaskRCNN):
+    def __init__(self, model: TwoStageDetector):
         super().__init__(auto_prefix=False)
         self.backbone, self.neck, self.rpn_head = model.backbone, model.neck, model.rpn_head
 
@@ -96,12 +111,12 @@ class _MaskHead(nn.Cell):
         return self.head.logits(features, self.valid)
 
 
-def _feature_names(model: MaskRCNN) -> list[str]:
+def _feature_names(model: TwoStageDetector) -> list[str]:
     levels = len(model.rpn_head.level_sizes)
     return [*(f"level_{k}" for k in range(levels)), "rpn_logits", "rpn_deltas"]
 
 
-def _proposals(g: GraphBuilder, model: MaskRCNN, logits: str, deltas: str, shape: str) -> str:
+def _proposals(g: GraphBuilder, model: TwoStageDetector, logits: str, deltas: str, shape: str) -> str:
     """`ProposalGenerator`: (P, 4), best first by logit."""
     settings, anchors = model.test_proposals, model.rpn_head.anchor_set.boxes
     logits = g("Reshape", logits, [-1])
@@ -124,20 +139,49 @@ def _proposals(g: GraphBuilder, model: MaskRCNN, logits: str, deltas: str, shape
 
 
 def _detections(
-    g: GraphBuilder, model: MaskRCNN, pyramid: list[str], proposals: str, shape: str
+    g: GraphBuilder, model: TwoStageDetector, pyramid: list[str], rois: str, shape: str
 ) -> tuple[str, str, str]:
-    """`BBoxHead` and `DetectionSelector`: boxes (N, 4), scores (N,), labels (N,), best first."""
-    head, selector = model.bbox_head, model.selector
-    classes = selector.num_classes
-    features, rank = boxes_onnx.pool(g, model.bbox_roi, pyramid[: model.bbox_levels], proposals)
+    """The box heads, in a cascade one after the other (`CascadeRCNN.refine`), and the selection from what they give:
+    boxes (N, 4), scores (N,), labels (N,), best first.
+    """
+    heads = _heads(model, "bbox_head")
+    all_logits: list[str] = []
+    for number, (part, head) in enumerate(heads.items(), start=1):
+        logits, deltas = _box_outputs(g, model, part, head, pyramid, rois)
+        all_logits.append(logits)
+        if number < len(heads):
+            rois = _refined(g, head, logits, deltas, rois, shape)
+    return _selected(g, model.selector, _mean(g, all_logits), deltas, rois, shape)
+
+
+def _box_outputs(
+    g: GraphBuilder, model: TwoStageDetector, part: str, head: BBoxHead, pyramid: list[str], rois: str
+) -> tuple[str, str]:
+    """`TwoStageDetector.box_outputs`: logits (P, C + 1) and deltas of the RoIs (P, 4); part: the head's name."""
+    features, rank = boxes_onnx.pool(g, model.bbox_roi, pyramid[: model.bbox_levels], rois)
     size = model.bbox_roi.out_size
     rows = np.zeros((ROWS, model.neck.out_channels, size, size), np.float32)
     exported = cell_to_onnx(_BoxHead(head), {"features": rows}, ["logits", "deltas"], free_rows=True)
-    outputs = g.include(exported, "bbox_head", {"features": features})
-    logits, deltas = (boxes_onnx.restore_order(g, output, rank) for output in outputs)
+    logits, deltas = g.include(exported, part, {"features": features})
+    return boxes_onnx.restore_order(g, logits, rank), boxes_onnx.restore_order(g, deltas, rank)
+
+
+def _refined(g: GraphBuilder, head: BBoxHead, logits: str, deltas: str, rois: str, shape: str) -> str:
+    """What a stage makes of its RoIs (P, 4), by the deltas of the likeliest class but the background."""
+    if not head.class_agnostic:
+        likeliest = g("ArgMax", boxes_onnx.columns(g, logits, 0, head.num_classes), axis=1, keepdims=0)
+        deltas = boxes_onnx.own_class(g, g("Reshape", deltas, [-1, head.num_classes, 4]), likeliest)
+    return boxes_onnx.clip(g, boxes_onnx.decode(g, head.coder, rois, deltas), shape)
+
+
+def _selected(
+    g: GraphBuilder, selector: DetectionSelector, logits: str, deltas: str, rois: str, shape: str
+) -> tuple[str, str, str]:
+    """`DetectionSelector`: boxes (N, 4), scores (N,), labels (N,), best first."""
+    classes = selector.num_classes
     scores = boxes_onnx.columns(g, g("Softmax", logits, axis=-1), 0, classes)
     per_class = g("Reshape", deltas, [-1, 1 if selector.class_agnostic else classes, 4])
-    boxes = boxes_onnx.decode(g, selector.coder, g("Unsqueeze", proposals, [1]), per_class)
+    boxes = boxes_onnx.decode(g, selector.coder, g("Unsqueeze", rois, [1]), per_class)
     boxes = boxes_onnx.clip(g, boxes, shape)
     if selector.class_agnostic:
         boxes = g("Expand", boxes, [1, classes, 1])
@@ -147,17 +191,34 @@ def _detections(
     return g("Gather", g("Reshape", boxes, [-1, 4]), kept), kept_scores, g("Mod", kept, classes)
 
 
+def _mean_masks(
+    g: GraphBuilder, model: TwoStageDetector, write_masks: Callable, pyramid: list[str], boxes: str, labels: str,
+    image_size: tuple[int, int],
+) -> tuple[str, int]:  # fmt: skip
+    """Mask probabilities (N, M, M), in a cascade the means of its stages', and M."""
+    heads = _heads(model, "mask_head").items()
+    masks, sides = zip(*(write_masks(g, head, pyramid, boxes, labels, image_size, part) for part, head in heads))
+    return _mean(g, masks), sides[0]
+
+
+def _mean(g: GraphBuilder, values: Sequence[str]) -> str:
+    total = functools.reduce(lambda left, right: g("Add", left, right), values)
+    return total if len(values) == 1 else g("Div", total, float(len(values)))
+
+
 def _fcn_masks(
-    g: GraphBuilder, head: FCNMaskHead, pyramid: list[str], boxes: str, labels: str, image_size: tuple[int, int]
-) -> tuple[str, int]:
+    g: GraphBuilder, head: FCNMaskHead, pyramid: list[str], boxes: str, labels: str, image_size: tuple[int, int],
+    part: str,
+) -> tuple[str, int]:  # fmt: skip
     """`FCNMaskHead`: mask probabilities (N, M, M), and M."""
     features, rank = boxes_onnx.pool(g, head.roi, pyramid[: head.levels], boxes)
     size, channels = head.roi.out_size, head.convs[0].conv.in_channels
     rows = np.zeros((ROWS, channels, size, size), np.float32)
     exported = cell_to_onnx(_MaskHead(head), {"features": rows}, ["logits"], free_rows=True)
-    (logits,) = g.include(exported, "mask_head", {"features": features})
+    (logits,) = g.include(exported, part, {"features": features})
     return g("Sigmoid", boxes_onnx.own_class(g, boxes_onnx.restore_order(g, logits, rank), labels)), 2 * size
 
 
-# By the `kind` of a mask head: (graph, head, pyramid, boxes, labels, image size) -> masks (N, M, M), M.
+# By the `kind` of a mask head: (graph, head, pyramid, boxes, labels, image size, name of its weights) -> masks
+# (N, M, M), M.
 MASK_WRITERS: dict[str, Callable] = {"fcn": _fcn_masks, "points": pointrend_masks}

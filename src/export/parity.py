@@ -9,7 +9,7 @@ from mindspore import nn
 
 from ..errors import UserError
 from ..inference.backends import ExportedModel, run_model
-from ..models.detection.detections import Detections
+from ..models.detection.detections import BOXES_ALONE, Detections
 from .near_ties import Limits, near_ties
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> N
         detected = detected or compare is not compare_detections or len(valid_detections(expected)[0]) > 0
     if not detected:
         logger.warning(
-            "the network detects nothing on these images, so boxes, scores and masks were not compared: name images "
+            "the network detects nothing on these images, so its detections were not compared: name images "
             "with objects by --val_dataset"
         )
 
@@ -66,7 +66,7 @@ def compare_dense(case: str, expected: Outputs, found: Outputs, model: nn.Cell |
 class DetectionDifference:
     """Largest differences of detections that were paired: boxes in pixels, scores, mask probabilities, and the share
     of mask cells within `MASK_TOLERANCE`; unpaired: how many of either side have no partner, ties: of these the near
-    ties (`near_ties.py`).
+    ties (`near_ties.py`); has_masks: there are masks to compare.
     """
 
     count: int
@@ -76,17 +76,19 @@ class DetectionDifference:
     mask: float = 0.0
     mask_cells: float = 1.0
     ties: int = 0
+    has_masks: bool = True
 
     def __str__(self) -> str:
         ties = f" ({self.ties} of them near ties)" if self.unpaired else ""
+        masks = f", masks {self.mask:.1e} ({self.mask_cells:.3%} of cells agree)" if self.has_masks else ""
         return (
             f"{self.count} detections, {self.unpaired} without a partner{ties}; largest differences: boxes "
-            f"{self.box:.1e} px, scores {self.score:.1e}, masks {self.mask:.1e} ({self.mask_cells:.3%} of cells agree)"
+            f"{self.box:.1e} px, scores {self.score:.1e}{masks}"
         )
 
 
 def compare_detections(case: str, expected: Outputs, found: Outputs, model: nn.Cell | None = None) -> str:
-    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them.
+    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them, with masks or without.
 
     Where `model` tells what chose them, near ties may differ.
     """
@@ -118,22 +120,26 @@ def _limits(model: nn.Cell | None) -> Limits | None:
 def detection_difference(expected: Outputs, found: Outputs, limits: Limits | None = None) -> DetectionDifference:
     """How far apart the detections of one image are, paired by `pair_detections`; limits: what chose them."""
     left, right = valid_detections(expected), valid_detections(found)
+    if len(left) != len(right):
+        raise UserError(f"the file gives {len(right)} arrays of detections, the network {len(left)}")
     pairs = pair_detections(left, right)
     rows, partners = (list(side) for side in zip(*pairs)) if pairs else ([], [])
     count, unpaired = len(left[0]), len(left[0]) + len(right[0]) - 2 * len(pairs)
     alone = [k for k in range(count) if k not in rows], [k for k in range(len(right[0])) if k not in partners]
     ties = near_ties(left, right, alone, limits) if limits else 0
+    has_masks = len(left) > len(BOXES_ALONE) - 1
     if not pairs:
-        return DetectionDifference(count, unpaired, ties=ties)
-    box, score, mask = (np.abs(left[k][rows] - right[k][partners]) for k in (0, 1, 3))
+        return DetectionDifference(count, unpaired, ties=ties, has_masks=has_masks)
+    box, score = (float(np.abs(left[k][rows] - right[k][partners]).max()) for k in (0, 1))
+    mask = np.abs(left[3][rows] - right[3][partners]) if has_masks else np.zeros(1)
     cells = float((mask <= MASK_TOLERANCE).mean())
-    return DetectionDifference(count, unpaired, float(box.max()), float(score.max()), float(mask.max()), cells, ties)
+    return DetectionDifference(count, unpaired, box, score, float(mask.max()), cells, ties, has_masks)
 
 
 def pair_detections(left: Outputs, right: Outputs) -> list[tuple[int, int]]:
     """Every detection of the left with the nearest one of its class on the right, by their numbers.
 
-    Either side: boxes (N, 4), scores, labels, masks. Nearly equal scores may stand in another order, so places do not
+    Either side: boxes (N, 4), scores, labels, ... . Nearly equal scores may stand in another order, so places do not
     tell; a detection without one within `PAIR_DISTANCE` has no partner.
     """
     free = set(range(len(right[0])))
@@ -148,9 +154,10 @@ def pair_detections(left: Outputs, right: Outputs) -> list[tuple[int, int]]:
 
 
 def valid_detections(outputs: Outputs) -> Outputs:
-    """boxes, scores, labels, masks of the slots of the one image that are in use."""
-    boxes, scores, labels, valid, masks = (output[0] for output in outputs)
-    return boxes[valid], scores[valid], labels[valid], masks[valid]
+    """boxes, scores, labels and, where there are any, masks of the slots of the one image that are in use."""
+    boxes, scores, labels, valid, *masks = (output[0] for output in outputs)
+    return boxes[valid], scores[valid], labels[valid], *(one[valid] for one in masks)
 
 
-COMPARISONS: dict[tuple[str, ...], Compare] = {Detections._fields: compare_detections}  # element by element otherwise
+# By the `output_names` of a network; element by element otherwise.
+COMPARISONS: dict[tuple[str, ...], Compare] = dict.fromkeys((Detections._fields, BOXES_ALONE), compare_detections)

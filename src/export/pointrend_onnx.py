@@ -12,9 +12,13 @@ from .onnx_graph import GraphBuilder
 
 
 def pointrend_masks(
-    g: GraphBuilder, head: PointRendMaskHead, pyramid: list[str], boxes: str, labels: str, image_size: tuple[int, int]
-) -> tuple[str, int]:
-    """Mask probabilities (N, M, M) of boxes (N, 4) with labels (N,), and M, as `PointRendMaskHead.construct`."""
+    g: GraphBuilder, head: PointRendMaskHead, pyramid: list[str], boxes: str, labels: str, image_size: tuple[int, int],
+    part: str,
+) -> tuple[str, int]:  # fmt: skip
+    """Mask probabilities (N, M, M) of boxes (N, 4) with labels (N,), and M, as `PointRendMaskHead.construct`.
+
+    part is not used: there is one such head in a detector.
+    """
     sampler = _FineSampler(g, pyramid[0], boxes, image_size)
     coarse = _coarse_logits(g, head, sampler)
     point_head = _export_point_head(head)

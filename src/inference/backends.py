@@ -18,7 +18,7 @@ from ..files import EXPORT_FORMAT, require_readable
 from .mindir_file import load_graph, read_mindir
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
-DYNAMIC = 4  # outputs of an ONNX detector: only what it has found, without the network's `valid`
+FOUND = ["boxes", "scores", "labels"]  # first outputs of an ONNX detector: what it has found, no `valid` behind them
 INSTALL = "pip install -r requirements-export.txt"
 MOST_DETECTIONS = 10**5
 
@@ -39,6 +39,7 @@ FACTS = {  # that files state of themselves and that are relied on
     "category_ids": lambda value: isinstance(value, list) and all(identity(one) is not None for one in value),
     "inputs": _are_texts,
     "max_detections": lambda value: _is_count(value) and value <= MOST_DETECTIONS,
+    "has_masks": lambda value: isinstance(value, bool),
 }
 
 
@@ -55,7 +56,10 @@ class ExportedModel(ABC):
     """A model in a file; calling it takes one array an input, of exactly its shape, and gives a tuple of arrays.
 
     inputs: its `Port`s in order; metadata: what export.py wrote beside the network (task, class_names, mean, ...).
+    is_detections: its outputs are as long as there are detections of the one image that it takes.
     """
+
+    is_detections = False
 
     def __init__(self, path: Path, inputs: Sequence[Port], metadata: dict[str, Any]):
         check_facts(metadata, path)
@@ -190,19 +194,19 @@ def _run_in_parts(model: ExportedModel, arrays: Sequence[np.ndarray]) -> tuple[n
         if missing:
             part = [np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) for array in part]
         outputs = model(*part)
-        parts.append(_as_slots(outputs, model.metadata["max_detections"]) if len(outputs) == DYNAMIC else outputs)
+        parts.append(_as_slots(outputs, model.metadata["max_detections"]) if model.is_detections else outputs)
     return tuple(np.concatenate(columns)[:total] for columns in zip(*parts))
 
 
 def _as_slots(outputs: tuple[np.ndarray, ...], slots: int) -> tuple[np.ndarray, ...]:
-    """An ONNX detector's boxes (N, 4), scores, labels, masks (N, M, M) -> what a network gives for a batch of one:
-    boxes (1, slots, 4), scores, labels, valid (1, slots), masks (1, slots, M, M).
+    """An ONNX detector's boxes (N, 4), scores, labels and, where it gives them, masks (N, M, M) -> what a network gives
+    for a batch of one: boxes (1, slots, 4), scores, labels, valid (1, slots), masks (1, slots, M, M).
     """
-    boxes, scores, labels, masks = (
+    boxes, scores, labels, *masks = (
         np.pad(array, [(0, slots - len(array))] + [(0, 0)] * (array.ndim - 1))[None] for array in outputs
     )
     valid = np.arange(slots)[None] < len(outputs[0])
-    return boxes, scores, labels.astype(np.int32), valid, masks
+    return boxes, scores, labels.astype(np.int32), valid, *masks
 
 
 class _OnnxModel(ExportedModel):
@@ -218,6 +222,7 @@ class _OnnxModel(ExportedModel):
         except Exception as error:  # onnxruntime's own exceptions have no common base
             raise UserError(f"{path} is no ONNX model, or damaged ({_first_line(error)})") from None
         ports = [Port(i.name, tuple(i.shape), _numpy_type(i.type)) for i in self.session.get_inputs()]
+        self.is_detections = [one.name for one in self.session.get_outputs()][: len(FOUND)] == FOUND
         texts = self.session.get_modelmeta().custom_metadata_map
         super().__init__(path, ports, decode_metadata(texts))
 

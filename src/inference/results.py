@@ -18,7 +18,7 @@ class ImagePrediction:
     """Detections of one image, best first; N = 0 is a normal result.
 
     height, width: the image's own size; boxes (N, 4) float32 xyxy in its pixels; labels (N,) 0-based classes;
-    scores (N,); masks: N compressed RLE `{'size': [height, width], 'counts': str}`.
+    scores (N,); masks: N compressed RLE `{'size': [height, width], 'counts': str}`, None of a detector without masks.
     """
 
     height: int
@@ -26,7 +26,7 @@ class ImagePrediction:
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    masks: list[dict] = field(default_factory=list)
+    masks: list[dict] | None = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -34,7 +34,7 @@ class ImagePrediction:
     def above(self, threshold: float) -> "ImagePrediction":
         """The detections whose score is `threshold` at least."""
         keep = np.flatnonzero(self.scores >= threshold)
-        masks = [self.masks[i] for i in keep]
+        masks = None if self.masks is None else [self.masks[i] for i in keep]
         return ImagePrediction(
             self.height, self.width, self.boxes[keep], self.labels[keep], self.scores[keep], masks
         )
@@ -60,11 +60,13 @@ def to_prediction(
         inside = np.clip(boxes, 0, np.float32([width, height] * 2))
         seen = (inside[:, 2:] > inside[:, :2]).all(axis=1)
         used, boxes = used[seen], boxes[seen]
-    if style == "pixels":
+    masks = None
+    if slots.masks is not None and style == "pixels":
         masks = paste_on_pixels(slots.masks[used], boxes, height, width, mask_threshold)
-        boxes = boxes + np.float32([0, 0, 1, 1])
-    else:
+    elif slots.masks is not None:
         masks = paste_masks(slots.masks[used], boxes, height, width, mask_threshold, inside=style == "points")
+    if style == "pixels":
+        boxes = boxes + np.float32([0, 0, 1, 1])
     return ImagePrediction(
         height,
         width,
@@ -76,21 +78,27 @@ def to_prediction(
 
 
 def to_coco_results(prediction: ImagePrediction, image_id: Id, category_ids: Sequence[Id]) -> list[dict]:
-    """COCO results: one dict a detection, ids as the data set has them; `category_ids[k]` is that of class k."""
+    """COCO results: one dict a detection, ids as the data set has them; `category_ids[k]` is that of class k.
+
+    Without masks they have no `segmentation`.
+    """
     return [
         {
             "image_id": image_id,
             "category_id": category_ids[label],
             "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
             "score": float(score),
-            "segmentation": mask,
+            **({} if mask is None else {"segmentation": mask}),
         }
         for (x1, y1, x2, y2), label, score, mask in _detections(prediction)
     ]
 
 
 def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_ids: Sequence[Id] | None) -> dict:
-    """The inference file's entry of one image; without `category_ids` the category id is "unknown"."""
+    """The inference file's entry of one image; without `category_ids` the category id is "unknown".
+
+    Without masks its predictions have no `mask`.
+    """
     predictions = [
         {
             "bbox": {"x_min": float(x1), "y_min": float(y1), "width": float(x2 - x1), "height": float(y2 - y1)},
@@ -99,7 +107,7 @@ def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_id
                 "category_id": UNKNOWN_CATEGORY if category_ids is None else category_ids[label],
                 "name": class_names[label],
             },
-            "mask": mask,
+            **({} if mask is None else {"mask": mask}),
             "score": float(score),
         }
         for (x1, y1, x2, y2), label, score, mask in _detections(prediction)
@@ -108,4 +116,5 @@ def to_json(prediction: ImagePrediction, class_names: Sequence[str], category_id
 
 
 def _detections(prediction: ImagePrediction):
-    return zip(prediction.boxes, prediction.labels, prediction.scores, prediction.masks)
+    masks = [None] * len(prediction) if prediction.masks is None else prediction.masks
+    return zip(prediction.boxes, prediction.labels, prediction.scores, masks)

@@ -1,4 +1,4 @@
-"""Overlays: masks, boxes, class names and scores drawn on the image, from the JSON that infer.py writes."""
+"""Overlays: boxes, masks where there are any, class names and scores drawn on the image, from infer.py's JSON."""
 
 import colorsys
 import math
@@ -43,7 +43,8 @@ def draw_overlay(
     canvas, zoom = _enlarged(image)
     thickness = max(1, round(max(canvas.shape[:2]) / 600))
     colours = [instance_colour(k) for k in range(len(shown))]
-    for k in np.argsort([-int(coco_mask.area(one["mask"])) for one in shown], kind="stable"):  # small ones on top
+    masked = [k for k, one in enumerate(shown) if "mask" in one]
+    for k in sorted(masked, key=lambda k: -int(coco_mask.area(shown[k]["mask"]))):  # small ones on top
         _draw_mask(canvas, shown[k]["mask"], colours[k], zoom, thickness)
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
@@ -201,13 +202,16 @@ def _problem(entry: object) -> str:
 
 
 def _problem_of_object(one: dict, size: list[int]) -> str:
-    box, kind, mask = one.get("bbox"), one.get("class"), one.get("mask")
+    box, kind = one.get("bbox"), one.get("class")
     if not _is_number(one.get("score")):
         return f"score {short(one.get('score'))}, not a number"
     if not isinstance(box, dict) or not all(_is_number(box.get(side)) for side in BOX):
         return f"bbox {short(box)}, not the numbers {', '.join(BOX)}"
     if not isinstance(kind, dict) or not isinstance(kind.get("name"), str):
         return f"class {short(kind)}, without a text 'name'"
+    if "mask" not in one:  # of a detector without masks
+        return ""
+    mask = one["mask"]
     if not isinstance(mask, dict) or mask.get("size") != size or not isinstance(mask.get("counts"), str):
         return f"mask {short(mask)}, not a compressed RLE of the image's size {size}"
     return "" if is_rle(mask, *size) else f"a mask whose counts are not those of its size {size}"

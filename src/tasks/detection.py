@@ -1,4 +1,4 @@
-"""Detection with instance masks: COCO-style data, box and mask AP, detections as JSON."""
+"""Detection, with instance masks or without: COCO-style data, box and mask AP, detections as JSON."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ from mindspore import nn
 from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
-from ..config import Config, config_hash, has_open_classes, score_settings
+from ..config import Config, config_hash, has_masks, has_open_classes, score_settings
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
 from ..data import inspection
@@ -28,6 +28,7 @@ from ..data.pipeline import build_eval_loader, build_train_loader
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
+from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
 from ..inference.output import weights_and_keys, write_predictions
 from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
@@ -96,6 +97,15 @@ class Detection(Task):
 
     def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
         return cfg.classes == "subset", "--classes subset evaluates it on those that it knows"
+
+    def load(self, cfg: Config):
+        """UserError too for an exported file that gives masks where the detector gives none, or the other way round."""
+        model = super().load(cfg)
+        own = model.metadata.get("has_masks") if isinstance(model, ExportedModel) else None
+        if own not in (None, has_masks(cfg)):
+            which = "with" if own else "without"
+            raise UserError(f"{model.path} is of a detector {which} masks; detector is {cfg.detector}")
+        return model
 
     # ------------------------------------------------------------------------------------------------- evaluation
 
@@ -170,7 +180,7 @@ class Detection(Task):
         settings: dict | None = None,
         part: Unfinished | None = None,
     ) -> dict[str, float]:
-        """Box and mask metrics.
+        """Box metrics, and of a detector with masks those of masks.
 
         save_to: a file for the predictions; settings: what stands beside them; part: where they are kept until then.
         """
@@ -209,11 +219,13 @@ class Detection(Task):
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         rcnn = cfg.test_cfg.rcnn
+        of_masks = {"mask_threshold": rcnn.mask_thr_binary} if has_masks(cfg) else {}
         return {
             "class_names": cfg.coco_classes[1:],
             "category_ids": known_category_ids(cfg),
             "keep_ratio": bool(cfg.keep_ratio),
-            "mask_threshold": rcnn.mask_thr_binary,
+            "has_masks": has_masks(cfg),
+            **of_masks,
             "score_threshold": rcnn.score_thr,
             "max_detections": rcnn.max_per_img,
         }
@@ -279,7 +291,7 @@ def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
 def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
     """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
     protocol = {key: protocol[key] for key in sorted(protocol, key=lambda key: key == RULE)}  # that one last
-    metrics = evaluate_predictions(dataset, results, protocol)
+    metrics = evaluate_predictions(dataset, results, protocol, has_masks(cfg))
     if cfg.analysis and not all("bbox" in result for result in results):
         print("No error analysis: it needs a box of every prediction.")
     elif cfg.analysis:

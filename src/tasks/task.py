@@ -30,7 +30,8 @@ GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 class Task(ABC):
     """One kind of work on images: its data, network, scores, predictions, and what others need to be told of them.
 
-    name: the value of the key `task`. metric: the score that ranks checkpoints; reported: those of the log.
+    name: the value of the key `task`. metric: the score that ranks checkpoints; reported: those of the log,
+        as far as a network has them (a detector without masks has none of masks).
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
     writes_folder: `pred_output` is a folder of files instead of one JSON file.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from src.checkpoint import save_weights
 from src.config import load_config
@@ -38,9 +38,21 @@ def save_lively_detector(
     scale(model.rpn_head.rpn_reg, lambda: model.rpn_head(pyramid)[1], 0.3)
     valid = Tensor(np.ones(ROIS, bool))
     features = windows(pyramid[1], model.bbox_roi.out_size, seed)
-    scale(model.bbox_head.fc_cls, lambda: model.bbox_head(features, valid)[0], 2.0)
-    scale(model.bbox_head.fc_reg, lambda: model.bbox_head(features, valid)[1], 1.0)
-    head = model.mask_head
+    for head in heads(model.bbox_head):
+        scale(head.fc_cls, lambda: head(features, valid)[0], 2.0)  # noqa: B023  called at once
+        scale(head.fc_reg, lambda: head(features, valid)[1], 1.0)  # noqa: B023
+    for head in heads(model.mask_head):
+        _enliven_masks(head, pyramid, valid, seed)
+    save_weights(model, Path(path))
+    ms.set_context(mode=mode)
+
+
+def heads(found) -> list:
+    """The one head, those of a cascade's stages, or none."""
+    return [] if found is None else list(found) if isinstance(found, nn.CellList) else [found]
+
+
+def _enliven_masks(head: nn.Cell, pyramid: tuple[Tensor, ...], valid: Tensor, seed: int) -> None:
     if head.kind == "points":
         cells = windows(pyramid[0], head.grid_size, seed)
         scale(head.coarse_head.prediction, lambda: head.coarse_head(cells), 2.0)
@@ -50,8 +62,6 @@ def save_lively_detector(
     else:
         cells = windows(pyramid[0], head.roi.out_size, seed)
         scale(head.conv_logits, lambda: head.logits(cells, valid), 2.0, mean=3.0)
-    save_weights(model, Path(path))
-    ms.set_context(mode=mode)
 
 
 def scale(layer, run, spread: float, mean: float = 0.0) -> None:

@@ -51,6 +51,20 @@ def test_inference_json_has_the_documented_structure(category_ids, expected):
     assert set(first["mask"]) == {"size", "counts"} and isinstance(first["mask"]["counts"], str)
 
 
+@pytest.mark.parametrize("style", ["continuous", "pixels"])
+def test_a_detector_without_masks_has_none_in_either_json_form(style):
+    slots = Detections(np.float32([[8, 5, 40, 45], [0, 0, 80, 50]]), np.float32([0.9, 0.2]), np.asarray([1, 0]),
+                       np.asarray([True, True]))  # fmt: skip
+    prediction = to_prediction(slots.of_image(slice(None)), (0.4, 0.5), (100, 200), 0.5, style)
+    assert prediction.masks is None and len(prediction) == 2 and prediction.above(0.5).masks is None
+    last = style == "pixels"  # the last pixel belongs to the box
+    (result,) = to_coco_results(prediction.above(0.5), 4711, CATEGORY_IDS)
+    assert result == {"image_id": 4711, "category_id": 90, "score": pytest.approx(0.9),
+                      "bbox": pytest.approx([20, 10, 80 + last, 80 + last])}  # fmt: skip
+    first, second = to_json(prediction, ["square", "bar"], CATEGORY_IDS)["predictions"]
+    assert set(first) == set(second) == {"bbox", "class", "score"} and first["class"]["name"] == "bar"
+
+
 def test_no_detections_are_a_normal_result():
     slots = Detections(np.zeros((5, 4)), np.zeros(5), np.zeros(5), np.zeros(5, bool), np.zeros((5, 28, 28)))
     empty = to_prediction(slots, (1, 1), (30, 40), 0.5)

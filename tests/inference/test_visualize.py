@@ -74,6 +74,24 @@ def test_a_tiny_image_is_enlarged_by_a_whole_factor_so_that_labels_fit():
     assert np.array_equal(overlay[3 : 6 * 20 : 6, 3 : 6 * 20 : 6], image[:20, :20])
 
 
+def test_predictions_without_a_mask_are_boxes_with_their_label(tmp_path):
+    boxes = [prediction(400, 600, box, 0.9 - k / 10) for k, box in enumerate([(200, 150, 100, 80), (20, 300, 60, 60)])]
+    masked = draw_overlay(np.full((400, 600, 3), 100, np.uint8), boxes)
+    for one in boxes:
+        del one["mask"]
+    pred_file = write_case(tmp_path, ["a.png"], 400, 600)
+    entries = json.loads(pred_file.read_text())
+    next(iter(entries.values()))["predictions"] = boxes
+    pred_file.write_text(json.dumps(entries))
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((400, 600, 3), 100, np.uint8))
+    ((path,), problems) = draw_prediction_file(pred_file, tmp_path / "out", 0.3, allow_outside=True)
+    overlay = cv2.imread(str(path))
+    assert not problems and (overlay[170:220, 210:290] == 100).all() and (masked[170:220, 210:290] != 100).any()
+    for k, (x, y) in enumerate([(200, 190), (20, 330)]):  # a side of each box, in its colour
+        assert np.abs(overlay[y, x].astype(int) - instance_colour(k)).max() < 20  # but for smoothing
+    np.testing.assert_array_equal(overlay[135:149, 200:260], masked[135:149, 200:260])  # the label above the first
+
+
 @pytest.mark.parametrize("box", [(0, 0, 400, 400), (0, 0, 1, 1), (399, 399, 1, 1), (100, 0, 30, 400)])
 def test_boxes_at_the_border_and_masks_without_pixels_are_drawn(box):
     one = prediction(400, 400, box, 0.9, name="a class with a rather long name")
@@ -154,6 +172,7 @@ def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
         {"score": None}, {"score": float("nan")}, {"score": "0.5"}, {"bbox": {"x_min": 1}}, {"bbox": [1, 2, 3, 4]},
         {"class": {"name": 3}}, {"mask": {"size": [9]}}, {"mask": {"size": [40, 60], "counts": "0"}},
         {"mask": {"size": [40, 60], "counts": [2400]}}, {"mask": {"size": [40, 60], "counts": "\u00e9"}},
+        {"mask": None},
     ],
 )  # fmt: skip
 def test_an_entry_that_is_not_what_inference_writes_is_refused_by_image_and_key(tmp_path, change):

@@ -67,10 +67,10 @@ class KnowingLoader:
 
 
 class KnowingModel:
-    """Answers with the ground truth of the image."""
+    """Answers with the ground truth of the image, with masks or without."""
 
-    def __init__(self, dataset):
-        self.dataset = dataset
+    def __init__(self, dataset, has_masks=True):
+        self.dataset, self.has_masks = dataset, has_masks
 
     def __call__(self, image, image_shape):
         boxes, valid = np.zeros((2, SLOTS, 4), np.float32), np.zeros((2, SLOTS), bool)
@@ -82,8 +82,8 @@ class KnowingModel:
                 boxes[row, slot], valid[row, slot] = (x, y, x + w, y + h), True
                 labels[row, slot] = self.dataset.category_ids.index(one["category_id"])
         scores = np.full((2, SLOTS), 0.9, np.float32)
-        masks = np.ones((2, SLOTS, 28, 28), np.float32)
-        return tuple(map(ms.Tensor, (boxes, scores, labels, valid, masks)))
+        masks = (np.ones((2, SLOTS, 28, 28), np.float32),) * self.has_masks
+        return tuple(map(ms.Tensor, (boxes, scores, labels, valid, *masks)))
 
 
 @pytest.fixture()
@@ -136,6 +136,38 @@ def test_saved_predictions_are_evaluated_without_the_network(tiny_dataset, use_l
     printed = capsys.readouterr().out
     assert "size 100x100, flip off, config 12ab, checkpoint 34cd, predictions " in printed
     assert printed.count("resize inside 100x100, portrait images too") == 1
+
+
+def test_of_a_detector_without_masks_boxes_alone_are_scored_saved_and_scored_again(
+    tiny_dataset, use_loader, tmp_path, capsys
+):
+    use_loader(KnowingLoader(tiny_dataset))
+    path, cfg = tmp_path / "preds.json", make_config()
+    cfg.detector = "faster_rcnn"
+    metrics = TASK.score(cfg, KnowingModel(tiny_dataset, has_masks=False), tiny_dataset, save_to=str(path))
+    assert len(metrics) == 12 and metrics["bbox_mAP"] == pytest.approx(1) and "seg_mAP" not in metrics
+    printed = capsys.readouterr().out
+    assert "Errors: duplicate 0, localisation 0" in printed and "mask" not in printed and "segm" not in printed.lower()
+    assert {key for one in json.loads(path.read_text()) for key in one} == {
+        "image_id", "category_id", "bbox", "score",
+    }  # fmt: skip
+    cfg.prediction_path = str(path)
+    assert evaluate_saved(cfg, tiny_dataset) == metrics
+    # Other detectors' files: with masks they are scored by masks too, without them that there are none is said.
+    capsys.readouterr()
+    assert evaluate_saved(make_config(path), tiny_dataset) == metrics
+    assert "4 of 4 predictions have no mask: there is no Segmentation evaluation" in capsys.readouterr().out
+    TASK.score(make_config(), KnowingModel(tiny_dataset), tiny_dataset, save_to=str(path))
+    assert evaluate_saved(cfg, tiny_dataset)["seg_mAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("detector", "kinds"), [("mask_rcnn", ["bbox", "seg"]), ("faster_rcnn", ["bbox"])])
+def test_a_detector_that_finds_nothing_has_the_metrics_of_what_it_gives(tiny_dataset, tmp_path, detector, kinds):
+    (tmp_path / "preds.json").write_text("[]")
+    cfg = make_config(tmp_path / "preds.json")
+    cfg.detector = detector
+    metrics = evaluate_saved(cfg, tiny_dataset)
+    assert {name.split("_")[0] for name in metrics} == set(kinds) and metrics["bbox_mAP"] == 0
 
 
 def test_predictions_of_unknown_origin_say_so(tiny_dataset, tmp_path, capsys):

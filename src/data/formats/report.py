@@ -78,8 +78,8 @@ class Report:
             )
         if self.without_mask:
             lines.append(
-                f"{self.without_mask} of {self.objects} objects have no mask: they take no part in the mask loss, and "
-                "the segm table ignores their regions"
+                f"{self.without_mask} of {self.objects} objects have no mask: boxes alone are learned of them, and no "
+                "predicted mask on them is scored"
             )
         return lines
 

@@ -25,7 +25,7 @@ class LossCurves(Hook):
 
 
 class MetricCurves(Hook):
-    """metrics.csv, a row an evaluation, and metrics.png with the metrics that the task reports."""
+    """metrics.csv, a row an evaluation, and metrics.png with the metrics that the task reports, as far as there are."""
 
     def on_start(self, run: Run, state) -> None:
         self.table = CsvTable(run.experiment.folder / "metrics.csv")
@@ -35,4 +35,5 @@ class MetricCurves(Hook):
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if epoch.metrics and run.process.is_main:
             self.table.append([epoch.row])
-            plot_metrics(self.table.read(), run.task.reported, run.experiment.folder / "metrics.png")
+            names = [name for name in run.task.reported if name in epoch.metrics]
+            plot_metrics(self.table.read(), names, run.experiment.folder / "metrics.png")

@@ -36,7 +36,8 @@ class Evaluation(Hook):
         if not run.process.is_main:
             return
         logger.info("Eval epoch time: %.3f ms", 1000 * (time.perf_counter() - started))
-        reported = {name: epoch.metrics[name] for name in run.task.reported} | {"loss": epoch.loss}
+        reported = {name: epoch.metrics[name] for name in run.task.reported if name in epoch.metrics}
+        reported |= {"loss": epoch.loss}
         logger.info("Result metrics for epoch %d: %s", epoch.number, dict(sorted(reported.items())))
 
 

@@ -26,6 +26,9 @@ class Detections(NamedTuple):
         return Detections(*(None if array is None else array[i] for array in self))
 
 
+BOXES_ALONE = Detections._fields[:4]  # outputs of a detector without masks
+
+
 def as_detections(outputs: Sequence[Any]) -> Detections:
     """What a detector, or an exported one, returned."""
     return Detections(*outputs)

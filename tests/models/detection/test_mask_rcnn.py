@@ -136,20 +136,3 @@ def test_pynative_mode_gives_the_same_losses(pynative_mode, reference, train_inp
     model.set_train(True)
     losses = [float(loss) for loss in model(*train_inputs)]
     np.testing.assert_allclose(losses, reference["train_losses"], rtol=1e-4)
-
-
-def test_objects_without_a_mask_have_no_mask_loss(pynative_mode, train_inputs):
-    model = build([])
-    model.set_train(True)
-    gt_masks, valid = train_inputs[5], train_inputs[4].asnumpy()
-    plain = [float(loss) for loss in model(*train_inputs)]
-    assert [float(loss) for loss in model(*train_inputs, Tensor(np.ones_like(valid)))] == plain
-    nowhere = [float(loss) for loss in model(*train_inputs, Tensor(np.zeros_like(valid)))]
-    assert nowhere[:4] == plain[:4] and nowhere[4] == 0 and plain[4] > 0
-    first = np.ones_like(valid)
-    first[:, 1:] = False  # one object of each image has a mask; the rows of the others are never looked at
-    scrambled = gt_masks.asnumpy().copy()
-    scrambled[:, 1:] ^= 255
-    other_rows = (*train_inputs[:5], Tensor(scrambled), train_inputs[6])
-    some = [[float(loss) for loss in model(*rows, Tensor(first))] for rows in (train_inputs, other_rows)]
-    assert some[0] == some[1] and some[0][4] not in (0, plain[4])
