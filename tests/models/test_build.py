@@ -9,16 +9,22 @@ from src.config.backbone_keys import BACKBONE_KEYS
 from src.errors import UserError
 from src.models.build import BACKBONES, DETECTORS, NECKS
 from src.tasks import build_model
+from tests.models.full_size import count_of, shapes_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
 
-@pytest.mark.parametrize("width,count", [(18, 30125956), (32, 49922992)])
-def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, width, count):
-    config = str(CONFIGS / f"mask_rcnn_hrnetv2p_w{width}_1x_coco.yaml")
-    model = build_model(load_config(config, ["--device_target", "CPU"]))
-    assert sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params()) == count
+@pytest.mark.parametrize(
+    "config,count",
+    [
+        ("mask_rcnn_hrnetv2p_w18_1x_coco", 30125956), ("mask_rcnn_hrnetv2p_w32_1x_coco", 49922992),
+        ("mask_rcnn_hrnetv2p_w40_1x_coco", 66169392), ("mask_rcnn_r50_fpn_1x_coco", 44396336),
+        ("mask_rcnn_r101_fpn_1x_coco", 63388464), ("mask_rcnn_r50_caffe_fpn_1x_coco", 44396336),
+    ],
+)  # fmt: skip
+def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, config, count):
+    assert count_of(shapes_of(f"{config}.yaml")) == count
 
 
 @pytest.mark.parametrize(
