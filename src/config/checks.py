@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UserError, listed, short
-from .choices import AUTO, LEAST_SIDE, MOST_BATCH, NUM_CLASSES
+from .choices import AUTO, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 
 
 def check_together(cfg: Any) -> None:
@@ -30,6 +30,14 @@ def check_together(cfg: Any) -> None:
 def has_open_classes(cfg: Any) -> bool:
     """Whether a detector's classes are those of a label file: neither coco_classes nor num_classes says them."""
     return cfg.coco_classes in ([], ["background"]) and cfg.num_classes == NUM_CLASSES
+
+
+def has_masks(cfg: Any) -> bool:
+    """Whether a configuration's detector gives masks, and so learns from masks and is scored on them.
+
+    The one place where a detector's name says so. Of a network ask whether its `output_names` have "masks".
+    """
+    return cfg.detector not in WITHOUT_MASKS
 
 
 def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:

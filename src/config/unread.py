@@ -100,7 +100,18 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(("keep_ratio", "allow_outside", "format_only"), (DETECTION, SEGMENTATION)),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
+PLAIN = ("mask_rcnn", "pointrend", "faster_rcnn")  # one box head
+CASCADES = ("cascade_rcnn", "cascade_mask_rcnn")
+WITH_MASKS = ("mask_rcnn", "pointrend", "cascade_mask_rcnn")
 DETECTORS = {  # key or section: detectors that read it
+    "detector": (*PLAIN, *CASCADES),
+    **dict.fromkeys(
+        (
+            "mask_head", "mask_roi", "train_cfg.rcnn.mask_size", "train_cfg.rcnn.train_on_pred_boxes",
+            "test_cfg.rcnn.mask_thr_binary",
+        ),
+        WITH_MASKS,
+    ),
     **dict.fromkeys(
         (
             "point_head", "mask_head.num_fcs", "mask_head.fc_out_channels", "mask_head.background_class",
@@ -111,7 +122,7 @@ DETECTORS = {  # key or section: detectors that read it
         ),
         ("pointrend",),
     ),
-    "mask_head.num_convs": ("mask_rcnn",),
+    "mask_head.num_convs": ("mask_rcnn", "cascade_mask_rcnn"),
 }  # fmt: skip
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {

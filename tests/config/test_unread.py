@@ -36,9 +36,9 @@ def keys(cfg) -> dict[str, object]:
     return {leaf.name: leaf for leaf in leaves(cfg) if not nested_kind(leaf.item.type)}
 
 
-def unread(said, command: str, names, path: str = FILES["detection"]) -> list[str]:
+def unread(said, command: str, names, path: str = FILES["detection"], typed=()) -> list[str]:
     """Those of the names that are said to have no effect."""
-    cfg = load_config(str(CONFIGS / path))
+    cfg = load_config(str(CONFIGS / path), [*typed])
     object.__setattr__(cfg, "typed", frozenset(names))
     before = len(said())
     tell_unread(cfg, command)
@@ -75,6 +75,13 @@ def test_keys_of_another_detector_are_said(said):
     names = ("point_head.num_fcs", "test_cfg.rcnn.subdivision_steps", "mask_head.num_convs")
     assert unread(said, "train.py", names) == ["point_head.num_fcs", "test_cfg.rcnn.subdivision_steps"]
     assert unread(said, "train.py", names, "pointrend_r50_fpn_1x_coco.yaml") == ["mask_head.num_convs"]
+
+
+def test_keys_of_masks_are_said_under_a_detector_without(said):
+    own = ("bbox_head.num_shared_fcs", "test_cfg.rcnn.score_thr", "detector")
+    of_masks = ("mask_head.in_channels", "mask_roi.finest_scale", "test_cfg.rcnn.mask_thr_binary")
+    assert sorted(unread(said, "train.py", [*own, *of_masks], typed=["--detector", "faster_rcnn"])) == sorted(of_masks)
+    assert unread(said, "train.py", [*own, *of_masks]) == []
 
 
 @pytest.mark.parametrize(

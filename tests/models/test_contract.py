@@ -10,9 +10,11 @@ from src.tasks import build_model
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo"
 DETECTION = "[background, a, b, c, d, e, f]"
-FAMILIES = {  # demo: beginnings of the layers that have always started fresh in fine-tuning
+# Demo, and a detector other than its own: beginnings of the layers that have always started fresh in fine-tuning.
+FAMILIES = {
     "mask_rcnn_hrnet_tiny": ("bbox_head.fc_cls.", "bbox_head.fc_reg.", "mask_head.conv_logits."),
     "mask_rcnn_spinenet_shapes": ("bbox_head.fc_cls.", "bbox_head.fc_reg.", "mask_head.conv_logits."),
+    "mask_rcnn_hrnet_tiny faster_rcnn": ("bbox_head.fc_cls.", "bbox_head.fc_reg."),
     "pointrend_hrnet_shapes": (
         "bbox_head.fc_cls.", "bbox_head.fc_reg.", "mask_head.coarse_head.prediction.", "mask_head.point_head.",
     ),
@@ -21,8 +23,10 @@ FAMILIES = {  # demo: beginnings of the layers that have always started fresh in
 }  # fmt: skip
 
 
-def build(name: str, *keys: str):
-    return build_model(load_config(str(DEMO / f"{name}.yaml"), ["--device_target", "CPU", *keys]))
+def build(family: str, *keys: str):
+    name, *other = family.split()
+    detector = ("--detector", *other) if other else ()
+    return build_model(load_config(str(DEMO / f"{name}.yaml"), ["--device_target", "CPU", *detector, *keys]))
 
 
 def shapes(model) -> dict[str, tuple[int, ...]]:

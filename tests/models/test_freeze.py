@@ -55,10 +55,12 @@ def test_statistics_of_frozen_parts_stay_and_those_of_others_move(graph_mode):
         ("[backbone, neck, rpn_head]", "bbox bbox mask"),
         ("[backbone, neck, mask_head]", "rpn rpn bbox bbox"),
         ("[backbone, neck, mask_head, bbox_head.shared_fcs, bbox_head.fc_cls, bbox_head.fc_reg]", "rpn rpn"),
+        ("[backbone, neck, rpn_head] faster_rcnn", "bbox bbox"),
     ],
 )
 def test_losses_that_would_move_nothing_are_left_out(graph_mode, parts, losses):
-    model = frozen(parts)
+    parts, _, detector = parts.partition("] ")
+    model = frozen(f"{parts.rstrip(']')}]", TINY, "--detector", detector or "mask_rcnn")
     kinds = {"cls": "bbox", "bbox": "bbox"}
     found = [name.split("_")[1] for name in model.loss_names]
     assert [kinds.get(kind, kind) for kind in found] == losses.split()

@@ -4,12 +4,14 @@ from mindspore import nn
 
 from ...config import Config
 from ..build_helpers import choose
+from .build_faster_rcnn import build_faster_rcnn
 from .build_mask_rcnn import build_mask_rcnn
 from .build_pointrend import build_pointrend
 
 DETECTORS = {
     "mask_rcnn": build_mask_rcnn,
     "pointrend": build_pointrend,
+    "faster_rcnn": build_faster_rcnn,
 }
 
 

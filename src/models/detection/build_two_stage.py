@@ -1,4 +1,4 @@
-"""The two-stage detector of a configuration, around the mask head that its caller wires."""
+"""The two-stage detector of a configuration, around the mask head that its caller wires, if any."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,8 +22,9 @@ from .sample import BalancedSampler
 RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
 
 
-def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Cell]) -> MaskRCNN:
-    """mask_head(cfg, number of classes without the background, width of the pyramid): the head, see `MaskRCNN`.
+def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Cell] | None) -> MaskRCNN:
+    """mask_head(cfg, number of classes without the background, width of the pyramid): the head, see `MaskRCNN`, or
+    None.
 
     UserError names the keys that do not fit one another.
     """
@@ -58,7 +59,7 @@ def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Ce
             DetectionSelector(coder, num_classes, selection, class_agnostic, cfg.portable, style),
             _has_likeliest_masks(cfg),
         ),
-        mask_head(cfg, num_classes, width),
+        mask_head and mask_head(cfg, num_classes, width),
     )
 
 

@@ -8,7 +8,8 @@ class Detections(NamedTuple):
     """D slots an image, best first; arrays of a batch (B, D, ...) or of one image (D, ...).
 
     boxes (..., 4) xyxy in pixels of the network's input; scores; labels, 0-based classes; valid: which slots are used;
-    masks (..., M, M) probabilities inside the boxes, or None for a detector without masks.
+    masks (..., M, M) probabilities inside the boxes, or None for a detector without masks (it returns the
+    other four).
 
     Networks return a plain tuple in this order: in graph mode a named tuple is made by falling back to the Python
     interpreter, and the export to MINDIR refuses it.

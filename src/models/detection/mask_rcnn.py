@@ -1,4 +1,7 @@
-"""Mask R-CNN (He et al., 2017), wired as in MMDetection: any backbone, neck and heads; fixed shapes throughout."""
+"""Mask R-CNN (He et al., 2017) and Faster R-CNN, which is the same without a mask head, wired as in MMDetection.
+
+Any backbone, neck and heads; fixed shapes throughout.
+"""
 
 from typing import NamedTuple
 
@@ -51,14 +54,19 @@ class BoxStage(NamedTuple):
 
 
 class MaskRCNN(nn.Cell):
-    """Two-stage instance segmentation.
+    """Two-stage detection, and instance segmentation where there is a mask head.
 
-    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend. It declares `loss_names`, `class_layers`
-        and its `kind`, gives its losses by `losses(pyramid, boxes, labels, is_positive, gt_index, gt_masks, seed)` and
-        masks of detections when called.
+    mask_head: `FCNMaskHead`, or `PointRendMaskHead` which makes it PointRend, or None, which makes it Faster R-CNN. It
+        declares `loss_names`, `class_layers` and its `kind`, gives its losses by `losses(pyramid, boxes, labels,
+        is_positive, gt_index, gt_masks, seed)` and masks of detections when called.
     In training mode `construct` takes `train_columns`, and `gt_has_mask` where not every object has a mask, and returns
     the weighted losses named in `loss_names`; in evaluation mode it takes (image, image_shape) and returns detections,
-    see `detections`.
+    see `detections`. Without a mask head there is no gt_masks among its inputs and no masks among its outputs.
+
+    MMDetection divides the boxes of a detector without masks by the image's scale factors before the last NMS, those of
+    one with masks after it. Both choose the same boxes: each axis' factor is in intersections and in areas alike, so
+    that IoU stays what it is, whether the two factors are equal or not; classes stay apart; scores have no scale. Only
+    rounding differs. Here both kinds return boxes of the network's input.
     """
 
     train_columns = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", "gt_masks", "sample_seed")
@@ -71,7 +79,7 @@ class MaskRCNN(nn.Cell):
         proposal_stage: ProposalStage,
         roi_training: RoITraining,
         box_stage: BoxStage,
-        mask_head: nn.Cell,
+        mask_head: nn.Cell | None,
     ):
         super().__init__()
         self.backbone = backbone
@@ -89,25 +97,35 @@ class MaskRCNN(nn.Cell):
         self.mask_head = mask_head
         self.train_on_pred_boxes = roi_training.train_on_pred_boxes
         self.bbox_levels = len(box_stage.roi.strides)
-        heads = {"rpn_head": self.rpn_head, "bbox_head": self.bbox_head, "mask_head": mask_head}
-        self.has_rpn_losses = self.has_bbox_losses = self.has_mask_losses = True
+        heads = self._heads()
+        self.has_rpn_losses = self.has_bbox_losses = True
+        self.has_mask_losses = mask_head is not None
         self.loss_names = tuple(name for head in heads.values() for name in head.loss_names)
         self.class_layers = class_layers_of(**heads)
+        if mask_head is None:
+            self.train_columns = tuple(name for name in self.train_columns if name != "gt_masks")
+            self.output_names = tuple(name for name in self.output_names if name != "masks")
 
     def leave_out_idle_losses(self) -> None:
         """From now on compute the losses alone that parameters which learn lead to, see `freeze_parts`."""
         is_shared = learns(self.backbone) or learns(self.neck)
         self.has_rpn_losses = is_shared or learns(self.rpn_head)
         self.has_bbox_losses = is_shared or learns(self.bbox_head)
-        self.has_mask_losses = is_shared or learns(self.mask_head)
-        heads = (self.rpn_head, self.bbox_head, self.mask_head)
+        self.has_mask_losses = self.mask_head is not None and (is_shared or learns(self.mask_head))
         kept = (self.has_rpn_losses, self.has_bbox_losses, self.has_mask_losses)
+        heads = self._heads().values()
         self.loss_names = tuple(name for head, has in zip(heads, kept) if has for name in head.loss_names)
 
+    def _heads(self) -> dict[str, nn.Cell]:
+        heads = {"rpn_head": self.rpn_head, "bbox_head": self.bbox_head}
+        return heads if self.mask_head is None else heads | {"mask_head": self.mask_head}
+
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        if self.training:
-            return self.losses(*inputs)
-        return self.detections(*inputs)
+        if not self.training:
+            return self.detections(*inputs)
+        if self.mask_head is None:
+            return self.losses(*inputs[:5], None, *inputs[5:])
+        return self.losses(*inputs)
 
     def losses(
         self,
@@ -116,7 +134,7 @@ class MaskRCNN(nn.Cell):
         gt_boxes: Tensor,
         gt_labels: Tensor,
         gt_valid: Tensor,
-        gt_masks: Tensor,
+        gt_masks: Tensor | None,
         sample_seed: Tensor,
         gt_has_mask: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
@@ -124,8 +142,8 @@ class MaskRCNN(nn.Cell):
 
         image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; gt_boxes (B, G, 4) xyxy pixels;
         gt_labels (B, G) int32, 1.. = classes, -1 = crowd region; gt_valid (B, G) bool; gt_masks (B, M, H, W / 8) uint8
-        packed bits, M at most G and no less than the objects of any image; sample_seed (B,) int32; gt_has_mask (B, G)
-        bool, by default all: the others have no mask loss.
+        packed bits, M at most G and no less than the objects of any image, None without a mask head; sample_seed (B,)
+        int32; gt_has_mask (B, G) bool, by default all: the others have no mask loss.
         """
         shape = image_shape.astype(mstype.float32)
         gt_crowd = gt_labels < 0
@@ -181,7 +199,8 @@ class MaskRCNN(nn.Cell):
         """Detections of (B, 3, H, W) images, best first; D slots an image.
 
         Returns what `Detections` names: boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D)
-        int32 0-based classes, valid (B, D) bool, masks (B, D, M, M) probabilities inside the boxes.
+        int32 0-based classes, valid (B, D) bool, with a mask head masks (B, D, M, M) probabilities inside
+        the boxes.
         """
         shape = image_shape.astype(mstype.float32)
         pyramid = self.neck(self.backbone(image))
@@ -195,6 +214,8 @@ class MaskRCNN(nn.Cell):
         else:
             boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
             mask_boxes = boxes
+        if self.mask_head is None:
+            return boxes, scores, labels, valid
         return boxes, scores, labels, valid, self.mask_head(pyramid, mask_boxes, labels, valid)
 
     def _box_outputs(self, pyramid: tuple[Tensor, ...], boxes: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
