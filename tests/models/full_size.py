@@ -15,9 +15,9 @@ STATISTICS = ("moving_mean", "moving_variance", "running_mean", "running_var", "
 
 
 @cache
-def shapes_of(config: str) -> dict[str, tuple[int, ...]]:
-    """Every parameter's shape by its name, in the model of a file in `configs/`."""
-    keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]  # the other one is computed at once
+def shapes_of(config: str, *more: str) -> dict[str, tuple[int, ...]]:
+    """Every parameter's shape by its name, in the model of a file in `configs/` with `more` keys."""
+    keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal", *more]  # the other init is computed at once
     with no_init_parameters():
         model = build_model(load_config(str(CONFIGS / config), keys))
     return {parameter.name: tuple(parameter.shape) for parameter in model.get_parameters()}
