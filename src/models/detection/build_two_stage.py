@@ -1,6 +1,7 @@
 """The two-stage detector of a configuration, around the mask head that its caller wires, if any."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from mindspore import nn
 
@@ -14,52 +15,105 @@ from .anchors import AnchorSet
 from .assign import MaxIoUAssigner
 from .bbox_head import BBoxHead, BBoxLayers, DetectionSelector, SelectionSettings
 from .boxes import BoxStyle, DeltaBoxCoder
-from .mask_rcnn import BoxStage, MaskRCNN, ProposalStage, RoITraining
+from .mask_rcnn import BoxStage, MaskRCNN
 from .proposals import ProposalGenerator, ProposalSettings
+from .roi_sampler import RoISampler
 from .rpn_head import RPNHead, RPNTraining
 from .sample import BalancedSampler
+from .two_stage import ProposalStage
 
 RPN_STREAM, RCNN_STREAM = 1, 2  # keep the two samplers' random numbers apart
 
 
-def build_two_stage(cfg: Config, mask_head: Callable[[Config, int, Width], nn.Cell] | None) -> MaskRCNN:
+MaskHeadBuilder = Callable[[Config, int, Width], nn.Cell]
+
+
+class FirstStage(NamedTuple):
+    """What every two-stage detector begins with; width: of the pyramid."""
+
+    backbone: nn.Cell
+    neck: nn.Cell
+    width: Width
+    proposals: ProposalStage
+
+
+def build_two_stage(cfg: Config, mask_head: MaskHeadBuilder | None) -> MaskRCNN:
     """mask_head(cfg, number of classes without the background, width of the pyramid): the head, see `MaskRCNN`, or
     None.
 
     UserError names the keys that do not fit one another.
     """
+    first = build_first_stage(cfg)
+    num_classes = cfg.num_classes - 1  # the configuration counts the background
+    bbox_head = build_bbox_head(cfg, first.width)
+    return MaskRCNN(
+        first.backbone,
+        first.neck,
+        first.proposals,
+        BoxStage(
+            build_roi_align(cfg, "roi", first.width),
+            build_roi_sampler(cfg),
+            bbox_head,
+            build_selector(cfg, bbox_head),
+            _has_likeliest_masks(cfg),
+            cfg.train_cfg.rcnn.train_on_pred_boxes,
+        ),
+        mask_head and mask_head(cfg, num_classes, first.width),
+    )
+
+
+def build_first_stage(cfg: Config) -> FirstStage:
+    """Backbone, neck, RPN head and what becomes of its outputs."""
     backbone = build_backbone(cfg)
     neck, width = build_neck(cfg, backbone)
-    num_classes = cfg.num_classes - 1  # the configuration counts the background
     style = box_style(cfg)
-    box_coder = cfg.bbox_head.bbox_coder
-    coder = DeltaBoxCoder(box_coder.target_means, box_coder.target_stds, style.inclusive)
     level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
     rpn_head = _rpn_head(cfg, level_shapes, width, style)
-    rcnn, test = cfg.train_cfg.rcnn, cfg.test_cfg.rcnn
-    selection = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img, _nms_rule(cfg))
-    class_agnostic = cfg.bbox_head.reg_class_agnostic
-    return MaskRCNN(
-        backbone,
-        neck,
-        ProposalStage(
-            rpn_head,
-            train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable, style),
-            test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable, style),
+    proposals = ProposalStage(
+        rpn_head,
+        train_proposals=_proposals(rpn_head, cfg.train_cfg.rpn_proposal, cfg.portable, style),
+        test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable, style),
+    )
+    return FirstStage(backbone, neck, width, proposals)
+
+
+def build_roi_sampler(cfg: Config, stream: int = RCNN_STREAM) -> RoISampler:
+    """The choice of the RoIs that a box head trains on, by train_cfg.rcnn; stream: see `BalancedSampler`."""
+    rcnn = cfg.train_cfg.rcnn
+    assigner = _assigner(rcnn.assigner, cfg.portable, box_style(cfg))
+    return RoISampler(assigner, _sampler(rcnn.sampler, stream, cfg.portable), rcnn.sampler.add_gt_as_proposals)
+
+
+def build_selector(cfg: Config, bbox_head: BBoxHead) -> DetectionSelector:
+    """What becomes of the head's outputs in evaluation, by test_cfg.rcnn."""
+    test = cfg.test_cfg.rcnn
+    settings = SelectionSettings(test.score_thr, test.iou_threshold, test.max_per_img, _nms_rule(cfg))
+    return DetectionSelector(
+        bbox_head.coder, bbox_head.num_classes, settings, bbox_head.class_agnostic, cfg.portable, box_style(cfg)
+    )
+
+
+def build_bbox_head(cfg: Config, width: Width) -> BBoxHead:
+    """The head of the section bbox_head."""
+    head = cfg.bbox_head
+    require_equal("bbox_head.in_channels", head.in_channels, width.key, width.channels)
+    require_equal("bbox_head.roi_feat_size", head.roi_feat_size, "roi.roi_layer.out_size", cfg.roi.roi_layer.out_size)
+    box_coder = head.bbox_coder
+    return BBoxHead(
+        head.in_channels,
+        head.roi_feat_size,
+        cfg.num_classes - 1,
+        DeltaBoxCoder(box_coder.target_means, box_coder.target_stds, box_style(cfg).inclusive),
+        BBoxLayers(
+            head.num_shared_convs,
+            head.conv_out_channels,
+            head.num_shared_fcs,
+            head.fc_out_channels,
+            norm_settings(head.norm_cfg),
         ),
-        RoITraining(
-            _assigner(rcnn.assigner, cfg.portable, style),
-            _sampler(rcnn.sampler, RCNN_STREAM, cfg.portable),
-            rcnn.sampler.add_gt_as_proposals,
-            rcnn.train_on_pred_boxes,
-        ),
-        BoxStage(
-            build_roi_align(cfg, "roi", width),
-            _bbox_head(cfg, coder, num_classes, width),
-            DetectionSelector(coder, num_classes, selection, class_agnostic, cfg.portable, style),
-            _has_likeliest_masks(cfg),
-        ),
-        mask_head and mask_head(cfg, num_classes, width),
+        head.reg_class_agnostic,
+        _box_loss(head),
+        background_box=_has_likeliest_masks(cfg),
     )
 
 
@@ -110,28 +164,6 @@ def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width
             style.canvas,
         ),
         _box_loss(rpn),
-    )
-
-
-def _bbox_head(cfg: Config, coder: DeltaBoxCoder, num_classes: int, width: Width) -> BBoxHead:
-    head = cfg.bbox_head
-    require_equal("bbox_head.in_channels", head.in_channels, width.key, width.channels)
-    require_equal("bbox_head.roi_feat_size", head.roi_feat_size, "roi.roi_layer.out_size", cfg.roi.roi_layer.out_size)
-    return BBoxHead(
-        head.in_channels,
-        head.roi_feat_size,
-        num_classes,
-        coder,
-        BBoxLayers(
-            head.num_shared_convs,
-            head.conv_out_channels,
-            head.num_shared_fcs,
-            head.fc_out_channels,
-            norm_settings(head.norm_cfg),
-        ),
-        head.reg_class_agnostic,
-        _box_loss(head),
-        background_box=_has_likeliest_masks(cfg),
     )
 
 
