@@ -2,8 +2,8 @@
 
     python benchmarks/training_cases.py CASE SIDE SIZE BATCH [PROFILE_FOLDER]
 
-is such a process: it answers every line on its standard input with a step and a line of JSON. Cases, with HRNet-W18: the
-detector's backbone (forward and backward of the sum of its squared maps), the whole Mask R-CNN, Faster R-CNN and
+is such a process: it answers every line on its standard input with a step and a line of JSON. Cases, with HRNet-W18:
+the detector's backbone (forward and backward of the sum of its squared maps), the whole Mask R-CNN, Faster R-CNN and
 Cascade Mask R-CNN, the segmenter and the classifier (steps of `TrainStep`; PyTorch's forward, backward and SGD). Sides:
 `fast` (gradients of convolutions by oneDNN), `framework` (fast_gradients 0) and `torch` (timm's networks, and the
 authors' segmenter as the tests have it; the detectors have no twin in PyTorch here).
