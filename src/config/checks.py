@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UserError, listed, short
-from .choices import AUTO, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
+from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 
 
 def check_together(cfg: Any) -> None:
@@ -79,6 +79,8 @@ def _check_window(cfg: Any) -> None:
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
     _check_box_style(cfg)
+    if cfg.detector in CASCADES:
+        _check_cascade(cfg)
     names = cfg.coco_classes
     if has_open_classes(cfg):
         _check_assigners(cfg)
@@ -108,6 +110,20 @@ def _check_box_style(cfg: Any) -> None:
         raise UserError(f"mask_head.weight_init is of detector pointrend; it is {cfg.detector!r}")
     if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):
         raise UserError("mask_head.boxes likeliest is for detector mask_rcnn with a box a class (reg_class_agnostic 0)")
+
+
+def _check_cascade(cfg: Any) -> None:
+    """Every stage has one of each; what only a detector of one box head can do."""
+    lists = {name: getattr(cfg.cascade, name) for name in ("stage_loss_weights", "pos_iou_thr", "target_stds")}
+    if len(set(map(len, lists.values()))) > 1:
+        found = ", ".join(f"cascade.{name} {len(values)}" for name, values in lists.items())
+        raise UserError(f"a cascade's lists have one entry for each stage, but they have different lengths: {found}")
+    if wrong := [stds for stds in cfg.cascade.target_stds if len(stds) != 4]:
+        raise UserError(f"cascade.target_stds has {short(wrong[0])}; a stage has four numbers")
+    if cfg.box_style != "continuous":
+        raise UserError(f"detector {cfg.detector} knows box_style continuous alone; it is {cfg.box_style!r}")
+    if cfg.train_cfg.rcnn.train_on_pred_boxes:
+        raise UserError(f"train_cfg.rcnn.train_on_pred_boxes is not for detector {cfg.detector}; set it to 0")
 
 
 def _check_assigners(cfg: Any) -> None:

@@ -1,6 +1,7 @@
 """Configuration keys of the networks; those of backbones stand in backbone_keys.py. Attribute names are YAML keys."""
 
 from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
+from .cascade_keys import Cascade
 from .checks import TASK_CHECKS
 from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS
 from .schema import key, keys, section
@@ -328,6 +329,7 @@ class ModelKeys:
     neck: Neck = section(Neck)
     rpn: RPN = section(RPN)
     bbox_head: BBoxHeadCfg = section(BBoxHeadCfg)
+    cascade: Cascade = section(Cascade)
     mask_head: MaskHeadCfg = section(MaskHeadCfg)
     point_head: PointHeadCfg = section(PointHeadCfg)
     roi: RoICfg = section(RoICfg)

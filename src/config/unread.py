@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .choices import CASCADES
 from .config import Config
 from .schema import Leaf, leaves
 
@@ -73,11 +74,11 @@ DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmen
 TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
-            "detector", "box_style", "neck", "rpn", "bbox_head", "mask_head", "point_head", "roi", "mask_roi",
-            "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir", "mindrecord_shards",
-            "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes", "classes", "crowd_rle",
-            "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio", "infer_score_thr", "analysis",
-            "prediction_path",
+            "detector", "box_style", "neck", "rpn", "bbox_head", "cascade", "mask_head", "point_head", "roi",
+            "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
+            "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
+            "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio",
+            "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),
     ),
@@ -101,16 +102,21 @@ TASKS = {  # key or section: tasks that read it
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
 PLAIN = ("mask_rcnn", "pointrend", "faster_rcnn")  # one box head
-CASCADES = ("cascade_rcnn", "cascade_mask_rcnn")
 WITH_MASKS = ("mask_rcnn", "pointrend", "cascade_mask_rcnn")
 DETECTORS = {  # key or section: detectors that read it
     "detector": (*PLAIN, *CASCADES),
     **dict.fromkeys(
+        ("mask_head", "mask_roi", "train_cfg.rcnn.mask_size", "test_cfg.rcnn.mask_thr_binary"), WITH_MASKS
+    ),
+    "train_cfg.rcnn.train_on_pred_boxes": ("mask_rcnn", "pointrend"),
+    "cascade": tuple(CASCADES),
+    **dict.fromkeys(
         (
-            "mask_head", "mask_roi", "train_cfg.rcnn.mask_size", "train_cfg.rcnn.train_on_pred_boxes",
-            "test_cfg.rcnn.mask_thr_binary",
+            "bbox_head.bbox_coder.target_stds", "train_cfg.rcnn.assigner.pos_iou_thr",
+            "train_cfg.rcnn.assigner.neg_iou_thr", "train_cfg.rcnn.assigner.min_pos_iou",
+            "train_cfg.rcnn.assigner.match_low_quality",
         ),
-        WITH_MASKS,
+        PLAIN,
     ),
     **dict.fromkeys(
         (

@@ -58,6 +58,27 @@ def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
         load_config(config, [f"--{key}", value])
 
 
+
+@pytest.mark.parametrize(
+    "keys,said",
+    [
+        (["cascade.pos_iou_thr", "[0.5]"], "lengths: cascade.stage_loss_weights 3, cascade.pos_iou_thr 1, cascade.ta"),
+        (["cascade.target_stds", "[[1, 1, 1, 1], [1, 1], [1, 1, 1, 1]]"], r"target_stds has \[1.0, 1.0\]; .* four num"),
+        (["cascade.target_stds", "[0.1, 0.1, 0.2]"], "cascade.target_stds must be a list of lists"),
+        (["train_cfg.rcnn.train_on_pred_boxes", "1"], "train_on_pred_boxes is not for detector cascade_mask_rcnn"),
+        (["mask_head.boxes", "likeliest"], "mask_head.boxes likeliest is for detector mask_rcnn"),
+        (
+            ["box_style", "legacy", "--roi.roi_layer.aligned", "0", "--mask_roi.roi_layer.aligned", "0"],
+            "detector cascade_mask_rcnn knows box_style continuous alone",
+        ),
+    ],
+)
+def test_stages_of_a_cascade_that_do_not_fit_are_refused(keys, said):
+    config = str(Path(__file__).parents[2] / "configs" / "demo" / "cascade_mask_rcnn_hrnet_shapes.yaml")
+    with pytest.raises(UserError, match=said):
+        load_config(config, [f"--{keys[0]}", *keys[1:]])
+
+
 @pytest.mark.parametrize(
     "config,key,value,said",
     [

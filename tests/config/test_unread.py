@@ -84,6 +84,15 @@ def test_keys_of_masks_are_said_under_a_detector_without(said):
     assert unread(said, "train.py", [*own, *of_masks]) == []
 
 
+def test_a_cascade_says_what_its_own_section_says_instead(said):
+    lists = ("cascade.pos_iou_thr", "cascade.target_stds")
+    instead = ("train_cfg.rcnn.assigner.pos_iou_thr", "bbox_head.bbox_coder.target_stds")
+    shared = ("bbox_head.bbox_coder.target_means", "train_cfg.rcnn.assigner.ignore_iof_thr", "mask_head.num_convs")
+    typed = ["--detector", "cascade_mask_rcnn"]
+    assert sorted(unread(said, "train.py", [*lists, *instead, *shared], typed=typed)) == sorted(instead)
+    assert sorted(unread(said, "train.py", [*lists, *instead, *shared])) == sorted(lists)
+
+
 @pytest.mark.parametrize(
     ("key", "switch"),
     [

@@ -60,6 +60,7 @@ def batch():
     return tuple(Tensor(array) for array in arrays)
 
 
+LOSSES = {"mask_rcnn": 5, "pointrend": 6, "faster_rcnn": 4, "cascade_rcnn": 8, "cascade_mask_rcnn": 11}
 QUICK = [("hrnet", "mask_rcnn"), ("resnet", "pointrend")]  # the others are half of a minute each: with --all
 PAIRS = [
     pytest.param(backbone, detector, marks=() if (backbone, detector) in QUICK else pytest.mark.slow)
@@ -79,7 +80,7 @@ def test_it_learns_from_a_batch_and_detects(graph_mode, backbone, detector):
     inputs = [column for column, name in zip(batch(), MaskRCNN.train_columns) if name in model.train_columns]
     step(*inputs)
     losses = step(*inputs)  # SpineNet's residual branches get their first gradient in the second step
-    assert len(losses) == len(model.loss_names) == {"pointrend": 6, "faster_rcnn": 4}.get(detector, 5)
+    assert len(losses) == len(model.loss_names) == LOSSES[detector]
     assert all(np.isfinite(float(loss)) and float(loss) > 0 for loss in losses)
     assert int(step.bad_step.asnumpy()) == 0
     after = model.parameters_dict()

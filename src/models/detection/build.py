@@ -4,6 +4,7 @@ from mindspore import nn
 
 from ...config import Config
 from ..build_helpers import choose
+from .build_cascade import build_cascade
 from .build_faster_rcnn import build_faster_rcnn
 from .build_mask_rcnn import build_mask_rcnn
 from .build_pointrend import build_pointrend
@@ -12,6 +13,8 @@ DETECTORS = {
     "mask_rcnn": build_mask_rcnn,
     "pointrend": build_pointrend,
     "faster_rcnn": build_faster_rcnn,
+    "cascade_rcnn": build_cascade,
+    "cascade_mask_rcnn": build_cascade,
 }
 
 

@@ -11,10 +11,11 @@ from .mask_rcnn import MaskRCNN
 
 def build_mask_rcnn(cfg: Config) -> MaskRCNN:
     """UserError names the keys that do not fit one another."""
-    return build_two_stage(cfg, _fcn_mask_head)
+    return build_two_stage(cfg, build_fcn_mask_head)
 
 
-def _fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
+def build_fcn_mask_head(cfg: Config, num_classes: int, width: Width) -> FCNMaskHead:
+    """The head of the section mask_head; its arguments are those of every `MaskHeadBuilder`."""
     head = cfg.mask_head
     require_equal("mask_head.in_channels", head.in_channels, width.key, width.channels)
     mask_size = cfg.train_cfg.rcnn.mask_size

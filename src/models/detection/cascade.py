@@ -1,0 +1,169 @@
+"""Cascade R-CNN (Cai and Vasconcelos, 2018), with mask heads or without, as MMDetection's `CascadeRoIHead`.
+
+Box heads one after another, each trained for better boxes than the one before and on what that one made of its RoIs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from ...ops.roi_align import RoIAlign
+from ..contract import class_layers_of
+from .bbox_head import BBoxHead, DetectionSelector
+from .boxes import clip_boxes
+from .roi_sampler import RoISampler
+from .two_stage import ProposalStage, TwoStageDetector
+
+
+class CascadeStage(NamedTuple):
+    """Choice of the RoIs that a stage trains on, its heads, the factor of its losses; all stages have masks or none."""
+
+    sampler: RoISampler
+    bbox_head: BBoxHead
+    mask_head: nn.Cell | None
+    loss_weight: float = 1.0
+
+
+class CascadeRCNN(TwoStageDetector):
+    """Any number of stages; `bbox_head` and `mask_head` are lists of their heads (mask_head None without masks).
+
+    roi: pools features for the box heads; selector: what becomes of the mean logits and the last stage's deltas.
+    The losses of stage 0 are named s0.loss_cls, s0.loss_bbox and s0.loss_mask, as in MMDetection.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Cell,
+        neck: nn.Cell,
+        proposal_stage: ProposalStage,
+        roi: RoIAlign,
+        stages: Sequence[CascadeStage],
+        selector: DetectionSelector,
+    ):
+        super().__init__(backbone, neck, proposal_stage, roi, stages[0].mask_head is not None)
+        self.roi_samplers = nn.CellList([stage.sampler for stage in stages])
+        self.bbox_head = nn.CellList([stage.bbox_head for stage in stages])
+        self.mask_head = nn.CellList([stage.mask_head for stage in stages]) if self.has_masks else None
+        self.selector = selector
+        self.loss_weights = tuple(stage.loss_weight for stage in stages)
+        self.num_stages = len(stages)
+        heads = {f"bbox_head.{number}": head for number, head in enumerate(self.bbox_head)}
+        heads |= {f"mask_head.{number}": head for number, head in enumerate(self.mask_head or ())}
+        self.class_layers = class_layers_of(rpn_head=self.rpn_head, **heads)
+        self._keep_losses((True,) * self.num_stages, (self.has_masks,) * self.num_stages)
+
+    def leave_out_idle_losses(self) -> None:
+        """From now on compute the losses alone that parameters which learn lead to, see `freeze_parts`.
+
+        No gradient flows from one stage into another.
+        """
+        self.has_rpn_losses = self.moves_something(self.rpn_head)
+        box = tuple(self.moves_something(head) for head in self.bbox_head)
+        mask = tuple(self.moves_something(head) for head in self.mask_head) if self.has_masks else (False,) * len(box)
+        self._keep_losses(box, mask)
+
+    def _keep_losses(self, box: tuple[bool, ...], mask: tuple[bool, ...]) -> None:
+        """Which stages have losses of their box heads and of their mask heads. Stages after the last one do not run."""
+        self.has_bbox_losses, self.has_mask_losses = box, mask
+        self.stages_in_training = max([number + 1 for number in range(len(box)) if box[number] or mask[number]] or [0])
+        names = self.rpn_head.loss_names if self.has_rpn_losses else ()
+        for number in range(self.stages_in_training):
+            kept = self.bbox_head[number].loss_names if box[number] else ()
+            kept += self.mask_head[number].loss_names if mask[number] else ()
+            names += tuple(f"s{number}.{name}" for name in kept)
+        self.loss_names = names
+
+    def losses(
+        self,
+        image: Tensor,
+        image_shape: Tensor,
+        gt_boxes: Tensor,
+        gt_labels: Tensor,
+        gt_valid: Tensor,
+        gt_masks: Tensor | None,
+        sample_seed: Tensor,
+        gt_has_mask: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The losses of one batch; scalars in the order of `loss_names`. Arguments as `MaskRCNN.losses`.
+
+        What a stage makes of all its RoIs, background too, is what the next one chooses from; objects' own boxes, where
+        they compete, are left out of it and join it anew.
+        """
+        shape = image_shape.astype(mstype.float32)
+        pyramid, logits, deltas = self.first_stage(image)
+        losses = ()
+        if self.has_rpn_losses:
+            losses += self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_labels < 0, sample_seed)
+        if self.stages_in_training == 0:
+            return losses
+        boxes, _, valid = self.train_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        for number in range(self.stages_in_training):
+            head, sampler, weight = self.bbox_head[number], self.roi_samplers[number], self.loss_weights[number]
+            rois = sampler(boxes, valid, gt_boxes, gt_labels, gt_valid, sample_seed)
+            boxes, labels, is_positive, is_sampled, is_added = rois[0], rois[1], rois[3], rois[4], rois[5]
+            cls_logits, box_deltas = self.box_outputs(head, pyramid, boxes, is_sampled)
+            if self.has_bbox_losses[number]:
+                losses += weighted(self.box_losses(head, cls_logits, box_deltas, rois, gt_boxes), weight)
+            if self.has_mask_losses[number]:
+                count = sampler.max_positive
+                own = self.mask_losses(
+                    self.mask_head[number], pyramid, rois, count, gt_masks, gt_has_mask, sample_seed
+                )
+                losses += weighted(own, weight)
+            if number + 1 < self.stages_in_training:
+                labels = ops.where(is_positive.reshape(-1), labels.reshape(-1), likeliest(cls_logits))
+                boxes = self.refined(head, box_deltas, boxes, labels, shape)
+                valid = ops.logical_and(is_sampled, ops.logical_not(is_added))
+        return losses
+
+    def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
+        """Detections of (B, 3, H, W) images, as `MaskRCNN.detections` gives them.
+
+        Scores are the softmax of the stages' mean logits; masks are the means of the stages' probabilities in the final
+        boxes.
+        """
+        shape = image_shape.astype(mstype.float32)
+        pyramid, logits, deltas = self.first_stage(image)
+        rois, _, roi_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        mean_logits, box_deltas, rois = self.refine(pyramid, rois, roi_valid, shape)
+        boxes, scores, labels, valid = self.selector(mean_logits, box_deltas, rois, roi_valid, shape)
+        if not self.has_masks:
+            return boxes, scores, labels, valid
+        masks = self.mask_head[0](pyramid, boxes, labels, valid)
+        for number in range(1, self.num_stages):
+            masks = masks + self.mask_head[number](pyramid, boxes, labels, valid)
+        return boxes, scores, labels, valid, masks / self.num_stages
+
+    def refine(
+        self, pyramid: tuple[Tensor, ...], rois: Tensor, valid: Tensor, shape: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Proposals (B, P, 4), valid (B, P) bool -> the stages' mean logits (B * P, C + 1), the last stage's deltas and
+        the RoIs (B, P, 4) that these belong to.
+        """
+        total, deltas = self.box_outputs(self.bbox_head[0], pyramid, rois, valid)
+        logits = total
+        for number in range(1, self.num_stages):
+            rois = self.refined(self.bbox_head[number - 1], deltas, rois, likeliest(logits), shape)
+            logits, deltas = self.box_outputs(self.bbox_head[number], pyramid, rois, valid)
+            total = total + logits
+        return total / self.num_stages, deltas, rois
+
+    def refined(self, head: BBoxHead, deltas: Tensor, rois: Tensor, labels: Tensor, shape: Tensor) -> Tensor:
+        """What a stage makes of RoIs (B, N, 4) by the deltas of labels (B * N,) int32 1..; no gradient flows."""
+        boxes = head.own_boxes(deltas, rois.reshape(-1, 4), labels).reshape(rois.shape)
+        return ops.stop_gradient(clip_boxes(boxes, shape))
+
+
+def weighted(losses: tuple[Tensor, ...], weight: float) -> tuple[Tensor, ...]:
+    """Each of the losses times the factor."""
+    found = ()
+    for loss in losses:
+        found += (loss * weight,)
+    return found
+
+
+def likeliest(logits: Tensor) -> Tensor:
+    """Class logits (N, C + 1), the background last -> (N,) int32 label, 1.., of the likeliest class but background."""
+    return logits[:, :-1].argmax(axis=-1).astype(mstype.int32) + 1
