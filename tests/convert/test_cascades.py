@@ -76,4 +76,4 @@ def test_how_detectron2s_cascade_differs_is_said_of_a_cascade_alone():
         compare(known_of(SOURCES[name], ForeignFile({})), cfg, ())[0] for name in ("detectron2", "detectron2-cascade")
     ]
     assert ["averages the stages' probabilities" in line for line in lines] == [False, True]
-    assert "target_stds [0.0333333, 0.0333333, 0.0666667, 0.0666667]" in lines[1]
+    assert "cascade.target_stds are [0.0333333, 0.0333333, 0.0666667, 0.0666667]" in lines[1]

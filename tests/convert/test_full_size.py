@@ -20,6 +20,13 @@ CLASSIFIERS = {f"hrnet_cls_w{width}": f"hrnet_w{width}_cls" for width in (30, 32
 OF_TIMM = {"hrnet_w18_small": "hrnet_w18_small_cls", "hrnet_w18_small_v2": "hrnet_w18_small_v2_cls"}
 DETECTORS = {
     **{f"mmdet_mask-rcnn_hrnetv2p-w{width}-1x_coco": f"mask_rcnn_hrnetv2p_w{width}_1x_coco" for width in (32, 40)},
+    **{f"mmdet_faster-rcnn_hrnetv2p-w{w}-1x_coco": f"faster_rcnn_hrnetv2p_w{w}_1x_coco" for w in (18, 32, 40)},
+    "mmdet_faster-rcnn_r50_fpn_1x_coco": "faster_rcnn_r50_fpn_1x_coco",
+    "mmdet_cascade-rcnn_hrnetv2p-w32-20e_coco": "cascade_rcnn_hrnetv2p_w32_20e_coco",
+    **{
+        f"mmdet_cascade-mask-rcnn_hrnetv2p-w{width}_20e_coco": f"cascade_mask_rcnn_hrnetv2p_w{width}_20e_coco"
+        for width in (18, 32)
+    },
     "mmdet_mask-rcnn_r101_fpn_1x_coco": "mask_rcnn_r101_fpn_1x_coco",
     "mmdet_mask-rcnn_r50-caffe_fpn_1x_coco": "mask_rcnn_r50_caffe_fpn_1x_coco",
 }

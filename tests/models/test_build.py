@@ -21,6 +21,10 @@ TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")
         ("mask_rcnn_hrnetv2p_w18_1x_coco", 30125956), ("mask_rcnn_hrnetv2p_w32_1x_coco", 49922992),
         ("mask_rcnn_hrnetv2p_w40_1x_coco", 66169392), ("mask_rcnn_r50_fpn_1x_coco", 44396336),
         ("mask_rcnn_r101_fpn_1x_coco", 63388464), ("mask_rcnn_r50_caffe_fpn_1x_coco", 44396336),
+        ("faster_rcnn_hrnetv2p_w18_1x_coco", 27482676), ("faster_rcnn_hrnetv2p_w32_1x_coco", 47279712),
+        ("faster_rcnn_hrnetv2p_w40_1x_coco", 63526112), ("faster_rcnn_r50_fpn_1x_coco", 41753056),
+        ("cascade_rcnn_hrnetv2p_w32_20e_coco", 74921422), ("cascade_mask_rcnn_hrnetv2p_w18_20e_coco", 63054226),
+        ("cascade_mask_rcnn_hrnetv2p_w32_20e_coco", 82851262),
     ],
 )  # fmt: skip
 def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, config, count):

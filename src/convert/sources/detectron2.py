@@ -57,7 +57,7 @@ ONE_MASK_HEAD = (
 )
 CASCADE_NOTE = (
     "Detectron2's cascade averages the stages' probabilities, a cascade here their logits, so that scores differ; its "
-    "third stage has target_stds [0.0333333, 0.0333333, 0.0666667, 0.0666667]"
+    "last cascade.target_stds are [0.0333333, 0.0333333, 0.0666667, 0.0666667]"
 )
 
 DETECTRON2 = Source(
