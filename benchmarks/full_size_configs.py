@@ -53,9 +53,10 @@ def check(config: str) -> str:
     cfg = load_config(config, ["--device_target", "CPU", "--backbone.norm_eval", "0", *words])
     model = build_model(cfg)
     step, _ = make_train_step(cfg, model, steps_per_epoch=2)
-    make_batch = BATCHES[cfg.task]
-    compiling, losses = timed(lambda: step(*make_batch()))
-    stepping, losses = timed(lambda: step(*make_batch()))
+    batch = BATCHES[cfg.task]()
+    columns = [Tensor(batch[name]) for name in model.train_columns]
+    compiling, losses = timed(lambda: step(*columns))
+    stepping, losses = timed(lambda: step(*columns))
     finite = finite and np.isfinite(losses).all() and int(step.bad_step.asnumpy()) == 0
     return (
         f"{Path(config).stem}: {count:,} learning parameters; forward at {size[1]}x{size[0]} {again:.2f} s "
@@ -72,31 +73,30 @@ def timed(call) -> tuple[float, list[np.ndarray]]:
     return time.perf_counter() - started, outputs
 
 
-def detection_batch() -> tuple[Tensor, ...]:
-    """One image with a few rectangles, in the order of the models' `train_columns`."""
+def detection_batch() -> dict[str, np.ndarray]:
+    """One image with a few rectangles, by the names of the models' `train_columns`."""
     rng = np.random.RandomState(0)
     corners = rng.randint(0, TRAIN_SIZE // 2, (OBJECTS, 2))
     boxes = np.concatenate([corners, corners + rng.randint(40, TRAIN_SIZE // 2, (OBJECTS, 2))], 1)
     masks = np.zeros((1, OBJECTS, TRAIN_SIZE, TRAIN_SIZE), np.uint8)
     for number, (x1, y1, x2, y2) in enumerate(boxes):
         masks[0, number, y1:y2, x1:x2] = 1
-    arrays = (
-        rng.randn(1, 3, TRAIN_SIZE, TRAIN_SIZE).astype(np.float32),
-        np.int32([[TRAIN_SIZE, TRAIN_SIZE]]),
-        boxes[None].astype(np.float32),
-        np.int32([[1, 2, 3]]),
-        np.ones((1, OBJECTS), bool),
-        np.packbits(masks, axis=-1),
-        np.int32([0]),
-    )
-    return tuple(Tensor(array) for array in arrays)
+    return {
+        "image": rng.randn(1, 3, TRAIN_SIZE, TRAIN_SIZE).astype(np.float32),
+        "image_shape": np.int32([[TRAIN_SIZE, TRAIN_SIZE]]),
+        "gt_boxes": boxes[None].astype(np.float32),
+        "gt_labels": np.int32([[1, 2, 3]]),
+        "gt_valid": np.ones((1, OBJECTS), bool),
+        "gt_masks": np.packbits(masks, axis=-1),
+        "sample_seed": np.int32([0]),
+    }
 
 
-def segmentation_batch() -> tuple[Tensor, ...]:
+def segmentation_batch() -> dict[str, np.ndarray]:
     """Two images with random labels."""
     rng = np.random.RandomState(0)
     image = rng.randn(2, 3, TRAIN_SIZE, TRAIN_SIZE).astype(np.float32)
-    return Tensor(image), Tensor(rng.randint(0, 19, (2, TRAIN_SIZE, TRAIN_SIZE)).astype(np.int32))
+    return {"image": image, "label": rng.randint(0, 19, (2, TRAIN_SIZE, TRAIN_SIZE)).astype(np.int32)}
 
 
 BATCHES = {"detection": detection_batch, "segmentation": segmentation_batch}

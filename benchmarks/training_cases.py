@@ -1,12 +1,12 @@
-"""Training steps of four networks, ours and PyTorch's, each in a process of its own, for the two benchmarks beside it.
+"""Training steps of six networks, ours and PyTorch's, each in a process of its own, for the two benchmarks beside it.
 
     python benchmarks/training_cases.py CASE SIDE SIZE BATCH [PROFILE_FOLDER]
 
-is such a process: it answers every line on its standard input with a step and a line of JSON. Cases: the detector's W18
-backbone (forward and backward of the sum of its squared maps), the whole Mask R-CNN W18, the W18 segmenter and the W18
-classifier (steps of `TrainStep`; PyTorch's forward, backward and SGD). Sides: `fast` (gradients of convolutions by
-oneDNN), `framework` (fast_gradients 0) and `torch` (timm's networks, and the authors' segmenter as the tests have it;
-the detector has no twin in PyTorch here).
+is such a process: it answers every line on its standard input with a step and a line of JSON. Cases, with HRNet-W18:
+the detector's backbone (forward and backward of the sum of its squared maps), the whole Mask R-CNN, Faster R-CNN and
+Cascade Mask R-CNN, the segmenter and the classifier (steps of `TrainStep`; PyTorch's forward, backward and SGD). Sides:
+`fast` (gradients of convolutions by oneDNN), `framework` (fast_gradients 0) and `torch` (timm's networks, and the
+authors' segmenter as the tests have it; the detectors have no twin in PyTorch here).
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,10 +29,13 @@ import numpy as np  # noqa: E402
 CONFIGS = {
     "backbone": "mask_rcnn_hrnetv2p_w18_1x_coco",
     "detector": "mask_rcnn_hrnetv2p_w18_1x_coco",
+    "faster_rcnn": "faster_rcnn_hrnetv2p_w18_1x_coco",
+    "cascade_mask_rcnn": "cascade_mask_rcnn_hrnetv2p_w18_20e_coco",
     "segmenter": "hrnet_w18_seg_cityscapes",
     "classifier": "hrnet_w18_cls",
 }
 SIDES = ("fast", "framework", "torch")
+DETECTORS = ("detector", "faster_rcnn", "cascade_mask_rcnn")
 HAS_TORCH = ("backbone", "segmenter", "classifier")
 OBJECTS = 8
 
@@ -107,14 +110,14 @@ def mindspore_step(case: str, fast: bool, size: int, batch: int) -> Callable[[],
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     keys = {"device_target": "CPU", "fast_gradients": int(fast), "img_width": size, "img_height": size}
     keys |= {"batch_size": batch, "num_gts": OBJECTS, "lr": 1e-3}
-    if case in ("backbone", "detector"):
+    if case in ("backbone", *DETECTORS):
         keys["backbone.norm_eval"] = 0
     cfg = load_config(f"{ROOT}/configs/{CONFIGS[case]}.yaml", [w for k, v in keys.items() for w in (f"--{k}", str(v))])
     model = build_model(cfg)
     if fast and why_not_fast():
         raise SystemExit(f"error: no fast gradients here: {why_not_fast()}")
     if case != "backbone":
-        inputs = [Tensor(array) for array in BATCHES[case](size, batch)]
+        inputs = [Tensor(array) for array in BATCHES[case](size, batch, model.train_columns)]
         step, _ = make_train_step(cfg, model, steps_per_epoch=100)
         return lambda: [loss.asnumpy() for loss in step(*inputs)]
 
@@ -138,8 +141,8 @@ def mindspore_step(case: str, fast: bool, size: int, batch: int) -> Callable[[],
     return lambda: [x.asnumpy() for x in gradient(image)[1]]
 
 
-def detector_batch(size: int, batch: int) -> tuple[np.ndarray, ...]:
-    """Images with a few rectangles, in the order of the models' `train_columns`."""
+def detector_batch(size: int, batch: int, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Images with a few rectangles; the model's `train_columns`."""
     rng = np.random.RandomState(0)
     corners = rng.randint(0, size // 2, (batch, OBJECTS, 2))
     boxes = np.concatenate([corners, corners + rng.randint(size // 8, size // 2, (batch, OBJECTS, 2))], 2)
@@ -147,29 +150,30 @@ def detector_batch(size: int, batch: int) -> tuple[np.ndarray, ...]:
     for image, number in np.ndindex(batch, OBJECTS):
         x1, y1, x2, y2 = boxes[image, number]
         masks[image, number, y1:y2, x1:x2] = 1
-    return (
-        rng.randn(batch, 3, size, size).astype(np.float32),
-        np.int32([[size, size]] * batch),
-        boxes.astype(np.float32),
-        rng.randint(1, 81, (batch, OBJECTS)).astype(np.int32),
-        np.ones((batch, OBJECTS), bool),
-        np.packbits(masks, axis=-1),
-        np.arange(batch, dtype=np.int32),
-    )
+    arrays = {
+        "image": rng.randn(batch, 3, size, size).astype(np.float32),
+        "image_shape": np.int32([[size, size]] * batch),
+        "gt_boxes": boxes.astype(np.float32),
+        "gt_labels": rng.randint(1, 81, (batch, OBJECTS)).astype(np.int32),
+        "gt_valid": np.ones((batch, OBJECTS), bool),
+        "gt_masks": np.packbits(masks, axis=-1),
+        "sample_seed": np.arange(batch, dtype=np.int32),
+    }
+    return tuple(arrays[name] for name in columns)
 
 
-def segmenter_batch(size: int, batch: int) -> tuple[np.ndarray, ...]:
+def segmenter_batch(size: int, batch: int, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
     rng = np.random.RandomState(0)
     return rng.randn(batch, 3, size, size).astype(np.float32), rng.randint(0, 19, (batch, size, size)).astype(np.int32)
 
 
-def classifier_batch(size: int, batch: int) -> tuple[np.ndarray, ...]:
+def classifier_batch(size: int, batch: int, columns: Sequence[str]) -> tuple[np.ndarray, ...]:
     rng = np.random.RandomState(0)
     labels = rng.randint(0, 1000, batch).astype(np.int32)
     return rng.randn(batch, 3, size, size).astype(np.float32), labels, labels, np.ones(batch, np.float32)
 
 
-BATCHES = {"detector": detector_batch, "segmenter": segmenter_batch, "classifier": classifier_batch}
+BATCHES = {"segmenter": segmenter_batch, "classifier": classifier_batch, **dict.fromkeys(DETECTORS, detector_batch)}
 
 
 @contextlib.contextmanager

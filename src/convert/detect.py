@@ -17,6 +17,7 @@ SOURCES = {
         mmdet.MMDET_1X,
         spinenet.SPINENET,
         detectron2.DETECTRON2,
+        detectron2.DETECTRON2_CASCADE,
         detectron2.CAFFE2,
         *mindspore.SOURCES,
         *mindspore_detection.SOURCES,

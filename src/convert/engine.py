@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from .table import PARAMETERS, Rule, Source, fill, unwrap
 SHOWN = 4  # names an error lists
 SHOWN_NAME = 80  # characters of one
 HEAD = "_head"  # what the names of a detector's heads end with
+MASKS = "mask_head"  # what a detector without masks does not have; the others' weights fill it all the same
 
 
 @dataclass
@@ -79,7 +80,8 @@ def convert(
     if finetune:
         leftover = _leave_out_heads(source, done, leftover, shapes)
     if leftover:
-        raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model")
+        why = _why_no_place(source, leftover.values())
+        raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model{why}")
     _settle_shapes(done, mismatched, layout.class_layers, finetune, where)
     if source.affine_norms:
         _fill_statistics(done, shapes, norm_eps)
@@ -100,9 +102,18 @@ def _place(source: Source, name: str, shapes: Mapping) -> tuple[tuple[str, Rule]
         if f"{cell}.{ours}" in shapes:
             return (f"{cell}.{ours}", rule), ""
     part = cell.partition(".")[0]
-    if rule.optional and not any(parameter.startswith(f"{part}.") for parameter in shapes):
+    if (rule.optional or part == MASKS) and not any(parameter.startswith(f"{part}.") for parameter in shapes):
         return None, f"{part}, which the configured model does not have"
     return None, ""
+
+
+def _why_no_place(source: Source, names: Iterable[str]) -> str:
+    """What the source's table says of all these tensors, if it does."""
+    names = list(names)
+    for expression, reason in source.no_place:
+        if all(re.fullmatch(expression, name) for name in names):
+            return f": {reason}"
+    return ""
 
 
 def _leave_out_heads(source: Source, done: Conversion, leftover: Mapping[str, str], shapes: Mapping) -> dict[str, str]:

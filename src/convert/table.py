@@ -61,6 +61,7 @@ class Source:
     marks: every expression matches some tensor's whole name; never: none of them does. They tell sources apart.
     spelling: (expression, replacement) applied to every name first, where names are not `module.parameter`.
     ignored: (expression, reason) of tensors that are left out knowingly.
+    no_place: (expression, reason) of tensors for which no model here has a place, said where they are refused.
     affine_norms: normalisations may come without statistics, as a scale and a shift.
     framework: a value of `FRAMEWORKS`; files of another one, as far as they show it, are not of this source.
     zero_biases: expressions of our biases that are 0 where the source has none.
@@ -78,6 +79,7 @@ class Source:
     never: tuple[str, ...] = ()
     spelling: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
+    no_place: tuple[tuple[str, str], ...] = ()
     affine_norms: bool = False
     expects: Expects = Expects()
     framework: str = "pytorch"

@@ -77,6 +77,10 @@ def detectron2(depth: int) -> dict:
     return {_shifted(name, "res", 2): shape for name, shape in names.items()}
 
 
+def detectron2_cascade(depth: int) -> dict:
+    return detectron2(depth) | {"roi_heads.box_predictor.0.cls_score.weight": (81, 1024)}
+
+
 def caffe2(depth: int) -> dict:
     names = bottlenecks(depth, "conv1_w", "res{}_{}_branch2{}_w")
     letters = {_shifted(name, "res", 2): shape for name, shape in names.items()}
@@ -97,7 +101,9 @@ def _shifted(name: str, before: str, by: int) -> str:
     return f"{name[:at]}{int(name[at]) + by}{name[at + 1 :]}"
 
 
-BY_HAND = {"detectron2": detectron2, "caffe2": caffe2, "resnet": torchvision}
+BY_HAND = {
+    "detectron2": detectron2, "detectron2-cascade": detectron2_cascade, "caffe2": caffe2, "resnet": torchvision,
+}  # fmt: skip
 
 
 def mmdet_1x(files) -> dict:

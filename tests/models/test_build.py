@@ -3,24 +3,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mindspore import nn
-from mindspore.nn.utils import no_init_parameters
 
 from src.config import choices, load_config
 from src.config.backbone_keys import BACKBONE_KEYS
 from src.errors import UserError
 from src.models.build import BACKBONES, DETECTORS, NECKS
 from src.tasks import build_model
+from tests.models.full_size import count_of, shapes_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
 
-@pytest.mark.parametrize("width,count", [(18, 30125956), (32, 49922992)])
-def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, width, count):
-    config = str(CONFIGS / f"mask_rcnn_hrnetv2p_w{width}_1x_coco.yaml")
-    with no_init_parameters():
-        model = build_model(load_config(config, ["--device_target", "CPU"]))
-    assert sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params()) == count
+@pytest.mark.parametrize(
+    "config,count",
+    [
+        ("mask_rcnn_hrnetv2p_w18_1x_coco", 30125956), ("mask_rcnn_hrnetv2p_w32_1x_coco", 49922992),
+        ("mask_rcnn_hrnetv2p_w40_1x_coco", 66169392), ("mask_rcnn_r50_fpn_1x_coco", 44396336),
+        ("mask_rcnn_r101_fpn_1x_coco", 63388464), ("mask_rcnn_r50_caffe_fpn_1x_coco", 44396336),
+        ("faster_rcnn_hrnetv2p_w18_1x_coco", 27482676), ("faster_rcnn_hrnetv2p_w32_1x_coco", 47279712),
+        ("faster_rcnn_hrnetv2p_w40_1x_coco", 63526112), ("faster_rcnn_r50_fpn_1x_coco", 41753056),
+        ("cascade_rcnn_hrnetv2p_w32_20e_coco", 74921422), ("cascade_mask_rcnn_hrnetv2p_w18_20e_coco", 63054226),
+        ("cascade_mask_rcnn_hrnetv2p_w32_20e_coco", 82851262),
+    ],
+)  # fmt: skip
+def test_full_size_models_have_mmdetections_number_of_parameters(graph_mode, config, count):
+    assert count_of(shapes_of(f"{config}.yaml")) == count
 
 
 @pytest.mark.parametrize(

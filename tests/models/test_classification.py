@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from mindspore import Tensor, ops
-from mindspore.nn.utils import no_init_parameters
 
 from src.config import load_config
 from src.errors import UserError
 from src.models.classification import truncated_normal_convolutions
 from src.models.losses import cross_entropy
 from src.tasks import build_model
+from tests.models.full_size import count_of, shapes_of
 from tests.models.timm_models import import_timm
 from tests.models.torch_originals import assert_gradients_equal, give_random_weights
 
@@ -78,20 +78,14 @@ def test_loss_and_gradients_of_training_equal_timms(graph_mode):
 
 
 @pytest.mark.parametrize(
-    "width,count",
+    "variant,count",
     [
-        (18, 21299004), (32, 41232680), (48, 77469864), (30, 37712220),
-        pytest.param(64, 128059944, marks=pytest.mark.slow),
-    ],  # fmt: skip
-)
-def test_full_size_networks_have_the_authors_number_of_parameters(graph_mode, width, count):
-    keys = ["--device_target", "CPU", "--cls_head.conv_init", "HeNormal"]
-    for stage, branches in ((2, 2), (3, 3), (4, 4)):
-        widths = [width * 2**k for k in range(branches)]
-        keys += [f"--backbone.extra.stage{stage}.num_channels", str(widths)]
-    with no_init_parameters():
-        model = build_model(load_config(W18, keys))
-    assert sum(int(np.prod(parameter.shape)) for parameter in model.trainable_params()) == count
+        ("w18", 21299004), ("w30", 37712220), ("w32", 41232680), ("w40", 57557160), ("w44", 67064984),
+        ("w48", 77469864), ("w64", 128059944), ("w18_small", 13187464), ("w18_small_v2", 15597464),
+    ],
+)  # fmt: skip
+def test_full_size_networks_have_the_authors_number_of_parameters(graph_mode, variant, count):
+    assert count_of(shapes_of(f"hrnet_{variant}_cls.yaml")) == count
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -1,4 +1,6 @@
-"""Detectron2's Mask R-CNN and PointRend with R-FPN, its ImageNet backbones, and Caffe2's from which they come."""
+"""Detectron2's two-stage detectors with R-FPN, its ImageNet backbones, and Caffe2's from which they come."""
+
+from dataclasses import replace
 
 from ..table import Expects, Rule, Source
 
@@ -30,13 +32,14 @@ DENSE = (
     Rule(r"proposal_generator\.rpn_head\.objectness_logits", "rpn_head.rpn_cls", change="ratios_outermost"),
     Rule(r"proposal_generator\.rpn_head\.anchor_deltas", "rpn_head.rpn_reg", change="ratios_outermost"),
 )
-ROI_CONV = ("bbox_head.shared_convs.<1-1>", "mask_head.convs.<1-1>")
+STAGE = r"((?:\.\d+)?)\."  # of a cascade; nothing in a detector with one
+ROI_CONV = ("bbox_head<1>.shared_convs.<2-1>", "mask_head.convs.<1-1>")
 HEADS = (
-    Rule(r"roi_heads\.box_head\.conv(\d)", f"{ROI_CONV[0]}.conv", output=ROI_CONV[0]),
-    Rule(r"roi_heads\.box_head\.conv(\d)\.norm", f"{ROI_CONV[0]}.bn"),
-    Rule(r"roi_heads\.box_head\.fc(\d)", "bbox_head.shared_fcs.<1-1>"),
-    Rule(r"roi_heads\.box_predictor\.cls_score", "bbox_head.fc_cls"),
-    Rule(r"roi_heads\.box_predictor\.bbox_pred", "bbox_head.fc_reg"),
+    Rule(rf"roi_heads\.box_head{STAGE}conv(\d)", f"{ROI_CONV[0]}.conv", output=ROI_CONV[0]),
+    Rule(rf"roi_heads\.box_head{STAGE}conv(\d)\.norm", f"{ROI_CONV[0]}.bn"),
+    Rule(rf"roi_heads\.box_head{STAGE}fc(\d)", "bbox_head<1>.shared_fcs.<2-1>"),
+    Rule(rf"roi_heads\.box_predictor{STAGE}cls_score", "bbox_head<1>.fc_cls"),
+    Rule(rf"roi_heads\.box_predictor{STAGE}bbox_pred", "bbox_head<1>.fc_reg"),
     Rule(r"roi_heads\.mask_head\.mask_fcn(\d)", f"{ROI_CONV[1]}.conv", output=ROI_CONV[1]),
     Rule(r"roi_heads\.mask_head\.mask_fcn(\d)\.norm", f"{ROI_CONV[1]}.bn"),
     Rule(r"roi_heads\.mask_head\.deconv", "mask_head.upsample"),
@@ -48,10 +51,20 @@ HEADS = (
     Rule(POINT + r"predictor", "mask_head.point_head.predictor", change="pointwise"),
 )
 
+FIRST_STAGE = r"roi_heads\.box_predictor\.0\.cls_score\.weight"
+ONE_MASK_HEAD = (
+    "Detectron2's cascade has one mask head, a cascade here one a stage; --detector cascade_rcnn takes its boxes"
+)
+CASCADE_NOTE = (
+    "Detectron2's cascade averages the stages' probabilities, a cascade here their logits, so that scores differ; its "
+    "last cascade.target_stds are [0.0333333, 0.0333333, 0.0666667, 0.0666667]"
+)
+
 DETECTRON2 = Source(
     name="detectron2",
-    title="Detectron2's Mask R-CNN and PointRend (R-FPN), or its ResNet alone",
+    title="Detectron2's Faster R-CNN, Mask R-CNN and PointRend (R-FPN), or its ResNet alone",
     marks=(BODY + r"res5\.0\.conv1\.weight", BODY + r"stem\.conv1\.weight"),
+    never=(FIRST_STAGE,),
     rules=(*RESNET, *DENSE, *HEADS),
     detects=True,
     ignored=(
@@ -61,6 +74,16 @@ DETECTRON2 = Source(
     ),
     affine_norms=True,
     expects=MSRA,
+)
+
+DETECTRON2_CASCADE = replace(
+    DETECTRON2,
+    name="detectron2-cascade",
+    title="Detectron2's Cascade R-CNN (R-FPN), its boxes",
+    marks=(*DETECTRON2.marks, FIRST_STAGE),
+    never=(),
+    no_place=((r"roi_heads\.mask_head\..*", ONE_MASK_HEAD),),
+    expects=replace(MSRA, note=CASCADE_NOTE),
 )
 
 CAFFE2 = Source(

@@ -1,4 +1,7 @@
-"""MMDetection's Mask R-CNN and PointRend: 2.x and 3.x (background last), and 1.x (background first)."""
+"""MMDetection's two-stage detectors: 2.x and 3.x (background last), and 1.x (background first).
+
+A cascade's heads are numbered, bbox_head.0 and mask_head.0 of the first stage, here as there.
+"""
 
 from ..table import Expects, Rule, Source
 from .hrnet import FUSION
@@ -18,9 +21,9 @@ POINTREND = (
 )
 HEADS = (*POINTREND, Rule(r"roi_head\.((?:bbox_head|mask_head)(?:\..*)?)", "<1>"))
 HEADS_1X = (
-    Rule(r"bbox_head\.fc_cls", "bbox_head.fc_cls", change="background_last"),
-    Rule(r"bbox_head\.fc_reg", "bbox_head.fc_reg", change="no_background_boxes"),
-    Rule(r"mask_head\.conv_logits", "mask_head.conv_logits", change="no_background_masks"),
+    Rule(r"bbox_head((?:\.\d+)?)\.fc_cls", "bbox_head<1>.fc_cls", change="background_last"),
+    Rule(r"bbox_head((?:\.\d+)?)\.fc_reg", "bbox_head<1>.fc_reg", change="no_background_boxes"),
+    Rule(r"mask_head((?:\.\d+)?)\.conv_logits", "mask_head<1>.conv_logits", change="no_background_masks"),
     Rule(r"((?:bbox_head|mask_head)(?:\..*)?)", "<1>"),
 )
 BOXES_1X = (
@@ -30,7 +33,7 @@ BOXES_1X = (
 
 MMDET = Source(
     name="mmdet",
-    title="MMDetection 2.x and 3.x Mask R-CNN and PointRend",
+    title="MMDetection 2.x and 3.x: Faster, Mask, Cascade and Cascade Mask R-CNN, PointRend",
     marks=(r"rpn_head\.rpn_cls\.weight", r"roi_head\..*"),
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS),
@@ -45,8 +48,8 @@ MMDET = Source(
 
 MMDET_1X = Source(
     name="mmdet1",
-    title="MMDetection 1.x Mask R-CNN (background first)",
-    marks=(r"rpn_head\.rpn_cls\.weight", r"bbox_head\.fc_cls\.weight"),
+    title="MMDetection 1.x: Faster, Mask, Cascade and Cascade Mask R-CNN (background first)",
+    marks=(r"rpn_head\.rpn_cls\.weight", r"bbox_head(\.\d+)?\.fc_cls\.weight"),
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS_1X),
     detects=True,
