@@ -24,7 +24,7 @@ from src.data.images import write_picture  # noqa: E402
 from src.errors import UserError  # noqa: E402
 from src.evaluation.segmentation_eval import print_result, score_label_maps  # noqa: E402
 from src.inference.binary_files import make_empty  # noqa: E402
-from src.inference.segment import Piece, Scores, exported_size, scored_label  # noqa: E402
+from src.inference.segment import Piece, Scores, exported_size, logits_size, scored_label  # noqa: E402
 from src.inference.visualize import unique_stems  # noqa: E402
 from src.process.command import entry_point  # noqa: E402
 from src.process.log_words import Words  # noqa: E402
@@ -82,11 +82,11 @@ def label_maps(
 ) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
     """(index, label, predicted classes) of every sample, see `score_label_maps`; writes NAME_color.png into `folder`.
 
-    network: the bytes of an image file -> its logits, C * ceil(H / 4) * ceil(W / 4) float32.
+    network: the bytes of an image file -> its logits, C times `logits_size` float32.
     UserError: an image is not of the network's size (where the configuration keeps sizes), or an output is not.
     """
     size = exported_size(cfg)
-    shape = (len(dataset.labels.names), *(-(-side // 4) for side in size))
+    shape = (len(dataset.labels.names), *logits_size(cfg, size))
     for index, name in enumerate(unique_stems([image for image, _ in dataset.samples])):
         path = dataset.samples[index][0]
         image, label = dataset.read(index)

@@ -27,6 +27,11 @@ def usual_definition(sections: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in DEFINITION.items() if name.rpartition(".")[0] in sections}
 
 
+def doublings(cfg: Config) -> int:
+    """How often a segmentation network doubles its logits beyond the resolution of the backbone's finest map."""
+    return cfg.seg_head.pointrend.subdivision_steps if cfg.segmenter == "pointrend" else 0
+
+
 def definition(cfg: Config, sections: Collection[str]) -> dict[str, Any]:
     """The configuration's values, of those that it has in these sections (what its task builds networks of)."""
     found = {}

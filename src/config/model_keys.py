@@ -4,6 +4,7 @@ from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
 from .cascade_keys import Cascade
 from .checks import TASK_CHECKS
 from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS, SEGMENTERS
+from .pointrend_keys import PointRendCfg
 from .schema import key, keys, section
 
 
@@ -319,6 +320,7 @@ class SegHead:
         choices=(1, 2),
         matters="scores",
     )
+    pointrend: PointRendCfg = section(PointRendCfg)
 
 
 @keys()
@@ -333,7 +335,8 @@ class ModelKeys:
     cls_head: ClsHead = section(ClsHead)
     segmenter: str = key(
         "fcn",
-        "segmentation head: fcn (all maps of the backbone, mixed and classified: HRNet's own)",
+        "segmentation head: fcn (all maps of the backbone, mixed and classified: HRNet's own), or pointrend (the same, "
+        "refined point by point where it is uncertain)",
         choices=SEGMENTERS,
         matters="weights",
         on_resume="same",

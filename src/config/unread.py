@@ -131,7 +131,8 @@ DETECTORS = {  # key or section: detectors that read it
     "mask_head.num_convs": ("mask_rcnn", "cascade_mask_rcnn"),
 }  # fmt: skip
 SEGMENTERS = {  # key or section: segmenters that read it
-    "seg_head.final_conv_kernel": ("fcn",),
+    "seg_head.final_conv_kernel": ("fcn", "pointrend"),
+    "seg_head.pointrend": ("pointrend",),
 }
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {

@@ -7,13 +7,16 @@ import onnx
 from mindspore import nn
 
 from ..models.detection.detections import BOXES_ALONE, Detections
+from ..models.pointrend_segmentation import PointRendSegmenter
 from .dense_onnx import cell_to_onnx
 from .detector_onnx import detector_to_onnx
+from .segmenter_onnx import segmenter_to_onnx
 
 # Networks that MindSpore's own exporter cannot write in one piece, by their `output_names`.
 WRITERS: dict[tuple[str, ...], Callable[[nn.Cell, tuple[int, int]], onnx.ModelProto]] = {
     Detections._fields: detector_to_onnx,
     BOXES_ALONE: detector_to_onnx,
+    PointRendSegmenter.output_names: segmenter_to_onnx,
 }
 
 

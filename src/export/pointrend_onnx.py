@@ -2,13 +2,13 @@
 
 import numpy as np
 import onnx
-from onnx import TensorProto
 
 from ..models.detection.pointrend import PointRendMaskHead
 from ..models.layers import interpolation_matrix
 from .dense_onnx import ROWS, cell_to_onnx
 from .onnx_boxes import columns, own_class
 from .onnx_graph import GraphBuilder
+from .onnx_points import centres, export_point_head, flat_rows, sample, values_at
 
 
 def pointrend_masks(
@@ -21,7 +21,7 @@ def pointrend_masks(
     """
     sampler = _FineSampler(g, pyramid[0], boxes, image_size)
     coarse = _coarse_logits(g, head, sampler)
-    point_head = _export_point_head(head)
+    point_head = export_point_head(head.point_head, _width(head), head.coarse_head.num_classes)
     size = head.first_size
     points = g("Expand", _grid(size), g("Concat", g("Shape", labels), [1, 1], axis=0))  # (N, size^2, 2)
     logits = _point_logits(g, point_head, sampler, coarse, points, labels)
@@ -30,7 +30,7 @@ def pointrend_masks(
         finer = _doubled(g, logits, size)
         count = min(head.subdivision_num_points, size * size)
         _, index = g("TopK", g("Neg", g("Abs", finer)), [count], outputs=2)
-        values = _point_logits(g, point_head, sampler, coarse, _centres(g, index, size), labels)
+        values = _point_logits(g, point_head, sampler, coarse, centres(g, index, size, size), labels)
         logits = g("ScatterElements", finer, index, values, axis=1)
     return g("Reshape", g("Sigmoid", logits), [-1, size, size]), size
 
@@ -48,7 +48,7 @@ class _FineSampler:
         """(N, P, 2) or (1, P, 2) shares of the boxes -> (C, N, P)."""
         g = self.g
         shares = g("Div", g("Add", self.low, g("Mul", points, self.side)), self.extent)
-        samples = _sample(g, self.feature, g("Unsqueeze", shares, [0]))
+        samples = sample(g, self.feature, g("Unsqueeze", shares, [0]))
         return g("Squeeze", samples, [0])
 
 
@@ -62,35 +62,16 @@ def _coarse_logits(g: GraphBuilder, head: PointRendMaskHead, sampler: _FineSampl
     return logits
 
 
-def _export_point_head(head: PointRendMaskHead) -> onnx.ModelProto:
-    shapes = {"fine": _width(head), "coarse": head.coarse_head.num_classes}
-    inputs = {name: np.zeros((ROWS, width), np.float32) for name, width in shapes.items()}
-    return cell_to_onnx(head.point_head, inputs, ["logits"], free_rows=True)
-
-
 def _point_logits(
     g: GraphBuilder, point_head: onnx.ModelProto, sampler: _FineSampler, coarse: str, points: str, labels: str
 ) -> str:
     """Own-class logits (N, P) of points (N, P, 2)."""
     classes = point_head.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     fine = g("Transpose", sampler(points), perm=[1, 2, 0])  # (N, P, C)
-    at_points = g("Squeeze", _sample(g, coarse, g("Unsqueeze", points, [2])), [3])
-    at_points = g("Transpose", at_points, perm=[0, 2, 1])
-    inputs = {"fine": _flat_rows(g, fine), "coarse": _flat_rows(g, at_points)}
+    inputs = {"fine": flat_rows(g, fine), "coarse": flat_rows(g, values_at(g, coarse, points))}
     (flat,) = g.include(point_head, "point_head", inputs)
     shape = g("Concat", g("Shape", points, start=0, end=2), [classes], axis=0)
     return own_class(g, g("Transpose", g("Reshape", flat, shape, allowzero=1), perm=[0, 2, 1]), labels)
-
-
-def _flat_rows(g: GraphBuilder, x: str) -> str:
-    """(N, P, C) -> (N * P, C)."""
-    return g("Reshape", x, g("Concat", [-1], g("Shape", x, start=2), axis=0))
-
-
-def _sample(g: GraphBuilder, maps: str, points: str) -> str:
-    """maps (M, C, H, W), points (M, A, B, 2) as shares of the map -> (M, C, A, B), zeros outside."""
-    grid = g("Sub", g("Mul", points, 2.0), 1.0)
-    return g("GridSample", maps, grid, mode="bilinear", padding_mode="zeros", align_corners=0)
 
 
 def _doubled(g: GraphBuilder, logits: str, size: int) -> str:
@@ -99,15 +80,6 @@ def _doubled(g: GraphBuilder, logits: str, size: int) -> str:
     square = g("Reshape", logits, [-1, size // 2, size // 2])
     wide = g("MatMul", square, np.ascontiguousarray(matrix.T))
     return g("Reshape", g("MatMul", matrix, wide), [-1, size * size])
-
-
-def _centres(g: GraphBuilder, index: str, size: int) -> str:
-    """Cell numbers (N, K) of a size x size grid -> centres (N, K, 2) as shares."""
-    parts = []
-    for part in (g("Mod", index, size), g("Div", index, size)):
-        centre = g("Div", g("Add", g("Cast", part, to=TensorProto.FLOAT), 0.5), float(size))
-        parts.append(g("Unsqueeze", centre, [2]))
-    return g("Concat", *parts, axis=2)
 
 
 def _grid(side: int) -> np.ndarray:

@@ -5,7 +5,7 @@ and once with one that reads what another program answered, so scales, windows a
 
 In a folder: `manifest.json` (see `write_inputs`), `inputs.txt` (a line `NAME<tab>inputs/NAME.bin` for each network
 input), `inputs/NAME.bin` (float32, little endian, (1, 3, H, W)). The other program writes `NAME_0.bin` for each line:
-float32 logits (1, C, ceil(H / 4), ceil(W / 4)).
+float32 logits (1, C, ceil(H / 4), ceil(W / 4)), of segmenter pointrend larger ones (`logits_size`).
 """
 
 import json
@@ -23,7 +23,7 @@ from ..data.formats.segmentation_list import SegmentationDataset
 from ..errors import UserError
 from ..files import write_bytes, write_text
 from ..reading import is_file, read_json
-from .segment import SegmentationSettings, Segmenter, exported_size, scored_label
+from .segment import SegmentationSettings, Segmenter, exported_size, logits_size, scored_label
 from .visualize import unique_stems
 
 FORMAT = 2
@@ -121,8 +121,7 @@ def label_maps(
     expected = [_relative(dataset, index) for index in range(len(dataset))]
     if [sample["label"] for sample in manifest["samples"]] != expected:
         raise UserError(f"{dataset.list_file} does not name the samples that were preprocessed")
-    height, width = manifest["input_shape"][2:]
-    shape = (1, manifest["classes"], -(-height // 4), -(-width // 4))
+    shape = (1, manifest["classes"], *logits_size(cfg, manifest["input_shape"][2:]))
     for index, sample in enumerate(manifest["samples"]):
         label = dataset.read_label(index)
         if label is not None and sample["inputs"] and list(label.shape) != sample["image_size"]:

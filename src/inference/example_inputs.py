@@ -18,19 +18,20 @@ from ..reading import is_folder
 MAX_FILES = 1000  # looked at for a first readable image
 
 
-def dense_inputs(cfg: Config, size: tuple[int, int]) -> dict[str, dict[str, np.ndarray]]:
+def dense_inputs(cfg: Config, size: tuple[int, int], constant: bool = True) -> dict[str, dict[str, np.ndarray]]:
     """Named cases for a network that takes an image (1, 3, *size) alone.
 
-    An image of `cfg.val_dataset` where that is there, else a random one, and a constant one.
+    An image of `cfg.val_dataset` where that is there, else a random one, and a constant one. constant: False takes the
+    mirror image instead, for networks that choose among places: those of a constant image are all the same.
     """
     height, width = size
     rules = ImageRules.from_config(cfg)
     pixels, name = _first_image(cfg.val_dataset, size, rules)
     settings = ImageSettings(width, height, PixelNormalisation.from_config(cfg), keep_ratio=False, reading=rules)
-    return {
-        name: {"image": prepare_image(pixels, settings)[0][None]},
-        "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)},
-    }
+    image = prepare_image(pixels, settings)[0][None]
+    if not constant:
+        return {name: {"image": image}, "its mirror image": {"image": np.ascontiguousarray(image[..., ::-1])}}
+    return {name: {"image": image}, "a constant image": {"image": np.zeros((1, 3, height, width), np.float32)}}
 
 
 def detector_inputs(settings: ImageSettings, folder: str) -> dict[str, dict[str, np.ndarray]]:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from ..config.definition import doublings
 from ..data.augmentation.geometry import scaled_size
 from ..data.label_sets import LabelSet
 from ..data.normalisation import PixelNormalisation
@@ -66,6 +67,12 @@ class SegmentationSettings:
 def exported_size(cfg: Config) -> tuple[int, int]:
     """(height, width) of the images that the exported network takes."""
     return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
+
+
+def logits_size(cfg: Config, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the logits for an image of this size, by a network whose finest map has a stride of 4."""
+    height, width = (-(-side // 4) * 2 ** doublings(cfg) for side in size)
+    return height, width
 
 
 def scored_label(cfg: Config, label: np.ndarray | None) -> np.ndarray | None:

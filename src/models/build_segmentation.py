@@ -15,6 +15,8 @@ from .backbones.build import build_backbone, build_hrnet
 from .backbones.hrnet import Fusion
 from .build_helpers import choose, norm_settings
 from .losses import OhemCrossEntropy, PixelCrossEntropy
+from .point_head import PointHead
+from .pointrend_segmentation import PointRendSegmenter, SemanticPointHead, SemanticPoints
 from .segmentation import SemanticSegmenter
 from .start_weights import he_uniform_convolutions, uniform_convolution_biases
 
@@ -66,6 +68,32 @@ def _fcn(cfg: Config, backbone: nn.Cell) -> SemanticSegmenter:
     return SemanticSegmenter(backbone, cfg.num_classes, loss, norm, head.final_conv_kernel, head.bilinear)
 
 
+def _pointrend(cfg: Config, backbone: nn.Cell) -> PointRendSegmenter:
+    head, keys = cfg.seg_head, cfg.seg_head.pointrend
+    norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    fine = backbone.out_channels[0]
+    point_head = PointHead(fine, keys.num_fcs, keys.fc_channels, cfg.num_classes, keys.coarse_pred_each_layer)
+    settings = SemanticPoints(
+        keys.num_points,
+        keys.oversample_ratio,
+        keys.importance_sample_ratio,
+        keys.subdivision_steps,
+        keys.subdivision_num_points,
+    )
+    points = SemanticPointHead(point_head, settings, cfg.ignore_label, cfg.portable)
+    return PointRendSegmenter(
+        backbone,
+        cfg.num_classes,
+        build_pixel_loss(cfg),
+        points,
+        norm,
+        head.final_conv_kernel,
+        head.bilinear,
+        keys.loss_weight,
+    )
+
+
 SEGMENTERS = {
     "fcn": Segmenter(SemanticSegmenter, _fcn),
+    "pointrend": Segmenter(PointRendSegmenter, _pointrend),
 }

@@ -39,16 +39,8 @@ class SemanticSegmenter(nn.Cell):
         coordinates: str = "half_pixel",
     ):
         super().__init__()
-        width = sum(backbone.out_channels)
         self.backbone = backbone
-        self.last_layer = nn.SequentialCell(
-            [
-                conv2d(width, width, 1, bias=True, weight_init=Normal(HEAD_STD)),
-                batch_norm(width, norm or NormSettings()),
-                nn.ReLU(),
-                conv2d(width, num_classes, final_conv_kernel, bias=True, weight_init=Normal(HEAD_STD)),
-            ]
-        )
+        self.last_layer = fcn_head(sum(backbone.out_channels), num_classes, norm, final_conv_kernel)
         self.resize = ResizeBilinear(coordinates=coordinates)
         self.loss = loss
 
@@ -59,12 +51,28 @@ class SemanticSegmenter(nn.Cell):
 
     def logits(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, num_classes, h, w) at the size of the backbone's finest map."""
-        features = self.backbone(image)
-        maps = (features[0],)
-        for feature in features[1:]:
-            maps += (self.resize(feature, features[0]),)
-        return self.last_layer(ops.concat(maps, 1))
+        return self.last_layer(joined_maps(self.backbone(image), self.resize))
 
     def losses(self, image: Tensor, label: Tensor) -> tuple[Tensor]:
         """label (B, H, W) int32: classes, or the loss's ignored value."""
         return (self.loss(self.resize(self.logits(image), label), label),)
+
+
+def joined_maps(features: tuple[Tensor, ...], resize: nn.Cell) -> Tensor:
+    """(B, C_k, h_k, w_k), finest first -> (B, sum of C_k, h_0, w_0). resize: (map, one of the wanted size) -> map."""
+    maps = (features[0],)
+    for feature in features[1:]:
+        maps += (resize(feature, features[0]),)
+    return ops.concat(maps, 1)
+
+
+def fcn_head(width: int, num_classes: int, norm: NormSettings | None, final_conv_kernel: int) -> nn.SequentialCell:
+    """Mixes joined maps of `width` channels by a 1x1 convolution and classifies them."""
+    return nn.SequentialCell(
+        [
+            conv2d(width, width, 1, bias=True, weight_init=Normal(HEAD_STD)),
+            batch_norm(width, norm or NormSettings()),
+            nn.ReLU(),
+            conv2d(width, num_classes, final_conv_kernel, bias=True, weight_init=Normal(HEAD_STD)),
+        ]
+    )

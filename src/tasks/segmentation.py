@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import nn
 
 from ..config import Config
+from ..config.definition import doublings
 from ..data import inspection
 from ..data.formats.image_list import official_names, unlabelled_images
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
@@ -156,7 +157,7 @@ class Segmentation(Task):
         return model
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
-        return dense_inputs(cfg, self.input_size(cfg))
+        return dense_inputs(cfg, self.input_size(cfg), constant=not doublings(cfg))
 
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]

@@ -112,3 +112,52 @@ class TorchPointRend(nn.Module):
                 logits.reshape(n, c, h * w).scatter(2, index[:, None].expand(-1, c, -1), values).reshape(n, c, h, w)
             )
         return logits[rows, labels].sigmoid()
+
+
+def class_uncertainty(logits):
+    """(N, C, ...) -> (N, 1, ...): second largest minus largest logit."""
+    top = torch.topk(logits, 2, dim=1)[0]
+    return (top[:, 1] - top[:, 0])[:, None]
+
+
+class TorchSemanticPointRend(nn.Module):
+    """Detectron2's `PointRendSemSegHead` on given coarse logits (N, C, h, w) and features (N, F, h', w')."""
+
+    def __init__(self, channels, classes, width, layers=3, each_layer=True):
+        super().__init__()
+        extra = classes if each_layer else 0
+        widths = [channels + classes] + [width + extra] * layers
+        self.point_head = nn.Module()
+        self.point_head.fcs = nn.ModuleList([nn.Conv1d(w, width, 1) for w in widths[:-1]])
+        self.point_head.predictor = nn.Conv1d(widths[-1], classes, 1)
+        self.each_layer = each_layer
+
+    def point_logits(self, coarse, features, points):
+        hint = point_sample(coarse, points)
+        x = torch.cat([point_sample(features, points), hint], 1)
+        for fc in self.point_head.fcs:
+            x = F.relu(fc(x))
+            x = torch.cat([x, hint], 1) if self.each_layer else x
+        return self.point_head.predictor(x)
+
+    def train_points(self, coarse, candidates, extra, uncertain):
+        certainty = class_uncertainty(point_sample(coarse, candidates))[:, 0]
+        index = torch.topk(certainty, uncertain, dim=1)[1]
+        return torch.cat([candidates[torch.arange(len(index))[:, None], index], extra], 1)
+
+    def loss(self, coarse, features, label, points, ignore=255):
+        grid = 2 * points[:, :, None] - 1
+        target = F.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0, :, 0].long()
+        return F.cross_entropy(self.point_logits(coarse, features, points), target, ignore_index=ignore)
+
+    def refined(self, coarse, features, steps, count):
+        logits = coarse
+        for _ in range(steps):
+            logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+            n, c, h, w = logits.shape
+            index = torch.topk(class_uncertainty(logits).reshape(n, h * w), min(count, h * w), dim=1)[1]
+            points = torch.stack([(index % w + 0.5) / w, (index // w + 0.5) / h], -1)
+            values = self.point_logits(coarse, features, points)
+            index = index[:, None].expand(-1, c, -1)
+            logits = logits.reshape(n, c, h * w).scatter(2, index, values).reshape(n, c, h, w)
+        return logits

@@ -1,21 +1,12 @@
-"""Point arithmetic of PointRend (Detectron2 `point_features.py`). Points are (x, y) shares of their box or map."""
+"""Point arithmetic of PointRend's masks (Detectron2 `point_features.py`). Points are (x, y) shares of their box."""
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.ops import constexpr
 
-
-@constexpr
-def _grid(side: int) -> Tensor:
-    centres = (np.arange(side, dtype=np.float32) + 0.5) / side
-    y, x = np.meshgrid(centres, centres, indexing="ij")
-    return Tensor(np.stack([x, y], -1).reshape(1, side * side, 2))
-
-
-def regular_grid(rows: int, side: int) -> Tensor:
-    """(rows, side * side, 2): the cell centres of a side x side grid, row by row."""
-    return ops.broadcast_to(_grid(side), (rows, side * side, 2))
+from ..points import highest_cells, highest_points
+from ..points import regular_grid as regular_grid  # which stood here
 
 
 def in_image(points: Tensor, boxes: Tensor) -> Tensor:
@@ -25,19 +16,12 @@ def in_image(points: Tensor, boxes: Tensor) -> Tensor:
 
 def uncertain_of_grid(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` cells of (N, S, S) logits that are nearest to 0: indices (N, K) int32 and centres (N, K, 2)."""
-    rows, side, _ = logits.shape
-    _, index = ops.topk(-ops.abs(logits.reshape(rows, side * side)), min(count, side * side))
-    index = index.astype(mstype.int32)
-    x = (ops.floor_mod(index, side).astype(mstype.float32) + 0.5) / side
-    y = (ops.floor_div(index, side).astype(mstype.float32) + 0.5) / side
-    return index, ops.stack((x, y), -1)
+    return highest_cells(-ops.abs(logits), count)
 
 
 def most_uncertain(points: Tensor, logits: Tensor, count: int) -> Tensor:
     """The `count` of the points (N, K, 2) whose logits (N, K) are nearest to 0: (N, count, 2)."""
-    _, index = ops.topk(-ops.abs(logits), count)
-    index = ops.broadcast_to(index.astype(mstype.int32)[:, :, None], (points.shape[0], count, 2))
-    return ops.gather_elements(points, 1, index)
+    return highest_points(points, -ops.abs(logits), count)
 
 
 def packed_mask_values(packed_masks: Tensor, rows: Tensor, points: Tensor) -> Tensor:
