@@ -6,7 +6,8 @@
 Trains the demo's two detectors once with each seed and prints AP75 and AP90 of boxes on the held-out images, of each
 seed and as means. Then the time and the memory of a training step of Mask R-CNN, Faster R-CNN and Cascade Mask R-CNN
 (HRNetV2p-W18, as their configurations have them, at --size): the three take their steps in turn, each in a process of
-its own (`training_cases.py`). Expected: the cascade is ahead, more so at AP90.
+its own (`training_cases.py`), all in memory at once; a peak is of the whole process, compilation included. Expected:
+the cascade is ahead, more so at AP90.
 """
 
 import argparse

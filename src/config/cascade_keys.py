@@ -33,4 +33,3 @@ class Cascade:
         most=MOST_STAGES,
         matters="weights",
     )
-

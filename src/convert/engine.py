@@ -197,7 +197,8 @@ def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
     if done.used and only_backbone and not in_backbone:
         done.unset = unset
     elif unset:
-        raise UserError(f"{where} does not fill the configured model: {_names(unset)} stay unset")
+        hint = "; a detector without masks takes them" if all(name.startswith(f"{MASKS}.") for name in unset) else ""
+        raise UserError(f"{where} does not fill the configured model: {_names(unset)} stay unset{hint}")
 
 
 def _names(names: Collection[str]) -> str:

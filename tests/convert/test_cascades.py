@@ -36,9 +36,7 @@ def test_every_stage_of_mmdetection_1x_gets_its_background_last_and_loses_its_ma
     done = convert(SOURCES["mmdet1"], tensors, BOXES | MASKS, LAYOUT)
     for k in STAGES:
         assert done.values[f"bbox_head.{k}.fc_cls.bias"].tolist() == [10 * k + n for n in (1, 2, 3, 0)]
-        assert done.values[f"bbox_head.{k}.fc_reg.bias"].tolist() == [
-            10 * k + n for n in (0, 1, 2, 3)
-        ]
+        assert done.values[f"bbox_head.{k}.fc_reg.bias"].tolist() == [10 * k + n for n in (0, 1, 2, 3)]
         assert done.values[f"mask_head.{k}.conv_logits.bias"].tolist() == [10 * k + n for n in (1, 2, 3)]
     names = ["rpn_head.rpn_cls.weight", "bbox_head.0.fc_cls.weight", *tensors]
     assert choose_source(names, "", "w.pth").name == "mmdet1"

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mindspore import Tensor, set_seed
+from mindspore.nn.utils import no_init_parameters
 
 from src.config import has_masks, load_config
 from src.engine.setup import make_train_step
@@ -61,6 +62,23 @@ def batch():
 
 
 LOSSES = {"mask_rcnn": 5, "pointrend": 6, "faster_rcnn": 4, "cascade_rcnn": 8, "cascade_mask_rcnn": 11}
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_detector_builds_on_every_backbone_and_has_the_heads_of_its_kind(graph_mode, backbone, detector):
+    def parts(name):
+        with no_init_parameters():
+            model = build_model(load_config(TINY, overrides(backbone, name)))
+        return [(one.name, one.shape) for one in model.get_parameters()]
+
+    own, known = parts(detector), parts("mask_rcnn")
+    body = ("backbone.", "neck.", "rpn_head.")
+    assert [one for one in own if one[0].startswith(body)] == [one for one in known if one[0].startswith(body)]
+    has_mask_head = any(name.startswith("mask_head.") for name, _ in own)
+    assert has_mask_head == (detector in ("mask_rcnn", "pointrend", "cascade_mask_rcnn"))
+
+
 QUICK = [("resnet", "pointrend")]  # the others are half of a minute each: with --all
 PAIRS = [
     pytest.param(backbone, detector, marks=() if (backbone, detector) in QUICK else pytest.mark.slow)

@@ -3,6 +3,7 @@
 `make_mmdet_fixture.py` fills MMDetection's model with `make_parameter`; our tests fill ours with the same call.
 """
 
+import re
 import zlib
 
 import numpy as np
@@ -33,7 +34,8 @@ def make_parameter(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """
     values = np.random.RandomState((zlib.crc32(name.encode()) + WEIGHT_SEED) % 2**31).standard_normal(shape)
     kind = name.rpartition(".")[2]
-    gain = next((factor for prefix, factor in GAINS if name.startswith(prefix)), 1.0)
+    plain = re.sub(r"_head\.\d+\.", "_head.", name)  # every stage of a cascade has the gains of the only one
+    gain = next((factor for prefix, factor in GAINS if plain.startswith(prefix)), 1.0)
     if len(shape) > 1:
         values = values * np.sqrt(2.0 / np.prod(shape[1:])) * gain
     elif kind == "weight":

@@ -108,9 +108,7 @@ class CascadeRCNN(TwoStageDetector):
                 losses += weighted(self.box_losses(head, cls_logits, box_deltas, rois, gt_boxes), weight)
             if self.has_mask_losses[number]:
                 count = sampler.max_positive
-                own = self.mask_losses(
-                    self.mask_head[number], pyramid, rois, count, gt_masks, gt_has_mask, sample_seed
-                )
+                own = self.mask_losses(self.mask_head[number], pyramid, rois, count, gt_masks, gt_has_mask, sample_seed)
                 losses += weighted(own, weight)
             if number + 1 < self.stages_in_training:
                 labels = ops.where(is_positive.reshape(-1), labels.reshape(-1), likeliest(cls_logits))

@@ -61,7 +61,10 @@ class LossesAndGradients(nn.Cell):
 
     def forward(self, *inputs):
         losses = self.model(*inputs)
-        return losses[0] + losses[1] + losses[2] + losses[3] + losses[4], losses
+        total = losses[0]
+        for loss in losses[1:]:
+            total = total + loss
+        return total, losses
 
     def construct(self, *inputs):
         (_, losses), gradients = self.gradient(*inputs)
