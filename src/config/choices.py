@@ -4,7 +4,7 @@ A key looks them up whenever a value is checked. The tasks stand in checks.py, t
 """
 
 DETECTORS = ["mask_rcnn", "pointrend"]
-SEGMENTERS = ["fcn"]
+SEGMENTERS = ["fcn", "ocr"]
 NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
 AUTO = "auto"  # the format of detection data is told by what the folder holds
 DATA_TYPES = [AUTO, "coco", "mindrecord", "yolo", "labelme", "via", "voc", "cityscapes", "instance_masks"]

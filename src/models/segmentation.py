@@ -21,7 +21,7 @@ class SemanticSegmenter(nn.Cell):
     which for HRNet is ceil(H / 4), ceil(W / 4).
     loss: (logits (B, num_classes, H, W), labels (B, H, W) int32) -> scalar.
     final_conv_kernel: 1 or 3, of the classifying convolution.
-    coordinates: of all bilinear enlarging, 'half_pixel' or 'asymmetric', see `interpolation_matrix`.
+    coordinates: of all bilinear enlarging, see `interpolation_matrix`.
     """
 
     train_columns = ("image", "label")
@@ -59,12 +59,16 @@ class SemanticSegmenter(nn.Cell):
 
     def logits(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, num_classes, h, w) at the size of the backbone's finest map."""
-        features = self.backbone(image)
-        maps = (features[0],)
-        for feature in features[1:]:
-            maps += (self.resize(feature, features[0]),)
-        return self.last_layer(ops.concat(maps, 1))
+        return self.last_layer(joined_maps(self.backbone(image), self.resize))
 
     def losses(self, image: Tensor, label: Tensor) -> tuple[Tensor]:
         """label (B, H, W) int32: classes, or the loss's ignored value."""
         return (self.loss(self.resize(self.logits(image), label), label),)
+
+
+def joined_maps(features: tuple[Tensor, ...], resize: nn.Cell) -> Tensor:
+    """(B, C_k, h_k, w_k), finest first -> (B, sum of C_k, h_0, w_0). resize: (map, one of the wanted size) -> map."""
+    maps = (features[0],)
+    for feature in features[1:]:
+        maps += (resize(feature, features[0]),)
+    return ops.concat(maps, 1)
