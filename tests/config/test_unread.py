@@ -77,6 +77,12 @@ def test_keys_of_another_detector_are_said(said):
     assert unread(said, "train.py", names, "pointrend_r50_fpn_1x_coco.yaml") == ["mask_head.num_convs"]
 
 
+def test_keys_of_another_segmenter_are_said(said):
+    names = ("seg_head.final_conv_kernel", "seg_head.ocr.dropout", "seg_head.bilinear")
+    assert unread(said, "train.py", names, FILES["segmentation"]) == ["seg_head.ocr.dropout"]
+    assert unread(said, "train.py", names, "hrnet_w48_ocr_cityscapes.yaml") == ["seg_head.final_conv_kernel"]
+
+
 @pytest.mark.parametrize(
     ("key", "switch"),
     [
