@@ -93,10 +93,11 @@ def detection_batch() -> dict[str, np.ndarray]:
 
 
 def segmentation_batch() -> dict[str, np.ndarray]:
-    """Two images with random labels."""
+    """Two images with random labels, and seeds for those that draw."""
     rng = np.random.RandomState(0)
     image = rng.randn(2, 3, TRAIN_SIZE, TRAIN_SIZE).astype(np.float32)
-    return {"image": image, "label": rng.randint(0, 19, (2, TRAIN_SIZE, TRAIN_SIZE)).astype(np.int32)}
+    label = rng.randint(0, 19, (2, TRAIN_SIZE, TRAIN_SIZE)).astype(np.int32)
+    return {"image": image, "label": label, "sample_seed": np.int32([0, 1])}
 
 
 BATCHES = {"detection": detection_batch, "segmentation": segmentation_batch}

@@ -86,8 +86,9 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
 
     finetune: the model's `class_layers` of another shape (another number of classes), or that the file lacks, keep
     their fresh values, as does a head of which the file has another kind or none; their names are returned and logged.
-    A head that only the file has is left out, which is said. Everything else must match: UserError names missing,
-    unexpected and differing parameters.
+    A head that only the file has is left out, which is said. A part that the model lacks starts the one that the
+    model's `starts_from` names. Everything else must match: UserError names missing, unexpected and differing
+    parameters.
     """
     values = read_checkpoint(path)
     _refuse_known(values, path)
@@ -95,6 +96,7 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     skipped = []
     if finetune:
+        values = {started(name, getattr(model, "starts_from", ())): value for name, value in values.items()}
         for name in [name for name in parameters if name.startswith(model.class_layers)]:
             if name not in values or values[name].shape != tuple(parameters[name].shape):
                 skipped.append(name)
@@ -119,6 +121,11 @@ def load_model_weights(model: nn.Cell, path: str | Path, finetune: bool = False)
     for name, value in values.items():
         parameters[name].set_data(Tensor(value, parameters[name].dtype))
     return skipped
+
+
+def started(name: str, starts: Collection[tuple[str, str]]) -> str:
+    """A parameter's name by the (beginning, its replacement) that fits it: (("last_layer.", "aux_head."),)."""
+    return next((ours + name.removeprefix(theirs) for theirs, ours in starts if name.startswith(theirs)), name)
 
 
 def holds_backbone_alone(model: nn.Cell, path: str | Path) -> bool:

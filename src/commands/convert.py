@@ -55,7 +55,7 @@ def convert_file(cfg: Config, says_use: bool = True) -> Conversion:
         source,
         foreign.tensors,
         shapes,
-        _layout(cfg, model.class_layers),
+        _layout(cfg, model),
         finetune=cfg.finetune,
         norm_eps=cfg.backbone.norm_cfg.eps,
         where=cfg.pt_path,
@@ -87,15 +87,16 @@ def convert_file(cfg: Config, says_use: bool = True) -> Conversion:
     return done
 
 
-def _layout(cfg: Config, class_layers: tuple[str, ...]) -> Layout:
+def _layout(cfg: Config, model: nn.Cell) -> Layout:
     generator, masks = cfg.rpn.anchor_generator, cfg.mask_head
     return Layout(
         len(generator.scales),
         len(generator.ratios),
-        class_layers,
+        model.class_layers,
         cfg.num_classes - 1 + int(masks.background_class),
         masks.background_class,
         masks.boxes == "likeliest",
+        getattr(model, "starts_from", ()),
     )
 
 

@@ -6,7 +6,7 @@ A key looks them up whenever a value is checked. The tasks stand in checks.py, t
 DETECTORS = ["mask_rcnn", "pointrend", "faster_rcnn", "cascade_rcnn", "cascade_mask_rcnn"]
 WITHOUT_MASKS = ["faster_rcnn", "cascade_rcnn"]  # the detectors that give boxes alone, see `has_masks`
 CASCADES = ["cascade_rcnn", "cascade_mask_rcnn"]  # those that read the section cascade
-SEGMENTERS = ["fcn", "pointrend"]
+SEGMENTERS = ["fcn", "ocr", "pointrend"]
 NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
 AUTO = "auto"  # the format of detection data is told by what the folder holds
 DATA_TYPES = [AUTO, "coco", "mindrecord", "yolo", "labelme", "via", "voc", "cityscapes", "instance_masks"]

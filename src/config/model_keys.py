@@ -1,11 +1,14 @@
-"""Configuration keys of the networks; those of backbones stand in backbone_keys.py. Attribute names are YAML keys."""
+"""Configuration keys of the networks. Attribute names are YAML keys.
+
+Those of backbones stand in backbone_keys.py, those of segmentation's heads in segmentation_keys.py.
+"""
 
 from .backbone_keys import BACKBONE_KEYS, Backbone, NormCfg
 from .cascade_keys import Cascade
 from .checks import TASK_CHECKS
 from .choices import DETECTORS, MOST_BOXES, MOST_CHANNELS, MOST_LAYERS, NECKS, SEGMENTERS
-from .pointrend_keys import PointRendCfg
 from .schema import key, keys, section
+from .segmentation_keys import SegHead
 
 
 @keys(matters="weights", on_resume="same")
@@ -294,35 +297,6 @@ class ClsHead:
     )
 
 
-BILINEAR = ("half_pixel", "asymmetric")  # ONNX's words
-
-
-@keys(matters="weights", on_resume="same")
-class SegHead:
-    final_conv_kernel: int = key(1, "kernel size of the classifying convolution", choices=(1, 3))
-    conv_init: str = key(
-        "HeNormal",
-        "initial convolution weights: HeNormal (the head's normal, 0.001), or HeUniform everywhere with uniform biases "
-        "(the MindSpore original)",
-        choices=("HeNormal", "HeUniform"),
-        matters="training",
-    )
-    bilinear: str = key(
-        "half_pixel",
-        "where bilinear enlarging looks, in fusion, head, loss and evaluation: half_pixel as PyTorch, asymmetric (y at "
-        "y * in / out) for weights of the MindSpore original",
-        choices=BILINEAR,
-        matters="scores",
-    )
-    fusion_steps: int = key(
-        1,
-        "HRNet's fusion enlarges at once, or in 2 steps (by a factor, then to the size) as MMSegmentation does",
-        choices=(1, 2),
-        matters="scores",
-    )
-    pointrend: PointRendCfg = section(PointRendCfg)
-
-
 @keys()
 class ModelKeys:
     task: str = key(
@@ -335,8 +309,9 @@ class ModelKeys:
     cls_head: ClsHead = section(ClsHead)
     segmenter: str = key(
         "fcn",
-        "segmentation head: fcn (all maps of the backbone, mixed and classified: HRNet's own), or pointrend (the same, "
-        "refined point by point where it is uncertain)",
+        "segmentation head: fcn (all maps of the backbone, mixed and classified: HRNet's own), ocr (each pixel sees "
+        "the regions of all classes too: HRNet + OCR), or pointrend (fcn's logits, refined point by point where they "
+        "are uncertain)",
         choices=SEGMENTERS,
         matters="weights",
         on_resume="same",

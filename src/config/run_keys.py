@@ -28,6 +28,9 @@ class OptimizerKeys:
     class_weights: list[float] = key(
         [], "segmentation: factor of each class in the loss; empty for none", low=0, high=1e6, most=256
     )
+    loss_over_all: bool = key(
+        False, "segmentation: the loss's mean divides by all pixels, ignored ones too (MMSegmentation); not with ohem"
+    )
     ohem: bool = key(False, "segmentation: the loss looks at hard pixels only")
     ohem_threshold: float = key(0.7, "a pixel is hard below this probability of its class", low=0, high=1)
     ohem_min_kept: int = key(100000, "hard pixels a batch at least", low=1, high=MOST_STEPS)

@@ -91,9 +91,9 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "segmenter", "seg_head", "class_weights", "ohem", "ohem_threshold", "ohem_min_kept", "dataset",
-            "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip", "eval_stride",
-            "eval_width", "eval_height", "eval_label_size", "flip_swaps_labels",
+            "segmenter", "seg_head", "class_weights", "loss_over_all", "ohem", "ohem_threshold", "ohem_min_kept",
+            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip",
+            "eval_stride", "eval_width", "eval_height", "eval_label_size", "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
@@ -132,11 +132,13 @@ DETECTORS = {  # key or section: detectors that read it
 }  # fmt: skip
 SEGMENTERS = {  # key or section: segmenters that read it
     "seg_head.final_conv_kernel": ("fcn", "pointrend"),
+    "seg_head.ocr": ("ocr",),
     "seg_head.pointrend": ("pointrend",),
 }
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
+    "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(
         ("eval_every", "eval_start", "keep_best_checkpoints_max"), (lambda cfg: cfg.run_eval, "run_eval")

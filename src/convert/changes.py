@@ -10,7 +10,8 @@ import numpy as np
 class Layout:
     """Of the configured model: anchors at a position of one pyramid level are scales x ratios; `class_layers` begin the
     names of parameters whose shape follows the number of classes; mask_classes: channels of a mask, the background's
-    among them where `background_mask`; background_box: the background has box deltas too.
+    among them where `background_mask`; background_box: the background has box deltas too. starts: the model's own
+    `starts_from`: beginnings of names of parameters that a network without one of its heads has in its place.
     """
 
     scales: int = 1
@@ -19,6 +20,7 @@ class Layout:
     mask_classes: int = 80
     background_mask: bool = False
     background_box: bool = False
+    starts: tuple[tuple[str, str], ...] = ()
 
 
 def background_last(value: np.ndarray, layout: Layout) -> np.ndarray:

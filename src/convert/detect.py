@@ -4,7 +4,7 @@ import re
 
 from ..errors import UserError
 from .safe_pickle import one_line
-from .sources import detectron2, hrnet, mindspore, mindspore_detection, mmdet, mmseg, paddle, resnet, spinenet
+from .sources import detectron2, hrnet, mindspore, mindspore_detection, mmdet, mmseg, ocr, paddle, resnet, spinenet
 from .table import Source, framework_of, unwrap
 
 SOURCES = {
@@ -22,6 +22,7 @@ SOURCES = {
         *mindspore.SOURCES,
         *mindspore_detection.SOURCES,
         *mmseg.SOURCES,
+        *ocr.SOURCES,
         *paddle.SOURCES,
     )
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..checkpoint import started
 from ..errors import UserError
 from .changes import CHANGES, Layout
 from .table import PARAMETERS, Rule, Source, fill, unwrap
@@ -50,7 +51,7 @@ def convert(
     """Map the source's tensors onto parameters of the given shapes (ours, by name).
 
     finetune: class layers of another shape are left out, whole layers at a time, and heads of another kind (Mask
-    R-CNN's mask head, where PointRend's is configured).
+    R-CNN's mask head, where PointRend's is configured) or that the source lacks (OCR's, of a plain segmenter).
     norm_eps: of our normalisations; with it a scale and shift without statistics stay what they are.
     where: the file's name for messages. Raises UserError for tensors without a place, two for one place, shapes that
     differ, and parameters that stay unset.
@@ -60,7 +61,7 @@ def convert(
         spelled = source.spell(name)
         reason = source.ignores(spelled)
         if not reason:
-            target, reason = _place(source, spelled, shapes)
+            target, reason = _place(source, spelled, shapes, layout)
         if reason:
             done.ignored.setdefault(reason, []).append(full)
         elif not target:
@@ -79,6 +80,7 @@ def convert(
                 mismatched[parameter] = f"{theirs}, here {parameter} {_shape(shapes[parameter])}"
     if finetune:
         leftover = _leave_out_heads(source, done, leftover, shapes)
+        _leave_out_missing_heads(done, shapes)
     if leftover:
         why = _why_no_place(source, leftover.values())
         raise UserError(f"{where}: {_names(leftover)} of {source.name} have no place in the configured model{why}")
@@ -90,14 +92,14 @@ def convert(
     return done
 
 
-def _place(source: Source, name: str, shapes: Mapping) -> tuple[tuple[str, Rule] | None, str]:
+def _place(source: Source, name: str, shapes: Mapping, layout: Layout) -> tuple[tuple[str, Rule] | None, str]:
     """(our parameter, its rule) of a tensor; or None with the reason why it is ignored, if it is."""
     module, _, kind = name.rpartition(".")
     found = source.find(module)
     if found is None:
         return None, ""
     rule, match = found
-    cell = fill(rule.target, match)
+    cell = started(f"{fill(rule.target, match)}.", layout.starts)[:-1]
     for ours in PARAMETERS.get(kind, ()):
         if f"{cell}.{ours}" in shapes:
             return (f"{cell}.{ours}", rule), ""
@@ -121,7 +123,7 @@ def _leave_out_heads(source: Source, done: Conversion, leftover: Mapping[str, st
     ignored. A head is of another kind where none of its parameters here has a tensor.
     """
     known = {parameter.partition(".")[0] for parameter in done.used}
-    heads = {part for part in (parameter.partition(".")[0] for parameter in shapes) if part.endswith(HEAD)} - known
+    heads = _heads(shapes) - known
     rest, found = {}, set()
     for full, name in leftover.items():
         head = _head_of(source, name)
@@ -132,6 +134,19 @@ def _leave_out_heads(source: Source, done: Conversion, leftover: Mapping[str, st
             rest[full] = name
     done.other_heads = [name for name in shapes if name.partition(".")[0] in found]
     return rest
+
+
+def _leave_out_missing_heads(done: Conversion, shapes: Mapping) -> None:
+    """Heads here of which a source that is more than a backbone has nothing."""
+    known = {parameter.partition(".")[0] for parameter in done.used}
+    if known - {"backbone"}:
+        heads = _heads(shapes) - known
+        done.other_heads = [name for name in shapes if name in done.other_heads or name.partition(".")[0] in heads]
+
+
+def _heads(names: Collection[str]) -> set[str]:
+    """The heads among the parts of our network that these parameters are of."""
+    return {part for part in (name.partition(".")[0] for name in names) if part.endswith(HEAD)}
 
 
 def _head_of(source: Source, name: str) -> str:
@@ -197,7 +212,13 @@ def _settle_unset(done: Conversion, shapes: Mapping, where: str) -> None:
     if done.used and only_backbone and not in_backbone:
         done.unset = unset
     elif unset:
-        hint = "; a detector without masks takes them" if all(name.startswith(f"{MASKS}.") for name in unset) else ""
+        hints = []
+        if all(name.startswith(f"{MASKS}.") for name in unset):
+            hints.append("; a detector without masks takes them")
+        heads = _heads(unset) - {name.partition(".")[0] for name in done.values}
+        if all(name.partition(".")[0] in heads for name in unset):
+            hints.append(f"; --finetune 1 lets {', '.join(sorted(heads))} start fresh")
+        hint = "".join(hints)
         raise UserError(f"{where} does not fill the configured model: {_names(unset)} stay unset{hint}")
 
 
@@ -230,7 +251,7 @@ def summary(done: Conversion, total: int) -> list[str]:
         lines.append(f"finetune: class layers of another shape are left out: {', '.join(done.dropped)}")
     if done.other_heads:
         heads = ", ".join(sorted({name.partition(".")[0] for name in done.other_heads}))
-        lines.append(f"finetune: the source has another kind of {heads}: it starts fresh")
+        lines.append(f"finetune: the source has another kind of {heads}, or none: it starts fresh")
     return lines
 
 

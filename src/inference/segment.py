@@ -3,7 +3,7 @@
 The definition is the HRNet authors' (`BaseDataset.multi_scale_inference`): logits are enlarged to the size of the
 network's input, averaged with those of the mirror image, exponentiated, averaged over windows, enlarged to the size
 of the image, and added up over the scales. All enlarging is bilinear with half-pixel centres, but for the first, which
-is the network's own (`seg_head.bilinear`).
+is the network's own (`seg_head.bilinear`); with align_corners, as in the authors' OCR branch, the second too.
 """
 
 import math
@@ -30,7 +30,7 @@ class SegmentationSettings:
     keep_ratio: False stretches every image to `window`; mode: 'whole' (above scale 1 by windows, but for stretched
     images) or 'slide'.
     stride: step between windows in shares of the window; mirrored_order: see `LabelSet.mirrored_order`.
-    coordinates: of the logits' enlarging, 'half_pixel' or 'asymmetric' (`seg_head.bilinear`).
+    coordinates: of the logits' enlarging, 'half_pixel', 'asymmetric' or 'align_corners' (`seg_head.bilinear`).
     """
 
     window: tuple[int, int]
@@ -149,11 +149,10 @@ class Piece:
 
     def enlarged(self) -> np.ndarray:
         """(C, *size) logits at the size of the network's input."""
-        enlarge = _resize_planes if self.coordinates == "half_pixel" else _enlarge_asymmetric
-        own = enlarge(self.logits, self.size)
+        own = _enlarge(self.logits, self.size, self.coordinates)
         if self.mirrored is None:
             return own
-        return (own + enlarge(self.mirrored, self.size)[..., ::-1]) * np.float32(0.5)
+        return (own + _enlarge(self.mirrored, self.size, self.coordinates)[..., ::-1]) * np.float32(0.5)
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,8 @@ class Scores:
         total, shift = None, None
         for input_size, pieces in self.scales:
             scores, shift = _exponentiated(pieces, input_size, shift)
-            scores = _resize_planes(scores, tuple(size))
+            is_aligned = pieces[0].coordinates == "align_corners"
+            scores = _enlarge(scores, tuple(size), "align_corners" if is_aligned else "half_pixel")
             total = scores if total is None else np.add(total, scores, out=total)
         return _argmax(total)
 
@@ -220,9 +220,12 @@ def _resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def _enlarge_asymmetric(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(C, h, w) float32 -> (C, *size), bilinear without half-pixel centres: output y reads y * h / height."""
-    (top, bottom, down), (left, right, across) = (_neighbours(*sides) for sides in zip(planes.shape[1:], size))
+def _enlarge(planes: np.ndarray, size: tuple[int, int], coordinates: str) -> np.ndarray:
+    """(C, h, w) float32 -> (C, *size), bilinear; coordinates: see `interpolation_matrix` of the networks' layers."""
+    if coordinates == "half_pixel" or planes.shape[1:] == tuple(size):
+        return _resize_planes(planes, size)
+    sides = zip(planes.shape[1:], size)
+    (top, bottom, down), (left, right, across) = (_neighbours(*side, coordinates) for side in sides)
     resized = np.empty((len(planes), *size), np.float32)
     for plane, out in zip(planes, resized):
         rows = plane[top] * (1 - down)[:, None] + plane[bottom] * down[:, None]
@@ -230,9 +233,10 @@ def _enlarge_asymmetric(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray
     return resized
 
 
-def _neighbours(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _neighbours(before: int, after: int, coordinates: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each pixel of a side its lower and upper source, and the upper one's share."""
-    source = np.arange(after) * (before / after)
+    step = (before - 1) / max(after - 1, 1) if coordinates == "align_corners" else before / after
+    source = np.arange(after) * step
     low = np.minimum(source.astype(np.int64), before - 1)
     return low, np.minimum(low + 1, before - 1), (source - low).astype(np.float32)
 

@@ -15,10 +15,11 @@ from .backbones.build import build_backbone, build_hrnet
 from .backbones.hrnet import Fusion
 from .build_helpers import choose, norm_settings
 from .losses import OhemCrossEntropy, PixelCrossEntropy
+from .ocr import OCRSegmenter, OCRSettings
 from .point_head import PointHead
 from .pointrend_segmentation import PointRendSegmenter, SemanticPointHead, SemanticPoints
-from .segmentation import SemanticSegmenter
-from .start_weights import he_uniform_convolutions, uniform_convolution_biases
+from .segmentation import HEAD_STD, SemanticSegmenter
+from .start_weights import he_uniform_convolutions, normal_convolutions, uniform_convolution_biases
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ def build_segmenter(cfg: Config) -> nn.Cell:
     else:
         backbone = build_backbone(cfg)
     model = choose(SEGMENTERS, cfg.segmenter, "segmenter").build(cfg, backbone)
+    rng = np.random.RandomState(cfg.seed % 2**32)
+    if head.conv_init == "Normal":
+        normal_convolutions(model.backbone, HEAD_STD, rng)
     if head.conv_init == "HeUniform":
-        rng = np.random.RandomState(cfg.seed % 2**32)
         he_uniform_convolutions(model, rng)
         uniform_convolution_biases(model, rng)
     return model
@@ -58,7 +61,12 @@ def build_pixel_loss(cfg: Config) -> nn.Cell:
     """The loss of the outputs that are evaluated: logits (B, C, H, W), labels (B, H, W) int32 -> scalar."""
     if cfg.ohem:
         return OhemCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.ohem_threshold, cfg.ohem_min_kept)
-    return PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights))
+    return build_plain_loss(cfg)
+
+
+def build_plain_loss(cfg: Config) -> PixelCrossEntropy:
+    """The same over all pixels, whatever `ohem` says: of auxiliary outputs."""
+    return PixelCrossEntropy(cfg.ignore_label, tuple(cfg.class_weights), cfg.loss_over_all)
 
 
 def _fcn(cfg: Config, backbone: nn.Cell) -> SemanticSegmenter:
@@ -93,7 +101,18 @@ def _pointrend(cfg: Config, backbone: nn.Cell) -> PointRendSegmenter:
     )
 
 
+def _ocr(cfg: Config, backbone: nn.Cell) -> OCRSegmenter:
+    head = cfg.seg_head
+    norm = norm_settings(cfg.backbone.norm_cfg, frozen=cfg.backbone.norm_eval)
+    settings = OCRSettings(
+        head.ocr.mid_channels, head.ocr.key_channels, head.ocr.bias, head.ocr.dropout, head.ocr.aux_weight
+    )
+    losses = build_pixel_loss(cfg), build_plain_loss(cfg)
+    return OCRSegmenter(backbone, cfg.num_classes, *losses, norm, settings, head.bilinear)
+
+
 SEGMENTERS = {
     "fcn": Segmenter(SemanticSegmenter, _fcn),
+    "ocr": Segmenter(OCRSegmenter, _ocr),
     "pointrend": Segmenter(PointRendSegmenter, _pointrend),
 }

@@ -14,6 +14,9 @@ class Declares(Protocol):
     output_names: names of what it returns in evaluation mode, in their order.
     class_layers: beginnings of the names of its parameters whose shape follows the number of classes: they start fresh
         in fine-tuning.
+
+    A network may have `starts_from`: (beginning of names that a network with another head has, the beginning here of
+    parameters that start from those in fine-tuning), one pair a part.
     """
 
     train_columns: tuple[str, ...]

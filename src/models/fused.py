@@ -89,7 +89,7 @@ def _follower(parent: nn.Cell, name: str) -> tuple[str, nn.Cell | None]:
 def _resize_faster(cell: nn.Cell) -> None:
     if isinstance(cell, UpsampleNearest):
         cell.for_training = NearestUpsampling(cell.factor)
-    elif isinstance(cell, ResizeBilinear) and cell.coordinates == "half_pixel":  # which is what the operator knows
+    elif isinstance(cell, ResizeBilinear) and cell.coordinates != "asymmetric":  # which the operator does not know
         cell.for_training = BilinearResizing(cell.align_corners)
 
 

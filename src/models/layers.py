@@ -50,6 +50,7 @@ def conv2d(
     bias: bool = False,
     weight_init: Initializer | None = None,
     padding: str = "symmetric",
+    bias_init: Initializer | None = None,
 ) -> nn.Conv2d:
     """A convolution padded so that stride 1 keeps the size. Bias starts at zero, weights He-normal unless given.
 
@@ -65,7 +66,7 @@ def conv2d(
         padding=0 if is_same else kernel_size // 2,
         has_bias=bias,
         weight_init=he_normal_fan_out() if weight_init is None else weight_init,
-        bias_init="zeros",
+        bias_init="zeros" if bias_init is None else bias_init,
     )
 
 
@@ -179,12 +180,14 @@ def interpolation_matrix(
 ) -> np.ndarray:
     """(size_out, size_in) float32: row i holds the weights of linear interpolation for output pixel i.
 
-    coordinates: ONNX's word for where pixel i of the result lies in the input, where not the corners are aligned:
+    coordinates: ONNX's word for where pixel i of the result lies in the input:
         'half_pixel': at (i + 0.5) * size_in / size_out - 0.5, as PyTorch;
-        'asymmetric': at i * size_in / size_out, as MindSpore 1.x's `ResizeBilinear`: [0, 1] -> [0, 0.5, 1, 1].
+        'asymmetric': at i * size_in / size_out, as MindSpore 1.x's `ResizeBilinear`: [0, 1] -> [0, 0.5, 1, 1];
+        'align_corners': at i * (size_in - 1) / (size_out - 1), as PyTorch has it: [0, 1] -> [0, 1/3, 2/3, 1].
+    align_corners: the same as the last of them.
     """
     out = np.arange(size_out, dtype=np.float64)
-    if align_corners:
+    if align_corners or coordinates == "align_corners":
         source = out * ((size_in - 1) / max(size_out - 1, 1))
     elif coordinates == "asymmetric":
         source = out * (size_in / size_out)
@@ -211,7 +214,7 @@ def resize_bilinear(
 ) -> Tensor:
     """(B, C, H, W) -> (B, C, height, width) as PyTorch's `interpolate(mode='bilinear')`.
 
-    coordinates: 'half_pixel' or 'asymmetric', see `interpolation_matrix`.
+    coordinates: 'half_pixel', 'asymmetric' or 'align_corners', see `interpolation_matrix`.
     Two matrix products: faster on CPU than the resize operator, exact, and exportable to ONNX, which it is not.
     """
     b, c, h, w = x.shape
@@ -245,7 +248,7 @@ class ResizeBilinear(nn.Cell):
 
     def __init__(self, align_corners: bool = False, coordinates: str = "half_pixel"):
         super().__init__()
-        self.align_corners = align_corners
+        self.align_corners = align_corners or coordinates == "align_corners"
         self.coordinates = coordinates
         self.for_training = None
 

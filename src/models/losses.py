@@ -50,11 +50,12 @@ class PixelCrossEntropy(nn.Cell):
 
     ignore_label: pixels of this label do not count; a batch with none that counts gives 0.
     class_weights: C factors, or empty. The mean is then the weighted one, as PyTorch's `CrossEntropyLoss(weight)`.
+    over_all: divides by the number of all pixels, ignored ones too (MMSegmentation with its `avg_non_ignore` False).
     """
 
-    def __init__(self, ignore_label: int = 255, class_weights: tuple[float, ...] = ()):
+    def __init__(self, ignore_label: int = 255, class_weights: tuple[float, ...] = (), over_all: bool = False):
         super().__init__()
-        self.ignore_label = ignore_label
+        self.ignore_label, self.over_all = ignore_label, over_all
         self.class_weights = Tensor(class_weights, mstype.float32) if class_weights else None
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -62,6 +63,8 @@ class PixelCrossEntropy(nn.Cell):
         weight = counts.astype(mstype.float32)
         if self.class_weights is not None:
             weight = weight * self.class_weights[ops.where(counts, labels, 0)]
+        if self.over_all:
+            return -(weight * log_probability).mean()
         return -(weight * log_probability).sum() / ops.maximum(weight.sum(), 1e-12)
 
 

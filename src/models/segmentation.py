@@ -21,7 +21,7 @@ class SemanticSegmenter(nn.Cell):
     which for HRNet is ceil(H / 4), ceil(W / 4).
     loss: (logits (B, num_classes, H, W), labels (B, H, W) int32) -> scalar.
     final_conv_kernel: 1 or 3, of the classifying convolution.
-    coordinates: of all bilinear enlarging, 'half_pixel' or 'asymmetric', see `interpolation_matrix`.
+    coordinates: of all bilinear enlarging, see `interpolation_matrix`.
     """
 
     train_columns = ("image", "label")

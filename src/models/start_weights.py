@@ -1,4 +1,4 @@
-"""Start weights of the MindSpore originals, drawn anew into networks that are built.
+"""Start weights of the originals, drawn anew into networks that are built.
 
 What is drawn depends on the random state alone, neither on the framework's version nor on the device.
 """
@@ -11,6 +11,12 @@ def he_uniform_convolutions(model: nn.Cell, rng: np.random.RandomState) -> None:
     """Every convolution's weights, uniform within sqrt(6 / fan in)."""
     for cell in _convolutions(model):
         _uniform(cell.weight, np.sqrt(6.0 / _fan_in(cell)), rng)
+
+
+def normal_convolutions(model: nn.Cell, sigma: float, rng: np.random.RandomState) -> None:
+    """Every convolution's weights around zero."""
+    for cell in _convolutions(model):
+        _set(cell.weight, rng.standard_normal(cell.weight.shape) * sigma)
 
 
 def uniform_convolution_biases(model: nn.Cell, rng: np.random.RandomState) -> None:

@@ -93,6 +93,12 @@ def test_a_cascade_says_what_its_own_section_says_instead(said):
     assert sorted(unread(said, "train.py", [*lists, *instead, *shared])) == sorted(lists)
 
 
+def test_keys_of_another_segmenter_are_said(said):
+    names = ("seg_head.final_conv_kernel", "seg_head.ocr.dropout", "seg_head.bilinear")
+    assert unread(said, "train.py", names, FILES["segmentation"]) == ["seg_head.ocr.dropout"]
+    assert unread(said, "train.py", names, "hrnet_w48_ocr_cityscapes.yaml") == ["seg_head.final_conv_kernel"]
+
+
 @pytest.mark.parametrize(
     ("key", "switch"),
     [

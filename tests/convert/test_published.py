@@ -50,7 +50,7 @@ def named_backbone(row) -> str:
     is_resnet = re.search(r"resnet|R-50|R_50|r50|r101|MaskRCNN_resnet50", words)
     if is_resnet and not re.search(r"hrnet", words, re.IGNORECASE):
         return f"r{re.search(r'(?i)(?:resnet|r[-_]?)(50|101)', words)[1]}"
-    width = re.search(r"(?i)(?:hrnet\w*?[-_]?w|fcn_hr)(\d+)", words)[1]
+    width = re.search(r"(?i)(?:hrnet\w*?[-_]?w|(?:fcn|ocrnet)_hr)(\d+)", words)[1]
     small = re.search(r"(?i)small[-_]?v2|hr18s|hrnetv2_w18_small", words)
     return f"w{width}" + ("small_v2" if small else "small" if re.search(r"(?i)small", words) else "")
 

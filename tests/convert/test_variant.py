@@ -34,6 +34,9 @@ OF_FILES = {  # file of names and shapes: the variant that it is
     **{f"{of}/resnet{depth}": f"ResNet-{depth}" for of in ("zoo", "mindcv") for depth in (18, 34, 50, 101)},
     "hrnet_cls_w18": "HRNet-W18",
     "hrnet_seg_w48": "HRNet-W48",
+    "hrnet_ocr_w48_cityscapes": "HRNet-W48",
+    "mmseg_ocrnet_hr48_cityscapes": "HRNet-W48",
+    "mmseg_ocrnet_hr18_cityscapes": "HRNet-W18",
     "mmdet_mask-rcnn_hrnetv2p-w18-1x_coco": "HRNet-W18",
     "mmdet_mask-rcnn_r50_fpn_1x_coco": "ResNet-50",
     "spinenet_49S": "SpineNet-49S",
@@ -44,7 +47,7 @@ DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 @pytest.fixture(scope="module")
 def files(data_files):
     found = {}
-    for name in ("mindspore_world_names.json.gz", "state_dict_entries.json.gz"):
+    for name in ("mindspore_world_names.json.gz", "state_dict_entries.json.gz", "ocr_names.json.gz"):
         with gzip.open(data_files / name, "rt") as file:
             found |= json.load(file)
     return found

@@ -32,8 +32,14 @@ def settings(**changes) -> SegmentationSettings:
     return SegmentationSettings(**{**values, **changes})
 
 
+def convention_of(chosen: SegmentationSettings) -> Convention:
+    return Convention(
+        asymmetric=chosen.coordinates == "asymmetric", aligned=chosen.coordinates == "align_corners"
+    )
+
+
 def authors_inference(x, chosen: SegmentationSettings):
-    convention = Convention(asymmetric=chosen.coordinates == "asymmetric")
+    convention = convention_of(chosen)
     pred = enlarge(torch.tensor(network(x.numpy())), x.shape[-2:], convention)
     if chosen.flip:
         other = enlarge(torch.tensor(network(x.flip(3).numpy())), x.shape[-2:], convention)
@@ -69,7 +75,8 @@ def authors_scores(image, chosen: SegmentationSettings, size):
                     scores[place] += authors_inference(padded[place], chosen)
                     count[place] += 1
             scores = (scores / count)[..., : new[0], : new[1]]
-        total = total + enlarge(scores, tuple(size))
+        last = Convention(aligned=convention_of(chosen).aligned)
+        total = total + enlarge(scores, tuple(size), last)
     return total[0].numpy()
 
 
@@ -80,10 +87,14 @@ CASES = [
     settings(mode="slide", stride=0.6),
     settings(mode="slide", scales=(0.5, 1.5), flip=True),
     settings(flip=True, coordinates="asymmetric"),
+    settings(mode="slide", scales=(0.5, 1.0, 1.5), flip=True, coordinates="align_corners"),
+    settings(coordinates="align_corners"),
 ]
 
 
-@pytest.mark.parametrize("chosen", CASES, ids=["plain", "flip", "scales", "slide", "all", "mindspore"])
+@pytest.mark.parametrize(
+    "chosen", CASES, ids=["plain", "flip", "scales", "slide", "all", "mindspore", "aligned slide", "aligned"]
+)
 @pytest.mark.parametrize("image_size,label_size", [((50, 70), (50, 70)), ((41, 30), (82, 61)), ((20, 22), (20, 22))])
 def test_label_maps_equal_the_authors_procedure(chosen, image_size, label_size):
     image = np.random.RandomState(1).randint(0, 256, (*image_size, 3)).astype(np.uint8)

@@ -25,6 +25,7 @@ FAMILIES = {
     ),
     "hrnet_cls_shapes": ("classifier.",),
     "hrnet_seg_lip_shapes": ("last_layer.3.",),
+    "hrnet_ocr_cityscapes_shapes": ("aux_head.3.", "ocr_head.cls_head."),
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def family(request):
     """A network, the same with another number of classes, the expected class layers."""
     model = build(request.param)
     if model.output_names == ("logits",):
-        more = build(request.param, "--num_classes", "31", "--class_names", "[]")
+        more = build(request.param, "--num_classes", "31", "--class_names", "[]", "--class_weights", "[]")
     else:
         more = build(request.param, "--num_classes", "7", "--coco_classes", DETECTION)
     return model, more, FAMILIES[request.param]

@@ -110,7 +110,11 @@ def test_frozen_synchronised_and_roi_heads_norms_stay():
     assert fuse_for_training(own) == 1 and isinstance(own.bn, FusedNorm) and fuse_for_training(own) == 0
 
 
-@pytest.mark.parametrize("cell", [UpsampleNearest(2), ResizeBilinear()], ids=["nearest", "bilinear"])
+@pytest.mark.parametrize(
+    "cell",
+    [UpsampleNearest(2), ResizeBilinear(), ResizeBilinear(coordinates="align_corners")],
+    ids=["nearest", "bilinear", "aligned"],
+)
 def test_resizing_takes_the_operator_in_training_only(cell):
     x = Tensor(np.random.RandomState(0).randn(1, 2, 3, 4).astype(np.float32))
     inputs = (x,) if isinstance(cell, UpsampleNearest) else (x, Tensor(np.zeros((6, 8), np.float32)))

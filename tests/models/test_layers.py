@@ -7,12 +7,13 @@ from src.models.layers import MaxPool, NormSettings, batch_norm, resize_bilinear
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("size", [(14, 22), (5, 9), (3, 4), (7, 11)])
+@pytest.mark.parametrize("size", [(14, 22), (5, 9), (3, 4), (7, 11), (1, 30)])
 def test_bilinear_resize_and_its_gradient_equal_torch(graph_mode, align_corners, size):
     x = np.random.RandomState(0).randn(2, 3, 7, 11).astype(np.float32)
+    coordinates = "align_corners" if align_corners else "half_pixel"
 
     def energy(x):
-        return (resize_bilinear(x, size[0], size[1], align_corners) ** 2).sum()
+        return (resize_bilinear(x, size[0], size[1], coordinates=coordinates) ** 2).sum()
 
     value, gradient = ops.value_and_grad(energy)(Tensor(x))
     reference = torch.tensor(x, requires_grad=True)
@@ -20,7 +21,8 @@ def test_bilinear_resize_and_its_gradient_equal_torch(graph_mode, align_corners,
     (out**2).sum().backward()
     np.testing.assert_allclose(value.asnumpy(), (out**2).sum().item(), rtol=1e-5)
     np.testing.assert_allclose(gradient.asnumpy(), reference.grad.numpy(), atol=1e-4)
-    np.testing.assert_allclose(resize_bilinear(Tensor(x), *size, align_corners).asnumpy(), out.detach(), atol=1e-5)
+    for asked in ({"align_corners": align_corners}, {"coordinates": coordinates}):
+        np.testing.assert_allclose(resize_bilinear(Tensor(x), *size, **asked).asnumpy(), out.detach(), atol=1e-5)
 
 
 def asymmetric(x: np.ndarray, height: int, width: int) -> np.ndarray:

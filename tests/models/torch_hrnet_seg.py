@@ -16,12 +16,13 @@ from tests.models.torch_originals import residual_row, strided_conv
 @dataclass(frozen=True)
 class Convention:
     """asymmetric: bilinear without half-pixel centres. two_steps: fusion enlarges by the factor first. same: padding of
-    the convolutions of stride 2.
+    the convolutions of stride 2. aligned: bilinear with align_corners.
     """
 
     asymmetric: bool = False
     two_steps: bool = False
     same: bool = False
+    aligned: bool = False
 
 
 AUTHORS = Convention()
@@ -34,7 +35,7 @@ def conv_bn(inputs, outputs, size, stride=1, relu=False, same=False):
 
 def enlarge(x, size, convention=AUTHORS):
     if not convention.asymmetric:
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=convention.aligned)
     for axis, side in zip((2, 3), size):
         source = torch.arange(side) * x.shape[axis] / side
         low = source.floor().long()
@@ -112,6 +113,10 @@ class TorchHRNetSeg(tnn.Module):
         )
 
     def forward(self, x):
+        return self.last_layer(self.joined(x))
+
+    def joined(self, x):
+        """All maps at the size of the finest one, concatenated."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
         maps = [self.layer1(x)]
@@ -123,7 +128,7 @@ class TorchHRNetSeg(tnn.Module):
             ]
             maps = getattr(self, f"stage{number}")(maps)
         size = maps[0].shape[-2:]
-        return self.last_layer(torch.cat([maps[0], *[enlarge(x, size, self.convention) for x in maps[1:]]], 1))
+        return torch.cat([maps[0], *[enlarge(x, size, self.convention) for x in maps[1:]]], 1)
 
 
 def ohem_cross_entropy(score, target, threshold, min_kept, ignore=255, weight=None):

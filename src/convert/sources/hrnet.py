@@ -11,7 +11,7 @@ CLASSIFICATION = Source(
     name="hrnet-cls",
     title="HRNet authors' and timm's ImageNet classification, or its backbone alone",
     marks=MARKS,
-    never=(r"last_layer\..*", r"rpn_head\..*", r"decode_head\..*"),
+    never=(r"last_layer\..*", r"aux_head\..*", r"rpn_head\..*", r"decode_head\..*"),
     rules=(
         FUSION,
         BACKBONE,

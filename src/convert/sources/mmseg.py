@@ -17,7 +17,7 @@ FCN_HRNET = Source(
         (r"ema_.*|steps", "moving averages beside the weights"),
         (r"data_preprocessor\..*", "normalisation constants"),
     ),
-    zero_biases=(r"last_layer\.0\.bias",),
+    zero_biases=(r"(last_layer|aux_head)\.0\.bias",),
     segments=True,
     definition=(("seg_head.fusion_steps", 2),),
     ready=tuple(f"configs/hrnet_{width}_seg_cityscapes_mmseg.yaml" for width in ("w48", "w18", "w18_small_v2")),

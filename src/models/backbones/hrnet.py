@@ -43,7 +43,8 @@ class Fusion:
 
     upsampling: 'nearest' by a factor (the authors' classification, MMDetection); 'bilinear' to the finer branch's own
         size (the authors' segmentation code).
-    coordinates: of bilinear: 'half_pixel' or 'asymmetric' (the MindSpore original), see `interpolation_matrix`.
+    coordinates: of bilinear: 'half_pixel', 'asymmetric' (the MindSpore original) or 'align_corners' (the authors' OCR
+        branch), see `interpolation_matrix`.
     steps: of bilinear: 1, or 2 for first by the factor, then to the size (MMSegmentation), which is another result
         where sides are no multiples of 32.
     """
