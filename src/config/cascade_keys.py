@@ -33,3 +33,17 @@ class Cascade:
         most=MOST_STAGES,
         matters="weights",
     )
+    mean_of: str = key(
+        "logits",
+        "of what the mean over the stages is that gives a detection's scores: their logits (MMDetection) or their "
+        "softmax (Detectron2)",
+        choices=("logits", "probabilities"),
+        matters="scores",
+    )
+    mask_heads: str = key(
+        "each",
+        "each stage has a mask head (MMDetection), or there is one, which trains on the first stage's RoIs and has no "
+        "factor of a stage (Detectron2)",
+        choices=("each", "one"),
+        matters="weights",
+    )

@@ -110,6 +110,7 @@ DETECTORS = {  # key or section: detectors that read it
     ),
     "train_cfg.rcnn.train_on_pred_boxes": ("mask_rcnn", "pointrend"),
     "cascade": tuple(CASCADES),
+    "cascade.mask_heads": ("cascade_mask_rcnn",),
     **dict.fromkeys(
         (
             "bbox_head.bbox_coder.target_stds", "train_cfg.rcnn.assigner.pos_iou_thr",

@@ -18,6 +18,7 @@ from onnx import TensorProto
 
 from ..errors import UserError
 from ..models.detection.bbox_head import BBoxHead, DetectionSelector
+from ..models.detection.cascade import LEAST_PROBABILITY
 from ..models.detection.mask_head import FCNMaskHead
 from ..models.detection.two_stage import TwoStageDetector
 from . import onnx_boxes as boxes_onnx
@@ -151,7 +152,16 @@ def _detections(
         all_logits.append(logits)
         if number < len(heads):
             rois = _refined(g, head, logits, deltas, rois, shape)
-    return _selected(g, model.selector, _mean(g, all_logits), deltas, rois, shape)
+    mean = _mean_logits(g, all_logits, getattr(model, "averages_probabilities", False))
+    return _selected(g, model.selector, mean, deltas, rois, shape)
+
+
+def _mean_logits(g: GraphBuilder, logits: Sequence[str], averages_probabilities: bool) -> str:
+    """`cascade.mean_logits`."""
+    if not averages_probabilities:
+        return _mean(g, logits)
+    probability = _mean(g, [g("Softmax", one, axis=-1) for one in logits])
+    return g("Log", g("Max", probability, LEAST_PROBABILITY))
 
 
 def _box_outputs(

@@ -91,6 +91,9 @@ def test_a_cascade_says_what_its_own_section_says_instead(said):
     typed = ["--detector", "cascade_mask_rcnn"]
     assert sorted(unread(said, "train.py", [*lists, *instead, *shared], typed=typed)) == sorted(instead)
     assert sorted(unread(said, "train.py", [*lists, *instead, *shared])) == sorted(lists)
+    settings = ("cascade.mean_of", "cascade.mask_heads")
+    assert unread(said, "train.py", settings, typed=typed) == []
+    assert unread(said, "train.py", settings, typed=["--detector", "cascade_rcnn"]) == ["cascade.mask_heads"]
 
 
 def test_keys_of_another_segmenter_are_said(said):

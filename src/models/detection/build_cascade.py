@@ -20,6 +20,7 @@ STREAMS = 100  # far apart: each stage's sampler has random numbers of its own
 def build_cascade(cfg: Config) -> CascadeRCNN:
     """UserError names the keys that do not fit one another."""
     first = build_first_stage(cfg)
+    num_classes, has_one = cfg.num_classes - 1, cfg.cascade.mask_heads == "one"
     stages = []
     for number, loss_weight in enumerate(cfg.cascade.stage_loss_weights):
         own = stage_config(cfg, number)
@@ -27,13 +28,22 @@ def build_cascade(cfg: Config) -> CascadeRCNN:
             CascadeStage(
                 build_roi_sampler(own, RCNN_STREAM + STREAMS * number),
                 build_bbox_head(own, first.width),
-                build_fcn_mask_head(own, cfg.num_classes - 1, first.width) if has_masks(cfg) else None,
+                build_fcn_mask_head(own, num_classes, first.width) if has_masks(cfg) and not has_one else None,
                 loss_weight,
             )
         )
     roi = build_roi_align(cfg, "roi", first.width)
     selector = build_selector(cfg, stages[-1].bbox_head)
-    return CascadeRCNN(first.backbone, first.neck, first.proposals, roi, stages, selector)
+    return CascadeRCNN(
+        first.backbone,
+        first.neck,
+        first.proposals,
+        roi,
+        stages,
+        selector,
+        build_fcn_mask_head(cfg, num_classes, first.width) if has_masks(cfg) and has_one else None,
+        cfg.cascade.mean_of == "probabilities",
+    )
 
 
 def stage_config(cfg: Config, number: int) -> Config:

@@ -225,3 +225,34 @@ def test_objects_without_a_mask_have_no_mask_loss_in_any_stage(pynative_mode):
     of_masks = [name for name in losses if name.endswith("loss_mask")]
     assert len(of_masks) == 3 and all(value > 0 for value in losses.values())
     assert dict(zip(losses, map(float, without))) == losses | dict.fromkeys(of_masks, 0)
+
+
+def with_one_mask_head(own: nn.Cell) -> nn.Cell:
+    """The same cascade, whose only mask head is that of the first stage."""
+    model = make("cascade", *FEW, "--cascade.mask_heads", "one", "--cascade.stage_loss_weights", "[0.5, 0.5, 0.25]")
+    values = own.parameters_dict()
+    for parameter in model.mask_head.get_parameters():
+        parameter.set_data(Tensor(values[parameter.name.replace("mask_head.", "mask_head.0.")].asnumpy()))
+    return model.set_train(True)
+
+
+@pytest.mark.parametrize("mode", ["pynative", pytest.param("graph", marks=pytest.mark.slow)])
+def test_the_only_mask_head_learns_from_the_first_stages_rois_without_a_stages_factor(pynative_mode, mode):
+    own, losses = plain()
+    model = with_one_mask_head(own)
+    assert [name for name in model.class_layers if "mask_head" in name] == ["mask_head.conv_logits."]
+    if mode == "graph":
+        pynative_mode.set_context(mode=pynative_mode.GRAPH_MODE)
+    found = dict(zip(model.loss_names, map(float, model(*inputs_of(model)))))
+    expected = {name: value for name, value in losses.items() if not name.endswith("loss_mask")}
+    expected |= {name: losses[name] / 2 for name in ("s0.loss_cls", "s0.loss_bbox")}
+    assert list(found) == [*expected, "loss_mask"] and losses["s0.loss_mask"] != losses["s1.loss_mask"]
+    assert found == pytest.approx(expected | {"loss_mask": losses["s0.loss_mask"]}, rel=1e-5)
+
+
+def test_the_only_mask_head_learns_where_no_other_part_does(pynative_mode):
+    own, losses = plain()
+    model = with_one_mask_head(own)
+    freeze_parts(model, ["backbone", "neck", "rpn_head", "bbox_head"])
+    assert model.loss_names == ("loss_mask",) and model.stages_in_training == 1
+    assert [float(x) for x in model(*inputs_of(model))] == pytest.approx([losses["s0.loss_mask"]], rel=1e-5)
