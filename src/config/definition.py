@@ -4,27 +4,31 @@ from collections.abc import Collection, Mapping
 from functools import reduce
 from typing import Any
 
+from .choices import CASCADES
 from .config import Config
 
-# By key the value that networks had before there was a choice, and that the PyTorch projects have.
+# By key the value that networks had before there was a choice, and that the PyTorch projects have; None where they have
+# none in common.
 DEFINITION: dict[str, Any] = {
     "backbone.pool_padding": "symmetric",
     "backbone.conv_padding": "symmetric",
     "seg_head.bilinear": "half_pixel",
     "seg_head.fusion_steps": 1,
     "neck.upsampling": "nearest",
+    "cascade.mean_of": "logits",
+    "cascade.target_stds": None,
     "box_style": "continuous",
     "resize": "fit",
     "pad_colour": "mean",
     "test_cfg.rcnn.inclusive_nms": False,
     "test_cfg.rcnn.subdivision_resize": "half_pixel",
 }
-DETECTION = ("neck", "", "test_cfg.rcnn")  # sections of a detector; "" for keys that are in none
+DETECTION = ("neck", "cascade", "", "test_cfg.rcnn")  # sections of a detector; "" for keys that are in none
 
 
 def usual_definition(sections: Collection[str]) -> dict[str, Any]:
     """The values of before for the keys in these sections."""
-    return {name: value for name, value in DEFINITION.items() if name.rpartition(".")[0] in sections}
+    return {name: value for name, value in DEFINITION.items() if _section(name) in sections and value is not None}
 
 
 def doublings(cfg: Config) -> int:
@@ -35,12 +39,19 @@ def doublings(cfg: Config) -> int:
 def definition(cfg: Config, sections: Collection[str]) -> dict[str, Any]:
     """The configuration's values, of those that it has in these sections (what its task builds networks of)."""
     found = {}
-    for dotted in usual_definition(sections):
+    for dotted in DEFINITION:
         section, _, name = dotted.rpartition(".")
+        if section not in sections or (section == "cascade" and cfg.detector not in CASCADES):
+            continue
         part = reduce(getattr, filter(None, section.split(".")), cfg)
         if hasattr(part, name):
             found[dotted] = getattr(part, name)
     return found
+
+
+def typed(value: Any) -> str:
+    """A key's value as a command line has it."""
+    return str(value).replace(" ", "")
 
 
 def differences(theirs: Mapping[str, Any], cfg: Config, sections: Collection[str]) -> list[tuple[str, Any, Any]]:
@@ -57,3 +68,7 @@ def other_fusion(theirs: Mapping[str, Any], cfg: Config, sections: Collection[st
     if "seg_head.bilinear" not in theirs or "seg_head" in sections or cfg.backbone.type != "hrnet":
         return ""
     return f"its HRNet fuses by bilinear enlarging, that of task {cfg.task} by nearest"
+
+
+def _section(name: str) -> str:
+    return name.rpartition(".")[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..config.definition import DETECTION, differences, other_fusion, usual_definition
+from ..config.definition import DETECTION, differences, other_fusion, typed, usual_definition
 from .read import ForeignFile
 from .table import Expects, Source
 
@@ -127,7 +127,7 @@ def compare_definition(source: Source, cfg: Config, sections: Sequence[str], wit
     if not found:
         return []
     shown = ", ".join(f"{key} is {ours}, there {theirs}" for key, ours, theirs in found)
-    keys = " ".join(f"--{key} {theirs}" for key, _, theirs in found)
+    keys = " ".join(f"--{key} {typed(theirs)}" for key, _, theirs in found)
     ready = f", as {' and '.join(source.ready)} have" if source.ready else ""
     return [f"the configured network is another one than {source.name}'s: {shown}; run with {keys}{ready}"]
 

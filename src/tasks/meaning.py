@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checkpoint import checkpoint_facts
 from ..config import Config
-from ..config.definition import differences, other_fusion, usual_definition
+from ..config.definition import differences, other_fusion, typed, usual_definition
 from ..errors import UserError
 from ..inference.backends import SUFFIXES, check_facts, read_metadata
 
@@ -46,7 +46,7 @@ def tell_definition(cfg: Config, path: str, sections: Sequence[str], is_whole: b
         logger.warning(
             "%s is %s in the configuration, but the weights of %s are of a network with %s: the outputs differ much; "
             "run with --%s %s",
-            key, ours, path, value, key, value,
+            key, ours, path, value, key, typed(value),
         )  # fmt: skip
 
 

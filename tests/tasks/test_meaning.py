@@ -54,6 +54,18 @@ def test_a_checkpoint_says_task_classes_and_configuration_and_readers_of_before_
     assert not ms.load_param_into_net(other, ms.load_checkpoint(path))[0]
 
 
+def test_a_cascades_weights_under_another_mean_or_other_deviations_are_warned_of_with_the_keys(tmp_path, caplog_src):
+    task, path, keys = TASKS["detection"], tmp_path / "model.ckpt", ["--detector", "cascade_rcnn"]
+    theirs = ["--cascade.mean_of", "probabilities", "--cascade.target_stds", "[[1,1,2,2],[.5,.5,1,1],[.3,.3,.7,.7]]"]
+    checkpoint.save_weights(nn.Dense(2, 3), path, facts=task.facts(config("detection", NAMES, *keys, *theirs)))
+    for same in ([*keys, *theirs], []):  # a detector that is no cascade has neither
+        task.tell_definition(config("detection", NAMES, *same), str(path))
+        assert "cascade." not in caplog_src.text
+    task.tell_definition(config("detection", NAMES, *keys), str(path))
+    assert "run with --cascade.mean_of probabilities" in caplog_src.text
+    assert "--cascade.target_stds [[1.0,1.0,2.0,2.0],[0.5,0.5,1.0,1.0],[0.3,0.3,0.7,0.7]]" in caplog_src.text
+
+
 @pytest.mark.parametrize("task", ["detection", "classification"])
 def test_classes_in_another_order_are_those_of_the_outputs(saved, caplog_src, task):
     cfg = config(task, NAMES[::-1], "--checkpoint_path", saved(task, NAMES))

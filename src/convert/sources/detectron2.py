@@ -52,12 +52,15 @@ HEADS = (
 )
 
 FIRST_STAGE = r"roi_heads\.box_predictor\.0\.cls_score\.weight"
-ONE_MASK_HEAD = (
-    "Detectron2's cascade has one mask head, a cascade here one a stage; --detector cascade_rcnn takes its boxes"
+ONE_MASK_HEAD = "Detectron2's cascade has one mask head: --cascade.mask_heads one takes it"
+CASCADE_NOTE = (  # of its CascadeROIHeads; keys for that are not needed to use the weights
+    "where they are trained on, Detectron2's cascade differs in this: all RoIs of the first stage go on to the later "
+    "ones, none is sampled or added there, and empty boxes are dropped; the stages' losses have no factors, but the "
+    "gradients that reach the pyramid from the box heads are divided by the number of stages"
 )
-CASCADE_NOTE = (
-    "Detectron2's cascade averages the stages' probabilities, a cascade here their logits, so that scores differ; its "
-    "last cascade.target_stds are [0.0333333, 0.0333333, 0.0666667, 0.0666667]"
+CASCADE = (
+    ("cascade.mean_of", "probabilities"),
+    ("cascade.target_stds", [[1 / w, 1 / w, 2 / w, 2 / w] for w in (10, 20, 30)]),
 )
 
 DETECTRON2 = Source(
@@ -79,11 +82,13 @@ DETECTRON2 = Source(
 DETECTRON2_CASCADE = replace(
     DETECTRON2,
     name="detectron2-cascade",
-    title="Detectron2's Cascade R-CNN (R-FPN), its boxes",
+    title="Detectron2's Cascade R-CNN (R-FPN), with masks or without",
     marks=(*DETECTRON2.marks, FIRST_STAGE),
     never=(),
     no_place=((r"roi_heads\.mask_head\..*", ONE_MASK_HEAD),),
     expects=replace(MSRA, note=CASCADE_NOTE),
+    definition=CASCADE,
+    ready=("configs/cascade_mask_rcnn_r50_fpn_detectron2.yaml",),
 )
 
 CAFFE2 = Source(

@@ -30,6 +30,7 @@ BOXES_1X = (
     "MMDetection 1.x counts a box's last pixel and does not shift RoIAlign by half a pixel: set box_style to legacy, "
     "roi.roi_layer.aligned and mask_roi.roi_layer.aligned to 0"
 )
+A_MASK_HEAD_EACH = "every stage of MMDetection's cascade has a mask head: --cascade.mask_heads each takes them"
 
 MMDET = Source(
     name="mmdet",
@@ -43,6 +44,7 @@ MMDET = Source(
         (r"steps", "counter of MMEngine's moving average"),
         (r"data_preprocessor\..*", "normalisation constants"),
     ),
+    no_place=((r"roi_head\.mask_head\.\d+\..*", A_MASK_HEAD_EACH),),
     expects=Expects(resnet_note="MMDetection's *_caffe configurations are other: backbone.style caffe, BGR, img_std 1"),
 )
 
@@ -53,6 +55,7 @@ MMDET_1X = Source(
     never=(r"backbone\.endpoint_convs\..*",),
     rules=(*DENSE, *HEADS_1X),
     detects=True,
+    no_place=((r"mask_head\.\d+\..*", A_MASK_HEAD_EACH),),
     definition=(("box_style", "legacy"),),
     expects=Expects(note=BOXES_1X),
 )
