@@ -36,7 +36,7 @@ SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does
 NOT_SAID = np.int32(-1)
 FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
-HEAD = "_head"  # what the names of a detector's heads end with
+HEAD = ("_head", "last_layer")  # what the names of heads end with
 FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5", ".pdparams"}
 OF_ANOTHER = (
     "is of another framework: python convert_from_pt.py --pt_path FILE --ckpt_path NEW.ckpt makes one of it"

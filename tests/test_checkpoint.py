@@ -115,6 +115,32 @@ def test_finetune_leaves_out_a_head_that_the_file_alone_has_and_says_so(tmp_path
         load_model_weights(target, tmp_path / "more.ckpt", finetune=True)
 
 
+class Segmenter(nn.Cell):
+    """A backbone and heads of these names."""
+
+    def __init__(self, *heads: str, starts_from=()):
+        super().__init__()
+        self.backbone, self.class_layers, self.starts_from = nn.Dense(2, 4), ("last_layer.fc_cls.",), starts_from
+        for head in heads:
+            setattr(self, head, Head(3))
+
+
+OCR = ("aux_head", "ocr_head")
+SEGMENTERS = {"fcn": ("last_layer",), "pointrend": ("last_layer", "refine_head"), "ocr": OCR}
+
+
+@pytest.mark.parametrize("source", SEGMENTERS)
+@pytest.mark.parametrize("target", SEGMENTERS)
+def test_finetune_starts_any_segmenter_from_any_other(tmp_path, source, target):
+    starts = (("last_layer.", "aux_head."),) if target == "ocr" else ()
+    theirs, ours = Segmenter(*SEGMENTERS[source]), Segmenter(*SEGMENTERS[target], starts_from=starts)
+    save_weights(theirs, tmp_path / "w.ckpt")
+    skipped = load_model_weights(ours, tmp_path / "w.ckpt", finetune=True)
+    taken = [*SEGMENTERS[source], *(["aux_head"] if "last_layer" in SEGMENTERS[source] else [])]
+    assert {name.partition(".")[0] for name in skipped} == set(SEGMENTERS[target]) - set(taken)
+    np.testing.assert_array_equal(state(ours)["backbone.weight"], state(theirs)["backbone.weight"])
+
+
 def test_a_backbone_loads_from_a_whole_model_and_from_itself(tmp_path):
     source = Model()
     save_weights(source, tmp_path / "model.ckpt")

@@ -112,8 +112,10 @@ def _check_box_style(cfg: Any) -> None:
             raise UserError(f"{key}.loss_bbox.type {kind} is for box_style continuous; it is 'legacy'")
     if cfg.test_cfg.rcnn.nms == "soft" and cfg.test_cfg.rcnn.inclusive_nms:
         raise UserError("test_cfg.rcnn.inclusive_nms is of test_cfg.rcnn.nms nms; it is 'soft'")
+    if not has_masks(cfg):
+        return
     if cfg.mask_head.weight_init != "Detectron2" and cfg.detector != "pointrend":
-        raise UserError(f"mask_head.weight_init is of detector pointrend; it is {cfg.detector!r}")
+        raise UserError(f"mask_head.weight_init is of detector pointrend; detector is {cfg.detector!r}")
     if cfg.mask_head.boxes == "likeliest" and (cfg.detector != "mask_rcnn" or cfg.bbox_head.reg_class_agnostic):
         raise UserError("mask_head.boxes likeliest is for detector mask_rcnn with a box a class (reg_class_agnostic 0)")
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..checkpoint import started
+from ..checkpoint import HEAD, started
 from ..errors import UserError
 from .changes import CHANGES, Layout
 from .table import PARAMETERS, Rule, Source, fill, unwrap
 
 SHOWN = 4  # names an error lists
 SHOWN_NAME = 80  # characters of one
-HEAD = "_head"  # what the names of a detector's heads end with
 MASKS = "mask_head"  # what a detector without masks does not have; the others' weights fill it all the same
 
 

@@ -128,7 +128,8 @@ def compare_definition(source: Source, cfg: Config, sections: Sequence[str], wit
         return []
     shown = ", ".join(f"{key} is {ours}, there {theirs}" for key, ours, theirs in found)
     keys = " ".join(f"--{key} {typed(theirs)}" for key, _, theirs in found)
-    ready = f", as {' and '.join(source.ready)} have" if source.ready else ""
+    verb = "has" if len(source.ready) == 1 else "have"
+    ready = f", as {' and '.join(source.ready)} {verb}" if source.ready else ""
     return [f"the configured network is another one than {source.name}'s: {shown}; run with {keys}{ready}"]
 
 

@@ -20,8 +20,8 @@ def segmenter_to_onnx(model: PointRendSegmenter, image_size: tuple[int, int]) ->
     exported = cell_to_onnx(_Coarse(model), {"image": blank}, ["coarse", "features"])
     sizes = [[dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in exported.graph.output]
     coarse, features = g.include(exported, "coarse", {"image": image})
-    point_head = export_point_head(model.points.point_head, sizes[1][1], sizes[0][1])
-    logits, shape = _refined(g, model.points, point_head, coarse, features, sizes[0][1:])
+    point_head = export_point_head(model.refine_head.point_head, sizes[1][1], sizes[0][1])
+    logits, shape = _refined(g, model.refine_head, point_head, coarse, features, sizes[0][1:])
     g.output(model.output_names[0], logits, TensorProto.FLOAT, shape)
     return g.build()
 

@@ -128,7 +128,7 @@ class PointRendSegmenter(nn.Cell):
     train_columns = ("image", "label", "sample_seed")
     loss_names = ("loss_seg", "loss_point")
     output_names = ("refined_logits",)  # of any network that ends in points: they are compared and written as such
-    class_layers = ("last_layer.3.", *(f"points.point_head.{layer}" for layer in PointHead.class_layers))
+    class_layers = ("last_layer.3.", *(f"refine_head.point_head.{layer}" for layer in PointHead.class_layers))
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class PointRendSegmenter(nn.Cell):
         super().__init__()
         self.backbone = backbone
         self.last_layer = fcn_head(sum(backbone.out_channels), num_classes, norm, final_conv_kernel)
-        self.points = points
+        self.refine_head = points
         self.resize = ResizeBilinear(coordinates=coordinates)
         self.loss = loss
         self.point_weight = point_weight
@@ -152,7 +152,7 @@ class PointRendSegmenter(nn.Cell):
     def construct(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if self.training:
             return self.losses(*inputs)
-        return self.points(*self.coarse(inputs[0]))
+        return self.refine_head(*self.coarse(inputs[0]))
 
     def coarse(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> coarse logits and features, both at the size of the backbone's finest map."""
@@ -163,7 +163,7 @@ class PointRendSegmenter(nn.Cell):
         """label (B, H, W) int32: classes, or the losses' ignored value; sample_seed (B,) int32."""
         coarse, features = self.coarse(image)
         loss = self.loss(self.resize(coarse, label), label)
-        return loss, self.point_weight * self.points.point_loss(coarse, features, label, sample_seed)
+        return loss, self.point_weight * self.refine_head.point_loss(coarse, features, label, sample_seed)
 
 
 def uncertainty(logits: Tensor) -> Tensor:

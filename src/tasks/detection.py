@@ -46,7 +46,13 @@ from .task import GIVE_CHECKPOINT, Section, Task
 logger = logging.getLogger(__name__)
 
 TODAY = Words("mask_rcnn", "default")
-SYSTEMS = {"mask_rcnn": "MaskRCNN", "pointrend": "PointRend"}  # in names of folders
+SYSTEMS = {  # in names of folders
+    "mask_rcnn": "MaskRCNN",
+    "pointrend": "PointRend",
+    "faster_rcnn": "FasterRCNN",
+    "cascade_rcnn": "CascadeRCNN",
+    "cascade_mask_rcnn": "CascadeMaskRCNN",
+}
 RULE = "resize"  # key of the protocol
 USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
 
@@ -58,6 +64,7 @@ class Detection(Task):
     metric = "bbox_mAP"
     reported = ("bbox_mAP", "seg_mAP")
     network_sections = ("backbone", *DETECTION)
+    kind_key = "detector"
 
     def system(self, cfg: Config) -> str:
         return cfg.detector

@@ -51,6 +51,7 @@ class Segmentation(Task):
     )
     writes_folder = True
     network_sections = ("backbone", "seg_head")
+    kind_key = "segmenter"
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return ("HRNetSeg",)

@@ -12,7 +12,7 @@ from mindspore import nn
 from ..checkpoint import load_model_weights
 from ..config import Config, to_dict
 from ..config.definition import DETECTION, definition
-from ..errors import UserError
+from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
 from ..models.fold import fold_batchnorm
 from ..process import runtime
@@ -36,6 +36,7 @@ class Task(ABC):
         (milliseconds), loss (mean), lr (last).
     writes_folder: `pred_output` is a folder of files instead of one JSON file.
     network_sections: sections of the configuration with keys of `config.definition` that its networks have.
+    kind_key: the key that says which of its networks is built, where it has several.
 
     Data sets are looked at before anything else happens: UserError for what is wrong with them.
     """
@@ -46,6 +47,7 @@ class Task(ABC):
     epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
     writes_folder = False
     network_sections: tuple[str, ...] = ("backbone",)
+    kind_key = ""
 
     # ------------------------------------------------------------------------------------------- network and data
 
@@ -174,9 +176,17 @@ class Task(ABC):
             model = open_model(cfg.checkpoint_path, cfg.backend)
             require_fit(model, self.name, cfg.num_classes, self.input_size(cfg))
             return model
-        stated_facts(cfg)  # no exported file, and of this task
+        facts = stated_facts(cfg)  # no exported file, and of this task
+        self._require_kind(cfg, facts)
         self.tell_definition(cfg, cfg.checkpoint_path)
         return self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+
+    def _require_kind(self, cfg: Config, facts: dict[str, Any]) -> None:
+        theirs = facts["config"].get(self.kind_key) if isinstance(facts.get("config"), dict) else None
+        ours = getattr(cfg, self.kind_key, None)
+        if theirs not in (None, ours):
+            what = f"{self.kind_key} {short(theirs)}, but the configuration has {self.kind_key} {ours}"
+            raise UserError(f"{cfg.checkpoint_path} is of {what}")
 
     def load_network(self, cfg: Config, checkpoint_path: str, fold: bool = True) -> nn.Cell:
         """The network in evaluation mode with the weights of a checkpoint, every one of them.

@@ -99,3 +99,8 @@ def test_stages_of_a_cascade_that_do_not_fit_are_refused(keys, said):
 def test_keys_that_would_do_nothing_beside_another_are_refused(config, key, value, said):
     with pytest.raises(UserError, match=said):
         load_config(str(Path(__file__).parents[2] / "configs" / f"{config}.yaml"), [f"--{key}", value])
+
+
+def test_keys_of_masks_stop_no_detector_without_masks():
+    config = str(Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_mindspore.yaml")
+    assert load_config(config, ["--detector", "faster_rcnn"]).mask_head.boxes == "likeliest"

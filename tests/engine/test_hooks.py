@@ -97,6 +97,16 @@ def test_the_checkpoint_of_a_run_whose_hooks_keep_nothing_holds_the_steps_parame
     assert found == model | {f"state/{name}" for name in step - model - {"learning_rate"}} | own
 
 
+def test_the_best_weights_so_far_are_named_even_where_others_are_kept_too(pynative_mode, tmp_path, caplog):
+    run = make_run(tmp_path, CONFIG, "--run_eval", "1", "--keep_best_checkpoints_max", "5")
+    scores = iter([0.5, 0.25, 0.125, 0.0625])
+    run.evaluate = lambda model: {"score": next(scores)}
+    with caplog.at_level("INFO"):
+        loop(run, batches(0, TOTAL))
+    told = [line.rpartition("/")[2] for line in caplog.messages if line.startswith("Best checkpoint so far: ")]
+    assert len(told) > 1 and set(told) == {"score_0.5000_epoch_0001.ckpt"}
+
+
 class Keeper(Hook):
     """Keeps the step's number as soon as it hears of rows, as a hook may that looks for the lowest loss."""
 

@@ -28,7 +28,7 @@ def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("points") / "model.ckpt"
     model = with_used_norms(load_config(CONFIG, KEYS))
     rng = np.random.RandomState(0)
-    for layer in (model.last_layer[3], model.points.point_head.predictor):
+    for layer in (model.last_layer[3], model.refine_head.point_head.predictor):
         layer.weight.set_data(Tensor(rng.randn(*layer.weight.shape).astype(np.float32)))
     save_weights(model, path)
     return path

@@ -139,5 +139,5 @@ def test_the_segmenter_learns_by_both_losses_and_refines_its_own_coarse_logits(g
     assert all(np.abs(value.asnumpy()).max() > 0 for value in gradients)
     model.set_train(False)
     logits = model(image).asnumpy()
-    np.testing.assert_allclose(logits, model.points(*model.coarse(image)).asnumpy(), atol=1e-5)
+    np.testing.assert_allclose(logits, model.refine_head(*model.coarse(image)).asnumpy(), atol=1e-5)
     assert logits.shape == (2, 19, 32, 64)

@@ -132,6 +132,18 @@ def test_a_checkpoint_of_another_task_is_refused(saved):
         TASKS["classification"].to_run(cfg)
 
 
+@pytest.mark.parametrize(
+    ("task", "key", "theirs", "ours"),
+    [("detection", "detector", "faster_rcnn", "cascade_rcnn"), ("segmentation", "segmenter", "fcn", "ocr")],
+)
+def test_a_checkpoint_of_another_kind_of_network_is_refused_by_the_key_that_says_it(tmp_path, task, key, theirs, ours):
+    facts = TASKS[task].facts(config(task, NAMES, f"--{key}", theirs))
+    checkpoint.save_weights(nn.Dense(2, 3), tmp_path / "w.ckpt", facts=facts)
+    cfg = config(task, NAMES, f"--{key}", ours, "--checkpoint_path", str(tmp_path / "w.ckpt"))
+    with pytest.raises(UserError, match=f"w.ckpt is of {key} '{theirs}', but the configuration has {key} {ours}"):
+        TASKS[task].load(cfg)
+
+
 def test_an_exported_files_names_count_as_well(tmp_path, caplog_src):
     onnx = pytest.importorskip("onnx")
     x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")

@@ -78,8 +78,8 @@ class Report:
             )
         if self.without_mask:
             lines.append(
-                f"{self.without_mask} of {self.objects} objects have no mask: boxes alone are learned of them, and no "
-                "predicted mask on them is scored"
+                f"{self.without_mask} of {self.objects} objects have no mask: boxes alone are learned of them, and "
+                "under a detector with masks no predicted mask on them is scored"
             )
         return lines
 

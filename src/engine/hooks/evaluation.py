@@ -51,6 +51,6 @@ class BestWeights(Hook):
         best = run.experiment.best
         with run.step.averaged():
             path = best.save(run.model, run.task.metric, epoch.metrics[run.task.metric], epoch.number)
-        if path:
-            logger.info("Best checkpoint so far: %s", path)
         epoch.best = best.top()
+        if path:  # it may be kept without being the best
+            logger.info("Best checkpoint so far: %s", epoch.best)

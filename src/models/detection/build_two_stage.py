@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from mindspore import nn
 
-from ...config import Config
+from ...config import Config, has_masks
 from ...ops.roi_align import RoIAlign
 from ...ops.soft_nms import Decay
 from ..backbones.build import build_backbone
@@ -181,7 +181,7 @@ def _rpn_head(cfg: Config, level_shapes: Sequence[tuple[int, int]], width: Width
 
 
 def _has_likeliest_masks(cfg: Config) -> bool:
-    return cfg.mask_head.boxes == "likeliest"
+    return has_masks(cfg) and cfg.mask_head.boxes == "likeliest"
 
 
 def _proposals(rpn_head: RPNHead, settings, portable: bool, style: BoxStyle) -> ProposalGenerator:
