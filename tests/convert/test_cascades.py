@@ -109,7 +109,7 @@ def test_what_detectron2s_cascade_computes_is_said_with_the_keys_that_do_it():
     source, sections = SOURCES["detectron2-cascade"], TASKS["detection"].network_sections
     keys = ["--detector", "cascade_mask_rcnn"]
     (line,) = compare_definition(source, load_config(str(RESNET_DETECTOR), keys), sections)
-    assert line.endswith(", as configs/cascade_mask_rcnn_r50_fpn_detectron2.yaml have")
+    assert line.endswith(", as configs/cascade_mask_rcnn_r50_fpn_detectron2.yaml has")
     advised = line.partition("run with ")[2].partition(", as configs")[0].split()
     assert advised[:2] == ["--cascade.mean_of", "probabilities"] and advised[2] == "--cascade.target_stds"
     assert compare_definition(source, load_config(str(RESNET_DETECTOR), [*keys, *advised]), sections) == []

@@ -78,7 +78,7 @@ def test_weights_under_another_definition_are_warned_of_with_the_keys_that_take_
     theirs = randomise(AuthorsOCR(19, STAGE1, STAGES, 16, 8))
     torch.save({f"model.{name}": value for name, value in theirs.state_dict().items()}, tmp_path / "ocr.pth")
     convert(OCR, tmp_path / "ocr.pth", *SMALL, "--seg_head.bilinear", "half_pixel")
-    keys = "run with --seg_head.bilinear align_corners, as configs/hrnet_w48_ocr_cityscapes.yaml have"
+    keys = "run with --seg_head.bilinear align_corners, as configs/hrnet_w48_ocr_cityscapes.yaml has"
     assert f"seg_head.bilinear is half_pixel, there align_corners; {keys}" in capsys.readouterr().out
 
 
