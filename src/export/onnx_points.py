@@ -5,6 +5,7 @@ import onnx
 from mindspore import nn
 from onnx import TensorProto
 
+from ..models.layers import interpolation_matrix
 from .dense_onnx import ROWS, cell_to_onnx
 from .onnx_graph import GraphBuilder
 
@@ -40,3 +41,9 @@ def centres(g: GraphBuilder, index: str, height: int, width: int) -> str:
         centre = g("Div", g("Add", g("Cast", part, to=TensorProto.FLOAT), 0.5), float(side))
         parts.append(g("Unsqueeze", centre, [2]))
     return g("Concat", *parts, axis=2)
+
+
+def doubled(g: GraphBuilder, maps: str, height: int, width: int) -> str:
+    """(..., height, width) -> (..., 2 height, 2 width), bilinear as `resize_bilinear`: two matrix products."""
+    down, across = (interpolation_matrix(side, 2 * side, align_corners=False) for side in (height, width))
+    return g("MatMul", down, g("MatMul", maps, np.ascontiguousarray(across.T)))

@@ -4,11 +4,10 @@ import numpy as np
 import onnx
 
 from ..models.detection.pointrend import PointRendMaskHead
-from ..models.layers import interpolation_matrix
 from .dense_onnx import ROWS, cell_to_onnx
 from .onnx_boxes import columns, own_class
 from .onnx_graph import GraphBuilder
-from .onnx_points import centres, export_point_head, flat_rows, sample, values_at
+from .onnx_points import centres, doubled, export_point_head, flat_rows, sample, values_at
 
 
 def pointrend_masks(
@@ -75,11 +74,9 @@ def _point_logits(
 
 
 def _doubled(g: GraphBuilder, logits: str, size: int) -> str:
-    """(N, (size / 2)^2) -> (N, size^2) by bilinear interpolation, as `resize_bilinear`: two matrix products."""
-    matrix = interpolation_matrix(size // 2, size, align_corners=False)
+    """(N, (size / 2)^2) -> (N, size^2)."""
     square = g("Reshape", logits, [-1, size // 2, size // 2])
-    wide = g("MatMul", square, np.ascontiguousarray(matrix.T))
-    return g("Reshape", g("MatMul", matrix, wide), [-1, size * size])
+    return g("Reshape", doubled(g, square, size // 2, size // 2), [-1, size * size])
 
 
 def _grid(side: int) -> np.ndarray:

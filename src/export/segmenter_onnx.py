@@ -5,11 +5,10 @@ import onnx
 from mindspore import Tensor, nn
 from onnx import TensorProto
 
-from ..models.layers import interpolation_matrix
 from ..models.pointrend_segmentation import PointRendSegmenter, SemanticPointHead
 from .dense_onnx import cell_to_onnx
 from .onnx_graph import GraphBuilder
-from .onnx_points import centres, export_point_head, flat_rows, values_at
+from .onnx_points import centres, doubled, export_point_head, flat_rows, values_at
 
 
 def segmenter_to_onnx(model: PointRendSegmenter, image_size: tuple[int, int]) -> onnx.ModelProto:
@@ -48,7 +47,7 @@ def _refined(
     """As `SemanticPointHead.construct`; size: (C, h, w) of the coarse logits. The logits and their shape."""
     (classes, height, width), logits = size, coarse
     for _ in range(head.steps):
-        logits = _doubled(g, logits, height, width)
+        logits = doubled(g, logits, height, width)
         height, width = 2 * height, 2 * width
         count = min(head.subdivision_num_points, height * width)
         best, _ = g("TopK", logits, [2], axis=1, outputs=2)
@@ -63,9 +62,3 @@ def _refined(
         flat = g("Reshape", logits, [1, classes, height * width])
         logits = g("Reshape", g("ScatterElements", flat, index, values, axis=2), [1, classes, height, width])
     return logits, (1, classes, height, width)
-
-
-def _doubled(g: GraphBuilder, logits: str, height: int, width: int) -> str:
-    """By bilinear interpolation, as `resize_bilinear`: two matrix products."""
-    down, across = (interpolation_matrix(side, 2 * side, align_corners=False) for side in (height, width))
-    return g("MatMul", down, g("MatMul", logits, np.ascontiguousarray(across.T)))

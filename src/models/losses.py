@@ -108,11 +108,12 @@ def _log_probability_of_label(logits: Tensor, labels: Tensor, ignore_label: int)
     """
     counts = labels != ignore_label
     shifted = logits - ops.stop_gradient(logits.max(axis=1, keepdims=True))
-    own = labels[:, None] == _class_numbers(logits.shape[1])
+    own = labels[:, None] == class_numbers(logits.shape[1])
     picked = ops.where(own, shifted, 0.0).sum(axis=1)
     return picked - ops.log(ops.exp(shifted).sum(axis=1)), counts
 
 
 @constexpr
-def _class_numbers(count: int) -> Tensor:
+def class_numbers(count: int) -> Tensor:
+    """0, 1, ... (1, count, 1, 1) int32."""
     return Tensor(np.arange(count).reshape(1, count, 1, 1), mstype.int32)

@@ -7,14 +7,12 @@ Detectron2's `PointRendSemSegHead` with fixed shapes: `SemanticPointHead` works 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
-from mindspore.ops import constexpr
 
 from ..ops.point_sample import PointSample
 from .layers import NormSettings, ResizeBilinear, resize_bilinear
-from .losses import PixelCrossEntropy
+from .losses import PixelCrossEntropy, class_numbers
 from .point_head import PointHead
 from .points import highest_cells, highest_points
 from .randomness import hashed_uniform
@@ -173,7 +171,7 @@ def uncertainty(logits: Tensor) -> Tensor:
     """
     logits = ops.stop_gradient(logits)
     index, largest = ops.ArgMaxWithValue(1, True)(logits)
-    others = ops.where(_class_numbers(logits.shape[1]) == index, LOWEST, logits)
+    others = ops.where(class_numbers(logits.shape[1]) == index, LOWEST, logits)
     return others.max(axis=1) - largest[:, 0]
 
 
@@ -186,8 +184,3 @@ def labels_at(label: Tensor, points: Tensor) -> Tensor:
     x, y = (ops.round(points[:, :, k] * side - 0.5) for k, side in enumerate((width, height)))
     cell = ops.clamp(y, 0, height - 1).astype(mstype.int32) * width + ops.clamp(x, 0, width - 1).astype(mstype.int32)
     return ops.gather_elements(label.reshape(batch, height * width), 1, cell)
-
-
-@constexpr
-def _class_numbers(count: int) -> Tensor:
-    return Tensor(np.arange(count).reshape(1, count, 1, 1), mstype.int32)
