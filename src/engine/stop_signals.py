@@ -37,6 +37,7 @@ class StopSignals:
         self._first_at = 0.0
         self._has_stepped = self._waits_for_data = False
         self._between_steps = threading.Lock()  # held by whoever goes on: the loop with its batch, or the end
+        self._kept: list[Iterator] = []
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "StopSignals":
@@ -47,16 +48,22 @@ class StopSignals:
         self._stack.close()
 
     def batches(self, batches: Iterable[Item]) -> Iterator[Item]:
-        """The batches, while it is known whether the loop waits for one."""
+        """The batches, while it is known whether the loop waits for one.
+
+        Their iterator outlives a run that is stopped, since its end may never come: it waits for a lock that a worker
+        may have taken along, which the same signal ended.
+        """
         iterator = iter(batches)
+        self._kept.append(iterator)
         while True:
             self._waits_for_data = True
             batch = next(iterator, None)
             with self._between_steps:
                 self._waits_for_data = False
             if batch is None:
-                return
+                break
             yield batch
+        self._kept.remove(iterator)
 
     def step_is_done(self) -> None:
         """After every step: handlers are put back in place where nobody watches."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import UserError, one_line
+from . import signals
 from .environment import require_numbers
 from .logs import quiet_logs
 
@@ -38,6 +39,9 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:  # `--help | head`: whoever read the output has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except SystemExit as end:
+            _leave_if_stopped(end.code)
+            raise
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)
             sys.exit(EXIT_INTERRUPTED)
@@ -49,6 +53,15 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             _leave(_line(error))
 
     return wrapped
+
+
+def _leave_if_stopped(status: object) -> None:
+    """After a signal the process ends here: what is left of its data workers may never let go of it."""
+    if isinstance(status, int) and signals.is_watched(status - 128):
+        from . import runtime
+
+        if runtime.launched_rank() is None:
+            signals.leave(status)
 
 
 def _leave(line: str) -> None:
