@@ -12,7 +12,7 @@ from ..errors import UserError, listed, plain, short
 from .config import config_type
 from .original_tables import ALIASES, WITHOUT_EFFECT, names
 from .original_tables.literal import literal
-from .schema import is_optional, key_names, nested_kind, variants_of
+from .schema import is_mapping, is_optional, key_names, nested_kind, variants_of
 from .variants import choose_variant
 
 LONGEST_NAME = 100  # characters of a key for which the nearest one is looked for
@@ -81,6 +81,8 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
             nested, value = choose_variant(item, name, value, dotted, source)
         return fill(nested, value, f"{dotted}.", source)
     dotted = source.named(dotted)
+    if is_mapping(item):
+        return _convert_mapping(item, value, dotted, source)
     member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
     if member is None:
         value = _convert_leaf(item.type, value, dotted, source)
@@ -95,6 +97,18 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
     for part in members:
         _check_range(item, part, dotted, source)
     return members
+
+
+def _convert_mapping(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise UserError(f"{source}: {dotted} must map names to numbers ({{name: number}}), not {short(value)}")
+    found = {}
+    for name, number in value.items():
+        called = f"{dotted}.{plain(name, LONGEST_NAME)}"
+        _check_text(name, called, source)
+        found[name] = _convert_leaf(item.type.__args__[1], number, called, source)
+        _check_range(item, found[name], called, source)
+    return found
 
 
 def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:

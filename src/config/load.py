@@ -21,6 +21,7 @@ from .original_tables import ALIASES
 from .overrides import override, parse_overrides
 from .own_words import in_own_words
 from .read import read_documents_of, read_file
+from .schema import is_mapping
 from .variants import refuse_keys_of_others, refuse_translated, take_types
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ def default_config(overrides: Sequence[str] = ()) -> Config:
 
 def with_typed(cfg: Config, names: Iterable[str]) -> Config:
     """The same configuration, which says from now on that the command line has named these keys."""
-    object.__setattr__(cfg, "typed", frozenset(ALIASES.get(name, name) for name in names))
+    mappings = {item.name for item in dataclasses.fields(cfg) if is_mapping(item)}
+    tops = ((name, name.partition(".")[0]) for name in (ALIASES.get(name, name) for name in names))
+    object.__setattr__(cfg, "typed", frozenset(top if top in mappings else name for name, top in tops))
     return cfg
 
 

@@ -10,7 +10,7 @@ from .config import Config
 from .fill import Source, convert, unknown_key
 from .original_tables import ALIASES, WITHOUT_EFFECT
 from .original_tables.literal import literal
-from .schema import nested_kind, variants_of
+from .schema import is_mapping, nested_kind, variants_of
 from .variants import refuse_key_of_other, refuse_keys_of_others
 
 FLAGS = {"sink_mode"}  # options of the originals that have no value
@@ -46,9 +46,12 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: S
     name = name if rest else ALIASES.get(dotted, name)
     item = {item.name: item for item in dataclasses.fields(part)}.get(name)
     nested = nested_kind(item.type) if item else None
-    if item is None or (rest and not nested):
+    if item is None or (rest and not nested and not is_mapping(item)):
         raise unknown_key(dotted, source)
-    if rest:
+    if rest and is_mapping(item):
+        value = getattr(part, name) | {".".join(rest): _parse_value(item, dotted, text, source)}
+        value = convert(item, value, name, source)
+    elif rest:
         inner = getattr(part, name)
         if variants_of(item):
             refuse_key_of_other(item, inner.type, rest[:1], source)
@@ -64,7 +67,7 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source
     """A list may be given as numbers with commas."""
     if item.type is str:
         return text
-    is_list = hasattr(item.type, "__origin__")
+    is_list = getattr(item.type, "__origin__", None) is list
     try:
         if is_list and text.lstrip().startswith("("):
             return literal(text)

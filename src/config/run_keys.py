@@ -20,6 +20,15 @@ class OptimizerKeys:
         choices=(True, False, "mindspore"),
     )
     nesterov: bool = key(False, "adam with Nesterov's momentum (HRNetW48_seg)")
+    lr_factors: dict[str, float] = key(
+        {},
+        "factor on the learning rate by part ({backbone: 0.1}): beginnings of parameters' names, the longest counts",
+        low=0,
+        high=1e6,
+    )
+    layer_decay: float = key(
+        1.0, "factor on the learning rate for each of the backbone's stages below the heads", low=1e-6, high=1
+    )
     grad_clip: float = key(0, "largest norm of the gradients; 0 is no clipping", low=0, high=1e12)
     grad_clip_by: str = key(
         "global",
@@ -103,6 +112,9 @@ class RunKeys:
         0, "first epoch that is evaluated, whatever eval_every; 0 takes eval_every", low=0, high=MOST_EPOCHS
     )
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
+    log_norms: bool = key(
+        False, "norms of the update's gradients and of the weights in log and losses.csv", on_resume="same"
+    )
     log_style: str = key(
         "default",
         "words of log and results: original has those of the MindSpore originals, for scripts that look for them",

@@ -28,14 +28,14 @@ def key(
     matters: str = "",
     on_resume: str = "",
 ):
-    """A leaf key. `low` and `high` bound numbers (list members too), `length` fixes a list's length, `least` and `most`
+    """A leaf key. `low` and `high` bound numbers (members too), `length` fixes a list's length, `least` and `most`
     bound it; `choices` are looked up whenever a value is checked, `why_only` explains why they are a single one.
     """
     least, most = (least, most) if length is None else (length, length)
     limits = {"choices": choices, "low": low, "high": high, "least": least, "most": most, "why_only": why_only}
     metadata = {"help": text} | limits | _facts(matters, on_resume)
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -155,6 +155,11 @@ def nested_kind(annotation: Any) -> type | None:
         if hasattr(option, "__dataclass_fields__"):
             return option
     return None
+
+
+def is_mapping(item: Field) -> bool:
+    """Whether a leaf's value maps names that are no keys to numbers."""
+    return getattr(item.type, "__origin__", None) is dict
 
 
 def is_optional(item: Field) -> bool:

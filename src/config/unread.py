@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dataset", "ignore_label", "keep_ratio", "seg_head.bilinear"), (*RUNNING, *FILES)),
     **dict.fromkeys(
         (
-            "run_eval", "eval_every", "eval_start", "log_every", "save_every", "save_every_epochs",
+            "run_eval", "eval_every", "eval_start", "log_every", "log_norms", "save_every", "save_every_epochs",
             "keep_checkpoint_max", "keep_best_checkpoints_max", "resume", "train_outputs", "brief", "enable_profiling",
             "mlflow", "mlflow_uri",
             "mlflow_experiment", "begin_epoch", "end_epoch", "max_steps", "sync_batchnorm", "datasink",

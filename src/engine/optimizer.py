@@ -1,6 +1,6 @@
 """Optimizers by name, with the weight-decay groups of detection training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 from .adamw import AdamW
+from .parameter_groups import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,16 @@ class OptimizerSettings:
     beta2: float = 0.999
 
 
-def build_optimizer(model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings) -> nn.Optimizer:
-    """An optimizer of the model's trainable parameters, one learning rate a step.
+def build_optimizer(
+    model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings, factors: Mapping[str, float] | None = None
+) -> nn.Optimizer:
+    """An optimizer of the model's trainable parameters, one learning rate a step, times a factor by parameter's name.
 
     The parameters are always grouped: of an ungrouped list MindSpore leaves out whatever is called gamma or beta.
     """
-    parameters = list(model.trainable_params())
-    decayed = [p for p in parameters if _is_decayed(p.name, settings.decay_norm_and_bias)]
-    exempt = [p for p in parameters if not _is_decayed(p.name, settings.decay_norm_and_bias)]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": exempt, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]] + [{"order_params": parameters}]
-    return OPTIMIZERS[settings.kind](groups, RateTable(rates), settings)
+    table, parameters, rule = RateTable(rates), list(model.trainable_params()), settings.decay_norm_and_bias
+    groups = parameter_groups(parameters, settings.weight_decay, rule, table.learning_rate, factors or {})
+    return OPTIMIZERS[settings.kind](groups, table, settings)
 
 
 class RateTable(LearningRateSchedule):
@@ -88,9 +88,3 @@ def _rmsprop(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.
 OPTIMIZERS: dict[str, Callable[[list, RateTable, OptimizerSettings], nn.Optimizer]] = {
     "sgd": _sgd, "momentum": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
 }  # fmt: skip
-
-
-def _is_decayed(name: str, rule: bool | str) -> bool:
-    if rule == "mindspore":
-        return "gamma" not in name and "beta" not in name
-    return bool(rule) or name.rsplit(".", 1)[-1] not in ("gamma", "beta", "bias")

@@ -269,7 +269,8 @@ class Run:
         values = [float(loss.asnumpy()) for loss in losses]
         epoch, step_of_epoch = self.schedule.position(done)
         row = {"epoch": epoch, "step": step_of_epoch, "global_step": done, "lr": self.schedule.rate(done)}
-        return row | {"loss": sum(values)} | dict(zip(self.model.loss_names, values))
+        names = self.model.loss_names
+        return row | {"loss": sum(values[: len(names)])} | dict(zip((*names, *self.step.figures), values))
 
     def _not_finite(self) -> str:
         epoch, step_of_epoch = self.schedule.position(self._bad_step)

@@ -20,6 +20,7 @@ from ..tasks import TASKS
 from .checkpoint_folders import CheckpointFolder
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
+from .parameter_groups import rate_factors
 from .run import Run
 from .run_folder import RECORDS, set_aside
 from .train_step import StepSettings, TrainStep
@@ -92,7 +93,7 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         cfg.beta1,
         cfg.beta2,
     )
-    optimizer = build_optimizer(model, rates, settings)
+    optimizer = build_optimizer(model, rates, settings, rate_factors(model, cfg.lr_factors, cfg.layer_decay))
     last_step = cfg.epoch_size * steps_per_epoch
     step_settings = StepSettings(
         cfg.loss_scale,
@@ -102,6 +103,7 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         last_step,
         cfg.portable,
         clip_each=cfg.grad_clip_by == "tensor",
+        norms=cfg.log_norms,
     )
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)

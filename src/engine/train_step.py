@@ -11,6 +11,7 @@ from mindspore import dtype as mstype
 from mindspore.ops import functional as F
 
 from ..ops.all_finite import AllFinite
+from . import norms
 
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
@@ -75,6 +76,7 @@ class StepSettings:
     ema_decay: keeps a moving average of all weights and statistics, see `TrainStep.averaged`; 0 keeps none. Update n
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
     portable: see `AllFinite`.
+    norms: the step returns behind the losses what `norms.NAMES` names, of the last update.
     """
 
     loss_scale: float = 1.0
@@ -84,6 +86,7 @@ class StepSettings:
     last_step: int = 0
     portable: bool = False
     clip_each: bool = False
+    norms: bool = False
 
 
 class TrainStep(nn.Cell):
@@ -121,6 +124,10 @@ class TrainStep(nn.Cell):
             self.tracked = ParameterTuple(model.get_parameters())
             self.ema = self.tracked.clone(prefix="ema", init="same")
             self.updates = Parameter(Tensor(0, mstype.int32), name="updates", requires_grad=False)
+        self.figures = norms.NAMES if settings.norms else ()  # names of what is returned behind the losses
+        if self.figures:
+            self.grad_norm = Parameter(Tensor(0.0, mstype.float32), name="grad_norm", requires_grad=False)
+            self.weight_norm = Parameter(Tensor(0.0, mstype.float32), name="weight_norm", requires_grad=False)
         self.is_distributed = size > 1
         if self.is_distributed:
             self.reducer = nn.DistributedGradReducer(self.weights, mean=True, degree=size)
@@ -134,7 +141,7 @@ class TrainStep(nn.Cell):
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """One batch; returns the losses (their mean over the ranks)."""
+        """One batch; returns the losses (their mean over the ranks), and behind them what `figures` names."""
         statistics = self.map(_copy, self.statistics)
         (total, losses), gradients = self.gradient(*inputs)
         if self.divisor != 1:
@@ -151,6 +158,8 @@ class TrainStep(nn.Cell):
             self.map(_put_back, self.statistics, statistics)
             if self.bad_step == 0:
                 ops.assign(self.bad_step, step)
+        if self.figures:
+            losses = (*losses, self.grad_norm * 1.0, self.weight_norm * 1.0)
         return losses
 
     def ask_to_stop(self, wish: bool = True) -> None:
@@ -220,11 +229,15 @@ class TrainStep(nn.Cell):
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
+        if self.figures:
+            ops.assign(self.grad_norm, norms.global_norm(gradients))
         if self.grad_clip > 0 and self.clip_each:
             gradients = self.map(F.partial(_clip, self.grad_clip), gradients)
         elif self.grad_clip > 0:
             gradients = ops.clip_by_global_norm(gradients, self.grad_clip)
         self.optimizer(gradients)
+        if self.figures:
+            ops.assign(self.weight_norm, norms.global_norm(self.weights))
         if self.ema_decay > 0:
             count = self.updates.astype(mstype.float32)
             decay = ops.minimum((1 + count) / (10 + count), self.ema_decay)

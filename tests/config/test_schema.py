@@ -21,11 +21,11 @@ DEVICES = """
 """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
-    enable_profiling infer_score_thr save_every_epochs
+    enable_profiling infer_score_thr save_every_epochs log_norms
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {
-    "train_dataset", "train_annotations", "train_images", "class_names", "run_distribute", "device_num",
+    "train_dataset", "train_annotations", "train_images", "class_names", "run_distribute", "device_num", "log_norms",
 }  # fmt: skip
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",

@@ -11,7 +11,7 @@ from src.checkpoint import read_checkpoint
 from src.engine.trainer import loop
 from src.errors import UserError
 from src.process.logs import start_logging
-from tests.engine.toy import STEPS_PER_EPOCH, batches, make_run
+from tests.engine.toy import STEPS_PER_EPOCH, batches, broken_off_at, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 TOTAL = 2 * STEPS_PER_EPOCH
@@ -96,6 +96,29 @@ def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tm
     assert re.fullmatch(stamp + rf"epoch: 1, step: 2, loss: {mean:.6f},  lr: 0\.100000", lines[0])
     assert any(re.fullmatch(stamp + r"Train epoch time: \d+\.\d{3} ms, per step time: \d+\.\d{3} ms", x) for x in lines)
     assert len(rows) == TOTAL and list(rows[0]) == ["epoch", "step", "global_step", "lr", "loss", "loss_a", "loss_b"]
+
+
+def test_norms_are_columns_behind_the_losses_and_words_behind_those_of_the_line(graph_mode, tmp_path):
+    keys = ("--log_norms", "1", "--accumulate_step", "2", "--lr_factors.norm", "0.1")
+    run = make_run(tmp_path / "whole", CONFIG, *keys)
+    start_logging(tmp_path / "train.log")
+    loop(run, batches(0, TOTAL))
+    rows = losses_of(tmp_path / "whole")
+    columns = ["epoch", "step", "global_step", "lr", "loss", "loss_a", "loss_b", "grad_norm", "weight_norm"]
+    assert list(rows[0]) == columns and len(rows) == TOTAL
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(float(row["loss_a"]) + float(row["loss_b"]))
+    learning = [parameter.asnumpy().ravel() for parameter in run.model.trainable_params()]
+    assert float(rows[-1]["weight_norm"]) == pytest.approx(np.linalg.norm(np.concatenate(learning)), rel=1e-6)
+    assert rows[1]["grad_norm"] == rows[2]["grad_norm"] != rows[3]["grad_norm"]
+    mean = sum(float(row["grad_norm"]) for row in rows[2:4]) / 2
+    line = next(one for one in (tmp_path / "train.log").read_text().splitlines() if "epoch: 1, step: 4," in one)
+    assert re.search(rf",  lr: \d\.\d{{6}}, grad_norm: {mean:.6g}, weight_norm: [\d.]+$", line)
+    with pytest.raises(MemoryError):
+        loop(make_run(tmp_path / "parts", CONFIG, *keys), broken_off_at(6))
+    second = make_run(tmp_path / "parts", CONFIG, "--resume", "1", *keys)
+    loop(second, batches(second.done, TOTAL))
+    assert losses_of(tmp_path / "parts") == rows
 
 
 def test_max_steps_ends_the_run_early_with_a_checkpoint(graph_mode, tmp_path):

@@ -19,6 +19,7 @@ class LossLog(Hook):
     def __init__(self, every: int):
         self.every = every
         self.window: list[float] = []  # total losses since the last line
+        self.figures: dict[str, list[float]] = {}  # what the step gives beside them
 
     def on_step(self, run: Run, losses) -> None:
         every = min(self.every, run.schedule.steps_per_epoch)
@@ -28,11 +29,14 @@ class LossLog(Hook):
         run.fetch_rows()
         mean = sum(self.window) / len(self.window)
         rate = run.schedule.rate(run.done)
-        logger.info("epoch: %d, step: %d, loss: %.6f,  lr: %.6f", run.epoch, run.step_of_epoch, mean, rate)
-        self.window = []
+        tail = "".join(f", {name}: {sum(values) / len(values):.6g}" for name, values in self.figures.items())
+        logger.info("epoch: %d, step: %d, loss: %.6f,  lr: %.6f%s", run.epoch, run.step_of_epoch, mean, rate, tail)
+        self.window, self.figures = [], {}
 
     def on_rows(self, run: Run, rows) -> None:
         self.window += [row["loss"] for row in rows]
+        for name in run.step.figures:
+            self.figures.setdefault(name, []).extend(row[name] for row in rows)
 
 
 class EpochLog(Hook):

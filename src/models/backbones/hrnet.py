@@ -67,6 +67,14 @@ class HRNet(nn.Cell):
     frozen_stages: -1 none, 0 the stem, k the stem and stages 1..k do not learn and keep their statistics.
     """
 
+    parts_by_depth = (  # beginnings of parameters' names by depth, the stem first
+        ("conv1", "bn1", "conv2", "bn2"),
+        ("layer1",),
+        ("transition1", "stage2"),
+        ("transition2", "stage3"),
+        ("transition3", "stage4"),
+    )
+
     def __init__(
         self,
         stages: Sequence[StageSettings],
@@ -101,7 +109,8 @@ class HRNet(nn.Cell):
         self.stage4 = _stage(stages[3], norms[4], fusion, conv_padding)
         self.out_channels = stages[3].widths
         self.strides = (4, 8, 16, 32)
-        self._freeze(frozen_stages)
+        for parts in self.parts_by_depth[: frozen_stages + 1]:
+            stop_learning(*(getattr(self, part) for part in parts))
 
     def feature_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(h, w) of each output for images of (H, W) pixels."""
@@ -114,17 +123,6 @@ class HRNet(nn.Cell):
         features = self.stage2(_apply_transition(self.transition1, features))
         features = self.stage3(_apply_transition(self.transition2, features))
         return self.stage4(_apply_transition(self.transition3, features))
-
-    def _freeze(self, frozen_stages: int) -> None:
-        parts = [
-            (self.conv1, self.bn1, self.conv2, self.bn2),
-            (self.layer1,),
-            (self.transition1, self.stage2),
-            (self.transition2, self.stage3),
-            (self.transition3, self.stage4),
-        ]
-        for part in parts[: frozen_stages + 1]:
-            stop_learning(*part)
 
 
 class HRModule(nn.Cell):

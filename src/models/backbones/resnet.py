@@ -33,6 +33,8 @@ class ResNet(nn.Cell):
 
     size_divisor = 32
     strides = (4, 8, 16, 32)
+    # beginnings of parameters' names by depth, the stem first
+    parts_by_depth = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
     def __init__(
         self,
@@ -63,8 +65,8 @@ class ResNet(nn.Cell):
             for k in range(4)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        for part in [(self.conv1, self.bn1), *((layer,) for layer in layers)][: frozen_stages + 1]:
-            stop_learning(*part)
+        for parts in self.parts_by_depth[: frozen_stages + 1]:
+            stop_learning(*(getattr(self, part) for part in parts))
 
     def feature_shapes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(h, w) of each output for images of (H, W) pixels."""

@@ -82,6 +82,11 @@ class SpineNet(nn.Cell):
 
     size_divisor = 128
     strides = (8, 16, 32, 64, 128)
+    parts_by_depth = (  # beginnings of names: the stem, each block with what leads to it, the outputs
+        ("conv1", "init_block1", "init_block2"),
+        *((f"merge_ops.{k}", f"scale_permuted_blocks.{k}") for k in range(len(BLOCKS))),
+        ("endpoint_convs",),
+    )
 
     def __init__(self, scaling: Scaling, norm: NormSettings | None = None, frozen_stages: int = -1):
         super().__init__()
