@@ -87,6 +87,13 @@ class ScheduleKeys:
         0, "stop after this epoch; 0 runs to the end of the schedule", low=0, high=MOST_EPOCHS, on_resume="free"
     )
     max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0, high=MOST_STEPS, on_resume="free")
+    patience: int = key(
+        0,
+        "stop after so many evaluations in a row without gain of the task's metric; 0 runs to the end",
+        low=0,
+        high=MOST_STEPS,
+        on_resume="free",
+    )
     batch_size: int = key(2, "training images a step and device", low=1, high=MOST_IMAGES)
 
 

@@ -7,6 +7,7 @@ from ..run import Hook
 from .checkpoints import Checkpoints
 from .curves import LossCurves, MetricCurves
 from .evaluation import BestWeights, Evaluation
+from .early_stopping import EarlyStopping
 from .log import EpochLog, LossLog, ProgressBar
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
@@ -28,6 +29,7 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(
         cfg.end_epoch or cfg.epoch_size
     ),
+    "early_stopping": lambda cfg: EarlyStopping(cfg.patience) if cfg.patience and cfg.run_eval else None,
     "mlflow": lambda cfg: Mlflow() if cfg.mlflow else None,
     "profiling": lambda cfg: Profiling(cfg.device_target) if cfg.enable_profiling else None,
 }
