@@ -1,4 +1,4 @@
-"""`patience`: a run that no longer gets better ends in good order, at the same evaluation however often it was resumed."""
+"""`patience`: a run that no longer gets better ends in good order, at one and the same evaluation if it was resumed."""
 
 import logging
 import math
