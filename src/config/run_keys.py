@@ -125,7 +125,11 @@ class RunKeys:
     finetune: bool = key(
         False, "class layers of another shape, or missing ones, in pre_trained start fresh", matters="training"
     )
-    resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
+    resume: bool | str = key(
+        False,
+        "go on: 1 with the newest run of the same name in train_outputs; a path: with the run in that folder, or from "
+        "that training state of a run",
+    )
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
     portable: bool = key(

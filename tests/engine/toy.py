@@ -89,14 +89,14 @@ def make_run(folder, config_file: str, *overrides: str, evaluate=None, steps_per
 class ToyLoader:
     steps_per_epoch = STEPS_PER_EPOCH
 
-    def __init__(self, first=0):
-        self.first = first
+    def __init__(self, first=0, last=TOTAL):
+        self.first, self.last = first, last
 
     def from_step(self, step):
-        return ToyLoader(step)
+        return ToyLoader(step, self.last)
 
     def __iter__(self):
-        return batches(self.first, TOTAL)
+        return batches(self.first, self.last)
 
 
 class ToyTask(SimpleNamespace):
@@ -125,4 +125,4 @@ class ToyTask(SimpleNamespace):
 
     def make_loader(self, cfg, rank, size, start_step):
         self.opened += 1
-        return ToyLoader(start_step)
+        return ToyLoader(start_step, cfg.epoch_size * STEPS_PER_EPOCH)

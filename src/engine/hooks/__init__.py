@@ -6,8 +6,8 @@ from ...config import Config
 from ..run import Hook
 from .checkpoints import Checkpoints
 from .curves import LossCurves, MetricCurves
-from .evaluation import BestWeights, Evaluation
 from .early_stopping import EarlyStopping
+from .evaluation import BestWeights, Evaluation
 from .log import EpochLog, LossLog, ProgressBar
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
