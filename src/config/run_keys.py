@@ -105,6 +105,7 @@ class RunKeys:
     eval_start: int = key(
         0, "first epoch that is evaluated, whatever eval_every; 0 takes eval_every", low=0, high=MOST_EPOCHS
     )
+    val_loss: bool = key(False, "also compute the losses of training on the validation data, at each evaluation")
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
     log_style: str = key(
         "default",

@@ -49,6 +49,6 @@ def has_same_batches(then: Config, now: Config, where: Path) -> bool:
 def _check_curve(now: Config, where: Path, before: int, ranks: int) -> None:
     if now.lr_base_step and now.lr_type != "multistep":
         raise UserError(
-            f"{where}: lr_base_step makes the learning rates depend on the number of ranks, {before} then, {ranks} now: "
+            f"{where}: lr_base_step makes the rates depend on the number of ranks, {before} then, {ranks} now; "
             "the run goes on with as many as before, or with --lr_base_step 0"
         )

@@ -47,7 +47,7 @@ def test_a_run_goes_on_with_other_ranks_where_a_step_takes_the_same_images(tmp_p
 def test_a_schedule_that_counts_by_ranks_is_not_gone_on_with_by_others(tmp_path):
     cosine = ["--lr_type=cosine", "--lr_base_step=100"]
     one, two = (load_config(CONFIG, [*cosine, *keys(*shares)]) for shares in ((8, 1), (4, 2)))
-    with pytest.raises(UserError, match="lr_base_step makes the learning rates depend on the number of ranks, 1 then"):
+    with pytest.raises(UserError, match="lr_base_step makes the rates depend on the number of ranks, 1 then"):
         has_same_batches(one, two, tmp_path)
     assert has_same_batches(one, one, tmp_path)
 

@@ -1,4 +1,4 @@
-"""`--resume PATH`: a folder of a run, wherever it lies, or one of its states; what came after is set aside, not lost."""
+"""`--resume PATH`: a run in a named folder, or from one of its states; what came after that is set aside, not lost."""
 
 import shutil
 

@@ -12,6 +12,7 @@ from .log import EpochLog, LossLog, ProgressBar
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
 from .profiling import Profiling
+from .validation_losses import ValidationLosses
 
 __all__ = ["HOOKS", "Hook", "make_hooks"]
 
@@ -24,6 +25,7 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "loss_log": lambda cfg: (OriginalLossLog if cfg.log_style == "original" else LossLog)(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
     "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,
+    "validation_losses": lambda cfg: ValidationLosses() if cfg.run_eval and cfg.val_loss else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
     "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(
