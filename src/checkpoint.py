@@ -55,6 +55,11 @@ def save_weights(model: nn.Cell, path: Path, without: Collection[str] = (), fact
     _write(entries, path, facts)
 
 
+def save_arrays(values: Mapping[str, np.ndarray], path: Path, facts: Facts | None = None) -> None:
+    """The same of arrays by the names of a model's parameters."""
+    _write({name: Tensor(value) for name, value in values.items()}, path, facts)
+
+
 def save_training_state(
     step: nn.Cell,
     model: nn.Cell,

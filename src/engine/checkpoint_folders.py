@@ -109,7 +109,12 @@ class BestFolder:
 
     def after(self, epoch: int) -> list[Path]:
         """The weights of evaluations after this epoch."""
-        return [path for path in self._entries() if _metric_of(path)[1] > epoch]
+        return [path for path in self._entries() if self.epoch(path) > epoch]
+
+    @staticmethod
+    def epoch(path: Path) -> int:
+        """After which epoch these weights were evaluated, by the file's name."""
+        return _metric_of(path)[1]
 
     def _entries(self) -> Iterable[Path]:
         return [path for path in self.folder.glob("*.ckpt") if BEST_NAME.fullmatch(path.name)]

@@ -101,7 +101,8 @@ def loop(run: Run, batches: Iterable) -> None:
                     run.process.barrier()
                     sys.exit(128 + run.stopping)
                 if run.ends_epoch:
-                    run.tell_epoch(time.perf_counter() - epoch_started)
+                    with signals.between_epochs():
+                        run.tell_epoch(time.perf_counter() - epoch_started)
                     epoch_started = time.perf_counter()
                 if run.finished:
                     break

@@ -2,7 +2,9 @@
 
 import functools
 import logging
+import os
 import signal
+import time
 from pathlib import Path
 
 import mindspore as ms
@@ -257,6 +259,26 @@ def test_an_epoch_whose_last_step_met_a_stop_is_evaluated_when_the_run_goes_on(p
     second = make_run(tmp_path, CONFIG, "--resume", "1", *keys, evaluate=scores())
     loop(second, batches(STEPS_PER_EPOCH, TOTAL))
     assert first.evaluate.calls == [] and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1, 2]
+
+
+def test_a_signal_within_an_evaluation_is_answered_at_once_and_ends_the_run_after_it(pynative_mode, tmp_path, caplog):
+    caplog.set_level("INFO")
+    before = []
+
+    def evaluate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while not before and time.monotonic() < deadline:
+            time.sleep(0.01)
+            before.extend(line for line in caplog.messages if line.startswith("Signal "))
+        return {"score": 0.5}
+
+    run = make_run(tmp_path, CONFIG, "--run_eval", "1", evaluate=evaluate)
+    with pytest.raises(SystemExit) as stopped:
+        loop(run, batches(0, TOTAL))
+    assert before == ["Signal 15: the run ends after this evaluation; a second one ends it at once"]
+    assert stopped.value.code == 143 and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1]
+    assert run.done == STEPS_PER_EPOCH + 1
 
 
 def test_an_evaluation_of_the_average_changes_nothing_of_the_training(pynative_mode, tmp_path):
