@@ -32,8 +32,11 @@ HOOK_PREFIX = STATE_PREFIX + "hooks/"
 FORMAT_ENTRY = STATE_PREFIX + "format"  # a number that says in which format the file is
 NOT_KEPT = {"learning_rate"}  # parameters of a step that follow from the configuration
 SGD_OF_BEFORE = STATE_PREFIX + "accum.", STATE_PREFIX + "moments."  # MindSpore's SGD had the one, Momentum the other
-SINCE_0_2 = {STATE_PREFIX + "window"}  # counts that a checkpoint of before does not hold
-NOT_SAID = np.int32(-1)
+NOT_SAID = {  # what a checkpoint of before, or of a run of one rank, does not hold
+    STATE_PREFIX + "window": np.int32(-1),
+    STATE_PREFIX + "stop_wish": np.float32(0),
+    STATE_PREFIX + "stop_votes": np.float32(0),
+}
 FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
 HEAD = ("_head", "last_layer")  # what the names of heads end with
@@ -50,6 +53,11 @@ def save_weights(model: nn.Cell, path: Path, without: Collection[str] = (), fact
     """The model's parameters and statistics alone, leaving out those named in `without`, and its facts."""
     entries = {parameter.name: parameter for parameter in model.get_parameters() if parameter.name not in without}
     _write(entries, path, facts)
+
+
+def save_arrays(values: Mapping[str, np.ndarray], path: Path, facts: Facts | None = None) -> None:
+    """The same of arrays by the names of a model's parameters."""
+    _write({name: Tensor(value) for name, value in values.items()}, path, facts)
 
 
 def save_training_state(
@@ -71,7 +79,7 @@ def load_training_state(step: nn.Cell, model: nn.Cell, path: Path) -> dict[str, 
     """
     values = {name.replace(*SGD_OF_BEFORE): value for name, value in read_checkpoint(path).items()}
     parameters = _state_entries(step, model)
-    values = {name: NOT_SAID for name in SINCE_0_2 if name in parameters} | values
+    values = {name: value for name, value in NOT_SAID.items() if name in parameters} | values
     missing = [name for name in parameters if name not in values]
     if missing:
         raise UserError(f"{path} is no training state of this run: {_names(missing)} missing; resume is not possible")

@@ -20,7 +20,7 @@ LONGEST_TEXT = 4096  # characters of a text, and of a path on every system
 LONGEST_PART = 255  # bytes of one name in a path
 MOST_CHOICES = 12  # that a message names
 WANTED = {
-    bool: "0, 1, true or false", bool | str: "0, 1, true, false or a word", int: "a whole number", float: "a number",
+    bool: "0, 1, true or false", bool | str: "0, 1, true, false or a text", int: "a whole number", float: "a number",
     str: "a text",
 }  # fmt: skip
 

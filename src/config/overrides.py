@@ -1,5 +1,6 @@
 """`--key value` of a command line -> changed keys of a configuration."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -66,6 +67,11 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: S
 def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source) -> Any:
     """A list may be given as numbers with commas."""
     if item.type is str:
+        return text
+    if item.type == bool | str:  # a path may look like a date
+        with contextlib.suppress(UserError, ValueError):
+            value = read_value(text)
+            return value if isinstance(value, bool | int) and value in (0, 1) else text
         return text
     is_list = getattr(item.type, "__origin__", None) is list
     try:

@@ -100,6 +100,13 @@ class ScheduleKeys:
         0, "stop after this epoch; 0 runs to the end of the schedule", low=0, high=MOST_EPOCHS, on_resume="free"
     )
     max_steps: int = key(0, "stop after this many steps; 0 runs to the end", low=0, high=MOST_STEPS, on_resume="free")
+    patience: int = key(
+        0,
+        "stop after so many evaluations in a row without gain of the task's metric; 0 runs to the end",
+        low=0,
+        high=MOST_STEPS,
+        on_resume="free",
+    )
     batch_size: int = key(2, "training images a step and device", low=1, high=MOST_IMAGES)
 
 
@@ -111,6 +118,7 @@ class RunKeys:
     eval_start: int = key(
         0, "first epoch that is evaluated, whatever eval_every; 0 takes eval_every", low=0, high=MOST_EPOCHS
     )
+    val_loss: bool = key(False, "also compute the losses of training on the validation data, at each evaluation")
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
     log_norms: bool = key(
         False, "norms of the update's gradients and of the weights in log and losses.csv", on_resume="same"
@@ -134,7 +142,11 @@ class RunKeys:
     finetune: bool = key(
         False, "class layers of another shape, or missing ones, in pre_trained start fresh", matters="training"
     )
-    resume: bool = key(False, "go on with the newest run of the same name in train_outputs")
+    resume: bool | str = key(
+        False,
+        "go on: 1 with the newest run of the same name in train_outputs; a path: with the run in that folder, or from "
+        "that training state of a run",
+    )
     train_outputs: str = key("./outputs", "folder of all experiments")
     brief: str = key("run", "short name of the experiment")
     portable: bool = key(

@@ -30,10 +30,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dataset", "ignore_label", "keep_ratio", "seg_head.bilinear"), (*RUNNING, *FILES)),
     **dict.fromkeys(
         (
-            "run_eval", "eval_every", "eval_start", "log_every", "log_norms", "save_every", "save_every_epochs",
+            "run_eval", "eval_every", "eval_start", "val_loss", "log_every", "log_norms", "save_every",
+            "save_every_epochs",
             "keep_checkpoint_max", "keep_best_checkpoints_max", "resume", "train_outputs", "brief", "enable_profiling",
             "mlflow", "mlflow_uri",
-            "mlflow_experiment", "begin_epoch", "end_epoch", "max_steps", "sync_batchnorm", "datasink",
+            "mlflow_experiment", "begin_epoch", "end_epoch", "max_steps", "patience", "sync_batchnorm", "datasink",
         ),
         (TRAIN,),
     ),
@@ -143,7 +144,8 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(
-        ("eval_every", "eval_start", "keep_best_checkpoints_max"), (lambda cfg: cfg.run_eval, "run_eval")
+        ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "val_loss"),
+        (lambda cfg: cfg.run_eval, "run_eval"),
     ),
     "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),

@@ -71,6 +71,12 @@ class FolderSamples:
         pixels = self.normalisation.divided(transforms.image(image))
         return pixels, np.int32(label), np.int32(label), np.float32(1)
 
+    def plain(self, item: tuple[np.ndarray, int], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """The same without augmentation: the image as it is evaluated."""
+        image, label = item
+        pixels = Preparation.from_config(self.cfg).for_evaluation(image)
+        return pixels, np.int32(label), np.int32(label), np.float32(1)
+
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         image, label, _, _ = batch
         if not (self.mixup or self.cutmix):

@@ -61,7 +61,16 @@ class DetectionSamples:
         """In the order of `columns`, shapes as in the batch without its first axis."""
         record, image = item
         transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
-        sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
+        return self._sample(record, image, transforms, np.int32(streams.shared.randint(0, 2**31 - 1)))
+
+    def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """The same without augmentation: the image as it is evaluated."""
+        steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
+        return self._sample(*item, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
+
+    def _sample(
+        self, record: ImageRecord, image: np.ndarray, transforms: Chain, sample_seed: np.int32
+    ) -> tuple[np.ndarray, ...]:
         image = transforms.image(image)
         found = self._truth(record, transforms)
         found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}

@@ -6,7 +6,7 @@ from ..config import Config
 from ..errors import UserError
 from .augmentation import draw_transforms
 from .augmentation.colour import ColourJitter
-from .augmentation.geometry import HorizontalFlip, RandomCrop, RandomScale, Stretch
+from .augmentation.geometry import CentralCrop, HorizontalFlip, OwnScale, RandomCrop, RandomScale, Stretch
 from .augmentation.transform import Chain, OnRgb, Size, draw_in_turn
 from .formats.segmentation_list import SegmentationDataset
 from .loader import TrainLoader, make_train_loader
@@ -16,6 +16,7 @@ from .streams import SampleStreams
 COLUMNS = ("image", "label")
 SEED = "sample_seed"
 GEOMETRY = (HorizontalFlip, Stretch, RandomScale, RandomCrop)
+PLAIN = (Stretch, OwnScale, CentralCrop)
 
 
 class SegmentationSamples:
@@ -48,6 +49,17 @@ class SegmentationSamples:
         label = transforms.masks(label, outside=self.cfg.ignore_label)
         if transforms.mirrored and self.cfg.flip_swaps_labels:
             label = self.dataset.labels.swapped(label)
+        return self._sample(image, label, transforms, streams)
+
+    def plain(self, item: tuple[np.ndarray, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
+        """The same without augmentation: at scale 1, and of what is larger than the network's input its centre."""
+        image, label = item
+        transforms = draw_in_turn(PLAIN, self.cfg, label.shape, np.random.RandomState(0))  # of which none draws
+        return self._sample(image, transforms.masks(label, outside=self.cfg.ignore_label), transforms, streams)
+
+    def _sample(
+        self, image: np.ndarray, label: np.ndarray, transforms: Chain, streams: SampleStreams
+    ) -> tuple[np.ndarray, ...]:
         sample = (self.normalisation.divided(transforms.image(image)[..., ::-1]), label.astype(np.int32))
         if SEED not in self.columns:
             return sample

@@ -51,9 +51,8 @@ class CheckpointFolder:
         last ones.
         """
         for path in self.newest_first():
-            _require_open(path)
             try:
-                return path, load_training_state(step, model, path)
+                return path, self.load(path, step, model)
             except UserError as error:
                 if "cannot be read" not in str(error):
                     raise
@@ -61,6 +60,11 @@ class CheckpointFolder:
                 with contextlib.suppress(OSError):
                     path.rename(path.with_name(path.name + DAMAGED))
         return None
+
+    def load(self, path: Path, step: nn.Cell, model: nn.Cell) -> States:
+        """Restore this state of the folder; the hooks' states are returned. UserError if it cannot be read."""
+        _require_open(path)
+        return load_training_state(step, model, path)
 
     def damaged(self) -> list[Path]:
         """The files that `load_newest` could not read, of this run and of those before."""
@@ -98,6 +102,19 @@ class BestFolder:
     def top(self) -> Path | None:
         """The best weights so far."""
         return max(self._entries(), key=_metric_of, default=None)
+
+    def best_first(self) -> list[Path]:
+        """All weights that are kept."""
+        return sorted(self._entries(), key=_metric_of, reverse=True)
+
+    def after(self, epoch: int) -> list[Path]:
+        """The weights of evaluations after this epoch."""
+        return [path for path in self._entries() if self.epoch(path) > epoch]
+
+    @staticmethod
+    def epoch(path: Path) -> int:
+        """After which epoch these weights were evaluated, by the file's name."""
+        return _metric_of(path)[1]
 
     def _entries(self) -> Iterable[Path]:
         return [path for path in self.folder.glob("*.ckpt") if BEST_NAME.fullmatch(path.name)]

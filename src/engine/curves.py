@@ -26,15 +26,17 @@ class CsvTable:
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows at the end, all of them or none; the first call writes the header.
 
-        UserError if they cannot be written.
+        Where they have other columns than the file, since a resumed run counts something else, it gets them all, empty
+        where a row has none. UserError if they cannot be written.
         """
         if not rows:
             return
         text = io.StringIO(newline="")
+        names = self._widened(rows)
         try:
             with open(self.path, "ab", buffering=0) as file:
                 size = file.seek(0, io.SEEK_END)
-                _write(text, rows, with_header=not size)
+                _write(text, rows, names, with_header=not size)
                 left = text.getvalue().encode()
                 try:
                     while left:  # where a disk gets full, a part is written first
@@ -46,7 +48,7 @@ class CsvTable:
             raise UserError(f"{self.path}: cannot be written ({error.strerror})") from None
 
     def read(self) -> list[Row]:
-        """All rows; lines that a kill or a broken disk has left incomplete are passed over."""
+        """All rows, NaN for an empty cell; lines that a kill or a broken disk has left incomplete are passed over."""
         return [row for _, row in self._lines()[1]]
 
     def cut(self, last_step: int) -> None:
@@ -72,6 +74,23 @@ class CsvTable:
             return
         write_text(self.path, "".join([header, *kept]))
 
+    def _widened(self, rows: Sequence[Row]) -> list[str]:
+        """The names of the file's columns, which has those of the rows from now on."""
+        own, names = list(rows[0]), []
+        if self.path.exists():
+            with open(self.path, encoding="utf-8", errors="replace", newline="") as file:
+                names = file.readline().rstrip("\n").split(",")
+        if "global_step" not in names:
+            return own
+        new = [name for name in own if name not in names]
+        if not new:
+            return names
+        header, lines = self._lines()
+        text = [header.rstrip("\n"), *(line.rstrip("\n") + "," * len(new) for line, _ in lines)]
+        text[0] += f",{','.join(new)}"
+        write_text(self.path, "".join(f"{line}\n" for line in text))
+        return names + new
+
     def _lines(self) -> tuple[str, list[tuple[str, Row]]]:
         """The header, and every whole row with its text."""
         if not self.path.exists():
@@ -83,7 +102,7 @@ class CsvTable:
             cells = line.rstrip("\n").split(",")
             if len(cells) == len(names) and line.endswith("\n"):
                 with contextlib.suppress(ValueError):
-                    found.append((line, dict(zip(names, map(float, cells)))))
+                    found.append((line, {name: float(cell or "nan") for name, cell in zip(names, cells)}))
         return header, found
 
 
@@ -137,8 +156,8 @@ def _save(figure, path: Path) -> None:
         _pyplot().close(figure)
 
 
-def _write(file: TextIO, rows: Sequence[Row], with_header: bool) -> None:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+def _write(file: TextIO, rows: Sequence[Row], names: Sequence[str], with_header: bool) -> None:
+    writer = csv.DictWriter(file, names, lineterminator="\n")
     if with_header:
         writer.writeheader()
     writer.writerows(rows)

@@ -24,6 +24,8 @@ from ..errors import UserError
 from ..process.logs import start_logging
 from ..process.provenance import provenance
 from .checkpoint_folders import BestFolder, CheckpointFolder
+from .ranks import SHARING, has_same_batches
+from .resume_place import resume_place
 from .run_folder import FolderLock, briefs, check_name, has_begun, newest_run, remove_unbegun, sweep
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,8 @@ class Experiment:
     cfg: the run's configuration: the one that was asked for, but where a resumed run goes on with what it had.
     changes: the keys with which a resumed run trains on otherwise than before. facts: what its checkpoints say of
     themselves. lock: keeps other processes out of the folder. is_new: this run has made it, and
-    the folders `made_above` it, innermost first.
+    the folders `made_above` it, innermost first. start: the state that a resumed run is to go on from, None for the
+    newest one.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class Experiment:
     lock: FolderLock | None = None
     is_new: bool = False
     made_above: tuple[Path, ...] = ()
+    start: Path | None = None
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -86,27 +90,30 @@ class Experiment:
 
 
 def open_experiment(cfg: Config, systems: Sequence[str], is_main: bool) -> Experiment:
-    """Make `TRAIN_OUT/<yymmdd>_<system>_<brief>/`, or with `resume` find the newest one of this name.
+    """Make `TRAIN_OUT/<yymmdd>_<system>_<brief>/`, or with `resume` find the newest one of this name, or the one that
+    it names.
 
     systems: what is trained, by the name that a new folder gets and then by those of older versions.
 
     UserError if a new run would go into a folder that holds a run already, if another process trains there, or if a
     resumed one has another configuration where that matters. A folder in which no run has begun is nobody's.
     """
-    outputs = Path(cfg.train_outputs)
+    outputs, start = Path(cfg.train_outputs), None
     names = [f"{name}_{cfg.brief}" for name in systems]
     check_name(f"yymmdd_{names[0]}")
-    found = newest_run(outputs, names) if cfg.resume else None
+    found = newest_run(outputs, names) if cfg.resume is True else None
+    if isinstance(cfg.resume, str) and cfg.resume and is_main:
+        found, start = resume_place(cfg.resume)
     folder = found or outputs / f"{datetime.date.today():%y%m%d}_{names[0]}"
-    experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max, cfg)
+    experiment = Experiment(folder, cfg.keep_checkpoint_max, cfg.keep_best_checkpoints_max, cfg, start=start)
     if not is_main:
         return experiment
-    experiment = _take_folder(experiment, resumes=cfg.resume)
+    experiment = _take_folder(experiment, resumes=bool(cfg.resume))
     for line in provenance(cfg):
         logger.info(line)
     if cfg.resume and has_begun(folder):
         cfg, changes = _as_started(cfg, experiment)
-        return replace(experiment, cfg=cfg, changes=changes)
+        return replace(experiment, cfg=replace(cfg, resume=True), changes=changes)
     if found:
         logger.info("no run has begun in %s: starting afresh", found)
     elif cfg.resume:
@@ -166,6 +173,8 @@ def _as_started(cfg: Config, experiment: Experiment) -> tuple[Config, tuple[Diff
             cfg.norm_bias_decay,
             " (type 1 for weight decay on gamma and beta)" if cfg.norm_bias_decay == "mindspore" else "",
         )
+    if isinstance(cfg.resume, str):  # what config.yaml says leads to the run
+        cfg = replace(cfg, brief=then.brief, train_outputs=str(saved_file.parent.parent))
     training = {leaf.name for leaf in leaves(cfg) if (leaf.matters, leaf.on_resume) == ("training", "free")}
     return cfg, tuple(one for one in differences(then, cfg) if one.name in training)
 
@@ -197,6 +206,8 @@ def _is_same_place(one: Difference) -> bool:
 
 def _check_same_run(then: Config, cfg: Config, saved_file: Path) -> None:
     different = [one for one in differences(then, cfg) if one.on_resume == "same" and not _is_same_place(one)]
+    if has_same_batches(then, cfg, saved_file):
+        different = [one for one in different if one.name not in SHARING]
     if different:
         shown = [f"{name} ({then!r:.40} then, {now!r:.40} now)" for name, then, now, _ in different[:MOST_SHOWN]]
         shown += [f"{len(different) - MOST_SHOWN} more"] if len(different) > MOST_SHOWN else []

@@ -174,6 +174,11 @@ class Run:
             for key, value in hook.state().items()
         }
 
+    def state_of(self, name: str) -> dict[str, np.ndarray]:
+        """What the hook of this name had kept in the checkpoint from which the run goes on."""
+        prefix = f"{name}/"
+        return {key.removeprefix(prefix): value for key, value in self.states.items() if key.startswith(prefix)}
+
     def states_to_keep(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds beside the step's parameters: the hooks' states, and the run's own as RUN/KEY."""
         own = {"steps_per_epoch": self.schedule.steps_per_epoch, "told": self._told}
@@ -195,9 +200,7 @@ class Run:
         error: BaseException | None = None
         try:
             for name, hook in self.hooks.items():
-                prefix = f"{name}/"
-                own = {key.removeprefix(prefix): v for key, v in self.states.items() if key.startswith(prefix)}
-                hook.on_start(self, own)
+                hook.on_start(self, self.state_of(name))
                 started.append(hook)
             yield
         except BaseException as raised:

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import re
+import shutil
 import time
 import unicodedata
 import weakref
@@ -145,13 +146,16 @@ def remove_unbegun(folder: Path, above: Sequence[Path] = ()) -> None:
                 place.rmdir()
 
 
-def set_aside(folder: Path, files: Sequence[Path]) -> Path:
-    """Move files of a run into a new folder in it, so that nothing takes their place."""
+def set_aside(folder: Path, files: Sequence[Path], copied: Sequence[Path] = ()) -> Path:
+    """Move files of a run into a new folder in it, so that nothing takes their place; of some put copies there."""
     place = next(p for k in range(1, 10**6) if not (p := folder / f"before_{k}").exists())
     place.mkdir()
     for path in files:
         if path.exists():
             path.rename(place / path.name)
+    for path in copied:
+        if path.exists():
+            shutil.copy2(path, place / path.name)
     return place
 
 

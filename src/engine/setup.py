@@ -135,11 +135,16 @@ def go_to_start(run: Run) -> None:
         run.done = run.cfg.begin_epoch * run.schedule.steps_per_epoch
         run.step.start_at(run.done)
     run.copy_from_main(run.step.get_parameters())
+    if "early_stopping" in run.hooks:
+        run.hooks["early_stopping"].resume(run, run.state_of("early_stopping"))
 
 
 def _load_newest(run: Run) -> None:
-    checkpoints = run.experiment.checkpoints
-    loaded = checkpoints.load_newest(run.step, run.model)
+    checkpoints, start = run.experiment.checkpoints, run.experiment.start
+    if start:
+        loaded = start, checkpoints.load(start, run.step, run.model)
+    else:
+        loaded = checkpoints.load_newest(run.step, run.model)
     if loaded is None:
         if checkpoints.damaged():  # `prepare_model` had counted on them
             _begin_again(run)
@@ -153,6 +158,29 @@ def _load_newest(run: Run) -> None:
     run.resume_told(own.get("told"))
     logger.info("Resumed from %s: epoch %d, step %d", path, *run.schedule.position(run.done))
     _tell_changes(run)
+    if start:
+        _set_later_aside(run, start, own.get("told"))
+
+
+def _set_later_aside(run: Run, start: Path, told: int | None) -> None:
+    """What the run has written after the state that it goes on from: its states and best weights move into a folder of
+    their own, its records are copied there before their later rows are cut off.
+
+    told: as of `Run.resume_told`; the weights of that evaluation belong to what goes on.
+    """
+    experiment = run.experiment
+    position = CheckpointFolder.position
+    later = [path for path in experiment.checkpoints.newest_first() if position(path) > position(start)]
+    if not later:
+        return
+    best = experiment.best.after(run.epoch if run.ends_epoch or told == run.done else run.epoch - 1)
+    records = [*(experiment.folder / name for name in RECORDS), *experiment.folder.glob("loss_*.log")]
+    place = set_aside(experiment.folder, [*later, *best], copied=records)
+    logger.warning(
+        "the run had gone on after %s: its %d later states, %d later best weights and its records as they were are "
+        "in %s",
+        start.name, len(later), len(best), place,
+    )  # fmt: skip
 
 
 def _begin_again(run: Run) -> None:

@@ -35,7 +35,7 @@ class StopSignals:
         self.received = 0
         self._save, self._data_wait = save, data_wait
         self._first_at = 0.0
-        self._has_stepped = self._waits_for_data = False
+        self._has_stepped = self._waits_for_data = self._is_between_epochs = False
         self._between_steps = threading.Lock()  # held by whoever goes on: the loop with its batch, or the end
         self._kept: list[Iterator] = []
         self._stack = contextlib.ExitStack()
@@ -65,6 +65,15 @@ class StopSignals:
             yield batch
         self._kept.remove(iterator)
 
+    @contextlib.contextmanager
+    def between_epochs(self) -> Iterator[None]:
+        """While active, an epoch's end is seen to, which may take long: a signal gets a line that says so at once."""
+        self._is_between_epochs = True
+        try:
+            yield
+        finally:
+            self._is_between_epochs = False
+
     def step_is_done(self) -> None:
         """After every step: handlers are put back in place where nobody watches."""
         self._has_stepped = True
@@ -79,6 +88,8 @@ class StopSignals:
                 raise KeyboardInterrupt
             signals.leave(128 + number, "interrupted")
         self.received, self._first_at = COUNTS_AS.get(number, number), now
+        if self._is_between_epochs:  # by a thread: a handler may interrupt whoever is about to write to the log
+            threading.Thread(target=_tell_wait, args=(self.received,), name="wait", daemon=True).start()
         if signals.is_watched(number):
             threading.Thread(target=self._end_where_it_stands, name="stop", daemon=True).start()
 
@@ -99,6 +110,10 @@ class StopSignals:
         except Exception as error:  # a full disk
             signals.leave(status, f"error: {error}")
         signals.leave(status, first=lambda: tell_stop(self.received))
+
+
+def _tell_wait(number: int) -> None:
+    logger.info("Signal %d: the run ends after this evaluation; a second one ends it at once", number)
 
 
 def tell_stop(number: int) -> None:

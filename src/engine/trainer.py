@@ -45,7 +45,8 @@ def train(cfg: Config) -> Path:
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     with experiment.in_use():
-        cfg = with_typed(replace(cfg, norm_bias_decay=process.from_main(experiment.cfg.norm_bias_decay)), typed)
+        own = {"norm_bias_decay": process.from_main(experiment.cfg.norm_bias_decay), "resume": bool(cfg.resume)}
+        cfg = with_typed(replace(cfg, **own), typed)
         experiment = replace(experiment, facts=task.facts(cfg, loader))
         run = _prepare(cfg, task, process, experiment, evaluate, loader.steps_per_epoch)
         loop(run, loader.from_step(run.done) if run.done else loader)
@@ -100,7 +101,8 @@ def loop(run: Run, batches: Iterable) -> None:
                     run.process.barrier()
                     sys.exit(128 + run.stopping)
                 if run.ends_epoch:
-                    run.tell_epoch(time.perf_counter() - epoch_started)
+                    with signals.between_epochs():
+                        run.tell_epoch(time.perf_counter() - epoch_started)
                     epoch_started = time.perf_counter()
                 if run.finished:
                     break

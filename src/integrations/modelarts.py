@@ -109,6 +109,8 @@ def _prepare_outputs(cfg: Config, moxing) -> Config:
     paths = {name: str(Path(cfg.output_path) / Path(getattr(cfg, name)).name) for name in names}
     if cfg.resume and moxing.file.exists(cfg.train_url):
         _copy_once(moxing, "train_url", cfg.train_url, Path(cfg.output_path))
+    if isinstance(cfg.resume, str) and cfg.resume:
+        paths["resume"] = str(Path(cfg.output_path) / cfg.resume)
     return replace(cfg, train_outputs=cfg.output_path, **paths)
 
 

@@ -15,7 +15,7 @@ from ..data import inspection
 from ..data.decoding import ImageRules
 from ..data.formats.classified import open_classified
 from ..data.formats.image_folder import ImageFolder
-from ..data.imagenet import Preparation, build_folder_loader, evaluation_batches
+from ..data.imagenet import FolderSamples, Preparation, build_folder_loader, evaluation_batches
 from ..data.images import why_unreadable
 from ..errors import UserError
 from ..evaluation.classification_eval import REPORT_FILES, ClassificationResult, write_report
@@ -59,6 +59,9 @@ class Classification(Task):
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_folder_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def held_out_samples(self, cfg: Config) -> FolderSamples:
+        return FolderSamples(self.open(cfg, "val"), cfg)
 
     def resolved(self, cfg: Config) -> Config:
         """With the names of the classes. UserError where the run's folder would become a class."""

@@ -24,7 +24,7 @@ from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings
-from ..data.pipeline import build_eval_loader, build_train_loader
+from ..data.pipeline import DetectionSamples, build_eval_loader, build_train_loader
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -90,6 +90,10 @@ class Detection(Task):
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_train_loader(cfg, self.open(cfg, "train"), rank, size, start_step)
+
+    def held_out_samples(self, cfg: Config) -> DetectionSamples:
+        dataset = self.open(cfg, "val")
+        return DetectionSamples(dataset, list(range(len(dataset))), cfg)
 
     def class_names(self, cfg: Config) -> tuple[str, ...]:
         return tuple(cfg.coco_classes[1:])
@@ -177,16 +181,9 @@ class Detection(Task):
         return open_unlabelled(cfg, list(zip(own or range(1, len(names) + 1), names)))
 
     def score(
-        self,
-        cfg: Config,
-        model,
-        dataset: DetectionIndex,
-        process: Runtime = SINGLE,
-        protocol: dict | None = None,
-        save_to: str = "",
-        settings: dict | None = None,
-        part: Unfinished | None = None,
-    ) -> dict[str, float]:
+        self, cfg: Config, model, dataset: DetectionIndex, process: Runtime = SINGLE, protocol: dict | None = None,
+        save_to: str = "", settings: dict | None = None, part: Unfinished | None = None,
+    ) -> dict[str, float]:  # fmt: skip
         """Box metrics, and of a detector with masks those of masks.
 
         save_to: a file for the predictions; settings: what stands beside them; part: where they are kept until then.

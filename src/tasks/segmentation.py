@@ -16,7 +16,7 @@ from ..data.formats.image_list import official_names, unlabelled_images
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..data.label_sets import LABEL_SETS, label_set
 from ..data.read_ahead import read_ahead
-from ..data.segmentation import build_segmentation_loader
+from ..data.segmentation import SegmentationSamples, build_segmentation_loader
 from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
@@ -80,6 +80,9 @@ class Segmentation(Task):
 
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         return build_segmentation_loader(cfg, self.open(cfg, "train"), rank, size, start_step, train_columns(cfg))
+
+    def held_out_samples(self, cfg: Config) -> SegmentationSamples:
+        return SegmentationSamples(self.open(cfg, "val"), cfg, train_columns(cfg))
 
     def input_size(self, cfg: Config) -> tuple[int, int]:
         return exported_size(cfg)

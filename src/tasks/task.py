@@ -79,6 +79,10 @@ class Task(ABC):
     def make_loader(self, cfg: Config, rank: int, size: int, start_step: int) -> Any:
         """Training batches from global step `start_step` on, for one of `size` ranks: a `data.loader.TrainLoader`."""
 
+    def held_out_samples(self, cfg: Config) -> Any:
+        """The validation data as a network trains on them, for `val_loss`: `data.held_losses.HeldOutSamples`."""
+        raise UserError(f"val_loss: task {self.name} has no losses on its validation data")
+
     def input_size(self, cfg: Config) -> tuple[int, int]:
         """(height, width) of the images that an exported network takes."""
         return cfg.img_height, cfg.img_width

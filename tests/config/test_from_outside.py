@@ -144,8 +144,8 @@ def test_two_classes_of_keys_may_join_but_none_may_take_a_name_that_is_there(add
 def test_a_key_from_outside_without_its_facts_is_an_error_at_once(added):
     @keys(matters="training")
     class ForgetfulKeys:
-        patience: int = key(3, "evaluations without a better one")
+        stamina: int = key(3, "evaluations without a better one")
 
     added(EXTRA_KEYS, ForgetfulKeys)
-    with pytest.raises(ValueError, match="patience: on_resume must be said"):
+    with pytest.raises(ValueError, match="stamina: on_resume must be said"):
         config_type()

@@ -21,14 +21,14 @@ DEVICES = """
 """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
-    enable_profiling infer_score_thr save_every_epochs log_norms
+    enable_profiling infer_score_thr save_every_epochs log_norms val_loss
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {
     "train_dataset", "train_annotations", "train_images", "class_names", "run_distribute", "device_num", "log_norms",
 }  # fmt: skip
 FREE_ALTHOUGH_IT_MATTERS = {
-    "epoch_size", "end_epoch", "max_steps", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
+    "epoch_size", "end_epoch", "max_steps", "patience", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
     "eval_stride", "eval_label_size", "eval_smoothing", "eval_width", "eval_height", "eval_resize",
     "lr", "scale_lr", "base_batch_size", "min_lr",
     "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "warmup_first_step", "lr_type", "lr_epochs",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,6 +166,28 @@ def test_evaluation_shared_by_the_ranks_counts_every_image_once(chain, alone):
     assert sorted(metrics[0]) == [EPOCHS // 2, EPOCHS]
     for epoch, (loss, accuracy) in metrics[1].items():
         assert metrics[0][epoch] == (pytest.approx(loss, rel=1e-3), accuracy)
+
+
+def test_a_run_goes_on_with_two_ranks_and_with_one_again_as_one_rank_does(place):
+    """Four epochs alone; four more by two ranks, then four by one: twelve steps each, beside a run that stays alone."""
+    folders = ("--train_dataset", place / "data" / "train", "--val_dataset", place / "data" / "val")
+    alone = ("train.py", "--config_path", place / "config.yaml", *folders, "--batch_size", 2 * BATCH)
+    run(*alone, "--train_outputs", place / "first", "--brief", "run", "--end_epoch", 4)
+    one = next((place / "first").iterdir())
+    other = place / "other" / one.name
+    shutil.copytree(one, other)
+    status, output = Job(place, "--resume", other, "--end_epoch", 8).end(200)
+    assert status == 0, output[-3000:]
+    assert "The run goes on with 2 ranks of batch_size 4 (1 of 8 before): the same 8 images a step" in output
+    said = run(*alone, "--resume", other, "--end_epoch", 12)
+    assert "The run goes on with 1 ranks of batch_size 8 (2 of 4 before): the same 8 images a step" in said
+    run(*alone, "--resume", one, "--end_epoch", 12)
+    expected, found = losses(one), losses(other)
+    assert [row["global_step"] for row in found] == [str(step) for step in range(1, 37)]
+    for name in ("epoch", "step", "lr", "loss"):
+        values = [[float(row[name]) for row in rows] for rows in (found, expected)]
+        np.testing.assert_allclose(*values, rtol=0 if name in ("epoch", "step") else 1e-3)
+    assert found[:12] == expected[:12] and found[12:] != expected[12:]
 
 
 def log(folder: Path) -> str:

@@ -2,9 +2,10 @@
 
 import functools
 import logging
+import os
 import signal
+import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
@@ -12,15 +13,11 @@ import pytest
 from mindspore import Tensor
 
 from src.checkpoint import STATE_PREFIX, read_checkpoint, save_weights
-from src.config import load_config
 from src.engine import hooks
 from src.engine.curves import CsvTable
 from src.engine.hooks import HOOKS, Hook
-from src.engine.trainer import loop, train
+from src.engine.trainer import loop
 from src.errors import UserError
-from src.process import runtime
-from src.process.log_words import Words
-from src.tasks import TASKS, Task
 from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, fresh_model, interrupted_at, make_run
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
@@ -264,6 +261,26 @@ def test_an_epoch_whose_last_step_met_a_stop_is_evaluated_when_the_run_goes_on(p
     assert first.evaluate.calls == [] and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1, 2]
 
 
+def test_a_signal_within_an_evaluation_is_answered_at_once_and_ends_the_run_after_it(pynative_mode, tmp_path, caplog):
+    caplog.set_level("INFO")
+    before = []
+
+    def evaluate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while not before and time.monotonic() < deadline:
+            time.sleep(0.01)
+            before.extend(line for line in caplog.messages if line.startswith("Signal "))
+        return {"score": 0.5}
+
+    run = make_run(tmp_path, CONFIG, "--run_eval", "1", evaluate=evaluate)
+    with pytest.raises(SystemExit) as stopped:
+        loop(run, batches(0, TOTAL))
+    assert before == ["Signal 15: the run ends after this evaluation; a second one ends it at once"]
+    assert stopped.value.code == 143 and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1]
+    assert run.done == STEPS_PER_EPOCH + 1
+
+
 def test_an_evaluation_of_the_average_changes_nothing_of_the_training(pynative_mode, tmp_path):
     keys = ("--ema_decay", "0.9", "--opt_type", "adam")
     loop(make_run(tmp_path / "no", CONFIG, *keys), batches(0, TOTAL))
@@ -280,66 +297,6 @@ def test_epochs_without_an_evaluation_owe_none(pynative_mode, tmp_path):
 
 
 # -------------------------------------------------------------------------------------------------- the whole command
-
-
-class ToyLoader:
-    steps_per_epoch = STEPS_PER_EPOCH
-
-    def __init__(self, first=0):
-        self.first = first
-
-    def from_step(self, step):
-        return ToyLoader(step)
-
-    def __iter__(self):
-        return batches(self.first, TOTAL)
-
-
-class ToyTask(SimpleNamespace):
-    metric, reported, epoch_line = "score", ("score",), Task.epoch_line
-
-    def __init__(self):
-        super().__init__(opened=0)
-
-    def resolved(self, cfg):
-        return cfg
-
-    def words(self, cfg):
-        return Words("", cfg.log_style)
-
-    def run_names(self, cfg):
-        return ("Toy",)
-
-    def facts(self, cfg, loader):
-        return {"task": "toy"}
-
-    def tell_definition(self, cfg, path, is_whole=True):
-        pass
-
-    def build_model(self, cfg):
-        return fresh_model()
-
-    def make_loader(self, cfg, rank, size, start_step):
-        self.opened += 1
-        return ToyLoader(start_step)
-
-
-@pytest.fixture()
-def command(pynative_mode, tmp_path, monkeypatch):
-    """train(*keys) on the toy; what it opened and logged comes back."""
-    monkeypatch.setattr(runtime, "start", lambda cfg: runtime.SINGLE)
-
-    def run(*keys: object) -> tuple[Path, int]:
-        monkeypatch.setitem(TASKS, "detection", ToyTask())
-        settings = ("--train_outputs", tmp_path, "--run_eval", 0, "--epoch_size", 2, "--lr", 0.1, "--compile_cache", 0)
-        folder = train(load_config(CONFIG, [str(word) for word in (*settings, *keys)]))
-        return folder, TASKS["detection"].opened
-
-    yield run
-    root = logging.getLogger("src")
-    for handler in list(root.handlers):  # they write to what the test had for a terminal
-        root.removeHandler(handler)
-        handler.close()
 
 
 def test_a_resumed_run_opens_its_training_set_once_and_needs_pre_trained_no_more(command, tmp_path):

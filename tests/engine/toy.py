@@ -84,3 +84,45 @@ def make_run(folder, config_file: str, *overrides: str, evaluate=None, steps_per
     run.hooks = make_hooks(cfg)
     go_to_start(run)
     return run
+
+
+class ToyLoader:
+    steps_per_epoch = STEPS_PER_EPOCH
+
+    def __init__(self, first=0, last=TOTAL):
+        self.first, self.last = first, last
+
+    def from_step(self, step):
+        return ToyLoader(step, self.last)
+
+    def __iter__(self):
+        return batches(self.first, self.last)
+
+
+class ToyTask(SimpleNamespace):
+    metric, reported, epoch_line = "score", ("score",), Task.epoch_line
+
+    def __init__(self):
+        super().__init__(opened=0)
+
+    def resolved(self, cfg):
+        return cfg
+
+    def words(self, cfg):
+        return Words("", cfg.log_style)
+
+    def run_names(self, cfg):
+        return ("Toy",)
+
+    def facts(self, cfg, loader):
+        return {"task": "toy"}
+
+    def tell_definition(self, cfg, path, is_whole=True):
+        pass
+
+    def build_model(self, cfg):
+        return fresh_model()
+
+    def make_loader(self, cfg, rank, size, start_step):
+        self.opened += 1
+        return ToyLoader(start_step, cfg.epoch_size * STEPS_PER_EPOCH)

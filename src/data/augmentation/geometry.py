@@ -144,6 +144,14 @@ class RandomScale(Resize):
         return cls(scaled_size(size, draw_scale(cfg.scale_range, rng), cfg.base_size))
 
 
+class OwnScale(Resize):
+    """`RandomScale` at scale 1."""
+
+    @classmethod
+    def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "OwnScale":
+        return cls(scaled_size(size, 1.0, cfg.base_size))
+
+
 @dataclass(frozen=True)
 class RandomCrop(Transform):
     """A window of the network's size anywhere in the image, which is padded below and on the right where it is smaller.
@@ -182,6 +190,16 @@ class RandomCrop(Transform):
             border = [(0, missing[0]), (0, missing[1]), (0, 0)][: pixels.ndim]
             pixels = np.pad(pixels, border, constant_values=outside)
         return pixels[self.top : self.top + self.size[0], self.left : self.left + self.size[1]]
+
+
+class CentralCrop(RandomCrop):
+    """`RandomCrop` in the centre of the image, as far as that is larger than the window."""
+
+    @classmethod
+    def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "CentralCrop":
+        window = cfg.img_height, cfg.img_width
+        top, left = (max(have - wanted, 0) // 2 for have, wanted in zip(size, window))
+        return cls(window, top, left)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from ...config import Config
 from ..run import Hook
 from .checkpoints import Checkpoints
 from .curves import LossCurves, MetricCurves
+from .early_stopping import EarlyStopping
 from .evaluation import BestWeights, Evaluation
 from .log import EpochLog, LossLog, ProgressBar
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
 from .profiling import Profiling
+from .validation_losses import ValidationLosses
 
 __all__ = ["HOOKS", "Hook", "make_hooks"]
 
@@ -23,11 +25,13 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "loss_log": lambda cfg: (OriginalLossLog if cfg.log_style == "original" else LossLog)(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
     "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,
+    "validation_losses": lambda cfg: ValidationLosses() if cfg.run_eval and cfg.val_loss else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
     "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(
         cfg.end_epoch or cfg.epoch_size
     ),
+    "early_stopping": lambda cfg: EarlyStopping(cfg.patience) if cfg.patience and cfg.run_eval else None,
     "mlflow": lambda cfg: Mlflow() if cfg.mlflow else None,
     "profiling": lambda cfg: Profiling(cfg.device_target) if cfg.enable_profiling else None,
 }

@@ -19,8 +19,11 @@ class Checkpoints(Hook):
         run.put_off(lambda: self._save_if_due(run))
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
-        if run.hook_states() and self._is_due(run):
-            run.put_off(lambda: save_state(run))
+        run.put_off(lambda: self._save_again(run))
+
+    def _save_again(self, run: Run) -> None:
+        if run.hook_states() and self._is_due(run):  # a hook may have ended the run
+            save_state(run)
 
     def _save_if_due(self, run: Run) -> None:
         if self._is_due(run):

@@ -1,11 +1,26 @@
 """Metrics in the midst of training, and the weights that gave the best."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 
 from ..run import Epoch, Hook, Run
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def as_evaluated(run: Run) -> Iterator[None]:
+    """While active, the model is in evaluation mode, with the moving average of its weights if one is kept.
+
+    Each rank has running statistics of its own batches; evaluated and saved are those of rank 0.
+    """
+    run.model.set_train(False)
+    with run.step.averaged():
+        run.copy_from_main([one for one in run.model.get_parameters() if not one.requires_grad])
+        yield
+    run.model.set_train(True)
 
 
 class Evaluation(Hook):
@@ -26,12 +41,8 @@ class Evaluation(Hook):
         if not self.is_due(run):
             return
         started = time.perf_counter()
-        run.model.set_train(False)
-        with run.step.averaged():
-            # Each rank has running statistics of its own batches; evaluated and saved are those of rank 0.
-            run.copy_from_main([one for one in run.model.get_parameters() if not one.requires_grad])
+        with as_evaluated(run):
             metrics = run.evaluate(run.model)
-        run.model.set_train(True)
         epoch.metrics.update(run.process.from_main(metrics))
         if not run.process.is_main:
             return

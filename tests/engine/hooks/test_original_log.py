@@ -16,8 +16,7 @@ from src.process import runtime
 from src.process.log_words import PLAIN
 from src.process.logs import start_logging
 from src.tasks import TASKS, Task
-from tests.engine.test_resume import ToyTask
-from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, make_run
+from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, ToyTask, batches, broken_off_at, make_run
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 DEMO = CONFIGS / "demo"
