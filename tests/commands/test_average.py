@@ -1,4 +1,4 @@
-"""The mean of checkpoints: its numbers, what it says of itself, its evaluation beside its parts' own, what is refused."""
+"""The mean of checkpoints: its numbers, its facts, its evaluation beside its parts' own, what is refused."""
 
 import re
 from pathlib import Path
