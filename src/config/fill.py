@@ -21,7 +21,7 @@ LONGEST_PART = 255  # bytes of one name in a path
 MOST_CHOICES = 12  # that a message names
 WANTED = {
     bool: "0, 1, true or false", bool | str: "0, 1, true, false or a text", int: "a whole number", float: "a number",
-    str: "a text",
+    float | str: "a number or a word", str: "a text",
 }  # fmt: skip
 
 
@@ -121,14 +121,14 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
         return ""
     if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):
         return bool(value)
-    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+    if kind in (float, float | str) and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(_written_out(value))
         except (ValueError, TypeError, OverflowError):  # OverflowError: a whole number of hundreds of digits
             pass
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if type(value) is kind or (kind == bool | str and isinstance(value, str)):
+    if type(value) is kind or (kind in (bool | str, float | str) and isinstance(value, str)):
         return value
     raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {short(value)}")
 
@@ -159,6 +159,8 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Sourc
         allowed = listed(map(short, rules["choices"]), MOST_CHOICES)
         why = f" ({rules['why_only']})" if rules["why_only"] else ""
         raise UserError(f"{source}: {dotted} is {short(value)}; it may be {allowed}{why}")
+    if rules["words"] and isinstance(value, str) and value not in rules["words"]:
+        raise UserError(f"{source}: {dotted} is {short(value)}; it may be a number or {listed(rules['words'])}")
     if isinstance(value, str):
         _check_text(value, dotted, source)
     if isinstance(value, str | bool):

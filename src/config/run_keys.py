@@ -36,7 +36,21 @@ class OptimizerKeys:
         choices=("global", "tensor"),
     )
     accumulate_step: int = key(1, "batches whose gradients make one optimizer step", low=1, high=1_000_000)
-    loss_scale: float = key(1, "factor on the loss in the backward pass", low=1e-6, high=3.4e38)
+    loss_scale: float | str = key(
+        1,
+        "factor on the loss in the backward pass, of use in half precision alone; dynamic finds it: an overflow is "
+        "passed over and halves it",
+        low=1e-6,
+        high=3.4e38,
+        words=("dynamic",),
+    )
+    loss_scale_init: float = key(65536.0, "first loss scale where it is dynamic", low=1e-6, high=2.0**24)
+    loss_scale_window: int = key(
+        2000, "steps without an overflow after which a dynamic loss scale doubles", low=1, high=MOST_STEPS
+    )
+    loss_scale_overflows: int = key(
+        25, "overflows in a row with which a run of a dynamic loss scale ends", low=1, high=MOST_STEPS
+    )
     label_smoothing: float = key(0.0, "label smoothing of a classifier (PyTorch's definition)", low=0, high=1)
     class_weights: list[float] = key(
         [], "segmentation: factor of each class in the loss; empty for none", low=0, high=1e6, most=256
@@ -151,6 +165,16 @@ class RunKeys:
     brief: str = key("run", "short name of the experiment")
     portable: bool = key(
         False, "MindSpore's own operators in place of this project's compiled ones", matters="scores", on_resume="same"
+    )
+    amp_level: str = key(
+        "O0",
+        "half precision: O1 of convolutions and matrix products alone, O2 of the features between them too",
+        choices=("O0", "O1", "O2"),
+        matters="scores",
+        on_resume="same",
+    )
+    amp_dtype: str = key(
+        "float16", "its type", choices=("float16", "bfloat16"), matters="scores", on_resume="same"
     )
     fast_gradients: bool = key(True, "convolutions' gradients by oneDNN, where it is there; 0 takes the framework's")
     compile_cache: bool = key(True, "compile each graph once: later runs read it from a folder (CPU)")

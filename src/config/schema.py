@@ -25,14 +25,17 @@ def key(
     least: int = 0,
     most: int = MOST_MEMBERS,
     why_only: str = "",
+    words: Collection[str] = (),
     matters: str = "",
     on_resume: str = "",
 ):
     """A leaf key. `low` and `high` bound numbers (members too), `length` fixes a list's length, `least` and `most`
-    bound it; `choices` are looked up whenever a value is checked, `why_only` explains why they are a single one.
+    bound it; `choices` are looked up whenever a value is checked, `why_only` explains why they are a single one;
+    `words` are what a number may be instead.
     """
     least, most = (least, most) if length is None else (length, length)
     limits = {"choices": choices, "low": low, "high": high, "least": least, "most": most, "why_only": why_only}
+    limits["words"] = words
     metadata = {"help": text} | limits | _facts(matters, on_resume)
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)

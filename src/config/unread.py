@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "format_only": (EVAL,),
     **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
     **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
+    **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("report_dir", "font", "analysis"), (TRAIN, EVAL)),
     **dict.fromkeys(("compile_cache", "compile_cache_path", "test_batch_size"), (TRAIN, EVAL, INFER)),
     "log_style": (TRAIN, EVAL, CONVERT, RECORD, *FILES),
@@ -148,6 +149,14 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.run_eval, "run_eval"),
     ),
     "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),
+    "amp_level": (lambda cfg: cfg.backend == "mindspore", "backend mindspore"),
+    "amp_dtype": (
+        lambda cfg: cfg.backend == "mindspore" and cfg.amp_level != "O0", "backend mindspore and amp_level O1 or O2"
+    ),
+    **dict.fromkeys(
+        ("loss_scale_init", "loss_scale_window", "loss_scale_overflows"),
+        (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
+    ),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
     "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),

@@ -14,6 +14,7 @@ from ..process.runtime import Runtime
 from ..tasks import Evaluator, Task
 from .curves import CsvTable, Row
 from .experiment import Experiment
+from .loss_scale import counted_losses
 from .lr_schedule import Schedule
 from .train_step import TrainStep, overwrite
 
@@ -107,7 +108,7 @@ class Run:
         self.states: dict[str, np.ndarray] = {}
         self.owes_epoch = False
         self._told = 0  # step after which the hooks heard of an epoch last
-        self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, losses still on the device)
+        self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, what it returned, still on the device)
         self._epoch_losses: list[float] = []
         self._bad_step, self._bad_loss_is_finite = 0, False
         self._put_off: list[Callable[[], None]] = []
@@ -154,7 +155,7 @@ class Run:
             rows = [self._row(done, losses) for done, losses in self._unread]
             self._unread = []
             self._bad_step = int(self.step.bad_step.asnumpy())
-            self._epoch_losses += [row["loss"] for row in rows]
+            self._epoch_losses += counted_losses(rows)
             bad = [row["loss"] for row in rows if row["global_step"] == self._bad_step]
             self._bad_loss_is_finite |= bool(bad) and bool(np.isfinite(bad).all())
             for hook in self.hooks.values():
@@ -231,13 +232,14 @@ class Run:
         owes_states = told is not None and bool(self.states)
         self.owes_epoch = owes_states or bool(evaluation and evaluation.is_due(self) and not is_evaluated)
 
-    def count(self, losses: tuple[Tensor, ...]) -> None:
-        """One more step is done."""
+    def count(self, numbers: tuple[Tensor, ...]) -> None:
+        """One more step is done; numbers: what it returned, its losses first."""
         self.done += 1
-        self._unread.append((self.done, losses))
+        self._unread.append((self.done, numbers))
 
-    def tell_step(self, losses: tuple[Tensor, ...]) -> None:
-        """Let the hooks know of the step just done."""
+    def tell_step(self, numbers: tuple[Tensor, ...]) -> None:
+        """Let the hooks know of the step just done; numbers as of `count`."""
+        losses = numbers[: len(self.model.loss_names)]
         for hook in self.hooks.values():
             hook.on_step(self, losses)
         if self.ends_epoch or self.stopping:
@@ -247,8 +249,8 @@ class Run:
     def make_up_epoch(self) -> None:
         """Let the hooks know of the epoch at whose end the run before this one was killed."""
         losses = CsvTable(self.experiment.folder / "losses.csv").read() if self.process.is_main else []
-        own = [row["loss"] for row in losses if row["epoch"] == self.epoch and row["global_step"] <= self.done]
-        self._epoch_losses = self.process.from_main(own)
+        own = [row for row in losses if row["epoch"] == self.epoch and row["global_step"] <= self.done]
+        self._epoch_losses = self.process.from_main(counted_losses(own))
         self.tell_epoch(0.0)
         self.owes_epoch = False
 
@@ -268,12 +270,13 @@ class Run:
         for action in actions:
             action()
 
-    def _row(self, done: int, losses: tuple[Tensor, ...]) -> Row:
-        values = [float(loss.asnumpy()) for loss in losses]
+    def _row(self, done: int, numbers: tuple[Tensor, ...]) -> Row:
+        values = [float(number.asnumpy()) for number in numbers]
+        values, others = values[: len(self.model.loss_names)], values[len(self.model.loss_names) :]
         epoch, step_of_epoch = self.schedule.position(done)
         row = {"epoch": epoch, "step": step_of_epoch, "global_step": done, "lr": self.schedule.rate(done)}
-        names = self.model.loss_names
-        return row | {"loss": sum(values[: len(names)])} | dict(zip((*names, *self.step.figures), values))
+        row |= {"loss": sum(values)} | dict(zip(self.model.loss_names, values))
+        return row | dict(zip(self.step.row_names, others))
 
     def _not_finite(self) -> str:
         epoch, step_of_epoch = self.schedule.position(self._bad_step)
@@ -281,8 +284,11 @@ class Run:
         what, remedy = "the loss is not finite", "lr"
         if self._bad_loss_is_finite:
             what = "the loss is finite, but a gradient is not,"
-        if self._bad_loss_is_finite and self.cfg.loss_scale > 1:
-            what = f"the loss is finite, but not its gradient times loss_scale {self.cfg.loss_scale:g},"
+        scale = self.step.loss_scale
+        if self.step.scaler is not None:
+            what = f"loss or gradients were not finite {self.step.scaler.most} times in a row (loss_scale_overflows),"
+        elif self._bad_loss_is_finite and scale > 1:
+            what = f"the loss is finite, but not its gradient times loss_scale {scale:g},"
             remedy = "loss_scale or lr"
         kept = f"the last good checkpoint is {last[0]}" if last else "no checkpoint had been written yet"
         return (

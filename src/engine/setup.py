@@ -11,6 +11,7 @@ from ..checkpoint import holds_backbone_alone, load_backbone_weights, load_model
 from ..config import Config
 from ..config.local_words import START_WEIGHTS
 from ..errors import UserError, short
+from ..models.build_precision import set_precision
 from ..models.freeze import freeze_parts
 from ..models.fused import fuse_for_training
 from ..models.sync_norm import synchronise_batchnorm
@@ -18,6 +19,7 @@ from ..ops.conv_gradient import use_fast_gradients, why_not_fast
 from ..process.runtime import Runtime
 from ..tasks import TASKS
 from .checkpoint_folders import CheckpointFolder
+from .loss_scale import configured_scale
 from .lr_schedule import LrPolicy, Schedule, learning_rates
 from .optimizer import OptimizerSettings, build_optimizer
 from .parameter_groups import rate_factors
@@ -65,12 +67,14 @@ def load_start_weights(cfg: Config, model: nn.Cell) -> None:
 def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int = 1) -> tuple[TrainStep, Schedule]:
     """The step that gets compiled, and the schedule of its updates (one every `accumulate_step` batches).
 
-    From here on `model` has the gradients that `gradient_line` names, and with oneDNN's the fused operators.
+    From here on `model` has the gradients that `gradient_line` names, with oneDNN's the fused operators, and the
+    precision of `amp_level`.
     """
     if not why_own_gradients(cfg):
         use_fast_gradients(model)
         fuse_for_training(model)
     logger.info(gradient_line(cfg))
+    set_precision(cfg, model)
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
     if updates > MOST_UPDATES:
         raise UserError(
@@ -95,8 +99,9 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
     )
     optimizer = build_optimizer(model, rates, settings, rate_factors(model, cfg.lr_factors, cfg.layer_decay))
     last_step = cfg.epoch_size * steps_per_epoch
+    loss_scale, dynamic = configured_scale(cfg)
     step_settings = StepSettings(
-        cfg.loss_scale,
+        loss_scale,
         cfg.grad_clip,
         cfg.accumulate_step,
         cfg.ema_decay,
@@ -104,6 +109,7 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         cfg.portable,
         clip_each=cfg.grad_clip_by == "tensor",
         norms=cfg.log_norms,
+        dynamic=dynamic,
     )
     step = TrainStep(model, optimizer, step_settings, size)
     step.set_train(True)

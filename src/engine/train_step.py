@@ -12,6 +12,7 @@ from mindspore.ops import functional as F
 
 from ..ops.all_finite import AllFinite
 from . import norms
+from .loss_scale import OVERFLOW, DynamicLossScale, ScaleSettings
 
 _divide = ops.MultitypeFuncGraph("divide")
 _add_to = ops.MultitypeFuncGraph("add_to")
@@ -25,6 +26,11 @@ _clip = ops.MultitypeFuncGraph("clip")
 
 @_divide.register("Number", "Tensor")
 def _divide_tensor(divisor, gradient):
+    return gradient / divisor
+
+
+@_divide.register("Tensor", "Tensor")
+def _divide_by_tensor(divisor, gradient):
     return gradient / divisor
 
 
@@ -77,6 +83,7 @@ class StepSettings:
         (from 0) decays by at most (1 + n) / (10 + n), so that a short run does not average its first weights for ever.
     portable: see `AllFinite`.
     norms: the step returns behind the losses what `norms.NAMES` names, of the last update.
+    dynamic: a loss scale that finds its own size takes the place of loss_scale.
     """
 
     loss_scale: float = 1.0
@@ -87,6 +94,7 @@ class StepSettings:
     portable: bool = False
     clip_each: bool = False
     norms: bool = False
+    dynamic: ScaleSettings | None = None
 
 
 class TrainStep(nn.Cell):
@@ -99,6 +107,12 @@ class TrainStep(nn.Cell):
     average and the running statistics of the model's batch normalisations stay. `bad_step` keeps the number of the
     first one (from 1), or 0. The host looks at it when it fetches losses, so that no step waits for the host; a run
     must end there and go on from an earlier state.
+
+    With a dynamic loss scale such a batch is passed over and halves the scale; the learning rates go on with the
+    batches. A window of `accumulate` batches is divided by those of it that were finite; one that has none makes no
+    update. `bad_step` keeps the first step with which there were too many of them in a row. `row_names` names the
+    numbers that `construct` returns behind the losses: `figures` (norms), then the scale of the step, and 1.0 where it
+    was passed over.
     """
 
     def __init__(self, model: nn.Cell, optimizer: nn.Optimizer, settings: StepSettings = StepSettings(), size: int = 1):
@@ -107,6 +121,11 @@ class TrainStep(nn.Cell):
         self.optimizer = optimizer
         self.weights = optimizer.parameters
         self.loss_scale = settings.loss_scale
+        self.figures = norms.NAMES if settings.norms else ()
+        self.scaler, self.row_names = None, self.figures
+        if settings.dynamic is not None:
+            self.scaler, self.row_names = DynamicLossScale(settings.dynamic), (*self.figures, "loss_scale", OVERFLOW)
+            self.one_update = Tensor([1], mstype.int32)
         self.grad_clip = settings.grad_clip
         self.clip_each = settings.clip_each
         self.accumulate = settings.accumulate
@@ -124,7 +143,6 @@ class TrainStep(nn.Cell):
             self.tracked = ParameterTuple(model.get_parameters())
             self.ema = self.tracked.clone(prefix="ema", init="same")
             self.updates = Parameter(Tensor(0, mstype.int32), name="updates", requires_grad=False)
-        self.figures = norms.NAMES if settings.norms else ()  # names of what is returned behind the losses
         if self.figures:
             self.grad_norm = Parameter(Tensor(0.0, mstype.float32), name="grad_norm", requires_grad=False)
             self.weight_norm = Parameter(Tensor(0.0, mstype.float32), name="weight_norm", requires_grad=False)
@@ -141,10 +159,15 @@ class TrainStep(nn.Cell):
         self.gradient = ops.value_and_grad(self._forward, None, self.weights, has_aux=True)
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """One batch; returns the losses (their mean over the ranks), and behind them what `figures` names."""
+        """One batch; returns the losses (their mean over the ranks), and behind them what `row_names` names."""
+        scale = self.loss_scale
+        if self.scaler is not None:
+            scale = self.scaler.scale * 1.0  # a tensor of its own: the parameter changes with the step
         statistics = self.map(_copy, self.statistics)
         (total, losses), gradients = self.gradient(*inputs)
-        if self.divisor != 1:
+        if self.scaler is not None:
+            gradients = self.map(F.partial(_divide, scale * self.accumulate), gradients)
+        elif self.divisor != 1:
             gradients = self.map(F.partial(_divide, self.divisor), gradients)
         if self.is_distributed:
             gradients = self.reducer(gradients)
@@ -156,11 +179,17 @@ class TrainStep(nn.Cell):
             self._update(gradients, step)
         else:
             self.map(_put_back, self.statistics, statistics)
-            if self.bad_step == 0:
+            if self.scaler is not None:
+                self._pass_over(step)
+            elif self.bad_step == 0:
                 ops.assign(self.bad_step, step)
         if self.figures:
             losses = (*losses, self.grad_norm * 1.0, self.weight_norm * 1.0)
-        return losses
+        if self.scaler is None:
+            return losses
+        too_many = ops.logical_and(self.scaler(finite), self.bad_step == 0)
+        ops.assign(self.bad_step, ops.where(too_many, step, self.bad_step * 1).astype(mstype.int32))
+        return losses + (scale, ops.logical_not(finite).astype(mstype.float32))
 
     def ask_to_stop(self, wish: bool = True) -> None:
         """Let the other ranks know, within the next step, that this one wishes to stop (or does so no more)."""
@@ -202,7 +231,8 @@ class TrainStep(nn.Cell):
         total = losses[0]
         for loss in losses[1:]:
             total = total + loss
-        return total * self.loss_scale, losses
+        scale = self.loss_scale if self.scaler is None else self.scaler.scale
+        return total * scale, losses
 
     def _average(self, total: Tensor, losses: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Means over the ranks, and the votes to stop, by one sum over them."""
@@ -220,12 +250,31 @@ class TrainStep(nn.Cell):
         self.map(_add_to, self.pending, gradients)
         window = self.window + 1
         ops.assign(self.window, window)
-        if ops.logical_or(step % self.accumulate == 0, step == self.last_step):
-            # each gradient is divided by `accumulate` already
-            missing = self.accumulate / window.astype(mstype.float32)
-            self._apply(self.map(F.partial(_scaled, missing), self.pending))
-            self.map(_clear, self.pending)
-            ops.assign(self.window, 0)
+        if self._ends_window(step):
+            self._apply_pending(window)
+        return True
+
+    def _pass_over(self, step: Tensor) -> bool:
+        """What is due after a batch that makes no update itself: the window that it ends, the rates' next place."""
+        if self.accumulate == 1:
+            ops.assign_add(self.optimizer.global_step, self.one_update)
+        elif self._ends_window(step):
+            window = self.window * 1
+            if window > 0:
+                self._apply_pending(window)
+            else:
+                ops.assign_add(self.optimizer.global_step, self.one_update)
+        return True
+
+    def _ends_window(self, step: Tensor) -> Tensor:
+        return ops.logical_or(step % self.accumulate == 0, step == self.last_step)
+
+    def _apply_pending(self, window: Tensor) -> bool:
+        """Update by the mean of `window` batches' gradients, each of which is divided by `accumulate` already."""
+        missing = self.accumulate / window.astype(mstype.float32)
+        self._apply(self.map(F.partial(_scaled, missing), self.pending))
+        self.map(_clear, self.pending)
+        ops.assign(self.window, 0)
         return True
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:

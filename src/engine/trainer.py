@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import Config, with_typed
+from ..models.build_precision import check_precision
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -35,6 +36,7 @@ def train(cfg: Config) -> Path:
     """
     start_logging()
     process = runtime.start(cfg)
+    check_precision(cfg)
     task, typed = TASKS[cfg.task], cfg.typed
     words = task.words(cfg)
     words.log("start")
@@ -91,11 +93,11 @@ def loop(run: Run, batches: Iterable) -> None:
                     _compile_together(run, batch)
                 if signals.received:
                     run.step.ask_to_stop()
-                losses = run.step(*batch)
+                numbers = run.step(*batch)
                 signals.step_is_done()
-                run.count(losses)
+                run.count(numbers)
                 run.stopping = _stop_signal(run, signals)
-                run.tell_step(losses)
+                run.tell_step(numbers)
                 if run.stopping and not run.finished:
                     tell_stop(run.stopping)
                     run.process.barrier()

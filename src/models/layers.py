@@ -9,6 +9,8 @@ from mindspore import dtype as mstype
 from mindspore.common.initializer import HeNormal, Initializer, Uniform
 from mindspore.ops import constexpr
 
+from ..ops.half_precision import as_float32, as_type
+
 
 @dataclass(frozen=True)
 class NormSettings:
@@ -71,14 +73,18 @@ def conv2d(
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """The framework's without its branches for inputs of other ranks, which every instance would compile."""
+    """The framework's without its branches for inputs of other ranks, which every instance would compile.
+
+    Computed in float32, the result is of the input's type.
+    """
 
     def construct(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         normalise = self.bn_infer
         if self.training and self.use_batch_statistics is None:
             normalise = self.bn_train
-        return normalise(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+        y = normalise(as_float32(x), self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+        return as_type(y, x.dtype)
 
 
 def batch_norm(channels: int, norm: NormSettings) -> BatchNorm2d:
@@ -117,6 +123,19 @@ class ConvNormAct(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return self.activation(self.bn(self.conv(x)))
+
+
+class MatrixProduct(nn.Cell):
+    """`ops.matmul` of two tensors, float32. half: the type in which it is computed, None for theirs."""
+
+    def __init__(self):
+        super().__init__()
+        self.half = None
+
+    def construct(self, a: Tensor, b: Tensor) -> Tensor:
+        if self.half is None:
+            return ops.matmul(a, b)
+        return as_float32(ops.matmul(as_type(a, self.half), as_type(b, self.half)))
 
 
 class AddReLU(nn.Cell):
@@ -215,15 +234,17 @@ def resize_bilinear(
     """(B, C, H, W) -> (B, C, height, width) as PyTorch's `interpolate(mode='bilinear')`.
 
     coordinates: 'half_pixel', 'asymmetric' or 'align_corners', see `interpolation_matrix`.
-    Two matrix products: faster on CPU than the resize operator, exact, and exportable to ONNX, which it is not.
+    Two matrix products, in the type of x: faster on CPU than the resize operator, exact, and exportable to ONNX, which
+    it is not.
     """
     b, c, h, w = x.shape
     if w != width:
-        matrix = _transposed_matrix(w, width, align_corners, coordinates)
+        matrix = as_type(_transposed_matrix(w, width, align_corners, coordinates), x.dtype)
         x = ops.matmul(x.reshape(b * c * h, w), matrix).reshape(b, c, h, width)
     if h != height:
         columns = x.transpose(0, 1, 3, 2).reshape(b * c * width, h)
-        columns = ops.matmul(columns, _transposed_matrix(h, height, align_corners, coordinates))
+        matrix = as_type(_transposed_matrix(h, height, align_corners, coordinates), x.dtype)
+        columns = ops.matmul(columns, matrix)
         x = columns.reshape(b, c, width, height).transpose(0, 1, 3, 2)
     return x
 

@@ -1,4 +1,7 @@
-"""Elementwise losses, which the caller masks, sums and divides, and the two losses of semantic segmentation."""
+"""Elementwise losses, which the caller masks, sums and divides, and the two losses of semantic segmentation.
+
+All are computed in float32.
+"""
 
 from dataclasses import dataclass
 
@@ -7,15 +10,18 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.ops import constexpr
 
+from ..ops.half_precision import as_float32
+
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Sigmoid cross entropy of logits against targets in [0, 1], elementwise, stable for large logits."""
+    logits = as_float32(logits)
     return ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def smooth_l1(prediction: Tensor, target: Tensor, beta: float) -> Tensor:
     """Elementwise: quadratic below `beta`, linear above; beta 0 is L1 (MMDetection `SmoothL1Loss`, `L1Loss`)."""
-    difference = ops.abs(prediction - target)
+    difference = ops.abs(as_float32(prediction) - target)
     if beta <= 0:
         return difference
     return ops.where(difference < beta, 0.5 * difference * difference / beta, difference - 0.5 * beta)
@@ -38,7 +44,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) 
 
     label_smoothing: this share of every target is spread evenly over all classes.
     """
-    log_probability = ops.log_softmax(logits, -1)
+    log_probability = ops.log_softmax(as_float32(logits), -1)
     picked = ops.gather_elements(log_probability, 1, labels[:, None])[:, 0]
     if label_smoothing <= 0:
         return -picked
@@ -106,7 +112,7 @@ def _log_probability_of_label(logits: Tensor, labels: Tensor, ignore_label: int)
 
     Written out: log_softmax and gather over the channel axis take twice as long on CPU (`benchmarks/pixel_loss.py`).
     """
-    counts = labels != ignore_label
+    logits, counts = as_float32(logits), labels != ignore_label
     shifted = logits - ops.stop_gradient(logits.max(axis=1, keepdims=True))
     own = labels[:, None] == class_numbers(logits.shape[1])
     picked = ops.where(own, shifted, 0.0).sum(axis=1)

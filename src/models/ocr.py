@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.common.initializer import Uniform
 
-from .layers import NormSettings, ResizeBilinear, batch_norm, conv2d
+from .layers import MatrixProduct, NormSettings, ResizeBilinear, batch_norm, conv2d
 from .randomness import hashed_uniform
 from .segmentation import joined_maps
 
@@ -102,6 +102,7 @@ class OCRHead(nn.Cell):
         super().__init__()
         channels = settings.mid_channels
         self.conv3x3_ocr = nn.SequentialCell(_conv_bn_relu(width, channels, 3, norm, settings.bias))
+        self.product = MatrixProduct()
         self.object_context_block = ObjectAttention(channels, settings.key_channels, norm)
         self.conv_bn_dropout = nn.SequentialCell(_conv_bn_relu(2 * channels, channels, 1, norm))
         self.cls_head = _conv(channels, num_classes, 1, bias=True)
@@ -110,7 +111,7 @@ class OCRHead(nn.Cell):
     def construct(self, maps: Tensor, aux: Tensor, sample_seed: Tensor | None = None) -> Tensor:
         """maps (B, width, h, w), aux (B, num_classes, h, w) -> logits as `aux`; sample_seed as in `drop_channels`."""
         pixels = self.conv3x3_ocr(maps)
-        context = self.object_context_block(pixels, object_regions(pixels, aux))
+        context = self.object_context_block(pixels, object_regions(pixels, aux, self.product))
         features = self.conv_bn_dropout(ops.concat((context, pixels), 1))
         if self.training and self.dropout > 0 and sample_seed is not None:
             features = drop_channels(features, sample_seed, self.dropout)
@@ -123,6 +124,7 @@ class ObjectAttention(nn.Cell):
     def __init__(self, channels: int, key_channels: int, norm: NormSettings):
         super().__init__()
         self.key_channels = key_channels
+        self.product = MatrixProduct()
         self.f_pixel = nn.SequentialCell(
             _conv_bn_relu(channels, key_channels, 1, norm) + _conv_bn_relu(key_channels, key_channels, 1, norm)
         )
@@ -141,19 +143,19 @@ class ObjectAttention(nn.Cell):
         query = self.f_pixel(pixels).reshape(b, self.key_channels, h * w).transpose(0, 2, 1)
         key = self.f_object(regions)[..., 0]
         value = self.f_down(regions)[..., 0].transpose(0, 2, 1)
-        likeness = ops.softmax(ops.matmul(query, key) * self.key_channels**-0.5, -1)
-        context = ops.matmul(likeness, value).transpose(0, 2, 1)
+        likeness = ops.softmax(self.product(query, key) * self.key_channels**-0.5, -1)
+        context = self.product(likeness, value).transpose(0, 2, 1)
         return self.f_up(context.reshape(b, self.key_channels, h, w))
 
 
-def object_regions(pixels: Tensor, aux: Tensor) -> Tensor:
+def object_regions(pixels: Tensor, aux: Tensor, product: Callable[[Tensor, Tensor], Tensor] = ops.matmul) -> Tensor:
     """The mean feature of each class: (B, C, h, w), (B, K, h, w) -> (B, C, K, 1).
 
-    A class weighs the pixels by the softmax of its own logits over them, not over the classes.
+    A class weighs the pixels by the softmax of its own logits over them, not over the classes. product: of matrices.
     """
     b, channels, h, w = pixels.shape
     shares = ops.softmax(aux.reshape(b, -1, h * w), -1)
-    regions = ops.matmul(shares, pixels.reshape(b, channels, h * w).transpose(0, 2, 1))
+    regions = product(shares, pixels.reshape(b, channels, h * w).transpose(0, 2, 1))
     return regions.transpose(0, 2, 1).reshape(b, channels, -1, 1)
 
 

@@ -3,6 +3,7 @@
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from ..ops.half_precision import as_float32, as_type
 from .batch_statistics import BatchStatistics
 from .detection.roi_conv import RoIConv
 from .fold import replace_cell
@@ -25,14 +26,16 @@ class SyncBatchNorm(nn.Cell):
         self.statistics.take_over_ranks()
 
     def construct(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """(B, C, H, W) -> the same shape and type; computed in float32."""
+        dtype, x = x.dtype, as_float32(x)
         if not self.training:
-            return self.by_running_statistics(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+            y = self.by_running_statistics(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+            return as_type(y, dtype)
         weight = ops.ones((1, x.shape[0]), mstype.float32)
         y, mean, variance, _ = self.statistics(x, weight, self.gamma, self.beta)
         ops.assign_add(self.moving_mean, (mean - self.moving_mean) * self.momentum)
         ops.assign_add(self.moving_variance, (variance - self.moving_variance) * self.momentum)
-        return y
+        return as_type(y, dtype)
 
 
 def synchronise_batchnorm(model: nn.Cell, ranks: int) -> int:

@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from .conv_gradient import LIBRARY
+from .half_precision import as_float32, as_type
 from .library import BIN_FOLDER, custom_op
 
 BITS = 32  # of a word of the ReLU's mask
@@ -14,7 +15,7 @@ CHANGED = ("moving_mean", "moving_variance")
 
 
 class FusedBatchNorm(nn.Cell):
-    """[relu](batch_norm(x)) in training on the CPU (batch_norm.cc), float32.
+    """[relu](batch_norm(x)) in training on the CPU (batch_norm.cc), computed in float32 from maps of any type.
 
     It has no parameters: they are arguments of `construct`, which changes the running statistics among them, the
     variance as the unbiased one. share: of the new value in the running statistics (PyTorch's momentum).
@@ -28,12 +29,19 @@ class FusedBatchNorm(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, ...]:
         """(B, C, H, W) and four times (C,) -> the result (B, C, H, W), and three tensors for the gradient."""
-        return self.run(x, gamma, beta, mean, variance, self.settings)
+        return self._of_type(x, self.run(as_float32(x), gamma, beta, mean, variance, self.settings))
 
     def bprop(self, x, gamma, beta, mean, variance, out, grad):
         """None to the running statistics."""
-        to_x, to_gamma, to_beta = self.differentiate(grad[0], x, gamma, out[1], out[2], out[3], self.passes)
-        return to_x, to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance)
+        to_x, to_gamma, to_beta = self._gradients(x, gamma, out, grad)
+        return as_type(to_x, x.dtype), to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance)
+
+    def _gradients(self, x, gamma, out, grad) -> tuple[Tensor, ...]:
+        grad, x = as_float32(grad[0]), as_float32(x)
+        return self.differentiate(grad, x, gamma, out[1], out[2], out[3], self.passes)
+
+    def _of_type(self, x, out) -> tuple[Tensor, ...]:
+        return as_type(out[0], x.dtype), out[1], out[2], out[3]
 
     def _make_operators(self, relu: bool, has_sum: bool) -> None:
         def outputs(x, gamma, *_):
@@ -62,9 +70,11 @@ class FusedBatchNormSum(FusedBatchNorm):
 
     def construct(self, x, gamma, beta, mean, variance, added) -> tuple[Tensor, ...]:
         """(B, C, H, W), four times (C,) and (B, C, H, W) -> as `FusedBatchNorm`."""
-        return self.run(x, gamma, beta, mean, variance, self.settings, added)
+        out = self.run(as_float32(x), gamma, beta, mean, variance, self.settings, as_float32(added))
+        return self._of_type(x, out)
 
     def bprop(self, x, gamma, beta, mean, variance, added, out, grad):
         """None to the running statistics."""
-        to_x, to_gamma, to_beta, to_added = self.differentiate(grad[0], x, gamma, out[1], out[2], out[3], self.passes)
+        to_x, to_gamma, to_beta, to_added = self._gradients(x, gamma, out, grad)
+        to_x, to_added = as_type(to_x, x.dtype), as_type(to_added, added.dtype)
         return to_x, to_gamma, to_beta, ops.zeros_like(mean), ops.zeros_like(variance), to_added

@@ -9,6 +9,7 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
+from .half_precision import as_float32, as_type
 from .library import BIN_FOLDER, custom_op, is_current, version_of
 
 LIBRARY = "dnnl_ops_cpu.so"
@@ -42,20 +43,23 @@ class FastGradientConv2D(nn.Cell):
         return self.convolve(x, weight)
 
     def bprop(self, x: Tensor, weight: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return self.gradients(x, weight, grad)
+
+    def gradients(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
         """By two operators, so that the compiler drops the one whose result nobody needs. float16 is computed in
         float32, as the framework does on the CPU.
         """
-        grad = grad.astype(mstype.float32)
-        full_x, full_weight = x.astype(mstype.float32), weight.astype(mstype.float32)
+        grad, full_x, full_weight = as_float32(grad), as_float32(x), as_float32(weight)
         to_input = self.to_input(grad, full_weight, full_x, self.settings)
         to_weight = self.to_weight(grad, full_x, full_weight, self.settings)
-        return to_input.astype(x.dtype), to_weight.astype(weight.dtype)
+        return as_type(to_input, x.dtype), as_type(to_weight, weight.dtype)
 
 
 class UsedRowsConv2D(FastGradientConv2D):
     """The convolution of those rows of a batch that are used, by oneDNN; what stands in the others means nothing.
 
-    The gradient leaves out the rows whose own is zero, as `FastGradientConv2D` does.
+    The gradient leaves out the rows whose own is zero, as `FastGradientConv2D` does. Of float16 the result is too, and
+    it is computed in float32.
     """
 
     def __init__(self, conv: nn.Conv2d):
@@ -77,11 +81,12 @@ class UsedRowsConv2D(FastGradientConv2D):
 
     def construct(self, x: Tensor, weight: Tensor, used: Tensor) -> Tensor:
         """(B, I, H, W), (O, I / groups, y, x), (B,) bool -> (B, O, h, w)."""
-        return self.convolve_rows(x, weight, used, self.settings)
+        y = self.convolve_rows(as_float32(x), as_float32(weight), used, self.settings)
+        return as_type(y, x.dtype)
 
     def bprop(self, x: Tensor, weight: Tensor, used: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
-        to_input = self.to_input(grad, weight, x, self.settings)
-        return to_input, self.to_weight(grad, x, weight, self.settings), ops.zeros_like(used)
+        to_input, to_weight = self.gradients(x, weight, grad)
+        return to_input, to_weight, ops.zeros_like(used)
 
 
 def use_fast_gradients(network: nn.Cell) -> int:

@@ -3,6 +3,7 @@
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
+from .half_precision import as_float32
 from .library import custom_op
 
 
@@ -21,11 +22,11 @@ class PointSample(nn.Cell):
             self.sample = _FourGathers() if portable else _CustomPointSample()
 
     def construct(self, maps: Tensor, points: Tensor) -> Tensor:
-        """maps (M, C, H, W) float32, points (N, P, 2) (x, y) in [0, 1], N a multiple of M -> (N, P, C).
+        """maps (M, C, H, W), points (N, P, 2) (x, y) in [0, 1], N a multiple of M -> (N, P, C) float32.
 
         Row n reads map n // (N / M). No gradient to the points.
         """
-        return self.sample(maps, ops.stop_gradient(points))
+        return self.sample(as_float32(maps), ops.stop_gradient(points))
 
 
 class _CustomPointSample(nn.Cell):

@@ -1,10 +1,14 @@
-"""Resizing of maps in training on the CPU (resize.cc): the framework's gradients are several times slower."""
+"""Resizing of maps in training on the CPU (resize.cc): the framework's gradients are several times slower.
+
+Computed in float32 from maps of any type.
+"""
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from .conv_gradient import LIBRARY
+from .half_precision import as_float32, as_type
 from .library import BIN_FOLDER, custom_op
 
 
@@ -25,11 +29,11 @@ class NearestUpsampling(nn.Cell):
         self.differentiate = custom_op("UpsampleNearestBackward", smaller, mstype.float32, tag, library=library)
 
     def construct(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, h * factor, w * factor), float32."""
-        return self.run(x)
+        """(B, C, h, w) -> (B, C, h * factor, w * factor), of the same type."""
+        return as_type(self.run(as_float32(x)), x.dtype)
 
     def bprop(self, x: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
-        return (self.differentiate(grad),)
+        return (as_type(self.differentiate(as_float32(grad)), x.dtype),)
 
 
 class BilinearResizing(nn.Cell):
@@ -50,8 +54,9 @@ class BilinearResizing(nn.Cell):
         self.differentiate = custom_op("ResizeBilinearBackward", like_x, mstype.float32, tag, library=library)
 
     def construct(self, x: Tensor, like: Tensor) -> Tensor:
-        """(B, C, h, w), (..., height, width) -> (B, C, height, width), float32."""
-        return self.run(x, like, self.settings)
+        """(B, C, h, w), (..., height, width) -> (B, C, height, width), of x's type."""
+        return as_type(self.run(as_float32(x), like, self.settings), x.dtype)
 
     def bprop(self, x: Tensor, like: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return self.differentiate(grad, x, self.settings), ops.zeros_like(like)
+        to_x = self.differentiate(as_float32(grad), as_float32(x), self.settings)
+        return as_type(to_x, x.dtype), ops.zeros_like(like)

@@ -6,6 +6,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from .half_precision import as_float32, as_type
 from .library import custom_op, device_has_custom_ops
 
 PORTABLE_SAMPLES = 2
@@ -50,11 +51,18 @@ class RoIAlign(nn.Cell):
         self.pool = kind(out_size, self.strides, finest_scale, sampling_ratio, aligned, inclusive)
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-        """(B, C, H_l, W_l) float32 for each stride, rois (N, 5) [image, x1, y1, x2, y2] in pixels -> (N, C, out, out).
+        """(B, C, H_l, W_l) for each stride, rois (N, 5) [image, x1, y1, x2, y2] in pixels -> (N, C, out, out).
 
         A row with a negative image number, or with corners that are not finite, gives zeros. No gradient to the RoIs.
+        Features of half precision are read in float32; the result is of their type.
         """
-        return self.pool(features, ops.stop_gradient(rois))
+        dtype = features[0].dtype
+        if dtype == mstype.float32:
+            return self.pool(features, ops.stop_gradient(rois))
+        full = ()
+        for feature in features:
+            full += (as_float32(feature),)
+        return as_type(self.pool(full, ops.stop_gradient(rois)), dtype)
 
 
 class _CustomRoIAlign(nn.Cell):

@@ -14,6 +14,7 @@ from ..config import Config, to_dict
 from ..config.definition import DETECTION, definition
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
+from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..process import runtime
 from ..process.compile_cache import compile_once
@@ -180,10 +181,13 @@ class Task(ABC):
             model = open_model(cfg.checkpoint_path, cfg.backend)
             require_fit(model, self.name, cfg.num_classes, self.input_size(cfg))
             return model
+        check_precision(cfg)
         facts = stated_facts(cfg)  # no exported file, and of this task
         self._require_kind(cfg, facts)
         self.tell_definition(cfg, cfg.checkpoint_path)
-        return self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+        model = self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+        set_precision(cfg, model)
+        return model
 
     def _require_kind(self, cfg: Config, facts: dict[str, Any]) -> None:
         theirs = facts["config"].get(self.kind_key) if isinstance(facts.get("config"), dict) else None

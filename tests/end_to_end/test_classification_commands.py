@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from src.checkpoint import read_checkpoint
+from src.engine.curves import CsvTable
 from tests.end_to_end.commands import run
 
 pytestmark = pytest.mark.usefixtures("networks_are_kept")
@@ -90,3 +92,49 @@ def test_the_check_reports_the_folders_and_a_forecast(data):
     printed = run("-m", "src.check", "--config_path", CONFIG, *folders, *SMALL)
     for line in ("8 images in 8 classes", "image files opened, 0 unreadable", "losses loss_cls", "forecast: 4 steps"):
         assert line in printed
+
+
+def test_evaluation_and_inference_in_half_precision_give_nearly_the_same(data, trained, tmp_path):
+    config, checkpoint = trained[1] / "config.yaml", next((trained[1] / "best_ckpt").iterdir())
+    common = ("--config_path", config, "--checkpoint_path", checkpoint)
+    losses = []
+    for level in ("O0", "O2"):
+        printed = run("eval.py", *common, "--val_dataset", data / "val", "--amp_level", level)
+        losses.append(float(re.search(r"'Loss': (\d+\.\d+)", printed).group(1)))
+        assert ("layers compute in float16" in printed) == (level == "O2")
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=1e-2)
+    where = ("--val_dataset", "", "--train_dataset", "", "--pred_input", next((data / "val" / "star").iterdir()))
+    scores = []
+    for level in ("O0", "O2"):
+        run("infer.py", *common, *where, "--pred_output", tmp_path / f"{level}.json", "--amp_level", level)
+        (entry,) = json.loads((tmp_path / f"{level}.json").read_text()).values()
+        scores.append({one["name"]: one["score"] for one in entry["predictions"]})
+    assert scores[0] != scores[1] and scores[0] == pytest.approx(scores[1], abs=1e-2)
+    printed = run("eval.py", *common, "--amp_level", "O1", "--amp_dtype", "bfloat16", status=2)
+    assert "amp_dtype is bfloat16, but MindSpore's operators for the CPU do not compute in bfloat16" in printed
+
+
+def test_a_type_that_the_device_does_not_compute_in_starts_no_training(data, tmp_path):
+    keys = ("--amp_level", "O2", "--amp_dtype", "bfloat16")
+    assert "amp_dtype is bfloat16, but" in train(data, tmp_path / "out", *keys, status=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_training_in_half_precision_that_is_resumed_ends_with_the_same_bits(data, tmp_path):
+    keys = ("--amp_level", "O2", "--loss_scale", "dynamic", "--loss_scale_init", 2.0**24, "--loss_scale_window", 2)
+    keys += ("--epoch_size", 4, "--run_eval", 0, "--save_every", 1)
+    train(data, tmp_path / "whole", *keys)
+    train(data, tmp_path / "parts", *keys, "--max_steps", 3)
+    printed = train(data, tmp_path / "parts", *keys, "--resume", 1)
+    assert "Resumed from" in printed
+    ends = []
+    for name in ("whole", "parts"):
+        (folder,) = (tmp_path / name).iterdir()
+        ends.append((read_checkpoint(folder / "ckpt" / "epoch_0004_step_0000002.ckpt"), folder / "losses.csv"))
+    assert set(ends[0][0]) == set(ends[1][0]) and ends[0][0]["state/loss_scale"] < 2**24
+    for name, array in ends[0][0].items():
+        if name != "state/facts" and "hooks" not in name:
+            assert (array == ends[1][0][name]).all(), name
+    assert ends[0][1].read_text() == ends[1][1].read_text()
+    assert sum(row["overflow"] for row in CsvTable(ends[0][1]).read()) > 0

@@ -197,6 +197,9 @@ def test_a_hook_can_end_the_run_after_an_epoch(pynative_mode, tmp_path, monkeypa
 
 def test_hooks_that_the_configuration_switches_off_are_not_made():
     cfg = load_config(CONFIG, ["--run_eval", "0"])
-    assert not {"evaluation", "best_weights", "metric_curves", "mlflow", "profiling"} & set(make_hooks(cfg))
-    cfg = load_config(CONFIG, ["--mlflow", "1", "--enable_profiling", "1", "--patience", "1", "--val_loss", "1"])
+    off = {"evaluation", "best_weights", "metric_curves", "mlflow", "profiling", "loss_scale"}
+    assert not off & set(make_hooks(cfg))
+    switches = ["--mlflow", "1", "--enable_profiling", "1", "--patience", "1", "--val_loss", "1"]
+    switches += ["--amp_level", "O1", "--loss_scale", "dynamic"]
+    cfg = load_config(CONFIG, switches)
     assert list(make_hooks(cfg)) == list(HOOKS)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from ...config import Config
+from ..loss_scale import has_dynamic_scale
 from ..run import Hook
 from .checkpoints import Checkpoints
 from .curves import LossCurves, MetricCurves
 from .early_stopping import EarlyStopping
 from .evaluation import BestWeights, Evaluation
 from .log import EpochLog, LossLog, ProgressBar
+from .loss_scale import LossScaleLog
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
 from .profiling import Profiling
@@ -22,6 +24,7 @@ __all__ = ["HOOKS", "Hook", "make_hooks"]
 HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "progress": lambda cfg: ProgressBar(),
     "loss_curves": lambda cfg: LossCurves(),
+    "loss_scale": lambda cfg: LossScaleLog() if has_dynamic_scale(cfg) else None,
     "loss_log": lambda cfg: (OriginalLossLog if cfg.log_style == "original" else LossLog)(cfg.log_every),
     "checkpoints": lambda cfg: Checkpoints(cfg.save_every, cfg.save_every_epochs),
     "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..curves import CsvTable, Row, plot_losses, plot_metrics
+from ..loss_scale import counted_losses
 from ..run import Epoch, Hook, Run
 
 
@@ -21,7 +22,7 @@ class LossCurves(Hook):
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         rows = self.table.read() if run.process.is_main else []
         if rows:
-            plot_losses(rows, run.experiment.folder / "losses.png")
+            plot_losses([row for row in rows if counted_losses([row])], run.experiment.folder / "losses.png")
 
 
 class MetricCurves(Hook):

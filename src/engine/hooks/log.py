@@ -1,10 +1,12 @@
 """The log's lines of losses and epochs, and the bar in a terminal."""
 
 import logging
+import math
 import sys
 
 from tqdm import tqdm
 
+from ..loss_scale import counted_losses
 from ..run import Epoch, Hook, Run
 
 logger = logging.getLogger(__name__)
@@ -27,14 +29,14 @@ class LossLog(Hook):
         if not is_line:
             return
         run.fetch_rows()
-        mean = sum(self.window) / len(self.window)
+        mean = sum(self.window) / len(self.window) if self.window else math.nan  # each of the steps has overflowed
         rate = run.schedule.rate(run.done)
         tail = "".join(f", {name}: {sum(values) / len(values):.6g}" for name, values in self.figures.items())
         logger.info("epoch: %d, step: %d, loss: %.6f,  lr: %.6f%s", run.epoch, run.step_of_epoch, mean, rate, tail)
         self.window, self.figures = [], {}
 
     def on_rows(self, run: Run, rows) -> None:
-        self.window += [row["loss"] for row in rows]
+        self.window += counted_losses(rows)
         for name in run.step.figures:
             self.figures.setdefault(name, []).extend(row[name] for row in rows)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from ...ops.half_precision import as_float32
+
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
 IOU_EPS = 1e-6
 
@@ -92,7 +94,7 @@ class DeltaBoxCoder(nn.Cell):
 
     def decode(self, references: Tensor, deltas: Tensor) -> Tensor:
         """(..., 4) references and deltas -> (..., 4) boxes, not clipped to the image."""
-        shift, growth = self.corners(deltas * self.stds + self.means)
+        shift, growth = self.corners(as_float32(deltas) * self.stds + self.means)
         low, high = self.corners(references)
         size = self._size(low, high)
         centre = (low + high) * 0.5 + size * shift

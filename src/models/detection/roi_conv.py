@@ -2,6 +2,7 @@
 
 from mindspore import Tensor, nn, ops
 
+from ...ops.half_precision import as_float32, as_type
 from ..batch_statistics import BatchStatistics
 from ..layers import NormSettings, batch_norm, conv2d
 
@@ -37,7 +38,7 @@ class RoIConv(nn.Cell):
         """(N, in, h, w), valid (N,) bool -> (N, out, h, w). What stands in rows that are not valid means nothing."""
         if self.training and self.rows_conv is not None:
             x = self.rows_conv(x, self.conv.weight, valid)
-            x = x if self.has_norm else ops.bias_add(x, self.conv.bias)
+            x = x if self.has_norm else ops.bias_add(x, as_type(self.conv.bias, x.dtype))
         else:
             x = self.conv(x)
         if self.has_norm:
@@ -48,9 +49,10 @@ class RoIConv(nn.Cell):
         return self.relu(x)
 
     def _normalise(self, x: Tensor, valid: Tensor) -> Tensor:
+        dtype, x = x.dtype, as_float32(x)
         weight = valid.astype(x.dtype)[None]
         y, mean, variance, rows = self.statistics(x, weight, self.bn.gamma, self.bn.beta)
         share = (rows > 0).astype(mean.dtype) * self.momentum  # without a valid row the statistics stay
         ops.assign_add(self.bn.moving_mean, (mean - self.bn.moving_mean) * share)
         ops.assign_add(self.bn.moving_variance, (variance - self.bn.moving_variance) * share)
-        return y
+        return as_type(y, dtype)

@@ -42,6 +42,7 @@ class RPNHead(nn.Cell):
 
     loss_names = ("loss_rpn_cls", "loss_rpn_bbox")
     class_layers = ()
+    prediction_layers = ("rpn_cls.", "rpn_reg.")
 
     def __init__(
         self,
