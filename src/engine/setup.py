@@ -126,6 +126,7 @@ def go_to_start(run: Run) -> None:
         run.done = run.cfg.begin_epoch * run.schedule.steps_per_epoch
         run.step.start_at(run.done)
     run.copy_from_main(run.step.get_parameters())
+    run.resume_losses()
 
 
 def _load_newest(run: Run) -> None:

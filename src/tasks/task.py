@@ -44,7 +44,7 @@ class Task(ABC):
     name: str
     metric: str
     reported: tuple[str, ...]
-    epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
+    epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms, avg loss: {loss:.6f}"
     writes_folder = False
     network_sections: tuple[str, ...] = ("backbone",)
     kind_key = ""
