@@ -10,10 +10,10 @@ MB = 2**20
 def progress(run: Run, since: Span) -> list[str]:
     """`eta: 0:12:34`, `12.3 img/s`, `data: 3%`, `memory: 812 MB`, as far as a step has been timed.
 
-    since: `run.pace.total` from which on speed and waiting are meant. The end is that of the run, by the time of all its
-    steps since it was started or resumed, but for the first, and of its last evaluation. Images are those of all ranks;
-    data is the share of the time that steps waited for their batches; memory is the most so far, of this process on a
-    CPU, else on its device.
+    since: `run.pace.total` from which on speed and waiting are meant. The end is that of the run, by the time of all
+    its steps since it was started or resumed, but for the first, and of its last evaluation. Images are those of all
+    ranks; data is the share of the time that steps waited for their batches; memory is the most so far, of this process
+    on a CPU, else on its device.
     """
     parts, span = [], run.pace.total - since
     seconds = seconds_left(run)

@@ -29,6 +29,7 @@ class Epoch:
     loss: mean of the total loss over the epoch's steps, those before a resume too.
     metrics: of the evaluation that followed, on every rank; empty where none was due, and for the hooks in front of it.
     best: the best weights so far, on rank 0, for the hooks behind the one that keeps them.
+    pictures: of held-out images, (h, w, 3) uint8 BGR by name, on rank 0, for the hooks behind the one that draws them.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Epoch:
     loss: float
     metrics: dict[str, float] = field(default_factory=dict)
     best: Path | None = None
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def row(self) -> Row:

@@ -32,6 +32,7 @@ from ..inference.output import weights_and_keys, write_predictions
 from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
+from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -209,6 +210,9 @@ class Detection(Task):
             process.barrier()
             part.remove()
         return results, protocol
+
+    def sample_pictures(self, cfg: Config, count: int) -> Draw:
+        return detector_pictures(cfg, self.open(cfg, "val"), count)
 
     # -------------------------------------------------------------------------------------------------- inference
 

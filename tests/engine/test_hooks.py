@@ -198,5 +198,7 @@ def test_a_hook_can_end_the_run_after_an_epoch(pynative_mode, tmp_path, monkeypa
 def test_hooks_that_the_configuration_switches_off_are_not_made():
     cfg = load_config(CONFIG, ["--run_eval", "0"])
     assert not {"evaluation", "best_weights", "metric_curves", "mlflow", "profiling"} & set(make_hooks(cfg))
-    cfg = load_config(CONFIG, ["--mlflow", "1", "--enable_profiling", "1"])
+    assert not {"tensorboard", "sample_pictures", "epoch_losses"} & set(make_hooks(load_config(CONFIG)))
+    on = ("mlflow", "enable_profiling", "tensorboard", "sample_pictures")
+    cfg = load_config(CONFIG, ["--eval_every", "2", *(word for name in on for word in (f"--{name}", "1"))])
     assert list(make_hooks(cfg)) == list(HOOKS)
