@@ -134,7 +134,7 @@ def test_nobody_asks_which_task_it_is():
     "allowed,pattern",
     [
         (("process",), r"\bos\.environ\b|\bos\.getenv\b|\bputenv\b"),
-        (("integrations",), r"^\s*(?:import|from) (?:mlflow|moxing)\b"),
+        (("integrations",), r"^\s*(?:import|from) (?:mlflow|moxing|tensorboardX)\b"),
         (("config",), r"\byaml\.(?:safe_)?(?:load|dump)"),
     ],
 )

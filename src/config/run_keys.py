@@ -133,6 +133,13 @@ class RunKeys:
         0, "first epoch that is evaluated, whatever eval_every; 0 takes eval_every", low=0, high=MOST_EPOCHS
     )
     val_loss: bool = key(False, "also compute the losses of training on the validation data, at each evaluation")
+    sample_pictures: int = key(
+        0,
+        "held-out images that are drawn after each evaluation, truth beside prediction, into pictures/ of the run's "
+        "folder",
+        low=0,
+        high=1000,
+    )
     log_every: int = key(100, "steps between log lines", low=1, high=MOST_STEPS)
     log_norms: bool = key(
         False, "norms of the update's gradients and of the weights in log and losses.csv", on_resume="same"
@@ -187,6 +194,9 @@ class RunKeys:
         "", "MLflow's tracking server or folder; empty takes MLFLOW_TRACKING_URI, or mlruns in train_outputs"
     )
     mlflow_experiment: str = key("mindspore-vision-zoo", "MLflow experiment that the run belongs to")
+    tensorboard: bool = key(
+        False, "write losses, metrics and sample pictures as TensorBoard's event files into tb/ of the run's folder too"
+    )
     report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
     font: str = key("", "font file for class names in pictures, in a script that the usual fonts lack")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")

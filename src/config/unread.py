@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
             "run_eval", "eval_every", "eval_start", "val_loss", "log_every", "log_norms", "save_every",
             "save_every_epochs",
             "keep_checkpoint_max", "keep_best_checkpoints_max", "resume", "train_outputs", "brief", "enable_profiling",
-            "mlflow", "mlflow_uri",
+            "mlflow", "mlflow_uri", "tensorboard", "sample_pictures",
             "mlflow_experiment", "begin_epoch", "end_epoch", "max_steps", "patience", "sync_batchnorm", "datasink",
         ),
         (TRAIN,),
@@ -86,7 +86,7 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "cls_head", "label_smoothing", "report_dir", "font", "eval_resize", "crop_scale", "crop_ratio",
+            "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
             "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
         ),
         (CLASSIFICATION,),
@@ -100,6 +100,7 @@ TASKS = {  # key or section: tasks that read it
         (SEGMENTATION,),
     ),
     **dict.fromkeys(("class_names", "color_jitter"), (CLASSIFICATION, SEGMENTATION)),
+    "font": (CLASSIFICATION, DETECTION),
     **dict.fromkeys(("keep_ratio", "allow_outside", "format_only"), (DETECTION, SEGMENTATION)),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
@@ -143,9 +144,10 @@ ADAMS = ("adam", "adamw")
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
+    "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures, "report_dir or sample_pictures"),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(
-        ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "val_loss"),
+        ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "sample_pictures", "val_loss"),
         (lambda cfg: cfg.run_eval, "run_eval"),
     ),
     "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),

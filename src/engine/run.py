@@ -16,6 +16,7 @@ from .curves import CsvTable, Row
 from .experiment import Experiment
 from .loss_scale import counted_losses
 from .lr_schedule import Schedule
+from .pace import Pace
 from .train_step import TrainStep, overwrite
 
 RUN = "run/"  # where the run's own states lie among those of the hooks
@@ -26,9 +27,10 @@ class Epoch:
     """An epoch (or what the run did of it) that has just ended.
 
     steps: of the epoch; global_step: of the run. seconds: without what followed the last step's hooks.
-    loss: mean of the total loss over the steps since the run was started or resumed.
+    loss: mean of the total loss over the epoch's steps, those before a resume too.
     metrics: of the evaluation that followed, on every rank; empty where none was due, and for the hooks in front of it.
     best: the best weights so far, on rank 0, for the hooks behind the one that keeps them.
+    pictures: of held-out images, (h, w, 3) uint8 BGR by name, on rank 0, for the hooks behind the one that draws them.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Epoch:
     loss: float
     metrics: dict[str, float] = field(default_factory=dict)
     best: Path | None = None
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def row(self) -> Row:
@@ -107,6 +110,7 @@ class Run:
         self.last = min(end for end in ends if end)
         self.states: dict[str, np.ndarray] = {}
         self.owes_epoch = False
+        self.pace = Pace()
         self._told = 0  # step after which the hooks heard of an epoch last
         self._unread: list[tuple[int, tuple[Tensor, ...]]] = []  # (step, what it returned, still on the device)
         self._epoch_losses: list[float] = []
@@ -246,11 +250,16 @@ class Run:
             self.fetch_rows()
         self._do_what_was_put_off()
 
+    def resume_losses(self) -> None:
+        """Take up the losses of the epoch that the run goes on with, or has to make up."""
+        is_within = self.done and self.step_of_epoch < self.schedule.steps_per_epoch
+        if is_within or self.owes_epoch:
+            losses = CsvTable(self.experiment.folder / "losses.csv").read() if self.process.is_main else []
+            own = [row for row in losses if row["epoch"] == self.epoch and row["global_step"] <= self.done]
+            self._epoch_losses = self.process.from_main(counted_losses(own))
+
     def make_up_epoch(self) -> None:
         """Let the hooks know of the epoch at whose end the run before this one was killed."""
-        losses = CsvTable(self.experiment.folder / "losses.csv").read() if self.process.is_main else []
-        own = [row for row in losses if row["epoch"] == self.epoch and row["global_step"] <= self.done]
-        self._epoch_losses = self.process.from_main(counted_losses(own))
         self.tell_epoch(0.0)
         self.owes_epoch = False
 

@@ -25,7 +25,7 @@ LEFTOVERS = re.compile(  # temporary files of checkpoints (ours and the framewor
     r"\.(epoch_\d+_step_\d+|.+_-?\d+\.\d+_epoch_\d+)\.\d+\.(ckpt|tmp)"
     r"|\.(config\.yaml|mlflow\.json|(losses|metrics)\.(csv|png))\.\d+\.tmp"
 )
-RECORDS = ("losses.csv", "losses.png", "metrics.csv", "metrics.png")
+RECORDS = ("losses.csv", "losses.png", "metrics.csv", "metrics.png", "epochs.csv", "tb", "pictures")
 OWN_FILES = ("config.yaml", "train.log")  # of a run that has not begun
 
 _held: "weakref.WeakSet[FolderLock]" = weakref.WeakSet()

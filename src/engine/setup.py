@@ -141,6 +141,7 @@ def go_to_start(run: Run) -> None:
         run.done = run.cfg.begin_epoch * run.schedule.steps_per_epoch
         run.step.start_at(run.done)
     run.copy_from_main(run.step.get_parameters())
+    run.resume_losses()
     if "early_stopping" in run.hooks:
         run.hooks["early_stopping"].resume(run, run.state_of("early_stopping"))
 

@@ -88,7 +88,9 @@ def loop(run: Run, batches: Iterable) -> None:
         first, epoch_started = run.done, time.perf_counter()
         data_wait = DATA_WAIT_OF_RANKS if run.process.size > 1 else DATA_WAIT
         with StopSignals(lambda: save_state(run), data_wait) as signals:
+            run.pace.asks_for_batch()
             for batch in signals.batches(batches):
+                run.pace.has_batch()
                 if run.done == first:
                     _compile_together(run, batch)
                 if signals.received:
@@ -103,11 +105,12 @@ def loop(run: Run, batches: Iterable) -> None:
                     run.process.barrier()
                     sys.exit(128 + run.stopping)
                 if run.ends_epoch:
-                    with signals.between_epochs():
+                    with signals.between_epochs(), run.pace.paused():
                         run.tell_epoch(time.perf_counter() - epoch_started)
                     epoch_started = time.perf_counter()
                 if run.finished:
                     break
+                run.pace.asks_for_batch()
 
 
 def _compile_together(run: Run, batch: tuple) -> None:

@@ -32,12 +32,17 @@ Plate = tuple[int, int, int, int]  # left, top, right, bottom of a label's backg
 
 
 def draw_overlay(
-    image: np.ndarray, predictions: Sequence[dict], score_threshold: float = 0.3, fonts: FontBook | None = None
+    image: np.ndarray,
+    predictions: Sequence[dict],
+    score_threshold: float = 0.3,
+    fonts: FontBook | None = None,
+    with_scores: bool = True,
 ) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with its predictions of at least `score_threshold`, one colour each.
 
     predictions: `predictions` of the image's entry in the inference JSON. An image whose longer side is below 384
     pixels is enlarged by a whole factor. fonts: where those for names that are not plain English are looked for.
+    with_scores: behind the names; what is true has none.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
     canvas, zoom = _enlarged(image)
@@ -49,7 +54,10 @@ def draw_overlay(
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
     style, fonts = _label_style(canvas), fonts or FontBook()
-    texts = [_label(one["class"]["name"], one["class"].get("label"), one["score"], style, fonts) for one in shown]
+    texts = [
+        _label(one["class"]["name"], one["class"].get("label"), one["score"] if with_scores else None, style, fonts)
+        for one in shown
+    ]
     plates: list[Plate] = []  # best first: it chooses its place first and is drawn last
     for one, text in zip(shown, texts):
         plates.append(_place_label(canvas, text, _corners(one["bbox"], zoom), plates))
@@ -124,25 +132,34 @@ def _drawn(image: np.ndarray, entry: dict, score_threshold: float, fonts: FontBo
     return draw_overlay(image, entry["predictions"], score_threshold, fonts)
 
 
-def draw_class(image: np.ndarray, predictions: Sequence[dict], fonts: FontBook | None = None) -> np.ndarray:
+def draw_class(
+    image: np.ndarray,
+    predictions: Sequence[dict],
+    fonts: FontBook | None = None,
+    colour: tuple[int, int, int] | None = None,
+    with_scores: bool = True,
+) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with a classifier's first class and its score in its top left corner.
 
-    predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`.
+    predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`. colour:
+    BGR behind the text.
     """
     canvas = _enlarged(image)[0]
     if predictions:
         best = predictions[0]
         name = best["name"] if best["name"] != UNKNOWN else f"class {best['label']}"
-        text = _label(name, best["label"], best["score"], _label_style(canvas), fonts or FontBook())
+        score = best["score"] if with_scores else None
+        text = _label(name, best["label"], score, _label_style(canvas), fonts or FontBook())
         corner = (0, 0), (canvas.shape[1], canvas.shape[0])
-        _draw_label(canvas, text, _place_label(canvas, text, corner, []), instance_colour(0))
+        _draw_label(canvas, text, _place_label(canvas, text, corner, []), colour or instance_colour(0))
     return canvas
 
 
-def _label(name: str, number: object, score: float, style: Style, fonts: FontBook) -> EnglishText | FontText:
-    """A class's name and score; its number where it has characters that no font here has."""
+def _label(name: str, number: object, score: float | None, style: Style, fonts: FontBook) -> EnglishText | FontText:
+    """A class's name and score, if there is one; its number where it has characters that no font here has."""
     known = f"class {number}" if isinstance(number, int) else "class"
-    return label_text(drawable(name, LONGEST_NAME), known, f" {score:.2f}", style, fonts)
+    after = "" if score is None else f" {score:.2f}"
+    return label_text(drawable(name, LONGEST_NAME), known, after, style, fonts)
 
 
 def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:

@@ -23,6 +23,7 @@ from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_predictions
+from ..inference.sample_pictures import Draw, classifier_pictures
 from ..models.build import build_classifier
 from ..outputs import Inputs, check_output_files, is_within
 from ..process.log_words import Words
@@ -95,6 +96,9 @@ class Classification(Task):
         if cfg.report_dir:
             write_report(Path(cfg.report_dir), result, dataset.classes, cfg.font)
         return metrics
+
+    def sample_pictures(self, cfg: Config, count: int) -> Draw:
+        return classifier_pictures(cfg, self.open(cfg, "val"), count)
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         def predict(paths: Sequence[Path]) -> Iterator[tuple[Path, dict | None]]:

@@ -1,17 +1,15 @@
 """Detection, with instance masks or without: COCO-style data, box and mask AP, detections as JSON."""
 
 import logging
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mindspore import nn
-from tqdm import tqdm
 
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_masks, has_open_classes, score_settings
@@ -34,6 +32,7 @@ from ..inference.output import weights_and_keys, write_predictions
 from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
+from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -41,6 +40,7 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from .meaning import stated_facts
+from .progress import Progress
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
@@ -208,6 +208,9 @@ class Detection(Task):
             part.remove()
         return results, protocol
 
+    def sample_pictures(self, cfg: Config, count: int) -> Draw:
+        return detector_pictures(cfg, self.open(cfg, "val"), count)
+
     # -------------------------------------------------------------------------------------------------- inference
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
@@ -326,7 +329,7 @@ def predict_dataset(
     results = [result for found in before if found is not None for result in found]
     unreadable = before.count(None)
     started = time.perf_counter()
-    progress = _Progress(words, total, len(before), cfg.test_batch_size)
+    progress = Progress(words, total, len(before), cfg.test_batch_size)
     for image_id, prediction in progress.over(predictor.predict_stream(loader)):
         found = None if prediction is None else to_coco_results(prediction, image_id, dataset.category_ids)
         if part is not None:
@@ -366,32 +369,3 @@ def known_category_ids(cfg: Config) -> list[Id] | None:
             logger.warning("the validation data do not tell the category ids: %s", error)
     facts = stated_facts(cfg) if cfg.checkpoint_path else {}
     return facts.get("category_ids") if facts.get("class_names") == list(cfg.coco_classes[1:]) else None
-
-
-@dataclass(frozen=True)
-class _Progress:
-    """How far an evaluation has come: a bar on a terminal, a line every tenth of the way elsewhere, and the line of a
-    batch, where `words` has one.
-
-    total: images; before: how many of them were there already; batch: images in a batch.
-    """
-
-    words: Words
-    total: int
-    before: int
-    batch: int
-
-    def over(self, predictions: Iterable) -> Iterator:
-        """The predictions."""
-        on_terminal, since = sys.stderr.isatty(), time.perf_counter()
-        with tqdm(total=self.total, initial=self.before, disable=not on_terminal, unit="img") as bar:
-            for done, item in enumerate(predictions, start=self.before + 1):
-                yield item
-                bar.update()
-                if not on_terminal and done * 10 // self.total > (done - 1) * 10 // self.total:
-                    self.words.say("progress", done=done, total=self.total)
-                number = done - self.before
-                if number % self.batch == 0 or done == self.total:
-                    number, now = -(-number // self.batch), time.perf_counter()
-                    self.words.say("batch", from_0=number - 1, from_1=number, seconds=now - since)
-                    since = now

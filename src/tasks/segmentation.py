@@ -22,6 +22,7 @@ from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix,
 from ..inference.backends import reordered
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import report_unreadable
+from ..inference.sample_pictures import Draw, segmenter_pictures
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
 from ..inference.segment_files import label_pictures, segment_files
 from ..models.build_segmentation import build_segmenter, train_columns
@@ -126,6 +127,9 @@ class Segmentation(Task):
         report_unreadable(unreadable, cfg.val_dataset, len(share))
         print(f"{sum(process.gather(len(written)))} label pictures written to {out}", flush=True)
         return {}
+
+    def sample_pictures(self, cfg: Config, count: int) -> Draw:
+        return segmenter_pictures(cfg, self.open(cfg, "val"), count)
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         """Pictures of every image in the folder `output`."""

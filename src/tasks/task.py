@@ -14,6 +14,7 @@ from ..config import Config, to_dict
 from ..config.definition import DETECTION, definition
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
+from ..inference.sample_pictures import Draw
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..process import runtime
@@ -45,7 +46,7 @@ class Task(ABC):
     name: str
     metric: str
     reported: tuple[str, ...]
-    epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms"
+    epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms, avg loss: {loss:.6f}"
     writes_folder = False
     network_sections: tuple[str, ...] = ("backbone",)
     kind_key = ""
@@ -169,6 +170,12 @@ class Task(ABC):
         model = self.load(cfg)
         compile_once(cfg, process, model)
         return self.score(cfg, reordered(model, order), dataset, process)
+
+    def sample_pictures(self, cfg: Config, count: int) -> Draw:
+        """draw(model) -> pictures by name of `count` validation images, truth beside prediction; see
+        `inference.sample_pictures`. UserError for a task that has none.
+        """
+        raise UserError(f"sample_pictures is {count}, but task {self.name} draws none")
 
     # -------------------------------------------------------------------------------------------------- inference
 

@@ -108,6 +108,7 @@ def test_keys_of_another_segmenter_are_said(said):
         ("ohem_threshold", "--ohem=1"), ("mlflow_uri", "--mlflow=1"), ("rand_augment_magnitude", "--rand_augment=2"),
         ("lr_power", "--lr_type=poly"), ("base_batch_size", "--scale_lr=1"), ("min_lr", "--lr_type=cosine"),
         ("opt_eps", "--opt_type=adam"), ("sync_batchnorm", "--run_distribute=1"),
+        ("font", "--sample_pictures=8"),
     ],
 )  # fmt: skip
 def test_a_key_that_counts_with_another_one_alone_is_said_without_it(said, key, switch):

@@ -106,7 +106,7 @@ def differences(whole: Path, killed: Path) -> list[str]:
     """What is otherwise in the folder of a killed run than in that of one which was not."""
     found = []
     for name in ("losses.csv", "metrics.csv"):
-        tables = [[row | {"train_loss": ""} for row in table(folder / name)] for folder in (whole, killed)]
+        tables = [table(folder / name) for folder in (whole, killed)]
         if tables[0] != tables[1]:
             found.append(f"{name}: {len(tables[1])} rows, {len(tables[0])} in the uninterrupted run, or other numbers")
     listings = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (whole, killed)]

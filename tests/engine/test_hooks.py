@@ -199,7 +199,8 @@ def test_hooks_that_the_configuration_switches_off_are_not_made():
     cfg = load_config(CONFIG, ["--run_eval", "0"])
     off = {"evaluation", "best_weights", "metric_curves", "mlflow", "profiling", "loss_scale"}
     assert not off & set(make_hooks(cfg))
-    switches = ["--mlflow", "1", "--enable_profiling", "1", "--patience", "1", "--val_loss", "1"]
-    switches += ["--amp_level", "O1", "--loss_scale", "dynamic"]
-    cfg = load_config(CONFIG, switches)
+    assert not {"tensorboard", "sample_pictures", "epoch_losses"} & set(make_hooks(load_config(CONFIG)))
+    on = ("mlflow", "enable_profiling", "patience", "val_loss", "tensorboard", "sample_pictures")
+    switches = ["--amp_level", "O1", "--loss_scale", "dynamic", "--eval_every", "2"]
+    cfg = load_config(CONFIG, [*switches, *(word for name in on for word in (f"--{name}", "1"))])
     assert list(make_hooks(cfg)) == list(HOOKS)

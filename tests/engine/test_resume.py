@@ -158,7 +158,7 @@ def test_an_older_state_takes_the_rows_after_it_with_it(pynative_mode, tmp_path)
     assert second.done == 3
     loop(second, batches(3, TOTAL))
     for name, rows in zip(("losses.csv", "metrics.csv"), before):
-        assert [row | {"train_loss": 0} for row in rows_of(tmp_path, name)] == [row | {"train_loss": 0} for row in rows]
+        assert rows_of(tmp_path, name) == rows
     # those that could not be read lie beside the new ones, among which none of them counts
     assert len(second.experiment.checkpoints.damaged()) == 3 and len(second.experiment.checkpoints.newest_first()) == 4
 

@@ -93,8 +93,12 @@ def test_log_lines_have_the_originals_form_and_every_loss_is_kept(graph_mode, tm
     rows = losses_of(tmp_path)
     mean = (float(rows[0]["loss"]) + float(rows[1]["loss"])) / 2
     stamp = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\] INFO: "
-    assert re.fullmatch(stamp + rf"epoch: 1, step: 2, loss: {mean:.6f},  lr: 0\.100000", lines[0])
-    assert any(re.fullmatch(stamp + r"Train epoch time: \d+\.\d{3} ms, per step time: \d+\.\d{3} ms", x) for x in lines)
+    pace = r", eta: 0:00:\d\d, \d+\.\d img/s, data: \d+%, memory: \d+ MB"
+    assert re.fullmatch(stamp + rf"epoch: 1, step: 2, loss: {mean:.6f},  lr: 0\.100000{pace}", lines[0])
+    times = r"Train epoch time: \d+\.\d{3} ms, per step time: \d+\.\d{3} ms, avg loss: (.*)"
+    means = [float(found[1]) for line in lines if (found := re.fullmatch(stamp + times, line))]
+    epochs = [[float(row["loss"]) for row in rows if row["epoch"] == number] for number in "12"]
+    np.testing.assert_allclose(means, [np.mean(one) for one in epochs], atol=1e-6)
     assert len(rows) == TOTAL and list(rows[0]) == ["epoch", "step", "global_step", "lr", "loss", "loss_a", "loss_b"]
 
 

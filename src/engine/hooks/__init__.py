@@ -6,7 +6,7 @@ from ...config import Config
 from ..loss_scale import has_dynamic_scale
 from ..run import Hook
 from .checkpoints import Checkpoints
-from .curves import LossCurves, MetricCurves
+from .curves import EpochLosses, LossCurves, MetricCurves
 from .early_stopping import EarlyStopping
 from .evaluation import BestWeights, Evaluation
 from .log import EpochLog, LossLog, ProgressBar
@@ -14,6 +14,8 @@ from .loss_scale import LossScaleLog
 from .mlflow import Mlflow
 from .original_log import OriginalEpochLog, OriginalLossLog
 from .profiling import Profiling
+from .sample_pictures import SamplePictures
+from .tensorboard import Tensorboard
 from .validation_losses import ValidationLosses
 
 __all__ = ["HOOKS", "Hook", "make_hooks"]
@@ -30,7 +32,10 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "evaluation": lambda cfg: Evaluation(cfg.eval_every, cfg.eval_start) if cfg.run_eval else None,
     "validation_losses": lambda cfg: ValidationLosses() if cfg.run_eval and cfg.val_loss else None,
     "best_weights": lambda cfg: BestWeights() if cfg.run_eval else None,
+    "sample_pictures": lambda cfg: SamplePictures(cfg.sample_pictures) if _draws(cfg) else None,
+    "tensorboard": lambda cfg: Tensorboard() if cfg.tensorboard else None,
     "metric_curves": lambda cfg: MetricCurves() if cfg.run_eval else None,
+    "epoch_losses": lambda cfg: None if _evaluates_each_epoch(cfg) else EpochLosses(),
     "epoch_log": lambda cfg: (OriginalEpochLog if cfg.log_style == "original" else EpochLog)(
         cfg.end_epoch or cfg.epoch_size
     ),
@@ -38,6 +43,14 @@ HOOKS: dict[str, Callable[[Config], Hook | None]] = {
     "mlflow": lambda cfg: Mlflow() if cfg.mlflow else None,
     "profiling": lambda cfg: Profiling(cfg.device_target) if cfg.enable_profiling else None,
 }
+
+
+def _evaluates_each_epoch(cfg: Config) -> bool:
+    return cfg.run_eval and cfg.eval_every == 1 and cfg.eval_start <= 1
+
+
+def _draws(cfg: Config) -> bool:
+    return cfg.run_eval and cfg.sample_pictures > 0
 
 
 def make_hooks(cfg: Config) -> dict[str, Hook]:

@@ -37,12 +37,21 @@ class Evaluation(Hook):
         """Whether an evaluation follows the epoch that the step just done has ended."""
         return run.finished or (run.epoch >= self.start and (run.epoch - self.start) % self.every == 0)
 
+    def left(self, epoch: int, last: int) -> int:
+        """How many evaluations follow the epochs from `epoch` to the `last` one of the run."""
+        first = max(epoch, self.start)
+        if first > last:
+            return 1
+        count = (last - self.start) // self.every - (first - 1 - self.start) // self.every
+        return count + ((last - self.start) % self.every > 0)
+
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if not self.is_due(run):
             return
         started = time.perf_counter()
         with as_evaluated(run):
             metrics = run.evaluate(run.model)
+        run.pace.evaluation = time.perf_counter() - started
         epoch.metrics.update(run.process.from_main(metrics))
         if not run.process.is_main:
             return

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..curves import CsvTable, Row
+from ..pace import Span
+from ..progress import progress
 from ..run import Epoch, Hook, Run
 from .log import EpochLog
 
@@ -20,11 +22,13 @@ class OriginalLossLog(Hook):
     """pointrend's line every 20 steps of an epoch, MaskRCNN_resnet50's after each step in the file loss_0.log of the
     run's folder, which is its state: a resumed run cuts off what came after the checkpoint. The others have none.
 
-    every: steps after which losses are fetched where there is no line.
+    every: steps after which losses are fetched where there is no line, and after which a line of this project's own
+    says how the run gets on: behind the originals' words, which are theirs to the last digit, it would be in the way.
     """
 
     def __init__(self, every: int):
-        self.every, self.started = every, time.time()
+        self.every, self.lines_every, self.started = every, every, time.time()
+        self.since = Span()  # the run's pace at its last line
         self.path: Path | None = None
         self.size = 0
 
@@ -38,6 +42,10 @@ class OriginalLossLog(Hook):
     def on_step(self, run: Run, losses) -> None:
         if run.step_of_epoch % self.every == 0 or run.finished:
             run.fetch_rows()
+        if run.step_of_epoch % min(self.lines_every, run.schedule.steps_per_epoch) == 0 or run.finished:
+            run.fetch_rows()
+            logger.info(", ".join(progress(run, self.since)))
+            self.since = run.pace.total
 
     def on_rows(self, run: Run, rows: Sequence[Row]) -> None:
         seconds = int(time.time() - self.started)

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.engine.curves import CsvTable
 from src.engine.hooks.curves import LossCurves, MetricCurves
 from src.engine.run import Epoch, Run
-from tests.engine.toy import STEPS_PER_EPOCH, make_run
+from src.engine.trainer import loop
+from tests.engine.toy import STEPS_PER_EPOCH, TOTAL, batches, broken_off_at, make_run
 
 CONFIG = str(Path(__file__).parents[3] / "configs" / "demo" / "mask_rcnn_hrnet_tiny.yaml")
 
@@ -73,3 +75,33 @@ def test_a_metric_that_is_no_number_does_not_stop_a_resume(run):
     hook.on_start(run, {})
     expected = "epoch,global_step,train_loss,score,Loss,worst\n1,6,0.5,0.0,nan,inf\n"
     assert hook.table.path.read_text() == expected
+
+
+def epochs_of(folder: Path) -> list[tuple]:
+    return [tuple(row.values()) for row in CsvTable(folder / "epochs.csv").read()]
+
+
+@pytest.mark.parametrize("first", ["without an evaluation", "killed after the state of an epoch", "evaluated each one"])
+def test_a_run_that_does_not_evaluate_each_epoch_has_their_losses_in_a_file(
+    pynative_mode, tmp_path, monkeypatch, first
+):
+    """However the part before a resume was run, and wherever it ended."""
+    keys = ("--run_eval", "1" if first.startswith("evaluated") else "0")
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        if first.startswith("killed"):
+            patch.setattr(Run, "tell_epoch", lambda run, seconds: next(broken_off_at(1)))
+        run = make_run(tmp_path, CONFIG, *keys, evaluate=lambda model: {"score": 0.5})
+        loop(run, broken_off_at(STEPS_PER_EPOCH + 2))
+    assert (tmp_path / "epochs.csv").exists() == first.startswith("without")
+    second = make_run(tmp_path, CONFIG, "--resume", "1")
+    loop(second, batches(second.done, TOTAL))
+    losses = [row["loss"] for row in CsvTable(tmp_path / "losses.csv").read()]
+    means = [sum(losses[k : k + STEPS_PER_EPOCH]) / STEPS_PER_EPOCH for k in (0, STEPS_PER_EPOCH)]
+    assert second.done == TOTAL and epochs_of(tmp_path) == [(1, STEPS_PER_EPOCH, means[0]), (2, TOTAL, means[1])]
+
+
+def test_an_epoch_in_which_a_run_ended_is_one_row_once_it_went_on(pynative_mode, tmp_path):
+    loop(make_run(tmp_path, CONFIG, "--max_steps", "4"), batches(0, TOTAL))
+    assert [row[:2] for row in epochs_of(tmp_path)] == [(1, 4)]
+    loop(make_run(tmp_path, CONFIG, "--resume", "1"), batches(4, TOTAL))
+    assert [row[:2] for row in epochs_of(tmp_path)] == [(1, STEPS_PER_EPOCH), (2, TOTAL)]
