@@ -104,3 +104,19 @@ def test_objects_and_sums_travel_between_the_ranks(results):
 @pytest.mark.parametrize("mode", ["", "pynative_"])
 def test_both_ranks_hear_of_a_stop_in_the_same_step(results, mode):
     assert results[f"{mode}stop"]["heard"].tolist() == [[False, False, True, True]] * 2
+
+
+def test_an_overflow_of_one_rank_is_passed_over_by_both(results):
+    found = results["overflow"]
+    assert found["overflows"].tolist() == [[0, 1, 0, 0, 0, 0]] * 2
+    assert found["scales"].tolist() == [[64, 32, 32, 32, 64, 64]] * 2
+    np.testing.assert_array_equal(found["weights"][0], found["weights"][1])
+    layer = torch.nn.Linear(3, 2)
+    layer.weight.data, layer.bias.data = torch.tensor(first_weight()), torch.zeros(2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    for number, (x, target) in enumerate(whole_batches()):
+        if number != 1:
+            optimizer.zero_grad()
+            ((layer(torch.tensor(x)) - torch.tensor(target)) ** 2).mean().backward()
+            optimizer.step()
+    np.testing.assert_allclose(found["weights"][0], layer.weight.detach().numpy(), rtol=2e-4, atol=2e-5)

@@ -55,6 +55,7 @@ def main() -> None:
     results["roi_norm"] = normalise_rois(process)
     results["channel"] = exchange(process)
     results["stop"] = stop(process)
+    results["overflow"] = overflow(process)
     ms.set_context(mode=ms.PYNATIVE_MODE)  # for the rest
     results |= {f"pynative_{name}": train(process, *settings) for name, settings in OPTIMIZERS.items()}
     results["pynative_norm"] = normalise(process)
@@ -167,6 +168,30 @@ def exchange(process) -> dict[str, np.ndarray]:
     assert shared == "from 0" and (gathered == []) == (process.rank == 1)
     everywhere = process.gather(total)
     return {"ranks": np.array([item["rank"] for item in gathered]), "totals": np.array(everywhere)}
+
+
+def overflow(process) -> dict[str, np.ndarray]:
+    """Each rank's scale after every step, the weights and the overflows; batch 2 is not finite on rank 1 alone."""
+    from mindspore import Tensor
+
+    from src.engine.loss_scale import ScaleSettings
+    from src.engine.optimizer import OptimizerSettings, build_optimizer
+    from src.engine.train_step import StepSettings, TrainStep
+    from tests.engine.test_train_step import Linear
+
+    model = Linear(first_weight())
+    optimizer = build_optimizer(model, np.full(STEPS, 0.1), OptimizerSettings("sgd", momentum=0.0))
+    step = TrainStep(model, optimizer, StepSettings(dynamic=ScaleSettings(64.0, window=3)), process.size)
+    step.set_train(True)
+    scales, overflows = [], []
+    for number, (x, target) in enumerate(whole_batches()):
+        if number == 1:
+            x[-1, 0] = np.inf
+        _, _, has_overflown = step(Tensor(mine(process, x)), Tensor(mine(process, target)))
+        scales.append(step.scaler.scale.asnumpy().item())
+        overflows.append(has_overflown.asnumpy().item())
+    found = {"scales": scales, "overflows": overflows, "weights": model.dense.weight.asnumpy()}
+    return {name: np.stack(process.gather(np.array(value)) or [[]]) for name, value in found.items()}
 
 
 def stop(process) -> dict[str, np.ndarray]:
