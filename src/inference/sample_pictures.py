@@ -26,20 +26,25 @@ from .predictor import Predictor
 from .results import to_json
 from .segment import make_segmenter
 from .segment_files import blend
-from .visualize import draw_class, draw_overlay, unique_stems
+from .visualize import draw_class, draw_overlay, enlarged, unique_stems
 
 logger = logging.getLogger(__name__)
 
 Draw = Callable[[object], dict[str, np.ndarray]]  # network -> (h, w, 3) uint8 BGR by name, truth | prediction
 LONGEST_SIDE = 1024  # of truth and of prediction; larger ones are made smaller
 LONGEST_NAME = 200  # bytes; what tells two names apart, and a suffix, have room behind it
+SCORE = 0.3  # from which on a detection is drawn in any case
 GAP, BAR = 6, 26  # pixels between both, and of the line above them
 WHITE, INK = 255, 0
 RIGHT, WRONG = (80, 175, 76), (54, 67, 244)  # BGR behind a class
 
 
 def detector_pictures(cfg: Config, dataset: DetectionIndex, count: int) -> Draw:
-    """Of the first `count` images: boxes, masks where there are any, and class names."""
+    """Of the first `count` images: boxes, masks where there are any, and class names.
+
+    What is found is drawn from score 0.3 on, and below it the best, up to as many as there are objects: one sees what a
+    young detector is about to learn.
+    """
     rules, fonts = ImageRules.from_config(cfg), FontBook(cfg.font)
     first = range(min(count, len(dataset)))
     readable = [k for k in first if _is_readable(read_image(record := dataset.record(k), rules), record)]
@@ -54,9 +59,11 @@ def detector_pictures(cfg: Config, dataset: DetectionIndex, count: int) -> Draw:
         for name, record, (_, prediction) in zip(names, records, found):
             image = read_image(record, rules)
             if image is not None and prediction is not None:
-                truth = draw_overlay(image, _truth(record, class_names), fonts=fonts, with_scores=False)
+                objects = _truth(record, class_names)
                 predicted = to_json(prediction, class_names, ids)["predictions"]
-                pictures[name] = beside(truth, draw_overlay(image, predicted, fonts=fonts))
+                least = least_score([one["score"] for one in predicted], len(objects))
+                truth = draw_overlay(image, objects, fonts=fonts, with_scores=False)
+                pictures[name] = beside(truth, draw_overlay(image, predicted, least, fonts))
         return pictures
 
     return draw
@@ -113,6 +120,12 @@ def segmenter_pictures(cfg: Config, dataset: SegmentationDataset, count: int) ->
     return draw
 
 
+def least_score(scores: Sequence[float], objects: int) -> float:
+    """0.3, or less where fewer than `objects` scores reach it: that of the last of so many."""
+    best = sorted(scores, reverse=True)[:objects]
+    return min([SCORE, *best])
+
+
 def spread(total: int, count: int) -> list[int]:
     """`count` of `total` places, evenly, the first among them; all where there are no more."""
     count = min(count, total)
@@ -125,7 +138,8 @@ def stems(names: Sequence[str]) -> list[str]:
 
 
 def beside(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Two pictures (h, w, 3) of one size in one, with a line above that says which is which."""
+    """Two pictures (h, w, 3) of one size in one, with a line above that says which is which; small ones enlarged."""
+    truth, predicted = enlarged(truth)[0], enlarged(predicted)[0]
     height, width = truth.shape[:2]
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     if scale < 1:

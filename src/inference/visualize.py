@@ -45,7 +45,7 @@ def draw_overlay(
     with_scores: behind the names; what is true has none.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
-    canvas, zoom = _enlarged(image)
+    canvas, zoom = enlarged(image)
     thickness = max(1, round(max(canvas.shape[:2]) / 600))
     colours = [instance_colour(k) for k in range(len(shown))]
     masked = [k for k, one in enumerate(shown) if "mask" in one]
@@ -71,6 +71,12 @@ def instance_colour(index: int) -> tuple[int, int, int]:
     saturation, value = (0.95, 0.7)[index // 8 % 2], (1.0, 0.85)[index % 2]
     red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, saturation, value)
     return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """A copy of the image, its sides times the whole factor that is given too."""
+    zoom = max(1, math.ceil(SMALLEST_SIDE / max(image.shape[:2])))
+    return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST), zoom
 
 
 def draw_prediction_file(
@@ -144,7 +150,7 @@ def draw_class(
     predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`. colour:
     BGR behind the text.
     """
-    canvas = _enlarged(image)[0]
+    canvas = enlarged(image)[0]
     if predictions:
         best = predictions[0]
         name = best["name"] if best["name"] != UNKNOWN else f"class {best['label']}"
@@ -160,12 +166,6 @@ def _label(name: str, number: object, score: float | None, style: Style, fonts: 
     known = f"class {number}" if isinstance(number, int) else "class"
     after = "" if score is None else f" {score:.2f}"
     return label_text(drawable(name, LONGEST_NAME), known, after, style, fonts)
-
-
-def _enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
-    """A copy of the image, its sides times the whole factor that is given too."""
-    zoom = max(1, math.ceil(SMALLEST_SIDE / max(image.shape[:2])))
-    return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST), zoom
 
 
 def load_inference_json(path: str | Path) -> dict[str, dict]:

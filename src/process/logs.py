@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from tqdm import tqdm
+
 PACKAGE = __name__.partition(".")[0]  # whose loggers are meant; its name differs in an installed wheel
 
 
@@ -74,7 +76,11 @@ class _Lasting:
 
 
 class _Terminal(logging.StreamHandler):
-    """Lines that nobody reads any more (`| head -1`) end nothing."""
+    """Lines that nobody reads any more (`| head -1`) end nothing. A bar makes room for a line, and comes after it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from src.config import load_config
-from src.inference.sample_pictures import BAR, GAP, LONGEST_SIDE, RIGHT, WRONG, beside, spread, stems
+from src.inference.sample_pictures import BAR, GAP, LONGEST_SIDE, RIGHT, WRONG, beside, least_score, spread, stems
 from src.tasks import TASKS
 from tests.inference.test_predictor import whole_image_model
 
@@ -79,10 +79,11 @@ def test_a_detectors_pictures_show_the_objects_at_the_left_and_what_is_found_at_
 
 
 def test_a_detector_that_finds_nothing_leaves_the_image_as_it_is(pynative_mode, detection):
-    pages = TASKS["detection"].sample_pictures(detection, 1)(
-        lambda image, shape: (bright(image, shape)[0], ms.Tensor(np.zeros((len(image), 4), np.float32)),
-                              *bright(image, shape)[2:])
-    )  # fmt: skip
+    def blind(image, shape):
+        boxes, scores, labels, valid, masks = bright(image, shape)
+        return boxes, scores, labels, ms.Tensor(np.zeros(valid.shape, bool)), masks
+
+    pages = TASKS["detection"].sample_pictures(detection, 1)(blind)
     assert np.array_equal(halves(pages["1"])[1], picture(1))
 
 
@@ -109,7 +110,8 @@ def test_a_segmenters_pictures_show_ignored_pixels_uncoloured(pynative_mode, tmp
     pages = TASKS["segmentation"].sample_pictures(cfg, 5)(all_of_class_5)
     assert list(pages) == ["k", "k_2"]
     colours = TASKS["segmentation"].open(cfg, "val").labels.palette[:, ::-1]
-    truth, found = halves(pages["k"])
+    truth, found = (half[3::6, 3::6] for half in halves(pages["k"]))  # enlarged sixfold
+    assert truth.shape == (64, 64, 3)
     expected = [(truth[:32], colours[3]), (truth[32:, 32:], colours[0]), (found, colours[5])]
     for part, colour in expected:
         np.testing.assert_allclose(part, np.broadcast_to(0.5 * 100 + 0.5 * colour, part.shape), atol=1)
@@ -129,6 +131,14 @@ def test_a_classifiers_pictures_come_from_all_classes_and_tell_right_from_wrong(
     assert list(pages) == ["ant0", "bee0", "cow0", "dog0"]
     plates = [tuple(tuple(half[1, 1]) for half in halves(page)) for page in pages.values()]
     assert plates == [(RIGHT, WRONG), (RIGHT, RIGHT), (RIGHT, WRONG), (RIGHT, WRONG)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "objects", "least"),
+    [([0.9, 0.2, 0.1], 1, 0.3), ([0.1, 0.9, 0.2], 2, 0.2), ([0.1], 3, 0.1), ([0.2, 0.1], 0, 0.3), ([], 2, 0.3)],
+)
+def test_at_least_as_many_detections_as_objects_are_drawn_and_all_from_0_3_on(scores, objects, least):
+    assert least_score(scores, objects) == least
 
 
 @pytest.mark.parametrize(

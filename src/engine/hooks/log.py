@@ -73,7 +73,10 @@ class EpochLog(Hook):
 
 
 class ProgressBar(Hook):
-    """A bar over the run's steps, where a person looks on; behind it how the run gets on, and the last loss fetched."""
+    """A bar over the run's steps, where a person looks on; behind it how the run gets on, and the last loss fetched.
+
+    It is away while an epoch is told, since evaluations print.
+    """
 
     def on_start(self, run: Run, state) -> None:
         self.is_watched = sys.stderr.isatty() and run.process.is_main and not run.finished
@@ -92,7 +95,13 @@ class ProgressBar(Hook):
             parts = progress(run, self.since)
             self.bar.set_postfix_str(", ".join([self.loss, *parts] if self.loss else parts), refresh=False)
             self.told_at = time.monotonic()
+        self.bar.disable = not self.is_watched
         self.bar.update()
 
+    def on_epoch(self, run: Run, epoch: Epoch) -> None:
+        self.bar.clear()
+        self.bar.disable = True
+
     def on_end(self, error) -> None:
+        self.bar.disable = not self.is_watched
         self.bar.close()
