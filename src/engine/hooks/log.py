@@ -100,6 +100,8 @@ class ProgressBar(Hook):
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         self.bar.clear()
+        if run.finished:  # nothing is left to come
+            self.bar.set_postfix_str(self.loss, refresh=False)
         self.bar.disable = True
 
     def on_end(self, error) -> None:
