@@ -74,6 +74,10 @@ def parts_of(sources: Sequence[str], last: int | None = None, best: int | None =
         raise UserError(f"--{'last' if last else 'best'} chooses among a run's checkpoints; give its folder alone")
     if folders := [path for path in paths if is_folder(path)]:
         raise UserError(f"{folders[0]} is a folder; give one run's folder alone, or checkpoints alone")
+    known: dict[Path, Path] = {}
+    for path in paths:
+        if known.setdefault(path.resolve(), path) is not path:
+            raise UserError(f"{path} is given twice")
     if len(paths) < 2:
         raise UserError(f"{paths[0]} is one checkpoint; an average has two at least, or give a run's folder")
     return paths
@@ -104,10 +108,12 @@ def compare(cfg: Config, checkpoints: Sequence[Path]) -> dict[str, dict[str, flo
     metrics = {str(path): evaluate(replace(cfg, checkpoint_path=str(path))) for path in checkpoints}
     reported = TASKS[cfg.task].reported
     names = [name for name in reported if all(name in found for found in metrics.values())]
-    width = max(len(path.name) for path in checkpoints)
+    own = [path.name for path in checkpoints]
+    shown = own if len(set(own)) == len(own) else [str(path) for path in checkpoints]  # of two runs
+    width = max(map(len, shown))
     print(f"{'checkpoint':<{width}}" + "".join(f"  {name:>12}" for name in names))
-    for path in checkpoints:
-        print(f"{path.name:<{width}}" + "".join(f"  {metrics[str(path)][name]:>12.4f}" for name in names), flush=True)
+    for label, path in zip(shown, checkpoints):
+        print(f"{label:<{width}}" + "".join(f"  {metrics[str(path)][name]:>12.4f}" for name in names), flush=True)
     return metrics
 
 

@@ -231,10 +231,13 @@ class Run:
         if not self.ends_epoch or told == self.done:
             return
         evaluation = self.hooks.get("evaluation")
-        table = CsvTable(self.experiment.folder / "metrics.csv")
-        is_evaluated = any(row["global_step"] == self.done for row in table.read())
+        is_due = bool(evaluation and evaluation.is_due(self))
         owes_states = told is not None and bool(self.states)
-        self.owes_epoch = owes_states or bool(evaluation and evaluation.is_due(self) and not is_evaluated)
+        # an epoch that is not evaluated leaves a row too, if the run is of a version that writes `told`
+        table = CsvTable(self.experiment.folder / ("metrics.csv" if is_due else "epochs.csv"))
+        leaves_row = is_due or (told is not None and "epoch_losses" in self.hooks)
+        has_row = any(row["global_step"] == self.done for row in table.read())
+        self.owes_epoch = owes_states or (leaves_row and not has_row)
 
     def count(self, numbers: tuple[Tensor, ...]) -> None:
         """One more step is done; numbers: what it returned, its losses first."""
@@ -296,6 +299,7 @@ class Run:
         scale = self.step.loss_scale
         if self.step.scaler is not None:
             what = f"loss or gradients were not finite {self.step.scaler.most} times in a row (loss_scale_overflows),"
+            remedy = "loss_scale_init or lr"
         elif self._bad_loss_is_finite and scale > 1:
             what = f"the loss is finite, but not its gradient times loss_scale {scale:g},"
             remedy = "loss_scale or lr"

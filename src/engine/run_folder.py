@@ -147,15 +147,20 @@ def remove_unbegun(folder: Path, above: Sequence[Path] = ()) -> None:
 
 
 def set_aside(folder: Path, files: Sequence[Path], copied: Sequence[Path] = ()) -> Path:
-    """Move files of a run into a new folder in it, so that nothing takes their place; of some put copies there."""
+    """Move files of a run into a new folder in it, so that nothing takes their place; of some put copies there.
+
+    Copies come first, so that what cannot be copied (a full disk) leaves the run as it was.
+    """
     place = next(p for k in range(1, 10**6) if not (p := folder / f"before_{k}").exists())
     place.mkdir()
-    for path in files:
-        if path.exists():
-            path.rename(place / path.name)
-    for path in copied:
-        if path.exists():
-            shutil.copy2(path, place / path.name)
+    try:
+        for path in filter(Path.exists, copied):
+            (shutil.copytree if path.is_dir() else shutil.copy2)(path, place / path.name)
+    except BaseException:
+        shutil.rmtree(place)
+        raise
+    for path in filter(Path.exists, files):
+        path.rename(place / path.name)
     return place
 
 

@@ -30,6 +30,7 @@ from .train_step import StepSettings, TrainStep
 logger = logging.getLogger(__name__)
 
 MOST_UPDATES = 50_000_000
+ENDS = {"end_epoch", "max_steps", "patience"}  # keys of when a run ends, whatever its schedule
 
 
 def prepare_model(cfg: Config, model: nn.Cell, process: Runtime, resumes: bool = False) -> None:
@@ -226,14 +227,17 @@ def _tell_changes(run: Run) -> None:
     """One line on what of a resumed run goes on and what does not, where keys of its training are other ones now."""
     changes = run.experiment.changes
     if changes:
-        rate = "" if run.finished else f", {run.schedule.rate(run.done + 1):.6g} at the next one"
+        rates = ""
+        if {one.name for one in changes} - ENDS:
+            rate = "" if run.finished else f", {run.schedule.rate(run.done + 1):.6g} at the next one"
+            rates = f"; the learning rates start anew, as the keys of now have them{rate}"
         logger.info(
             "The run has other keys than before: %s. Weights, the optimizer's state and the count of steps (%d of %d) "
-            "continue; the learning rates start anew, as the keys of now have them%s",
+            "continue%s",
             ", ".join(f"{one.name} {short(one.then)} -> {short(one.now)}" for one in changes),
             run.done,
             run.last,
-            rate,
+            rates,
         )
 
 

@@ -117,6 +117,7 @@ def test_what_cannot_be_averaged_is_one_line(tmp_path, run_folder, capsys):
         "holds 2 checkpoints, too few for --best 3": [str(run_folder), "--best", "3", "--out", "x.ckpt"],
         "no run has begun in": [str(tmp_path), "--out", "x.ckpt"],
         "is one checkpoint": [str(one), "--out", "x.ckpt"],
+        "is given twice": [str(one), str(one), "--out", "x.ckpt"],
         "give one run's folder alone": [str(one), str(run_folder), "--out", "x.ckpt"],
         "give its folder alone": [str(one), str(other), "--last", "2", "--out", "x.ckpt"],
         "--last is 1; it must be at least 2": [str(run_folder), "--last", "1", "--out", "x.ckpt"],

@@ -143,6 +143,7 @@ def test_a_resumed_run_tells_the_end_of_what_is_left_and_each_epochs_loss_over_a
     first = make_run(tmp_path / "parts", CONFIG, *keys, "--max_steps", "4", evaluate=lambda model: {"score": 0.5})
     loop(first, batches(0, TOTAL))
     second = make_run(tmp_path / "parts", CONFIG, *keys, "--resume", "1", evaluate=lambda model: {"score": 0.5})
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         loop(second, batches(second.done, TOTAL))
     tables = [(tmp_path / one / "metrics.csv").read_text().splitlines() for one in ("whole", "parts")]

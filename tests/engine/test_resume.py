@@ -261,6 +261,19 @@ def test_an_epoch_whose_last_step_met_a_stop_is_evaluated_when_the_run_goes_on(p
     assert first.evaluate.calls == [] and [row["epoch"] for row in rows_of(tmp_path, "metrics.csv")] == [1, 2]
 
 
+def test_an_epoch_whose_last_step_met_a_stop_is_told_though_it_is_not_evaluated(pynative_mode, tmp_path):
+    keys = ("--run_eval", "1", "--eval_every", "2")
+    with pytest.raises(SystemExit):
+        loop(make_run(tmp_path, CONFIG, *keys, evaluate=scores()), stopped_at(STEPS_PER_EPOCH))
+    second = make_run(tmp_path, CONFIG, "--resume", "1", *keys, evaluate=scores())
+    told = []
+    tell = second.hooks["epoch_log"].on_epoch
+    second.hooks["epoch_log"].on_epoch = lambda run, epoch: (told.append((epoch.number, epoch.loss)), tell(run, epoch))
+    loop(second, batches(STEPS_PER_EPOCH, TOTAL))
+    rows = rows_of(tmp_path, "epochs.csv")
+    assert told == [(1, pytest.approx(rows[0]["train_loss"])), (2, pytest.approx(rows[1]["train_loss"]))]
+
+
 def test_a_signal_within_an_evaluation_is_answered_at_once_and_ends_the_run_after_it(pynative_mode, tmp_path, caplog):
     caplog.set_level("INFO")
     before = []
@@ -350,3 +363,6 @@ def test_one_line_says_what_goes_on_and_what_starts_anew(command, capsys):
     assert "the count of steps (7 of 18) continue; the learning rates start anew" in line
     command("--resume", 1, "--epoch_size", 3, "--lr", 0.03)
     assert "other keys" not in capsys.readouterr().out
+    command("--resume", 1, "--epoch_size", 3, "--lr", 0.03, "--max_steps", 18)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "other keys than before" in line]
+    assert "max_steps 0 -> 18" in line and line.endswith("the count of steps (18 of 18) continue")

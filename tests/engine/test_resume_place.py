@@ -47,10 +47,16 @@ def test_a_run_goes_on_from_the_state_that_is_named_and_equals_the_one_that_went
     whole = {name: read_checkpoint(folder / "ckpt" / name) for name in states_of(folder)}
     rows = (folder / "losses.csv").read_bytes()
     best = sorted(path.name for path in (folder / "best_ckpt").glob("*.ckpt"))
+    pictures = [folder / "pictures" / f"epoch_000{epoch}" / "a.jpg" for epoch in (1, 3)]
+    for path in (*pictures, folder / "tb" / "events.out.tfevents.1"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.name.encode())
     again, _ = command(*keys, "--resume", folder / "ckpt" / "epoch_0002_step_0000004.ckpt", "--max_steps", 11)
     aside = folder / "before_1"
     later = {path.name for path in aside.iterdir()}
     assert {"epoch_0002_step_0000006.ckpt", "epoch_0003_step_0000006.ckpt", "losses.csv", "metrics.csv"} <= later
+    for path in (*pictures, folder / "tb" / "events.out.tfevents.1"):
+        assert (aside / path.relative_to(folder)).read_bytes() == path.name.encode() and path.exists()
     assert (aside / "losses.csv").read_bytes() == rows and steps_of(aside, "metrics.csv") == [6, 12, 18]
     assert {name for name in best if not name.endswith("_0001.ckpt")} <= later and best[0] not in later
     assert again == folder and steps_of(folder) == list(range(1, 12)) and steps_of(folder, "metrics.csv") == [6, 11]

@@ -41,7 +41,8 @@ class EpochLosses(Hook):
             if row["global_step"] <= run.done:
                 steps.setdefault(row["epoch"], []).append(row)
         whole = [rows for rows in steps.values() if rows[-1]["step"] == run.schedule.steps_per_epoch]
-        self._append([(rows[-1], sum(row["loss"] for row in rows) / len(rows)) for rows in whole])
+        losses = [counted_losses(rows) for rows in whole]
+        self._append([(rows[-1], sum(own) / max(len(own), 1)) for rows, own in zip(whole, losses)])
 
     def on_epoch(self, run: Run, epoch: Epoch) -> None:
         if run.process.is_main and epoch.global_step > self.written:
