@@ -21,6 +21,8 @@ def check_together(cfg: Any) -> None:
         raise UserError(f"begin_epoch is {cfg.begin_epoch}; the schedule has only {cfg.epoch_size} epochs (epoch_size)")
     if cfg.nesterov and cfg.opt_type != "adam":
         raise UserError(f"nesterov is for opt_type adam; it is {cfg.opt_type!r}")
+    if cfg.opt_type == "adam" and not (cfg.beta1 and cfg.beta2):
+        raise UserError(f"beta1 is {cfg.beta1:g} and beta2 {cfg.beta2:g}; opt_type adam needs both above 0")
     _check_sizes(cfg)
     _check_window(cfg)
     _check_backbone(cfg)

@@ -11,7 +11,7 @@ NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
 AUTO = "auto"  # the format of detection data is told by what the folder holds
 DATA_TYPES = [AUTO, "coco", "mindrecord", "yolo", "labelme", "via", "voc", "cityscapes", "instance_masks"]
 LABEL_SETS = ["cityscapes", "lip", "ade20k", "pascal_context", "voc", "custom"]
-OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
+OPTIMIZERS = ["sgd", "momentum", "adam", "adamw", "rmsprop"]
 LR_TYPES = ["multistep", "cosine", "cos", "linear", "poly", "cosine_after_warmup"]  # cos: the originals' word
 NUM_CLASSES = 81  # where a configuration says nothing: COCO's, with the background
 

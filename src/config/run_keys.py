@@ -7,9 +7,13 @@ from .schema import key, keys
 @keys(matters="training", on_resume="same")
 class OptimizerKeys:
     opt_type: str = key("sgd", "optimizer", choices=OPTIMIZERS)
-    opt_eps: float = key(0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's (0 takes 1e-8)", low=0, high=1)
+    opt_eps: float = key(
+        0.0, "added inside rmsprop's root (0 takes 1e-10) or to adam's and adamw's (0 takes 1e-8)", low=0, high=1
+    )
+    beta1: float = key(0.9, "adam, adamw: what the mean of the gradients keeps at each update", low=0, high=0.999999)
+    beta2: float = key(0.999, "adam, adamw: what the mean of their squares keeps", low=0, high=0.999999)
     momentum: float = key(0.9, "momentum", low=0, high=1)
-    weight_decay: float = key(1e-4, "weight decay", low=0, high=1e3)
+    weight_decay: float = key(1e-4, "weight decay: within the gradient; adamw: beside it", low=0, high=1e3)
     norm_bias_decay: bool | str = key(
         True,
         "weight decay also on normalisation layers and biases; mindspore: on biases, not on gamma and beta",

@@ -136,6 +136,7 @@ SEGMENTERS = {  # key or section: segmenters that read it
     "seg_head.ocr": ("ocr",),
     "seg_head.pointrend": ("pointrend",),
 }
+ADAMS = ("adam", "adamw")
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
@@ -156,8 +157,9 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     ),
     "warmup_step": (lambda cfg: not cfg.warmup_epochs, "warmup_epochs 0"),
     "warmup_ratio": (lambda cfg: not cfg.lr_init, "lr_init 0"),
-    "opt_eps": (lambda cfg: cfg.opt_type in ("adam", "rmsprop"), "opt_type adam or rmsprop"),
-    "momentum": (lambda cfg: cfg.opt_type != "adam", "another opt_type than adam"),
+    "opt_eps": (lambda cfg: cfg.opt_type in (*ADAMS, "rmsprop"), "opt_type adam, adamw or rmsprop"),
+    **dict.fromkeys(("beta1", "beta2"), (lambda cfg: cfg.opt_type in ADAMS, "opt_type adam or adamw")),
+    "momentum": (lambda cfg: cfg.opt_type not in ADAMS, "another opt_type than adam and adamw"),
     "rpn.loss_bbox.beta": (lambda cfg: cfg.rpn.loss_bbox.type == "smooth_l1", "rpn.loss_bbox.type smooth_l1"),
     "bbox_head.loss_bbox.beta": (
         lambda cfg: cfg.bbox_head.loss_bbox.type == "smooth_l1", "bbox_head.loss_bbox.type smooth_l1"

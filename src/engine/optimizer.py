@@ -7,10 +7,13 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
+from .adamw import AdamW
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """kind: an entry of `OPTIMIZERS`. eps: of 'adam' and 'rmsprop'; 0 takes the optimizer's own. nesterov: of 'adam'.
+    """kind: an entry of `OPTIMIZERS`. eps: of all but 'sgd'; 0 takes the optimizer's own. nesterov: of 'adam'.
+    beta1, beta2: of 'adam' and 'adamw'.
 
     decay_norm_and_bias: True decays every parameter; False keeps weight decay off normalisation and biases;
     "mindspore" off gamma and beta alone, as MindSpore does with parameters that are in no group.
@@ -22,6 +25,8 @@ class OptimizerSettings:
     decay_norm_and_bias: bool | str = True
     eps: float = 0.0
     nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
 
 
 def build_optimizer(model: nn.Cell, rates: np.ndarray, settings: OptimizerSettings) -> nn.Optimizer:
@@ -65,7 +70,13 @@ def _adam(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Opt
     steps much more than PyTorch's. With `nesterov` the step goes along beta1 m + (1 - beta1) g instead of m.
     """
     eps, decay = settings.eps or 1e-8, settings.weight_decay
-    return nn.Adam(groups, rates, eps=eps, use_nesterov=settings.nesterov, weight_decay=decay)
+    betas = settings.beta1, settings.beta2
+    return nn.Adam(groups, rates, *betas, eps, use_nesterov=settings.nesterov, weight_decay=decay)
+
+
+def _adamw(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:
+    """Weight decay beside the gradient, each update's rate times `weight_decay`, as PyTorch's AdamW."""
+    return AdamW(groups, rates, settings.beta1, settings.beta2, settings.eps or 1e-8)
 
 
 def _rmsprop(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.Optimizer:
@@ -75,7 +86,7 @@ def _rmsprop(groups: list, rates: RateTable, settings: OptimizerSettings) -> nn.
 
 
 OPTIMIZERS: dict[str, Callable[[list, RateTable, OptimizerSettings], nn.Optimizer]] = {
-    "sgd": _sgd, "momentum": _sgd, "adam": _adam, "rmsprop": _rmsprop,
+    "sgd": _sgd, "momentum": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
 }  # fmt: skip
 
 

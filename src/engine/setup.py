@@ -83,7 +83,14 @@ def make_train_step(cfg: Config, model: nn.Cell, steps_per_epoch: int, size: int
         rates = rates * np.float32(images / cfg.base_batch_size)
         logger.info("Learning rate scaled from %d images an update to %d", cfg.base_batch_size, images)
     settings = OptimizerSettings(
-        cfg.opt_type, cfg.momentum, cfg.weight_decay, cfg.norm_bias_decay, cfg.opt_eps, cfg.nesterov
+        cfg.opt_type,
+        cfg.momentum,
+        cfg.weight_decay,
+        cfg.norm_bias_decay,
+        cfg.opt_eps,
+        cfg.nesterov,
+        cfg.beta1,
+        cfg.beta2,
     )
     optimizer = build_optimizer(model, rates, settings)
     last_step = cfg.epoch_size * steps_per_epoch

@@ -18,6 +18,7 @@ TORCH = {
     "sgd": lambda groups: torch.optim.SGD(groups, RATE, MOMENTUM),
     "momentum": lambda groups: torch.optim.SGD(groups, RATE, MOMENTUM),
     "adam": lambda groups: torch.optim.Adam(groups, RATE),
+    "adamw": lambda groups: torch.optim.AdamW(groups, RATE),
     "rmsprop": lambda groups: from_ones(torch.optim.RMSprop(groups, RATE, alpha=0.9, eps=1e-10, momentum=MOMENTUM)),
 }
 

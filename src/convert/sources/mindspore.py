@@ -13,7 +13,7 @@ STATE = (  # what training adds to a network's own entries
     ),
     (
         r"global_step|learning_rate|momentum|beta[12]_power|weight_decay|scale_sense|loss_scale|updates|accum_step"
-        r"|current_iterator_step|last_overflow_iterator_step|epoch_num|step_num",
+        r"|exp_avg_updates|current_iterator_step|last_overflow_iterator_step|epoch_num|step_num",
         "counters and rates of the training",
     ),
 )
