@@ -28,13 +28,11 @@ from src.process.threads import share_cores  # noqa: E402
 share_cores()
 
 import mindspore as ms  # noqa: E402
-import numpy as np  # noqa: E402
 
 from benchmarks.parity.cases import CASES, RECIPES, STEPS_PER_EPOCH, Case, batches, configuration, draw  # noqa: E402
-from benchmarks.parity.training import Batches, Course, start, train_ours, train_torch  # noqa: E402
-from benchmarks.parity.weights import copy_from_twin, copy_to_twin, disturbed  # noqa: E402
+from benchmarks.parity.training import Batches, Course, gap, same_start, train_ours, train_torch  # noqa: E402
+from benchmarks.parity.weights import disturbed  # noqa: E402
 from src.config import Config  # noqa: E402
-from src.tasks import build_model  # noqa: E402
 
 EARLY, LATE = 20, slice(150, 200)
 AT_EARLY, AT_LATE = 1e-3, 2e-2  # what the losses may be apart, relative
@@ -64,18 +62,12 @@ def main() -> None:
     print(f"all losses within {AT_EARLY:g} at step {EARLY} and {AT_LATE:g} in the mean of the last 50: {verdict}")
 
 
-def three_courses(
-    case: Case, cfg: Config, data: Batches, steps_per_epoch: int = STEPS_PER_EPOCH
-) -> tuple[Course, Course, Course]:
+def three_courses(case: Case, cfg: Config, data: Batches) -> tuple[Course, Course, Course]:
     """Ours, PyTorch's and that of PyTorch with the first weights disturbed."""
-    ms.set_seed(cfg.seed)
-    model, twin = build_model(cfg), case.twin(cfg)
-    copy_to_twin(model, twin, case.rename)
-    start(case, cfg, twin, data[:START_STEPS])
-    copy_from_twin(model, twin, case.rename)
-    other, marks = disturbed(twin, DISTURBANCE), {0, EARLY, len(data)}
-    ours = train_ours(case, cfg, model, data, steps_per_epoch, marks)
-    return ours, *(train_torch(case, cfg, module, data, steps_per_epoch, marks) for module in (twin, other))
+    model, twin = same_start(case, cfg, data[:START_STEPS])
+    other, marks = disturbed(twin, DISTURBANCE), {EARLY, len(data)}
+    ours = train_ours(case, cfg, model, data, STEPS_PER_EPOCH, marks)
+    return ours, *(train_torch(case, cfg, module, data, STEPS_PER_EPOCH, marks) for module in (twin, other))
 
 
 def print_header() -> None:
@@ -87,10 +79,13 @@ def print_header() -> None:
 def print_row(name: str, recipe: str, courses: Sequence[Course], seconds: float) -> bool:
     """Whether the losses are as near as they should be."""
     ours, theirs, other = (course.totals() for course in courses)
+    mine, reference, again = courses
     early, late = cells([x[EARLY - 1] for x in (ours, theirs, other)]), ("", float("nan"))
     if len(ours) >= LATE.stop:
         late = cells([x[LATE].mean() for x in (ours, theirs, other)])
-    averages = [f"{gap(courses, 0, k):.1e} ({gap(courses, 2, k):.1e})" for k in (EARLY, len(ours))]
+    averages = [
+        f"{gap(courses[0], courses[1], k):.1e} ({gap(courses[2], courses[1], k):.1e})" for k in (EARLY, len(ours))
+    ]
     first = f"{name + ', ' + recipe:18}{theirs[0]:8.4f}"
     print(f"{first}{early[0]}{late[0]}   {averages[0]:22}{averages[1]:22}{seconds:4.0f} s", flush=True)
     return early[1] <= AT_EARLY and not late[1] > AT_LATE
@@ -101,17 +96,6 @@ def cells(values: Sequence[float]) -> tuple[str, float]:
     ours, theirs, other = values
     apart, chaos = abs(ours - theirs) / abs(theirs), abs(other - theirs) / abs(theirs)
     return f"{ours:9.4f}{theirs:9.4f}{apart:9.1e}{chaos:9.1e}", apart
-
-
-def gap(courses: Sequence[Course], which: int, step: int) -> float:
-    """How far the moving averages of a course and of PyTorch's are apart, as a share of the way of the latter."""
-    one, reference = courses[which].averages[step], courses[1].averages[step]
-    first = courses[1].averages[0]
-    apart, way = (
-        np.sqrt(sum(float(((a[name] - b[name]).astype(np.float64) ** 2).sum()) for name in reference))
-        for a, b in ((one, reference), (reference, first))
-    )
-    return apart / way
 
 
 if __name__ == "__main__":

@@ -169,6 +169,7 @@ CASES = {
 COMMON = {
     "epoch_size": EPOCHS,
     "norm_bias_decay": 1,
+    "warmup_epochs": 0,
     "warmup_step": 20,
     "warmup_ratio": 0.1,
     "warmup_first_step": 0,

@@ -4,15 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import mindspore as ms
 import numpy as np
 import torch
 from mindspore import Tensor, nn
 from torch.optim import lr_scheduler
 
 from benchmarks.parity.cases import Case
-from benchmarks.parity.weights import take_statistics
+from benchmarks.parity.weights import copy_from_twin, copy_to_twin, take_statistics
 from src.config import Config
 from src.engine.setup import make_train_step
+from src.tasks import build_model
 
 START_RATE = 1e-3
 Batches = Sequence[tuple[np.ndarray, ...]]
@@ -30,19 +32,26 @@ class Course:
         return np.array(self.losses).sum(axis=1)
 
 
-def start(case: Case, cfg: Config, module: torch.nn.Module, batches: Batches) -> None:
-    """Train a twin a little, as a run begins with pretrained weights: of random ones a deep network with batch
-    normalisation makes so much of rounding that within 20 steps no two implementations agree.
+def same_start(case: Case, cfg: Config, batches: Batches) -> tuple[nn.Cell, torch.nn.Module]:
+    """Our network and its twin with the same weights: ours, which PyTorch has trained a little on the batches.
+
+    A run begins so with pretrained weights. Of random ones a deep network with batch normalisation makes so much of
+    rounding that within 20 steps no two implementations agree, nor one with itself.
     """
+    ms.set_seed(cfg.seed)
+    model, twin = build_model(cfg), case.twin(cfg)
+    copy_to_twin(model, twin, case.rename)
     if case.frozen_norms:
-        take_statistics(module.backbone, batches[0][0])
-    optimizer = torch.optim.Adam([x for x in module.parameters() if x.requires_grad], START_RATE)
-    module.train()
+        take_statistics(twin.backbone, batches[0][0])
+    optimizer = torch.optim.Adam([x for x in twin.parameters() if x.requires_grad], START_RATE)
+    twin.train()
     for batch in batches:
         optimizer.zero_grad()
-        sum(case.losses(module, cfg, batch)).backward()
+        sum(case.losses(twin, cfg, batch)).backward()
         optimizer.step()
     optimizer.zero_grad()
+    copy_from_twin(model, twin, case.rename)
+    return model, twin
 
 
 def train_ours(
@@ -93,7 +102,7 @@ def _sgd(learning: list, cfg: Config) -> torch.optim.Optimizer:
 
 
 def _adamw(learning: list, cfg: Config) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(learning, cfg.lr, weight_decay=cfg.weight_decay)
+    return torch.optim.AdamW(learning, cfg.lr, (cfg.beta1, cfg.beta2), weight_decay=cfg.weight_decay)
 
 
 OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
@@ -107,3 +116,20 @@ def _schedule(optimizer: torch.optim.Optimizer, cfg: Config, steps_per_epoch: in
         return lr_scheduler.ChainedScheduler([warmup, lr_scheduler.MultiStepLR(optimizer, steps)])
     updates = math.ceil(cfg.epoch_size * steps_per_epoch / cfg.accumulate_step)
     return lr_scheduler.ChainedScheduler([warmup, lr_scheduler.CosineAnnealingLR(optimizer, updates)])
+
+
+def gap(one: Course, reference: Course, step: int) -> float:
+    """How far their moving averages are apart, as a share of the way that the reference's has come: the larger of that
+    of the weights, all together, and that of the running statistics, which are larger numbers.
+    """
+    first, last, other = reference.averages[0], reference.averages[step], one.averages[step]
+    running = [name for name in last if "running_" in name]
+    shares = []
+    for names in (running, [name for name in last if name not in running]):
+        way = _distance(last, first, names)
+        shares.append(_distance(other, last, names) / way if way else 0.0)  # frozen statistics stay
+    return max(shares)
+
+
+def _distance(a: dict[str, np.ndarray], b: dict[str, np.ndarray], names: Sequence[str]) -> float:
+    return math.sqrt(sum(float(((a[name] - b[name]).astype(np.float64) ** 2).sum()) for name in names))
