@@ -20,14 +20,10 @@ WITHOUT = {  # what a recipe has, and the same without it
     "sgd": [{"weight_decay": 0.0}, {"grad_clip": 1e9}, {"warmup_step": 1}, {"ema_decay": 0.15}],
     "adamw": [{"weight_decay": 0.0}, {"accumulate_step": 1}, {"warmup_step": 1}],
 }
-EACH = [
-    pytest.param(case, recipe, marks=() if case == "detector" and recipe == "sgd" else pytest.mark.slow)
-    for case in CASES
-    for recipe in RECIPES
-]
 
 
-@pytest.mark.parametrize("name,recipe", EACH)
+@pytest.mark.slow
+@pytest.mark.parametrize("name,recipe", [(case, recipe) for case in CASES for recipe in RECIPES])
 def test_a_training_goes_as_in_pytorch_and_not_as_one_without_a_part_of_its_recipe(graph_mode, tmp_path, name, recipe):
     case, marks = CASES[name], {STEPS}
     draw(case, tmp_path / "data", STEPS)
