@@ -117,7 +117,7 @@ def test_norms_are_columns_behind_the_losses_and_words_behind_those_of_the_line(
     assert rows[1]["grad_norm"] == rows[2]["grad_norm"] != rows[3]["grad_norm"]
     mean = sum(float(row["grad_norm"]) for row in rows[2:4]) / 2
     line = next(one for one in (tmp_path / "train.log").read_text().splitlines() if "epoch: 1, step: 4," in one)
-    assert re.search(rf",  lr: \d\.\d{{6}}, grad_norm: {mean:.6g}, weight_norm: [\d.]+$", line)
+    assert re.search(rf",  lr: \d\.\d{{6}}, grad_norm: {mean:.6g}, weight_norm: [\d.]+, eta: ", line)
     with pytest.raises(MemoryError):
         loop(make_run(tmp_path / "parts", CONFIG, *keys), broken_off_at(6))
     second = make_run(tmp_path / "parts", CONFIG, "--resume", "1", *keys)
