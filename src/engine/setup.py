@@ -156,6 +156,8 @@ def _load_newest(run: Run) -> None:
     if loaded is None:
         if checkpoints.damaged():  # `prepare_model` had counted on them
             _begin_again(run)
+        else:
+            logger.info("%s holds no state yet: the run begins with its first step", checkpoints.folder)
         return
     path, states = loaded
     own = run.take_states(states)

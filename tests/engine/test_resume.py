@@ -354,6 +354,17 @@ def test_where_no_checkpoint_is_readable_the_run_begins_with_its_start_weights(c
         np.testing.assert_array_equal(value, first[name], err_msg=name)
 
 
+def test_a_run_that_ended_before_its_first_state_says_that_it_begins_with_its_first_step(command, capsys):
+    folder, _ = command("--max_steps", 2)
+    rows = (folder / "losses.csv").read_bytes()
+    for state in (folder / "ckpt").iterdir():
+        state.unlink()
+    capsys.readouterr()
+    command("--max_steps", 2, "--resume", 1)
+    assert "ckpt holds no state yet: the run begins with its first step" in capsys.readouterr().out
+    assert (folder / "losses.csv").read_bytes() == rows
+
+
 def test_one_line_says_what_goes_on_and_what_starts_anew(command, capsys):
     command("--max_steps", 7)
     capsys.readouterr()
