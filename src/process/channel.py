@@ -164,7 +164,7 @@ class Channel:
 
     def _loss(self, number: int) -> UserError:
         peer = 0 if self.rank else number + 1
-        return UserError(f"rank {peer} has ended before the others; its log says why")
+        return UserError(f"rank {peer} has ended before the others; its log says why, unless it was killed")
 
 
 def own_addresses() -> tuple[str, ...]:
