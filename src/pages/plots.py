@@ -1,0 +1,90 @@
+"""Diagrams for a page, as the bytes of PNG pictures."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+MOST_LABELS = 40  # classes of a confusion matrix whose numbers are still written into it
+DPI = 100
+
+
+def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, unit: bool = True) -> bytes:
+    """Each line's (x, y) values by its name. unit: both axes go from 0 to 1."""
+    figure, axis = _figure(6.4, 4.2)
+    for name, (across, up) in lines.items():
+        axis.plot(across, up, label=name, linewidth=1.3)
+    if unit:
+        axis.set_xlim(0, 1)
+        axis.set_ylim(0, 1.02)
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.grid(alpha=0.3)
+    if 0 < len(lines) <= 20:
+        axis.legend(fontsize=7, ncols=1 + len(lines) // 11)
+    return _png(figure)
+
+
+def histogram(values: Sequence[float], x: str, bins: int = 40, logarithmic: bool = False) -> bytes:
+    """How many values lie where; logarithmic: bins of equal ratio, for positive values."""
+    figure, axis = _figure(5.2, 3.2)
+    values = np.asarray(values, np.float64)
+    if logarithmic and len(values) and values.max() > values.min():
+        axis.hist(values, bins=np.geomspace(values.min(), values.max(), bins))
+        axis.set_xscale("log")
+    else:
+        axis.hist(values, bins=bins)
+    axis.set_xlabel(x)
+    axis.set_ylabel("count")
+    return _png(figure)
+
+
+def bars(counts: Mapping[str, float], x: str) -> bytes:
+    """One bar a name, the first at the top."""
+    figure, axis = _figure(6.0, 1.0 + 0.24 * max(1, len(counts)))
+    axis.barh(range(len(counts)), list(counts.values()))
+    axis.set_yticks(range(len(counts)), list(counts), fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel(x)
+    return _png(figure)
+
+
+def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> bytes:
+    """(R, C) counts: truth down, prediction across; coloured by the share of its row, the counts written in."""
+    side = max(3.6, 0.42 * max(counts.shape))
+    figure, axis = _figure(min(side + 1.6, 40), min(side + 0.6, 40))
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("truth")
+    if max(counts.shape) <= MOST_LABELS:
+        for (row, column), value in np.ndenumerate(counts):
+            if value:
+                colour = "white" if share[row, column] > 0.6 else "black"
+                axis.text(column, row, f"{int(value)}", ha="center", va="center", fontsize=7, color=colour)
+    return _png(figure)
+
+
+def _figure(width: float, height: float):
+    """A figure of this size in inches, and its axis; none of pyplot's, which would keep it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="tight")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def _png(figure) -> bytes:
+    file = io.BytesIO()
+    for axis in figure.axes:  # a name of a class is no formula
+        for text in (*axis.get_xticklabels(), *axis.get_yticklabels(), *axis.texts):
+            text.set_parse_math(False)
+        if axis.get_legend():
+            for text in axis.get_legend().get_texts():
+                text.set_parse_math(False)
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,99 @@
+"""A page: what is written into it, and that nothing in it is taken for more than text."""
+
+import csv
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.pages import plots
+from src.pages.page import Link, Page
+
+ODD = "a <script>alert('1')</script> & \"b\" $x^2$ 猫"
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the texts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def of(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def page(tmp_path) -> Page:
+    return Page(tmp_path / "report", ODD)
+
+
+def test_texts_from_elsewhere_are_shown_and_never_become_tags(page):
+    page.heading(ODD)
+    page.subheading(ODD, name='x" onload="1')
+    page.line(ODD)
+    page.table([ODD], [[ODD], [Link(ODD, f"#{ODD}")]])
+    page.picture("one", np.zeros((4, 6, 3), np.uint8), caption=ODD)
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert not found.of("script") and found.texts.count(ODD) == 10
+    assert found.of("h3") == [{"id": 'x" onload="1'}]
+    assert "default-src 'none'" in found.of("meta")[1]["content"]
+    assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
+
+
+def test_everything_that_the_page_shows_lies_beside_it(page):
+    name = "b c#1%"
+    page.picture(name, np.full((4, 6, 3), 200, np.uint8))
+    page.picture("plot", plots.histogram([1, 2, 2], "size"))
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert [one["src"] for one in found.of("img")] == ["pictures/b%20c%231%25.jpg", "pictures/plot.png"]
+    assert cv2.imread(str(page.folder / "pictures" / f"{name}.jpg")).shape == (4, 6, 3)
+    assert cv2.imread(str(page.folder / "pictures" / "plot.png")).std() > 0
+
+
+def test_a_table_shows_three_digits_and_its_file_holds_all(page):
+    page.table(["name", "AP", "count"], [["cat", 0.123456789, 3], [Link("dog", "#dog"), None, np.int64(4)]], "t.csv")
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    cells = [text for text in found.texts if text.strip()]
+    assert cells[-7:] == ["cat", "0.123", "3", "dog", "-", "4", "t.csv"]
+    assert {"href": "t.csv"} in found.of("a") and {"href": "#dog"} in found.of("a")
+    with (page.folder / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["name", "AP", "count"], ["cat", "0.123456789", "3"], ["dog", "", "4"]]
+
+
+def test_links_at_the_top_lead_to_the_sections(page):
+    page.heading("first")
+    page.heading("second")
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert [one["href"] for one in found.of("a")] == ["#section1", "#section2"]
+    assert [one["id"] for one in found.of("h2")] == ["section1", "section2"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/index.html"):
+        Page(tmp_path / "file", "x").write()
+
+
+def test_diagrams_take_names_as_they_are_and_are_the_same_bytes_each_time():
+    odd = ["$a", "b$^", "\\frac{", "background"]
+    counts = np.array([[5, 1, 0, 2], [0, 0, 0, 0], [1, 2, 30, 4], [7, 0, 0, 0]])
+    for draw in (
+        lambda: plots.confusion(counts, odd, odd),
+        lambda: plots.bars(dict.fromkeys(odd, 3), "objects"),
+        lambda: plots.curves({name: ([0, 1], [1, 0]) for name in odd}, "recall", "precision"),
+        lambda: plots.histogram([1.0, 10.0, 1000.0], "pixels", logarithmic=True),
+        lambda: plots.histogram([], "pixels", logarithmic=True),
+        lambda: plots.curves({}, "recall", "precision"),
+    ):
+        picture = draw()
+        assert picture == draw() and cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
