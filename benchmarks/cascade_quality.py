@@ -11,20 +11,20 @@ the cascade is ahead, more so at AP90.
 """
 
 import argparse
-import contextlib
-import io
-import json
 import statistics
 import sys
 from pathlib import Path
 
-import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.demo_runs import DEMO_EPOCHS, TRAIN_IMAGES, draw, train_and_predict  # noqa: E402
+from benchmarks.demo_runs import (  # noqa: E402
+    DEMO_EPOCHS,
+    TRAIN_IMAGES,
+    coco_precision,
+    draw,
+    mean_defined,
+    train_and_predict,
+)
 from benchmarks.training_cases import Network  # noqa: E402
 
 CONFIGS = {
@@ -39,23 +39,9 @@ BATCH = 2
 
 def box_scores(annotations: Path, predictions: Path) -> dict[str, float]:
     """mAP of boxes, and AP at each of `THRESHOLDS`, means over classes and recalls as pycocotools defines them."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(annotations))
-        found = json.loads(predictions.read_text(encoding="utf-8"))
-        if not found:
-            return dict.fromkeys(("mAP", *THRESHOLDS), 0.0)
-        evaluator = COCOeval(truth, truth.loadRes(found), "bbox")
-        evaluator.evaluate()
-        evaluator.accumulate()
-    # (thresholds, recalls, classes, areas, numbers of detections): all areas, the most detections
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]
-
-    def mean(part: np.ndarray) -> float:
-        defined = part[part > -1]
-        return float(defined.mean()) if defined.size else -1.0
-
-    at = {name: int(np.abs(evaluator.params.iouThrs - value).argmin()) for name, value in THRESHOLDS.items()}
-    return {"mAP": mean(precision)} | {name: mean(precision[index]) for name, index in at.items()}
+    precision = coco_precision(annotations, predictions, "bbox")
+    at = {name: round((value - 0.5) / 0.05) for name, value in THRESHOLDS.items()}
+    return {"mAP": mean_defined(precision)} | {name: mean_defined(precision[index]) for name, index in at.items()}
 
 
 def show_quality(work: Path, seeds: list[int], epochs: int) -> None:
