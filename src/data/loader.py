@@ -7,8 +7,9 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,14 +28,15 @@ PREFETCH = 2  # batches in each of the framework's queues: its 16 take gigabytes
 class Samples(Protocol):
     """What a data set gives a training run.
 
-    columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros. keys: a number for
-    each entry that stays its own in every run, from which its randomness comes. name: the data set in messages.
+    columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros, each with the
+    column whose zeros say which of its rows hold nothing. keys: a number for each entry that stays its own in every
+    run, from which its randomness comes. name: the data set in messages.
     """
 
     columns: tuple[str, ...]
     keys: list[int]
     name: str
-    sparse: tuple[str, ...] = ()
+    sparse: Mapping[str, str] = MappingProxyType({})
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -46,7 +48,9 @@ class Samples(Protocol):
         """One training sample from what `read` gave; all randomness from `streams`."""
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
-        """The batch as the network gets it, columns in order (mixup and the like happen here)."""
+        """The batch as the network gets it, columns in order (mixup and the like happen here); sparse ones may
+        come squeezed.
+        """
 
 
 class TrainSource:
@@ -78,10 +82,18 @@ class TrainSource:
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
         """One batch in the order of the samples' columns."""
-        epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
+        return self.batch(int(item), {})
+
+    def batch(self, item: int, squeezed: Mapping[str, str]) -> tuple[np.ndarray, ...]:
+        """The same; `squeezed`: which of the samples' sparse columns are squeezed, see `Samples.sparse`."""
+        epoch, step_of_epoch = divmod(self.first_step + item, self.steps_per_epoch)
         start = (step_of_epoch * self.size + self.rank) * self.batch_size
         entries = self._permutation(epoch)[start : start + self.batch_size]
-        batch = tuple(map(_stacked, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+        columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+        batch = tuple(
+            _squeezed(arrays, columns[squeezed[name]]) if name in squeezed else _stacked(arrays)
+            for name, arrays in columns.items()
+        )
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
     def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
@@ -115,16 +127,13 @@ class _Squeezed:
     """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed."""
 
     source: TrainSource
-    columns: list[int]
+    columns: Mapping[str, str]
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        batch = list(self.source[item])
-        for k in self.columns:
-            batch[k] = sparse.squeeze(batch[k])
-        return tuple(batch)
+        return self.source.batch(int(item), self.columns)
 
 
 @dataclass
@@ -163,11 +172,12 @@ class TrainLoader:
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
         with _user_errors_of_workers():
-            squeezed = [k for k, name in enumerate(self.columns) if name in getattr(self.source.samples, "sparse", ())]
+            sparse_columns = getattr(self.source.samples, "sparse", {})
+            squeezed = [k for k, name in enumerate(self.columns) if name in sparse_columns]
             with _short_queues(ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
                 batches = ds.GeneratorDataset(
-                    _Squeezed(self.source, squeezed) if squeezed else self.source,
+                    _Squeezed(self.source, sparse_columns) if squeezed else self.source,
                     list(self.columns),
                     shuffle=False,
                     num_parallel_workers=self.num_workers,
@@ -201,6 +211,11 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
     return TrainLoader(source, workers, cfg.python_multiprocessing)
+
+
+def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
+    """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing."""
+    return sparse.squeeze_rows(arrays, [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)])
 
 
 def _stacked(arrays: tuple) -> np.ndarray:
