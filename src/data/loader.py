@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from ..config import Config
 from ..errors import UserError
 from . import sparse
+from .batch_memory import side_by_side, stacked
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
@@ -89,11 +91,12 @@ class TrainSource:
         epoch, step_of_epoch = divmod(self.first_step + item, self.steps_per_epoch)
         start = (step_of_epoch * self.size + self.rank) * self.batch_size
         entries = self._permutation(epoch)[start : start + self.batch_size]
-        columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
-        batch = tuple(
-            _squeezed(arrays, columns[squeezed[name]]) if name in squeezed else _stacked(arrays)
-            for name, arrays in columns.items()
-        )
+        with side_by_side(len(entries)):
+            columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+            batch = tuple(
+                _squeezed(arrays, columns[squeezed[name]]) if name in squeezed else stacked(arrays)
+                for name, arrays in columns.items()
+            )
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
     def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
@@ -123,17 +126,25 @@ class TrainSource:
 
 
 @dataclass
-class _Squeezed:
-    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed."""
+class _Sent:
+    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed.
+
+    home: the process that trains; a worker process has one thread for OpenCV, or as many workers as there are cores
+    have as many each.
+    """
 
     source: TrainSource
-    columns: Mapping[str, str]
+    squeezed: Mapping[str, str]
+    home: int
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        return self.source.batch(int(item), self.columns)
+        if self.home != os.getpid():
+            self.home = os.getpid()
+            cv2.setNumThreads(1)
+        return self.source.batch(int(item), self.squeezed)
 
 
 @dataclass
@@ -177,7 +188,7 @@ class TrainLoader:
             with _short_queues(ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
                 batches = ds.GeneratorDataset(
-                    _Squeezed(self.source, sparse_columns) if squeezed else self.source,
+                    _Sent(self.source, sparse_columns, os.getpid()),
                     list(self.columns),
                     shuffle=False,
                     num_parallel_workers=self.num_workers,
@@ -216,11 +227,6 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
 def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
     """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing."""
     return sparse.squeeze_rows(arrays, [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)])
-
-
-def _stacked(arrays: tuple) -> np.ndarray:
-    """One array of several; of a single one no copy, so that what nobody has written in it takes no memory."""
-    return np.stack(arrays) if len(arrays) > 1 else np.asarray(arrays[0])[None]
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from . import batch_memory
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
 
@@ -94,7 +95,7 @@ def normalise_and_pad(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
     colour, zero, or black.
     """
     height, width = image.shape[:2]
-    out, beside = np.empty((3, settings.height, settings.width), np.float32), np.zeros((3, 1, 1), np.float32)
+    out, beside = batch_memory.empty((3, settings.height, settings.width)), np.zeros((3, 1, 1), np.float32)
     if settings.black:
         settings.normalisation.multiplied(np.zeros((1, 1, 3), np.uint8), beside)
     out[:, height:], out[:, :height, width:] = beside, beside
