@@ -1,8 +1,6 @@
 """COCO segmentations to bitmaps, and bitmaps to packed bits."""
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -12,8 +10,7 @@ from pycocotools import mask as coco_mask
 from .contiguous import contiguous
 from .mask_checks import NUMBERS, is_rle, polygon_extent
 
-BITS, ANY = 8, 255  # of a pixel
-Change = Callable[[np.ndarray], np.ndarray]
+BITS = 8  # of a pixel: objects that go together through what an image goes through
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict:
@@ -67,96 +64,52 @@ def pack(bitmaps: np.ndarray) -> np.ndarray:
     return np.packbits(bitmaps, axis=-1)
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """An object's mask as its label file has it, and what was done to it since; called, it makes the bitmap.
+def pack_objects(
+    objects: Sequence[tuple[int, Any]],
+    size: tuple[int, int],
+    change: Callable[[np.ndarray], np.ndarray],
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """The masks of an image's objects, changed as the image is, packed: (rows, H, W / 8) uint8 of `shape`.
 
-    size: (h, w) of the image that the COCO segmentation is of; changes: (h, w) uint8 -> (h', w') uint8, which copy and
-    drop pixels and make no other values than there are and 0.
+    objects: row and COCO segmentation of each; size: (h, w) of the image; change: (h, w) uint8 -> (at most H, at most
+    W), which copies and drops pixels and makes no other values than these and 0. What is no object's takes no memory as
+    long as nobody reads it. Raises ValueError like `to_rle`.
     """
-
-    segmentation: Any
-    size: tuple[int, int]
-    changes: tuple[Change, ...] = ()
-
-    def changed(self, change: Change) -> "Drawn":
-        return replace(self, changes=(*self.changes, change))
-
-    def __call__(self) -> np.ndarray:
-        """(h, w) uint8 of 0 and 1. Raises ValueError like `to_rle`."""
-        return self._changed(to_bitmap(self.segmentation, *self.size))
-
-    def together(self, others: Sequence["Drawn"]) -> np.ndarray:
-        """(h, w) uint8 with the mask of each of `others`, alike but for their segmentations, as one bit."""
-        height, width = self.size
-        columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
-        for bit, other in enumerate(others):
-            rle = to_rle(other.segmentation, height, width)
-            left, _, extent, _ = coco_mask.toBbox(rle)
-            part = slice(int(left), int(left + extent))
-            columns[part] |= coco_mask.decode(rle).T[part] << bit
-        return self._changed(cv2.transpose(columns))
-
-    def _changed(self, mask: np.ndarray) -> np.ndarray:
-        for change in self.changes:
-            mask = change(mask)
-        return mask
+    packed = np.zeros(shape, np.uint8)
+    for start in range(0, len(objects), BITS):
+        group = objects[start : start + BITS]
+        layered = change(_layered([segmentation for _, segmentation in group], *size))
+        _pack_layers(layered, [row for row, _ in group], packed)
+    return packed
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """An object's mask in a picture that it shares with others: where `pixels` has one of `bits`."""
-
-    picture: "_Picture"
-    bits: int
-
-    def bitmap(self) -> np.ndarray:
-        """(h, w) uint8 of 0 and 1."""
-        return ((self.picture.pixels & self.bits) != 0).view(np.uint8)
-
-    def box(self) -> np.ndarray:
-        """(4,) float32 xyxy of its pixels, x2 and y2 behind the last; zeros where it has none."""
-        top, bottom, left, right = self._window()
-        return np.float32([left, top, right, bottom])
-
-    def pack_into(self, row: np.ndarray) -> None:
-        """Into the top left of (H, W / 8) uint8, which is zeros there; written is only where the object is."""
-        top, bottom, left, right = self._window()
-        left = left // 8 * 8
-        packed = pack(self.picture.pixels[top:bottom, left:right] & self.bits)
-        row[top:bottom, left // 8 : left // 8 + packed.shape[1]] = packed
-
-    def _window(self) -> tuple[int, int, int, int]:
-        """The lines and columns between which it lies: top, bottom, left, right."""
-        lines, columns = (np.flatnonzero(found & self.bits) for found in (self.picture.lines, self.picture.columns))
-        return (lines[0], lines[-1] + 1, columns[0], columns[-1] + 1) if len(lines) else (0, 0, 0, 0)
+def _layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray:
+    """(height, width) uint8: bit k is the bitmap of segmentation k."""
+    columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
+    for bit, segmentation in enumerate(segmentations):
+        rle = to_rle(segmentation, height, width)
+        left, _, extent, _ = coco_mask.toBbox(rle)
+        part = slice(int(left), int(left + extent))
+        columns[part] |= coco_mask.decode(rle).T[part] << bit
+    return cv2.transpose(columns)
 
 
-def layers(masks: Sequence[Callable[[], np.ndarray]]) -> Iterator[Layer]:
-    """The masks of an image's objects, each `Drawn` or anything else that makes an (h, w) uint8 bitmap, in turn.
-
-    Neighbours with the same changes go through them eight at a time, in the bits of one picture.
-    """
-    for _, alike in itertools.groupby(masks, _kind):
-        while group := list(itertools.islice(alike, BITS)):
-            if isinstance(group[0], Drawn):
-                picture = _Picture(group[0].together(group))
-                yield from (Layer(picture, 1 << bit) for bit in range(len(group)))
-            else:
-                yield from (Layer(_Picture(make()), ANY) for make in group)
-
-
-def _kind(mask: Callable[[], np.ndarray]) -> Any:
-    """What masks have in common that go together."""
-    return (mask.size, mask.changes) if isinstance(mask, Drawn) else object()
-
-
-class _Picture:
-    """(h, w) uint8, and of each line and column the bits that are in it."""
-
-    def __init__(self, pixels: np.ndarray):
-        self.pixels = contiguous(pixels.astype(np.uint8, copy=False))
-        self.lines, self.columns = (np.bitwise_or.reduce(self.pixels, axis=axis) for axis in (1, 0))
+def _pack_layers(layered: np.ndarray, rows: Sequence[int], packed: np.ndarray) -> None:
+    """Pack bit k into `packed[rows[k]]`, which is zeros: only the lines and columns between which it is somewhere 1."""
+    height, width = layered.shape
+    if width < 8 * packed.shape[2]:
+        layered = np.pad(contiguous(layered), [(0, 0), (0, 8 * packed.shape[2] - width)])
+    layered = contiguous(layered)
+    words = layered.view(np.uint64)
+    in_line = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=1).view(np.uint8).reshape(height, 8), axis=1)
+    in_byte = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=0).view(np.uint8).reshape(-1, 8), axis=1)
+    for k, row in enumerate(rows):
+        lines, columns = np.flatnonzero(in_line & (1 << k)), np.flatnonzero(in_byte & (1 << k))
+        if len(lines):
+            top, bottom, left, right = lines[0], lines[-1] + 1, columns[0], columns[-1] + 1
+            bitmap = layered[top:bottom, 8 * left : 8 * right] & (1 << k)
+            packed[row, top:bottom, left:right] = pack(bitmap)
 
 
 def _as_list(polygon: Any) -> list:

@@ -119,13 +119,10 @@ class DetectionSamples:
         self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
     ) -> dict[str, np.ndarray]:
         """gt_masks with these masks in these rows, and gt_has_mask."""
-        packed = np.zeros((self.mask_rows, self.settings.height, self.settings.width // 8), np.uint8)
+        shape = self.mask_rows, self.settings.height, self.settings.width // 8
+        packed = mask_codec.pack_objects(shown, (record.height, record.width), transforms.masks, shape)
         has_mask = np.zeros(self.cfg.num_gts, bool)
-        size = record.height, record.width
-        drawn = [mask_codec.Drawn(segmentation, size).changed(transforms.masks) for _, segmentation in shown]
-        for (row, _), layer in zip(shown, mask_codec.layers(drawn)):
-            layer.pack_into(packed[row])
-            has_mask[row] = True
+        has_mask[[row for row, _ in shown]] = True
         return {MASKS: packed, HAS_MASK: has_mask}
 
     def _has_no_area(self, box: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.formats.shapes import read_shape
-from src.data.masks import Drawn, is_segmentation, layers, pack, to_bitmap
+from src.data.masks import is_segmentation, pack, pack_objects, to_bitmap
 from src.data.synthetic.coco import uncompressed_counts
 
 
@@ -104,22 +104,15 @@ def test_packing_keeps_every_bit_with_the_leftmost_pixel_highest():
     assert pack(np.uint8([[1, 0, 0, 0, 0, 0, 0, 1]])).tolist() == [[129]]
 
 
-def packed(masks, rows, shape) -> np.ndarray:
-    found = np.zeros(shape, np.uint8)
-    for row, layer in zip(rows, layers(masks), strict=True):
-        layer.pack_into(found[row])
-    return found
-
-
-def packed_one_by_one(masks, rows, shape) -> np.ndarray:
-    """Every mask by itself: made, put into the full width, packed."""
-    found = np.zeros(shape, np.uint8)
-    for row, make in zip(rows, masks, strict=True):
-        bitmap = make()
+def one_by_one(objects, size, change, shape) -> np.ndarray:
+    """Every mask by itself: decoded, changed, put into the full width, packed."""
+    packed = np.zeros(shape, np.uint8)
+    for row, segmentation in objects:
+        bitmap = change(to_bitmap(segmentation, *size))
         full = np.zeros((bitmap.shape[0], 8 * shape[2]), np.uint8)
         full[:, : bitmap.shape[1]] = bitmap
-        found[row, : bitmap.shape[0]] = np.packbits(full, axis=-1)
-    return found
+        packed[row, : bitmap.shape[0]] = np.packbits(full, axis=-1)
+    return packed
 
 
 CHANGES = {  # to at most 64 x 96
@@ -135,46 +128,25 @@ CHANGES = {  # to at most 64 x 96
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("count", [0, 1, 8, 21])
-def test_objects_that_go_together_through_a_change_are_as_one_by_one(change, count):
+def test_objects_that_go_together_through_a_change_are_packed_as_one_by_one(change, count):
     rng, height, width = np.random.RandomState(count), 41, 53
-    rows = sorted(rng.choice(30, count, replace=False).tolist())
-    masks = []
-    for _ in rows:
-        kind = rng.randint(5)
+    objects = []
+    for row in sorted(rng.choice(30, count, replace=False).tolist()):
+        kind = rng.randint(4)
         bitmap = (rng.rand(height, width) < (0, 0.001, 0.3, 1)[rng.randint(4)]).astype(np.uint8)
         left, top = rng.uniform(-20, 50, 2)
         polygon = [left, top, left + rng.uniform(1, 40), top, left + 3, top + rng.uniform(1, 60)]
-        runs = {"size": [height, width], "counts": uncompressed_counts(bitmap)}
-        forms = [polygon], [polygon, polygon[::-1]], runs, coco_mask.encode(np.asfortranarray(bitmap))
-        drawn = Drawn(forms[kind % 4], (height, width)).changed(CHANGES[change])
-        masks.append(drawn if kind < 4 else drawn.__call__)
-    expected = packed_one_by_one(masks, rows, (30, 64, 12))
-    np.testing.assert_array_equal(packed(masks, rows, (30, 64, 12)), expected, strict=True)
+        shape = {"size": [height, width], "counts": uncompressed_counts(bitmap)}
+        compressed = coco_mask.encode(np.asfortranarray(bitmap))
+        objects.append((row, ([polygon], [polygon, polygon[::-1]], shape, compressed)[kind]))
+    arguments = objects, (height, width), CHANGES[change], (30, 64, 12)
+    expected = one_by_one(*arguments)
+    np.testing.assert_array_equal(pack_objects(*arguments), expected, strict=True)
     assert count < 8 or expected.any()
-    for make, layer in zip(masks, layers(masks), strict=True):
-        bitmap = make()
-        np.testing.assert_array_equal(layer.bitmap(), bitmap, strict=True)
-        left, top, wide, high = cv2.boundingRect(np.ascontiguousarray(bitmap))
-        assert layer.box().tolist() == [left, top, left + wide, top + high]
 
 
 def test_the_bits_of_two_objects_that_overlap_stay_apart():
     left, right = [[0, 0, 10, 0, 10, 2, 0, 2]], [[6, 1, 16, 1, 16, 3, 6, 3]]
-    found = packed([Drawn(left, (4, 16)), Drawn(right, (4, 16))], (0, 2), (3, 4, 2))
-    assert found[0].tolist() == [[255, 192], [255, 192], [0, 0], [0, 0]]
-    assert not found[1].any() and found[2].tolist() == [[0, 0], [3, 255], [3, 255], [0, 0]]
-
-
-def test_objects_with_other_changes_are_not_mixed_up_and_eight_make_one_change():
-    made = []
-
-    def counted(mask: np.ndarray) -> np.ndarray:
-        made.append(mask.shape)
-        return mask
-
-    squares = [[[k, 0, k + 2, 0, k + 2, 1, k, 1]] for k in range(10)]
-    masks = [Drawn(square, (4, 16)).changed(counted) for square in squares]
-    masks.insert(9, Drawn(squares[0], (4, 16)).changed(lambda mask: 1 - mask))
-    seen = [layer.bitmap()[0].nonzero()[0].tolist() for layer in layers(masks)]
-    assert seen == [*([k, k + 1] for k in range(9)), list(range(2, 16)), [9, 10]]
-    assert len(made) == 3 and masks[10].changes == masks[0].changes
+    packed = pack_objects([(0, left), (2, right)], (4, 16), lambda mask: mask, (3, 4, 2))
+    assert packed[0].tolist() == [[255, 192], [255, 192], [0, 0], [0, 0]]
+    assert not packed[1].any() and packed[2].tolist() == [[0, 0], [3, 255], [3, 255], [0, 0]]
