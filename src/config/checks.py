@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
+from .classification_checks import check_timm
 
 
 def check_together(cfg: Any) -> None:
@@ -182,6 +183,7 @@ def _check_label_colours(cfg: Any) -> None:
 def _check_classification(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"))
     check_named_classes(cfg)
+    check_timm(cfg)
     if cfg.cls_head.conv_sigma and cfg.cls_head.conv_init != "TruncatedNormal":
         raise UserError(
             f"cls_head.conv_sigma is of cls_head.conv_init TruncatedNormal; it is {cfg.cls_head.conv_init!r}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .choices import CASCADES
+from .classification_keys import PERMUTED
 from .config import Config
 from .schema import Leaf, leaves
 
@@ -88,6 +89,7 @@ TASKS = {  # key or section: tasks that read it
         (
             "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
             "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
+            "auto_augment", "mixup_mode", "mixup_prob", "mixup_switch_prob", "cutmix_minmax",
         ),
         (CLASSIFICATION,),
     ),
@@ -151,6 +153,14 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.run_eval, "run_eval"),
     ),
     "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),
+    "mixup_mode": (lambda cfg: _mixes(cfg), "mixup, cutmix or cutmix_minmax"),
+    "mixup_prob": (
+        lambda cfg: _mixes(cfg) and _mixes_as_timm(cfg), "mixup or cutmix, and mixup_mode batch, pair, elem"
+    ),
+    "mixup_switch_prob": (
+        lambda cfg: cfg.mixup and (cfg.cutmix or cfg.cutmix_minmax) and _mixes_as_timm(cfg),
+        "mixup, cutmix, and mixup_mode batch, pair, elem",
+    ),
     "amp_level": (lambda cfg: cfg.backend == "mindspore", "backend mindspore"),
     "amp_dtype": (
         lambda cfg: cfg.backend == "mindspore" and cfg.amp_level != "O0", "backend mindspore and amp_level O1 or O2"
@@ -187,6 +197,14 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
 }
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
+
+
+def _mixes(cfg: Config) -> bool:
+    return bool(cfg.mixup or cfg.cutmix or cfg.cutmix_minmax)
+
+
+def _mixes_as_timm(cfg: Config) -> bool:
+    return cfg.mixup_mode != PERMUTED
 
 
 def _is_soft(cfg: Config, *methods: str) -> bool:

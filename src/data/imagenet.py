@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from .augmentation import draw_transforms
 from .augmentation.colour import ColourJitter
 from .augmentation.geometry import HorizontalFlip, RandomResizedCrop
 from .augmentation.randaugment import RandAugment
+from .augmentation.timm_randaugment import TimmRandAugment
 from .augmentation.transform import Chain, Size, draw_in_turn
 from .decoding import USUAL_RULES, ImageRules
 from .formats.image_folder import ImageFolder
@@ -20,9 +22,10 @@ from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .read_ahead import read_ahead
 from .streams import SampleStreams
+from .timm_mixing import TimmMixing
 
 COLUMNS = ("image", "label", "other_label", "share")
-TRANSFORMS = (RandomResizedCrop, HorizontalFlip, ColourJitter, RandAugment)
+GEOMETRY, COLOURS = (RandomResizedCrop, HorizontalFlip), (ColourJitter, RandAugment)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class FolderSamples:
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
         self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
         self.reading = ImageRules.from_config(cfg)
-        self.mixup, self.cutmix = cfg.mixup, cfg.cutmix
+        self.mixup, self.cutmix, self.timm_mixing = cfg.mixup, cfg.cutmix, TimmMixing.from_config(cfg)
 
     def read(self, entry: int) -> tuple[np.ndarray, int] | None:
         path, label = self.dataset.images[entry]
@@ -67,7 +70,8 @@ class FolderSamples:
     def make(self, item: tuple[np.ndarray, int], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """image (3, H, W) float32 normalised, its class twice, the first one's share 1: `mix` changes the last two."""
         image, label = item
-        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=False)
+        own = partial(self._own, streams=streams)
+        transforms = draw_transforms(own, self.cfg, image.shape[:2], streams, bgr=False)
         pixels = self.normalisation.divided(transforms.image(image))
         return pixels, np.int32(label), np.int32(label), np.float32(1)
 
@@ -79,14 +83,21 @@ class FolderSamples:
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         image, label, _, _ = batch
+        if self.timm_mixing is not None:
+            image, other, share = self.timm_mixing.mix(image, label, rng)
+            return image, label, other, share
         if not (self.mixup or self.cutmix):
             return batch
         use_cutmix = self.cutmix and (not self.mixup or rng.rand() < 0.5)
         mixed = A.cutmix(image, label, self.cutmix, rng) if use_cutmix else A.mixup(image, label, self.mixup, rng)
         return mixed[0], label, mixed[1], mixed[2]
 
-    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
-        return draw_in_turn(TRANSFORMS, self.cfg, size, rng)
+    def _own(self, size: Size, rng: np.random.RandomState, streams: SampleStreams) -> Chain:
+        """timm's RandAugment has a stream of its own and acts, as there, before colours are jittered."""
+        geometry = draw_in_turn(GEOMETRY, self.cfg, size, rng)
+        size = geometry.new_size(size)
+        timm = TimmRandAugment.draw(self.cfg, size, streams.of("auto_augment"))
+        return Chain.of((*geometry.steps, timm, *draw_in_turn(COLOURS, self.cfg, size, rng).steps))
 
 
 def build_folder_loader(

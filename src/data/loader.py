@@ -7,15 +7,18 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from ..config import Config
 from ..errors import UserError
 from . import sparse
+from .batch_memory import side_by_side, stacked
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
@@ -27,14 +30,15 @@ PREFETCH = 2  # batches in each of the framework's queues: its 16 take gigabytes
 class Samples(Protocol):
     """What a data set gives a training run.
 
-    columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros. keys: a number for
-    each entry that stays its own in every run, from which its randomness comes. name: the data set in messages.
+    columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros, each with the
+    column whose zeros say which of its rows hold nothing. keys: a number for each entry that stays its own in every
+    run, from which its randomness comes. name: the data set in messages.
     """
 
     columns: tuple[str, ...]
     keys: list[int]
     name: str
-    sparse: tuple[str, ...] = ()
+    sparse: Mapping[str, str] = MappingProxyType({})
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -46,7 +50,9 @@ class Samples(Protocol):
         """One training sample from what `read` gave; all randomness from `streams`."""
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
-        """The batch as the network gets it, columns in order (mixup and the like happen here)."""
+        """The batch as the network gets it, columns in order (mixup and the like happen here); sparse ones may
+        come squeezed.
+        """
 
 
 class TrainSource:
@@ -78,10 +84,19 @@ class TrainSource:
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
         """One batch in the order of the samples' columns."""
-        epoch, step_of_epoch = divmod(self.first_step + int(item), self.steps_per_epoch)
+        return self.batch(int(item), {})
+
+    def batch(self, item: int, squeezed: Mapping[str, str]) -> tuple[np.ndarray, ...]:
+        """The same; `squeezed`: which of the samples' sparse columns are squeezed, see `Samples.sparse`."""
+        epoch, step_of_epoch = divmod(self.first_step + item, self.steps_per_epoch)
         start = (step_of_epoch * self.size + self.rank) * self.batch_size
         entries = self._permutation(epoch)[start : start + self.batch_size]
-        batch = tuple(map(_stacked, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+        with side_by_side(len(entries)):
+            columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+            batch = tuple(
+                _squeezed(arrays, columns[squeezed[name]]) if name in squeezed else stacked(arrays)
+                for name, arrays in columns.items()
+            )
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
     def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
@@ -111,20 +126,25 @@ class TrainSource:
 
 
 @dataclass
-class _Squeezed:
-    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed."""
+class _Sent:
+    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed.
+
+    home: the process that trains; a worker process has one thread for OpenCV, or as many workers as there are cores
+    have as many each.
+    """
 
     source: TrainSource
-    columns: list[int]
+    squeezed: Mapping[str, str]
+    home: int
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        batch = list(self.source[item])
-        for k in self.columns:
-            batch[k] = sparse.squeeze(batch[k])
-        return tuple(batch)
+        if self.home != os.getpid():
+            self.home = os.getpid()
+            cv2.setNumThreads(1)
+        return self.source.batch(int(item), self.squeezed)
 
 
 @dataclass
@@ -163,11 +183,12 @@ class TrainLoader:
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
         with _user_errors_of_workers():
-            squeezed = [k for k, name in enumerate(self.columns) if name in getattr(self.source.samples, "sparse", ())]
+            sparse_columns = getattr(self.source.samples, "sparse", {})
+            squeezed = [k for k, name in enumerate(self.columns) if name in sparse_columns]
             with _short_queues(ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
                 batches = ds.GeneratorDataset(
-                    _Squeezed(self.source, squeezed) if squeezed else self.source,
+                    _Sent(self.source, sparse_columns, os.getpid()),
                     list(self.columns),
                     shuffle=False,
                     num_parallel_workers=self.num_workers,
@@ -203,9 +224,9 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
     return TrainLoader(source, workers, cfg.python_multiprocessing)
 
 
-def _stacked(arrays: tuple) -> np.ndarray:
-    """One array of several; of a single one no copy, so that what nobody has written in it takes no memory."""
-    return np.stack(arrays) if len(arrays) > 1 else np.asarray(arrays[0])[None]
+def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
+    """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing."""
+    return sparse.squeeze_rows(arrays, [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)])
 
 
 @contextlib.contextmanager

@@ -1,11 +1,16 @@
 """COCO segmentations to bitmaps, and bitmaps to packed bits."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .contiguous import contiguous
 from .mask_checks import NUMBERS, is_rle, polygon_extent
+
+BITS = 8  # of a pixel: objects that go together through what an image goes through
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict:
@@ -55,8 +60,56 @@ def to_bitmap(segmentation: Any, height: int, width: int) -> np.ndarray:
 
 
 def pack(bitmaps: np.ndarray) -> np.ndarray:
-    """(..., W) of 0 and 1, W a multiple of 8 -> (..., W / 8) uint8, most significant bit first."""
+    """(..., W) of 0 and others, W a multiple of 8 -> (..., W / 8) uint8, most significant bit first."""
     return np.packbits(bitmaps, axis=-1)
+
+
+def pack_objects(
+    objects: Sequence[tuple[int, Any]],
+    size: tuple[int, int],
+    change: Callable[[np.ndarray], np.ndarray],
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """The masks of an image's objects, changed as the image is, packed: (rows, H, W / 8) uint8 of `shape`.
+
+    objects: row and COCO segmentation of each; size: (h, w) of the image; change: (h, w) uint8 -> (at most H, at most
+    W), which copies and drops pixels and makes no other values than these and 0. What is no object's takes no memory as
+    long as nobody reads it. Raises ValueError like `to_rle`.
+    """
+    packed = np.zeros(shape, np.uint8)
+    for start in range(0, len(objects), BITS):
+        group = objects[start : start + BITS]
+        layered = change(_layered([segmentation for _, segmentation in group], *size))
+        _pack_layers(layered, [row for row, _ in group], packed)
+    return packed
+
+
+def _layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray:
+    """(height, width) uint8: bit k is the bitmap of segmentation k."""
+    columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
+    for bit, segmentation in enumerate(segmentations):
+        rle = to_rle(segmentation, height, width)
+        left, _, extent, _ = coco_mask.toBbox(rle)
+        part = slice(int(left), int(left + extent))
+        columns[part] |= coco_mask.decode(rle).T[part] << bit
+    return cv2.transpose(columns)
+
+
+def _pack_layers(layered: np.ndarray, rows: Sequence[int], packed: np.ndarray) -> None:
+    """Pack bit k into `packed[rows[k]]`, which is zeros: only the lines and columns between which it is somewhere 1."""
+    height, width = layered.shape
+    if width < 8 * packed.shape[2]:
+        layered = np.pad(contiguous(layered), [(0, 0), (0, 8 * packed.shape[2] - width)])
+    layered = contiguous(layered)
+    words = layered.view(np.uint64)
+    in_line = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=1).view(np.uint8).reshape(height, 8), axis=1)
+    in_byte = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=0).view(np.uint8).reshape(-1, 8), axis=1)
+    for k, row in enumerate(rows):
+        lines, columns = np.flatnonzero(in_line & (1 << k)), np.flatnonzero(in_byte & (1 << k))
+        if len(lines):
+            top, bottom, left, right = lines[0], lines[-1] + 1, columns[0], columns[-1] + 1
+            bitmap = layered[top:bottom, 8 * left : 8 * right] & (1 << k)
+            packed[row, top:bottom, left:right] = pack(bitmap)
 
 
 def _as_list(polygon: Any) -> list:

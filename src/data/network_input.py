@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..config import Config
+from . import batch_memory
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
 
@@ -93,9 +94,11 @@ def normalise_and_pad(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
     """(h, w, 3) uint8 BGR, not larger than the input -> (3, H, W) float32; right of and below the image is the mean
     colour, zero, or black.
     """
-    out = np.zeros((3, settings.height, settings.width), np.float32)
+    height, width = image.shape[:2]
+    out, beside = batch_memory.empty((3, settings.height, settings.width)), np.zeros((3, 1, 1), np.float32)
     if settings.black:
-        settings.normalisation.multiplied(np.zeros((settings.height, settings.width, 3), np.uint8), out)
+        settings.normalisation.multiplied(np.zeros((1, 1, 3), np.uint8), beside)
+    out[:, height:], out[:, :height, width:] = beside, beside
     settings.normalisation.multiplied(image, out)
     return out
 

@@ -1,11 +1,14 @@
 """Pixels to the numbers that a network takes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..config import Config
+from .contiguous import contiguous
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,17 @@ class PixelNormalisation:
 
     def divided(self, rgb: np.ndarray) -> np.ndarray:
         """(h, w, 3) uint8 RGB -> (3, h, w) float32."""
-        pixels = rgb if self.to_rgb else rgb[..., ::-1]
-        scaled = (pixels.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+        out = np.empty((3, *rgb.shape[:2]), np.float32)
+        for plane, values, mean, std in self._planes(rgb if self.to_rgb else rgb[..., ::-1], out):
+            np.subtract(values, mean, out=plane)
+            plane /= std
+        return out
 
     def multiplied(self, bgr: np.ndarray, out: np.ndarray) -> None:
         """(h, w, 3) uint8 BGR -> the top left of `out`, (3, H, W) float32."""
-        height, width = bgr.shape[:2]
-        for channel in range(3):  # plane by plane, in place: five times as fast as on the interleaved float image
-            plane = out[channel, :height, :width]
-            np.subtract(bgr[..., 2 - channel if self.to_rgb else channel], np.float32(self.mean[channel]), out=plane)
-            plane *= np.float32(1.0) / np.float32(self.std[channel])
+        for plane, values, mean, std in self._planes(bgr[..., ::-1] if self.to_rgb else bgr, out):
+            np.subtract(values, mean, out=plane)
+            plane *= np.float32(1.0) / std
 
     def mean_colour(self) -> np.ndarray:
         """(3,) BGR pixel that becomes zero, but for rounding."""
@@ -45,3 +48,16 @@ class PixelNormalisation:
     def to_dict(self) -> dict[str, Any]:
         """What a file that says how to make an image says of it."""
         return {"mean": list(self.mean), "std": list(self.std), "to_rgb": self.to_rgb}
+
+    def _planes(self, pixels: np.ndarray, out: np.ndarray) -> Iterator[tuple]:
+        """Of each channel, in the network's order: its place in `out`, its numbers, its mean and deviation.
+
+        Plane by plane, in place: five times as fast as on the interleaved float image.
+        """
+        height, width = pixels.shape[:2]
+        order = (0, 1, 2)
+        if pixels.strides[2] < 0:  # a view with its channels turned
+            pixels, order = pixels[..., ::-1], (2, 1, 0)
+        pixels = contiguous(pixels)
+        for plane, channel, mean, std in zip(out, order, np.float32(self.mean), np.float32(self.std)):
+            yield plane[:height, :width], cv2.extractChannel(pixels, channel), mean, std

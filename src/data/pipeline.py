@@ -37,7 +37,7 @@ class DetectionSamples:
     A detector without masks gets none: they are not made then.
     """
 
-    sparse = (MASKS,)
+    sparse = {MASKS: "gt_labels"}
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
@@ -119,15 +119,10 @@ class DetectionSamples:
         self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
     ) -> dict[str, np.ndarray]:
         """gt_masks with these masks in these rows, and gt_has_mask."""
-        width = self.settings.width
-        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
+        shape = self.mask_rows, self.settings.height, self.settings.width // 8
+        packed = mask_codec.pack_objects(shown, (record.height, record.width), transforms.masks, shape)
         has_mask = np.zeros(self.cfg.num_gts, bool)
-        for row, segmentation in shown:
-            bitmap = transforms.masks(mask_codec.to_bitmap(segmentation, record.height, record.width))
-            full = np.zeros((bitmap.shape[0], width), np.uint8)
-            full[:, : bitmap.shape[1]] = bitmap
-            packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
-            has_mask[row] = True
+        has_mask[[row for row, _ in shown]] = True
         return {MASKS: packed, HAS_MASK: has_mask}
 
     def _has_no_area(self, box: np.ndarray) -> bool:

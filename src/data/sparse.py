@@ -1,5 +1,7 @@
 """Arrays that are mostly zeros as short ones, for their way from a worker to the network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 BLOCK = 64  # bytes; of each only those with a bit in them travel, with their number
@@ -11,10 +13,24 @@ def squeeze(array: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.size % BLOCK:
         flat = np.concatenate((flat, np.zeros(-flat.size % BLOCK, np.uint8)))
-    blocks = flat.reshape(-1, BLOCK)
-    used = np.flatnonzero(np.bitwise_or.reduce(blocks.view(np.uint64), axis=1))
-    head = np.array([array.ndim, *array.shape, len(used)], WORD)
-    return np.concatenate((head.view(np.uint8), used.astype(np.int32).view(np.uint8), blocks[used].reshape(-1)))
+    return _written(array.shape, [_used(flat)])
+
+
+def squeeze_rows(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> np.ndarray:
+    """What `squeeze` makes of the stack of arrays of equal shape, nothing of which is read but the rows named.
+
+    rows: of each array the numbers, rising, of those that may hold something. The others may be memory that nobody has
+    touched: to read it would cost more than to fill it.
+    """
+    (count, *shape), size = arrays[0].shape, int(np.prod(arrays[0].shape[1:]))
+    if size % BLOCK:
+        return squeeze(np.stack(arrays))
+    found = []
+    for place, (array, named) in enumerate(zip(arrays, rows, strict=True)):
+        numbers, blocks = _used(array[named].reshape(-1))
+        row, block = np.divmod(numbers, size // BLOCK)
+        found.append(((place * count + named[row]) * (size // BLOCK) + block, blocks))
+    return _written((len(arrays), count, *shape), found)
 
 
 def restore(squeezed: np.ndarray) -> np.ndarray:
@@ -26,3 +42,16 @@ def restore(squeezed: np.ndarray) -> np.ndarray:
     flat = np.zeros(-(-size // BLOCK) * BLOCK, np.uint8)
     flat.reshape(-1, BLOCK)[rest[: 4 * count].view(np.int32)] = rest[4 * count :].reshape(-1, BLOCK)
     return flat[:size].reshape(shape)
+
+
+def _used(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the blocks of whole blocks with a bit in them, and these blocks."""
+    blocks = flat.reshape(-1, BLOCK)
+    used = np.flatnonzero(np.bitwise_or.reduce(blocks.view(np.uint64), axis=1))
+    return used, blocks[used]
+
+
+def _written(shape: Sequence[int], parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    head = np.array([len(shape), *shape, sum(len(numbers) for numbers, _ in parts)], WORD)
+    numbers = [numbers.astype(np.int32).view(np.uint8) for numbers, _ in parts]
+    return np.concatenate((head.view(np.uint8), *numbers, *(blocks.reshape(-1) for _, blocks in parts)))

@@ -46,7 +46,7 @@ def test_a_detector_without_masks_gets_the_same_batches_but_for_them_and_none_is
     dataset = read_coco(mixed, CLASSES)
     expected = batches(make_config(**keys), dataset)
     assert expected[0][MASKS].any() and HAS_MASK in expected[0]
-    monkeypatch.setattr(mask_codec, "to_bitmap", lambda *arguments: pytest.fail("a mask was drawn"))
+    monkeypatch.setattr(mask_codec, "to_rle", lambda *arguments: pytest.fail("a mask was drawn"))
     found = batches(make_config(detector="faster_rcnn", **keys), dataset)
     assert len(found) == len(expected) == 4
     for ours, theirs in zip(found, expected):

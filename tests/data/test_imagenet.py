@@ -117,6 +117,22 @@ def test_a_resumed_run_sees_the_same_batches_whatever_the_augmentation(folder, s
             np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("mode", ["batch", "elem"])
+def test_a_resumed_run_sees_timms_augmentations_again(folder, mode):
+    timm = {"mixup": 0.4, "cutmix": 1.0, "mixup_mode": mode, "auto_augment": "rand-m9-mstd0.5-inc1", "batch_size": 4}
+    whole = build_folder_loader(config(**timm), ImageFolder(folder)).source
+    for workers in (1, 2):
+        cfg = config(**timm, num_parallel_workers=workers)
+        rest = [[c.asnumpy() for c in batch] for batch in build_folder_loader(cfg, ImageFolder(folder), start_step=2)]
+        assert len(rest) == len(whole) - 2 == 4 and any((batch[3] < 1).any() for batch in rest)
+        for k, ours in enumerate(rest):
+            for left, right in zip(ours, whole[k + 2], strict=True):
+                np.testing.assert_array_equal(left, right)
+    unmixed = build_folder_loader(config(batch_size=4, auto_augment=timm["auto_augment"]), ImageFolder(folder)).source
+    plain = build_folder_loader(config(batch_size=4), ImageFolder(folder)).source
+    assert any((unmixed[k][0] != plain[k][0]).any() for k in range(3))
+
+
 def test_a_damaged_image_is_replaced_in_training_and_kept_in_evaluation(folder, caplog):
     (folder / "bee" / "1.png").write_bytes(b"no image")
     dataset = ImageFolder(folder)

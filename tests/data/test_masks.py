@@ -1,11 +1,12 @@
 """Segmentations to bitmaps as pycocotools has them, and the packing of bits."""
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.formats.shapes import read_shape
-from src.data.masks import is_segmentation, pack, to_bitmap
+from src.data.masks import is_segmentation, pack, pack_objects, to_bitmap
 from src.data.synthetic.coco import uncompressed_counts
 
 
@@ -101,3 +102,51 @@ def test_packing_keeps_every_bit_with_the_leftmost_pixel_highest():
     bitmaps = (np.random.RandomState(1).rand(2, 3, 16) > 0.5).astype(np.uint8)
     np.testing.assert_array_equal(np.unpackbits(pack(bitmaps), axis=-1), bitmaps)
     assert pack(np.uint8([[1, 0, 0, 0, 0, 0, 0, 1]])).tolist() == [[129]]
+
+
+def one_by_one(objects, size, change, shape) -> np.ndarray:
+    """Every mask by itself: decoded, changed, put into the full width, packed."""
+    packed = np.zeros(shape, np.uint8)
+    for row, segmentation in objects:
+        bitmap = change(to_bitmap(segmentation, *size))
+        full = np.zeros((bitmap.shape[0], 8 * shape[2]), np.uint8)
+        full[:, : bitmap.shape[1]] = bitmap
+        packed[row, : bitmap.shape[0]] = np.packbits(full, axis=-1)
+    return packed
+
+
+CHANGES = {  # to at most 64 x 96
+    "none": lambda mask: mask,
+    "resized": lambda mask: cv2.resize(mask, (96, 57), interpolation=cv2.INTER_NEAREST),
+    "mirrored": lambda mask: cv2.resize(mask, (83, 64), interpolation=cv2.INTER_NEAREST)[:, ::-1],
+    "turned": lambda mask: np.rot90(mask),
+    "upside_down": lambda mask: mask[::-1],
+    "narrow": lambda mask: cv2.resize(mask, (3, 64), interpolation=cv2.INTER_NEAREST),
+    "cropped": lambda mask: mask[10:30, 25:],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("count", [0, 1, 8, 21])
+def test_objects_that_go_together_through_a_change_are_packed_as_one_by_one(change, count):
+    rng, height, width = np.random.RandomState(count), 41, 53
+    objects = []
+    for row in sorted(rng.choice(30, count, replace=False).tolist()):
+        kind = rng.randint(4)
+        bitmap = (rng.rand(height, width) < (0, 0.001, 0.3, 1)[rng.randint(4)]).astype(np.uint8)
+        left, top = rng.uniform(-20, 50, 2)
+        polygon = [left, top, left + rng.uniform(1, 40), top, left + 3, top + rng.uniform(1, 60)]
+        shape = {"size": [height, width], "counts": uncompressed_counts(bitmap)}
+        compressed = coco_mask.encode(np.asfortranarray(bitmap))
+        objects.append((row, ([polygon], [polygon, polygon[::-1]], shape, compressed)[kind]))
+    arguments = objects, (height, width), CHANGES[change], (30, 64, 12)
+    expected = one_by_one(*arguments)
+    np.testing.assert_array_equal(pack_objects(*arguments), expected, strict=True)
+    assert count < 8 or expected.any()
+
+
+def test_the_bits_of_two_objects_that_overlap_stay_apart():
+    left, right = [[0, 0, 10, 0, 10, 2, 0, 2]], [[6, 1, 16, 1, 16, 3, 6, 3]]
+    packed = pack_objects([(0, left), (2, right)], (4, 16), lambda mask: mask, (3, 4, 2))
+    assert packed[0].tolist() == [[255, 192], [255, 192], [0, 0], [0, 0]]
+    assert not packed[1].any() and packed[2].tolist() == [[0, 0], [3, 255], [3, 255], [0, 0]]

@@ -313,3 +313,14 @@ def test_few_and_short_batches_wait_in_the_frameworks_queues(ten_images, make_co
     assert size == 2 and ds.config.get_prefetch_size() == before
     sent, whole = source[0], source.source[0]
     assert sum(column.nbytes for column in sent) < sum(column.nbytes for column in whole) - 0.9 * whole[5].nbytes
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(1, False), (2, False), (2, True)])
+def test_batches_that_somebody_still_holds_stay_as_they_came(ten_images, make_config, workers, processes):
+    cfg = make_config(num_parallel_workers=workers, python_multiprocessing=processes, batch_size=2, epoch_size=4)
+    loader = build_train_loader(cfg, ten_images)
+    held = list(loader)
+    assert len(held) == 20
+    for k, batch in enumerate(held):
+        for name, ours, theirs in zip(loader.columns, batch, loader.source[k], strict=True):
+            np.testing.assert_array_equal(ours.asnumpy(), theirs, err_msg=name)
