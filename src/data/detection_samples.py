@@ -1,26 +1,25 @@
 """Annotated images -> training samples of fixed shape."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..config import Config, has_masks
-from . import masks as mask_codec
 from .augmentation import draw_transforms
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.legacy import legacy_steps
+from .augmentation.scene import CROWD_LABEL, Scene
 from .augmentation.transform import Chain, Size
 from .decoding import USUAL_RULES, ImageRules
 from .formats.index import DetectionIndex, ImageRecord
 from .images import differs_in_size, labelled_bgr, why_unreadable
+from .masks import pack_layers
 from .network_input import ImageSettings, normalise_and_pad
 from .streams import SampleStreams
 
 MASKS = "gt_masks"
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", MASKS, "sample_seed")
 HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
-CROWD_LABEL = -1
 BLACK = (0, 0, 0)
 MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far as an image has as many objects
 
@@ -53,23 +52,15 @@ class DetectionSamples:
 
     def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """In the order of `columns`, shapes as in the batch without its first axis."""
-        record, image = item
-        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
-        return self._sample(record, image, transforms, np.int32(streams.shared.randint(0, 2**31 - 1)))
+        scene = self._scene(item)
+        scene = scene.changed(draw_transforms(self._own, self.cfg, scene.size, streams, bgr=True))
+        return self._sample(scene, np.int32(streams.shared.randint(0, 2**31 - 1)))
 
     def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """The same without augmentation: the image as it is evaluated."""
         steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
-        return self._sample(*item, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
-
-    def _sample(
-        self, record: ImageRecord, image: np.ndarray, transforms: Chain, sample_seed: np.int32
-    ) -> tuple[np.ndarray, ...]:
-        image = transforms.image(image)
-        found = self._truth(record, transforms)
-        found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
-        found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
-        return tuple(found[name] for name in self.columns)
+        scene = self._scene(item).changed(Chain.of(steps))
+        return self._sample(scene, np.int32(streams.shared.randint(0, 2**31 - 1)))
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
@@ -83,41 +74,35 @@ class DetectionSamples:
             return Chain.of(legacy_steps(expand, self.settings, flip))
         return Chain.of((expand, FitInput(self.settings), flip))
 
-    def _truth(self, record: ImageRecord, transforms: Chain) -> dict[str, np.ndarray]:
+    def _scene(self, item: tuple[ImageRecord, np.ndarray]) -> Scene:
+        return Scene.of(*item, np.float64 if self.is_legacy else np.float32)  # which would make 31 of 30.99999999
+
+    def _sample(self, scene: Scene, sample_seed: np.int32) -> tuple[np.ndarray, ...]:
+        found = self._truth(scene)
+        found |= {"image": normalise_and_pad(scene.image, self.settings), "image_shape": np.int32(scene.size)}
+        found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
+        return tuple(found[name] for name in self.columns)
+
+    def _truth(self, scene: Scene) -> dict[str, np.ndarray]:
         """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
 
-        Crowds come last, otherwise they stand in the file's order.
+        Crowds come last, otherwise they stand in the scene's order.
         """
         num_gts = self.cfg.num_gts
         boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
-        shown: list[tuple[int, object]] = []  # row and mask
-        objects = sorted(record.objects, key=lambda item: item.crowd)
-        precision = np.float64 if self.is_legacy else np.float32  # which would make 31 of 30.99999999
-        moved = np.array([item.box for item in objects], precision).reshape(-1, 4)
-        moved = transforms.boxes(moved, (record.height, record.width))
-        row = 0
-        for item, box in zip(objects, moved):
-            if row == num_gts:
-                break
-            if self._has_no_area(box):
-                continue
-            if not item.crowd and item.segmentation is not None:
-                shown.append((row, item.segmentation))
-            boxes[row] = box
-            labels[row] = CROWD_LABEL if item.crowd else item.label + 1
-            row += 1
-        truth = {"gt_boxes": boxes, "gt_labels": labels}
-        return truth | self._masks(record, transforms, shown) if MASKS in self.columns else truth
-
-    def _masks(
-        self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
-    ) -> dict[str, np.ndarray]:
-        """gt_masks with these masks in these rows, and gt_has_mask."""
-        shape = self.mask_rows, self.settings.height, self.settings.width // 8
-        packed = mask_codec.pack_objects(shown, (record.height, record.width), transforms.masks, shape)
-        has_mask = np.zeros(self.cfg.num_gts, bool)
-        has_mask[[row for row, _ in shown]] = True
-        return {MASKS: packed, HAS_MASK: has_mask}
+        has_mask = np.zeros(num_gts, bool)
+        found = [k for k, box in enumerate(scene.boxes) if not self._has_no_area(box)]
+        found = sorted(found, key=lambda k: scene.labels[k] == CROWD_LABEL)[:num_gts]
+        drawn = scene.masks.drawn
+        for row, k in enumerate(found):
+            boxes[row], labels[row] = scene.boxes[k], scene.labels[k]
+            has_mask[row] = drawn[k] and labels[row] != CROWD_LABEL
+        truth = {"gt_boxes": boxes, "gt_labels": labels, HAS_MASK: has_mask}
+        if MASKS in self.columns:
+            shape = self.mask_rows, self.settings.height, self.settings.width // 8
+            rows = np.flatnonzero(has_mask)
+            truth[MASKS] = pack_layers(rows, lambda group: scene.masks.layers([found[rows[k]] for k in group]), shape)
+        return truth
 
     def _has_no_area(self, box: np.ndarray) -> bool:
         """A legacy box of one column or row has x1 == x2 or y1 == y2."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import Config, has_masks
+from .augmentation.scene import CROWD_LABEL
 from .detection_samples import (
     COLUMNS,
-    CROWD_LABEL,
     HAS_MASK,
     MASK_ROWS,
     MASKS,
