@@ -3,6 +3,7 @@
 import functools
 from dataclasses import fields
 
+from .combination_keys import CombinationKeys
 from .data_keys import AugmentationKeys, DataKeys, DataPlaceKeys, ImageKeys
 from .model_keys import ModelKeys
 from .run_keys import (
@@ -25,6 +26,7 @@ EXTRA_KEYS: list[type] = []
 class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
     ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
+    CombinationKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..config import Config, has_masks
-from .augmentation import draw_transforms
+from .augmentation import combine_scenes, draw_transforms, most_objects
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.legacy import legacy_steps
 from .augmentation.scene import CROWD_LABEL, Scene
@@ -41,7 +41,7 @@ class DetectionSamples:
         if not has_masks(cfg):
             self.columns = tuple(name for name in COLUMNS if name != MASKS)
         most = max(sum(not item.crowd for item in dataset.record(index).objects) for index in indices)
-        self.mask_rows = min(cfg.num_gts, max(most, MASK_ROWS))
+        self.mask_rows = min(cfg.num_gts, max(most_objects(cfg, most), MASK_ROWS))
 
     def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
         record = self.dataset.record(self.keys[entry])
@@ -53,9 +53,12 @@ class DetectionSamples:
 
     def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """In the order of `columns`, shapes as in the batch without its first axis."""
-        scene = self._scene(item)
-        scene = scene.changed(draw_transforms(self._own, self.cfg, scene.size, streams, bgr=True))
-        return self._sample(scene, np.int32(streams.shared.randint(0, 2**31 - 1)))
+        count = len(self.keys)
+        scene = combine_scenes(self._scene(item), self.cfg, streams, count, self._original, on_original=True)
+        scene = self._changed(scene, streams)
+        sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
+        scene = combine_scenes(scene, self.cfg, streams, count, self._partner, on_original=False)
+        return self._sample(scene, sample_seed)
 
     def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """The same without augmentation: the image as it is evaluated."""
@@ -74,6 +77,16 @@ class DetectionSamples:
         if self.is_legacy:
             return Chain.of(legacy_steps(expand, self.settings, flip))
         return Chain.of((expand, FitInput(self.settings), flip))
+
+    def _changed(self, scene: Scene, streams: SampleStreams) -> Scene:
+        """At the network's size, as chance has it."""
+        return scene.changed(draw_transforms(self._own, self.cfg, scene.size, streams, bgr=True))
+
+    def _partner(self, entry: int, streams: SampleStreams) -> Scene:
+        return self._changed(self._original(entry, streams), streams)
+
+    def _original(self, entry: int, streams: SampleStreams) -> Scene:
+        return self._scene(self.entries.read(entry))
 
     def _scene(self, item: tuple[ImageRecord, np.ndarray]) -> Scene:
         return Scene.of(*item, np.float64 if self.is_legacy else np.float32)  # which would make 31 of 30.99999999

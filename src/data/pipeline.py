@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import Config, has_masks
+from .augmentation import COMBINATIONS
 from .augmentation.scene import CROWD_LABEL
 from .detection_samples import (
     COLUMNS,
@@ -37,8 +38,10 @@ def build_train_loader(
 ) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
-    Raises UserError if one global batch is larger than the data set.
+    Raises UserError if one global batch is larger than the data set, or if the data do not fit the configuration.
     """
+    for kind in COMBINATIONS.values():
+        kind.check(cfg, dataset)
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
     loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
     if has_masks(cfg) and dataset.lacks_masks and not dataset.has_masks:

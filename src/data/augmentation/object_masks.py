@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,26 +69,26 @@ class ChosenMasks:
         return self.masks.layers([self.numbers[number] for number in numbers])
 
 
-@dataclass(frozen=True)
 class JoinedMasks:
     """Those of several, one after the other, all of the same image."""
 
-    parts: Sequence[ObjectMasks]
-
-    @property
-    def drawn(self) -> list[bool]:
-        return [drawn for part in self.parts for drawn in part.drawn]
+    def __init__(self, parts: Sequence[ObjectMasks]):
+        self.parts = parts
+        self.drawn = [drawn for part in parts for drawn in part.drawn]
+        self._places = [(which, k) for which, part in enumerate(parts) for k in range(len(part.drawn))]
 
     def layers(self, numbers: Sequence[int]) -> np.ndarray:
-        places = [(which, k) for which, part in enumerate(self.parts) for k in range(len(part.drawn))]
-        found = None
+        places = [self._places[number] for number in numbers]
+        found = []
         for which, part in enumerate(self.parts):
-            bits = [bit for bit, number in enumerate(numbers) if places[number][0] == which]
+            bits = [bit for bit, place in enumerate(places) if place[0] == which]
             if bits:
-                own = part.layers([places[numbers[bit]][1] for bit in bits])
-                own = own if bits == list(range(len(bits))) else _moved(own, bits)
-                found = own if found is None else found | own
-        return found
+                found.append((which, _moved(part.layers([places[bit][1] for bit in bits]), bits)))
+        return self.joined(found)
+
+    def joined(self, layers: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+        """Of some parts, by number, those of the objects that are asked for, each in its bit."""
+        return reduce(np.bitwise_or, (own for _, own in layers))
 
 
 def groups(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -98,6 +99,8 @@ def groups(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _moved(layers: np.ndarray, bits: Sequence[int]) -> np.ndarray:
     """Bit k becomes bit `bits[k]`, where these rise."""
+    if bits[-1] == len(bits) - 1:
+        return layers
     if bits[-1] - bits[0] == len(bits) - 1:
         return layers << np.uint8(bits[0])
     table = np.array([sum(1 << bit for k, bit in enumerate(bits) if value >> k & 1) for value in range(256)], np.uint8)

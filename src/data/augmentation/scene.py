@@ -1,11 +1,12 @@
 """An image with its objects, on its way to becoming a detector's training sample."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..formats.index import ImageRecord
-from .object_masks import ChangedMasks, DrawnMasks, ObjectMasks
+from .object_masks import ChangedMasks, ChosenMasks, DrawnMasks, JoinedMasks, ObjectMasks
 from .transform import Size, Transform
 
 CROWD_LABEL = -1
@@ -31,6 +32,12 @@ class Scene:
         masks = DrawnMasks([item.segmentation for item in objects], (record.height, record.width))
         return cls(image, boxes, labels, masks)
 
+    @classmethod
+    def joined(cls, image: np.ndarray, scenes: Sequence["Scene"]) -> "Scene":
+        """This image with the objects of several scenes, whose boxes and masks are of this image already."""
+        boxes, labels = (np.concatenate([getattr(one, name) for one in scenes]) for name in ("boxes", "labels"))
+        return cls(image, boxes, labels, JoinedMasks([one.masks for one in scenes]))
+
     @property
     def size(self) -> Size:
         return self.image.shape[:2]
@@ -39,3 +46,13 @@ class Scene:
         """Image, boxes and masks after a change."""
         boxes = change.boxes(self.boxes, self.size)
         return Scene(change.image(self.image), boxes, self.labels, ChangedMasks(self.masks, change))
+
+    def part(self, numbers: Sequence[int]) -> "Scene":
+        """With these objects alone, in this order."""
+        numbers = [int(number) for number in numbers]
+        return Scene(self.image, self.boxes[numbers], self.labels[numbers], ChosenMasks(self.masks, numbers))
+
+
+def have_area(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) xyxy -> (N,) bool: those of objects that are seen."""
+    return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
