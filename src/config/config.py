@@ -4,6 +4,7 @@ import functools
 from dataclasses import fields
 
 from .classification_keys import TimmAugmentKeys
+from .combination_keys import CombinationKeys
 from .data_keys import AugmentationKeys, DataKeys, DataPlaceKeys, ImageKeys
 from .model_keys import ModelKeys
 from .run_keys import (
@@ -26,7 +27,7 @@ EXTRA_KEYS: list[type] = []
 class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
     ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
-    TimmAugmentKeys,
+    TimmAugmentKeys, CombinationKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

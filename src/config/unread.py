@@ -81,6 +81,8 @@ TASKS = {  # key or section: tasks that read it
             "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
             "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
             "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio",
+            "mosaic", "copy_paste", "copy_paste_max", "copy_paste_selected", "copy_paste_box_shift",
+            "copy_paste_least_pixels",
             "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),
@@ -151,6 +153,10 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(
         ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "sample_pictures", "val_loss"),
         (lambda cfg: cfg.run_eval, "run_eval"),
+    ),
+    **dict.fromkeys(
+        ("copy_paste_max", "copy_paste_selected", "copy_paste_box_shift", "copy_paste_least_pixels"),
+        (lambda cfg: cfg.copy_paste, "copy_paste"),
     ),
     "rand_augment_magnitude": (lambda cfg: cfg.rand_augment, "rand_augment"),
     "mixup_mode": (lambda cfg: _mixes(cfg), "mixup, cutmix or cutmix_minmax"),

@@ -19,11 +19,11 @@ from ..config import Config
 from ..errors import UserError
 from . import sparse
 from .batch_memory import side_by_side, stacked
+from .readable import ReadableEntries
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
 
-MAX_READ_TRIES = 100  # neighbours tried in place of an unreadable image
 PREFETCH = 2  # batches in each of the framework's queues: its 16 take gigabytes where images are large
 
 
@@ -33,12 +33,14 @@ class Samples(Protocol):
     columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros, each with the
     column whose zeros say which of its rows hold nothing. keys: a number for each entry that stays its own in every
     run, from which its randomness comes. name: the data set in messages.
+    entries: what reads them, where `make` reads others of them too; so that both report an unreadable file once.
     """
 
     columns: tuple[str, ...]
     keys: list[int]
     name: str
     sparse: Mapping[str, str] = MappingProxyType({})
+    entries: ReadableEntries | None = None
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -77,7 +79,7 @@ class TrainSource:
         self.seed, self.batch_size, self.rank, self.size = seed % 2**32, batch_size, rank, size
         self.steps_per_epoch, self.first_step, self.num_steps = steps_per_epoch, first_step, num_steps
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
-        self._unreadable: set[str] = set()
+        self._read = (getattr(samples, "entries", None) or ReadableEntries(samples)).read
 
     def __len__(self) -> int:
         return self.num_steps
@@ -109,20 +111,6 @@ class TrainSource:
             order = np.random.RandomState([self.seed, epoch]).permutation(len(self.samples.keys))
             self._order = (epoch, order)
         return order
-
-    def _read(self, entry: int) -> Any:
-        """The entry, or the next readable one in the data set's order; an unreadable file is reported once a worker."""
-        count = len(self.samples.keys)
-        for offset in range(min(MAX_READ_TRIES, count)):
-            candidate = (entry + offset) % count
-            item = self.samples.read(candidate)
-            if item is not None:
-                return item
-            reason = self.samples.why_unreadable(candidate)
-            if reason not in self._unreadable:
-                self._unreadable.add(reason)
-                logger.warning("%s; the next image takes its place", reason)
-        raise UserError(f"{min(MAX_READ_TRIES, count)} images in a row cannot be read; the last one: {reason}")
 
 
 @dataclass

@@ -73,18 +73,28 @@ def pack_objects(
     """The masks of an image's objects, changed as the image is, packed: (rows, H, W / 8) uint8 of `shape`.
 
     objects: row and COCO segmentation of each; size: (h, w) of the image; change: (h, w) uint8 -> (at most H, at most
-    W), which copies and drops pixels and makes no other values than these and 0. What is no object's takes no memory as
-    long as nobody reads it. Raises ValueError like `to_rle`.
+    W), which copies and drops pixels and makes no other values than these and 0. Raises ValueError like `to_rle`.
+    """
+    rows, segmentations = zip(*objects) if objects else ((), ())
+    return pack_layers(rows, lambda numbers: change(layered([segmentations[k] for k in numbers], *size)), shape)
+
+
+def pack_layers(
+    rows: Sequence[int], make: Callable[[Sequence[int]], np.ndarray], shape: tuple[int, int, int]
+) -> np.ndarray:
+    """Masks of objects packed: (rows, H, W / 8) uint8 of `shape`, object k's in row `rows[k]`.
+
+    make(numbers): (at most H, at most W) uint8 whose bit k is object `numbers[k]`, of `BITS` objects at most. What is
+    no object's takes no memory as long as nobody reads it.
     """
     packed = np.zeros(shape, np.uint8)
-    for start in range(0, len(objects), BITS):
-        group = objects[start : start + BITS]
-        layered = change(_layered([segmentation for _, segmentation in group], *size))
-        _pack_layers(layered, [row for row, _ in group], packed)
+    for start in range(0, len(rows), BITS):
+        numbers = range(start, min(start + BITS, len(rows)))
+        _pack_group(make(numbers), [rows[k] for k in numbers], packed)
     return packed
 
 
-def _layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray:
+def layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray:
     """(height, width) uint8: bit k is the bitmap of segmentation k."""
     columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
     for bit, segmentation in enumerate(segmentations):
@@ -95,21 +105,35 @@ def _layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarra
     return cv2.transpose(columns)
 
 
-def _pack_layers(layered: np.ndarray, rows: Sequence[int], packed: np.ndarray) -> None:
-    """Pack bit k into `packed[rows[k]]`, which is zeros: only the lines and columns between which it is somewhere 1."""
-    height, width = layered.shape
-    if width < 8 * packed.shape[2]:
-        layered = np.pad(contiguous(layered), [(0, 0), (0, 8 * packed.shape[2] - width)])
-    layered = contiguous(layered)
-    words = layered.view(np.uint64)
-    in_line = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=1).view(np.uint8).reshape(height, 8), axis=1)
+def extents(layers: np.ndarray, count: int) -> list[tuple[slice, slice] | None]:
+    """Of the first `count` bits of (h, w) uint8, w a multiple of 8, each: the lines and columns that hold all its 1s.
+
+    Columns go by eights, as they are packed. None where there is no 1.
+    """
+    words = contiguous(layers).view(np.uint64)
+    in_line = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=1).view(np.uint8).reshape(-1, 8), axis=1)
     in_byte = np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=0).view(np.uint8).reshape(-1, 8), axis=1)
-    for k, row in enumerate(rows):
-        lines, columns = np.flatnonzero(in_line & (1 << k)), np.flatnonzero(in_byte & (1 << k))
-        if len(lines):
-            top, bottom, left, right = lines[0], lines[-1] + 1, columns[0], columns[-1] + 1
-            bitmap = layered[top:bottom, 8 * left : 8 * right] & (1 << k)
-            packed[row, top:bottom, left:right] = pack(bitmap)
+    found: list[tuple[slice, slice] | None] = []
+    for bit in range(count):
+        lines, columns = np.flatnonzero(in_line & (1 << bit)), np.flatnonzero(in_byte & (1 << bit))
+        is_there = len(lines) > 0
+        found.append((slice(lines[0], lines[-1] + 1), slice(8 * columns[0], 8 * columns[-1] + 8)) if is_there else None)
+    return found
+
+
+def widened(layers: np.ndarray, width: int) -> np.ndarray:
+    """(h, w) -> (h, width) contiguous, zeros on the right."""
+    missing = width - layers.shape[1]
+    return np.pad(contiguous(layers), [(0, 0), (0, missing)]) if missing else contiguous(layers)
+
+
+def _pack_group(layers: np.ndarray, rows: Sequence[int], packed: np.ndarray) -> None:
+    """Pack bit k into `packed[rows[k]]`, which is zeros: only the lines and columns between which it is somewhere 1."""
+    layers = widened(layers, 8 * packed.shape[2])
+    for bit, (row, window) in enumerate(zip(rows, extents(layers, len(rows)))):
+        if window is not None:
+            lines, columns = window
+            packed[row, lines, columns.start // 8 : columns.stop // 8] = pack(layers[window] & (1 << bit))
 
 
 def _as_list(polygon: Any) -> list:

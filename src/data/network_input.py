@@ -1,6 +1,7 @@
 """From an image to a detector's input: fitted to its size, normalised, padded."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +39,11 @@ class ImageSettings:
             black=cfg.pad_colour == "black",
             reading=ImageRules.from_config(cfg),
         )
+
+    @property
+    def padding_colour(self) -> Sequence[float]:
+        """(3,) BGR of pixels that no image covers, as far as whole numbers have it."""
+        return (0, 0, 0) if self.black else self.normalisation.mean_colour()
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:

@@ -1,134 +1,36 @@
-"""Annotated images -> samples of fixed shape for training, a plain iterable of batches for evaluation."""
+"""Annotated images -> a run's training batches; a plain iterable of batches for evaluation."""
 
 import itertools
 import logging
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..config import Config, has_masks
-from . import masks as mask_codec
-from .augmentation import draw_transforms
-from .augmentation.geometry import Expand, FitInput, HorizontalFlip
-from .augmentation.legacy import legacy_steps
-from .augmentation.transform import Chain, Size
-from .decoding import USUAL_RULES, ImageRules
+from .augmentation import COMBINATIONS
+from .augmentation.scene import CROWD_LABEL
+from .detection_samples import (
+    COLUMNS,
+    HAS_MASK,
+    MASK_ROWS,
+    MASKS,
+    DetectionSamples,
+    read_image,
+    unreadable_reason,
+)
 from .formats.index import DetectionIndex, ImageRecord
-from .images import differs_in_size, labelled_bgr, why_unreadable
+from .images import differs_in_size
 from .loader import TrainLoader, make_train_loader
-from .network_input import ImageSettings, normalise_and_pad, prepare_image
+from .network_input import ImageSettings, prepare_image
 from .read_ahead import read_ahead
-from .streams import SampleStreams
+
+__all__ = [
+    "COLUMNS", "CROWD_LABEL", "HAS_MASK", "MASKS", "MASK_ROWS", "DetectionSamples", "EvalBatch", "EvalImage",
+    "EvalLoader", "build_eval_loader", "build_train_loader", "make_eval_batch", "read_image", "unreadable_reason",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
-
-MASKS = "gt_masks"
-COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", MASKS, "sample_seed")
-HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
-CROWD_LABEL = -1
-BLACK = (0, 0, 0)
-MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far as an image has as many objects
-
-
-class DetectionSamples:
-    """Training samples of detection data, see `loader.Samples`; `indices` are the images that take part.
-
-    A detector without masks gets none: they are not made then.
-    """
-
-    sparse = {MASKS: "gt_labels"}
-
-    def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
-        self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
-        self.settings = ImageSettings.from_config(cfg)
-        self.is_legacy = cfg.box_style == "legacy"
-        self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
-        if not has_masks(cfg):
-            self.columns = tuple(name for name in COLUMNS if name != MASKS)
-        most = max(sum(not item.crowd for item in dataset.record(index).objects) for index in indices)
-        self.mask_rows = min(cfg.num_gts, max(most, MASK_ROWS))
-
-    def read(self, entry: int) -> tuple[ImageRecord, np.ndarray] | None:
-        record = self.dataset.record(self.keys[entry])
-        image = read_image(record, self.settings.reading)
-        return None if image is None else (record, image)
-
-    def why_unreadable(self, entry: int) -> str:
-        return unreadable_reason(self.dataset.record(self.keys[entry]))
-
-    def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
-        """In the order of `columns`, shapes as in the batch without its first axis."""
-        record, image = item
-        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
-        return self._sample(record, image, transforms, np.int32(streams.shared.randint(0, 2**31 - 1)))
-
-    def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
-        """The same without augmentation: the image as it is evaluated."""
-        steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
-        return self._sample(*item, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
-
-    def _sample(
-        self, record: ImageRecord, image: np.ndarray, transforms: Chain, sample_seed: np.int32
-    ) -> tuple[np.ndarray, ...]:
-        image = transforms.image(image)
-        found = self._truth(record, transforms)
-        found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
-        found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
-        return tuple(found[name] for name in self.columns)
-
-    def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
-        return batch
-
-    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
-        """Drawn in another order than they act."""
-        flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
-        if expand is not None and self.settings.black:
-            expand = replace(expand, colour=BLACK)
-        if self.is_legacy:
-            return Chain.of(legacy_steps(expand, self.settings, flip))
-        return Chain.of((expand, FitInput(self.settings), flip))
-
-    def _truth(self, record: ImageRecord, transforms: Chain) -> dict[str, np.ndarray]:
-        """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
-
-        Crowds come last, otherwise they stand in the file's order.
-        """
-        num_gts = self.cfg.num_gts
-        boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
-        shown: list[tuple[int, object]] = []  # row and mask
-        objects = sorted(record.objects, key=lambda item: item.crowd)
-        precision = np.float64 if self.is_legacy else np.float32  # which would make 31 of 30.99999999
-        moved = np.array([item.box for item in objects], precision).reshape(-1, 4)
-        moved = transforms.boxes(moved, (record.height, record.width))
-        row = 0
-        for item, box in zip(objects, moved):
-            if row == num_gts:
-                break
-            if self._has_no_area(box):
-                continue
-            if not item.crowd and item.segmentation is not None:
-                shown.append((row, item.segmentation))
-            boxes[row] = box
-            labels[row] = CROWD_LABEL if item.crowd else item.label + 1
-            row += 1
-        truth = {"gt_boxes": boxes, "gt_labels": labels}
-        return truth | self._masks(record, transforms, shown) if MASKS in self.columns else truth
-
-    def _masks(
-        self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
-    ) -> dict[str, np.ndarray]:
-        """gt_masks with these masks in these rows, and gt_has_mask."""
-        shape = self.mask_rows, self.settings.height, self.settings.width // 8
-        packed = mask_codec.pack_objects(shown, (record.height, record.width), transforms.masks, shape)
-        has_mask = np.zeros(self.cfg.num_gts, bool)
-        has_mask[[row for row, _ in shown]] = True
-        return {MASKS: packed, HAS_MASK: has_mask}
-
-    def _has_no_area(self, box: np.ndarray) -> bool:
-        """A legacy box of one column or row has x1 == x2 or y1 == y2."""
-        wide, high = box[2] - box[0], box[3] - box[1]
-        return (wide < 0 or high < 0) if self.is_legacy else (wide <= 0 or high <= 0)
 
 
 def build_train_loader(
@@ -136,8 +38,10 @@ def build_train_loader(
 ) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
-    Raises UserError if one global batch is larger than the data set.
+    Raises UserError if one global batch is larger than the data set, or if the data do not fit the configuration.
     """
+    for kind in COMBINATIONS.values():
+        kind.check(cfg, dataset)
     indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
     loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
     if has_masks(cfg) and dataset.lacks_masks and not dataset.has_masks:
@@ -153,20 +57,6 @@ def build_train_loader(
             cfg.num_gts,
         )
     return loader
-
-
-def read_image(record: ImageRecord, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:
-    """(h, w, 3) uint8 BGR in the labels' size, or None if the file is no whole image or of another size."""
-    return labelled_bgr(record.path, record.height, record.width, rules)
-
-
-def unreadable_reason(record: ImageRecord) -> str:
-    """Why `read_image` gave None, for a log line."""
-    size = differs_in_size(record.path, record.height, record.width)
-    if size is None:
-        return why_unreadable(record.path, record.height * record.width)
-    found = f"{size[1]} x {size[0]}"
-    return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
 
 
 # ------------------------------------------------------------------------------------------------------- evaluation

@@ -1,7 +1,7 @@
 """The randomness of one training sample."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,18 +11,31 @@ import numpy as np
 class SampleStreams:
     """Streams of random numbers of one sample in one epoch: pure functions of (seed, epoch, key).
 
-    key: a number that the sample keeps in every run.
+    key: a number that the sample keeps in every run. further: what tells the streams of a partner from its own.
     """
 
     seed: int
     epoch: int
     key: int
+    further: tuple[int, ...] = ()
 
     @cached_property
     def shared(self) -> np.random.RandomState:
         """The stream that a task's own changes share: its numbers are drawn in the same order in every version."""
-        return np.random.RandomState([self.seed, self.epoch, self.key])
+        return np.random.RandomState(self._words)
 
     def of(self, name: str) -> np.random.RandomState:
         """A stream that belongs to `name` alone, from its start: who draws from it changes nobody else's numbers."""
-        return np.random.RandomState([self.seed, self.epoch, self.key, zlib.crc32(name.encode())])
+        return np.random.RandomState([*self._words, _number(name)])
+
+    def partner(self, name: str, number: int) -> "SampleStreams":
+        """The streams of image number `number` of those that `name` adds to the sample, whichever image that is."""
+        return replace(self, further=(*self.further, _number(name), number))
+
+    @property
+    def _words(self) -> list[int]:
+        return [self.seed, self.epoch, self.key, *self.further]
+
+
+def _number(name: str) -> int:
+    return zlib.crc32(name.encode())

@@ -12,6 +12,8 @@ gives None where there is nothing to do:
             return 255 - image
 
 It draws from a stream of its own, which its name leads to: switching it on changes no other's choices.
+
+What makes one sample of several images is a class (see `combination.Combination`), a line in `COMBINATIONS`, its keys.
 """
 
 from collections.abc import Callable
@@ -20,11 +22,17 @@ import numpy as np
 
 from ...config import Config
 from ..streams import SampleStreams
+from .combination import Combination
+from .copy_paste import CopyPaste
+from .mosaic import Mosaic
+from .scene import Scene
 from .transform import Chain, OnRgb, Size, Transform
 
 # They act in this order on RGB images, after the task's own changes, at the size of the network's input, which they
 # keep; those with `on_original` act before them, on the image as its file has it, and may change its size.
 AUGMENTATIONS: dict[str, type[Transform]] = {}
+# In this order, for detection: those with `on_original` before every change of an image, the others after all.
+COMBINATIONS: dict[str, type[Combination]] = {"mosaic": Mosaic, "copy_paste": CopyPaste}
 
 
 def draw_transforms(
@@ -38,6 +46,38 @@ def draw_transforms(
     size = first.new_size(size)
     middle = own(size, streams.shared)
     return Chain((first, middle, _draw_added(cfg, middle.new_size(size), streams, bgr, on_original=False)))
+
+
+def combine_scenes(
+    scene: Scene,
+    cfg: Config,
+    streams: SampleStreams,
+    count: int,
+    partner: Callable[[int, SampleStreams], Scene],
+    on_original: bool,
+) -> Scene:
+    """The sample's scene with others of its data set, of `count` entries, in it, as far as that is switched on.
+
+    partner(entry, streams): the scene of an entry, as it is to go in. on_original: whose turn it is.
+    """
+    for name, kind in COMBINATIONS.items():
+        if kind.on_original != on_original:
+            continue
+        rng = streams.of(name)
+        step = kind.draw(cfg, scene.size, rng)
+        if step is not None:
+            entries = rng.randint(count, size=step.partners)
+            partners = [partner(int(entry), streams.partner(name, k)) for k, entry in enumerate(entries)]
+            scene = step.combine(scene, partners, rng)
+    return scene
+
+
+def most_objects(cfg: Config, most: int) -> int:
+    """How many objects a sample may have where no image has more than `most`."""
+    found = most
+    for kind in COMBINATIONS.values():
+        found = kind.most_objects(cfg, found, most)
+    return found
 
 
 def _draw_added(cfg: Config, size: Size, streams: SampleStreams, bgr: bool, on_original: bool) -> Chain:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..network_input import ImageSettings, nominal_scales
-from .geometry import FitInput, HorizontalFlip
+from .geometry import FitInput, HorizontalFlip, blank
 from .transform import Size, Transform
 
 
@@ -48,7 +48,7 @@ class PadCanvas(Transform):
         return self.size
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        return self._place(image, np.full((*self.size, 3), self.colour, np.uint8))
+        return self._place(image, blank(self.size, self.colour))
 
     def masks(self, mask: np.ndarray, outside: int = 0) -> np.ndarray:
         return self._place(mask, np.full(self.size, outside, mask.dtype))
