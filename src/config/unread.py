@@ -80,6 +80,7 @@ TASKS = {  # key or section: tasks that read it
             "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
             "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
             "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio",
+            "repeat_threshold",
             "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),

@@ -19,6 +19,7 @@ from .images import differs_in_size, labelled_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
+from .sampling import RepeatFactors, Sampling
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
@@ -143,8 +144,11 @@ def build_train_loader(
 
     Raises UserError if one global batch is larger than the data set.
     """
-    indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
-    loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
+    indices = training_images(cfg, dataset)
+    sampling, lines = detection_sampling(cfg, dataset, indices)
+    for line in lines:
+        logger.info(line)
+    loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step, sampling)
     if has_masks(cfg) and dataset.lacks_masks and not dataset.has_masks:
         logger.warning(
             "%s: no object has a mask: boxes alone are trained; `detector: faster_rcnn` is the detector for them",
@@ -158,6 +162,20 @@ def build_train_loader(
             cfg.num_gts,
         )
     return loader
+
+
+def training_images(cfg: Config, dataset: DetectionIndex) -> list[int]:
+    """Which of the images take part in training."""
+    return dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
+
+
+def detection_sampling(cfg: Config, dataset: DetectionIndex, indices: Sequence[int]) -> tuple[Sampling, list[str]]:
+    """How often an epoch takes which of the images at `indices`, and what there is to say of it."""
+    if not cfg.repeat_threshold:
+        return Sampling.plain(len(indices)), []
+    shown = [{item.label for item in dataset.record(index).objects} for index in indices]
+    factors = RepeatFactors.of(shown, cfg.repeat_threshold)
+    return Sampling.repeated(factors.repeats), [factors.line(dataset.classes)]
 
 
 def read_image(record: ImageRecord, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:

@@ -9,20 +9,29 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SampleStreams:
-    """Streams of random numbers of one sample in one epoch: pure functions of (seed, epoch, key).
+    """Streams of random numbers of one sample in one epoch: pure functions of (seed, epoch, key, data set, repeat).
 
-    key: a number that the sample keeps in every run.
+    key: a number that the image keeps in every run, within its data set; data_set: number of that, where there are
+    several; repeat: which one it is of the image's samples in the epoch, where there are several.
     """
 
     seed: int
     epoch: int
     key: int
+    data_set: int = 0
+    repeat: int = 0
 
     @cached_property
     def shared(self) -> np.random.RandomState:
         """The stream that a task's own changes share: its numbers are drawn in the same order in every version."""
-        return np.random.RandomState([self.seed, self.epoch, self.key])
+        return np.random.RandomState(self._words)
 
     def of(self, name: str) -> np.random.RandomState:
         """A stream that belongs to `name` alone, from its start: who draws from it changes nobody else's numbers."""
-        return np.random.RandomState([self.seed, self.epoch, self.key, zlib.crc32(name.encode())])
+        return np.random.RandomState([*self._words, zlib.crc32(name.encode())])
+
+    @property
+    def _words(self) -> list[int]:
+        """The first sample of an image of the first data set has the numbers that it has where there is no other."""
+        further = [self.data_set, self.repeat] if self.data_set or self.repeat else []
+        return [self.seed, self.epoch, self.key, *further]

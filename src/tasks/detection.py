@@ -22,7 +22,13 @@ from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings
-from ..data.pipeline import DetectionSamples, build_eval_loader, build_train_loader
+from ..data.pipeline import (
+    DetectionSamples,
+    build_eval_loader,
+    build_train_loader,
+    detection_sampling,
+    training_images,
+)
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -260,6 +266,9 @@ class Detection(Task):
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
+        if cfg.repeat_threshold:
+            _, lines = detection_sampling(cfg, train, training_images(cfg, train))
+            yield "sampling", iter(lines)
         if detection_source(cfg, "val"):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)
         generator = cfg.rpn.anchor_generator
