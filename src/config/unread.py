@@ -88,7 +88,7 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
             "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
-            "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
+            "class_balanced", "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
         ),
         (CLASSIFICATION,),
     ),

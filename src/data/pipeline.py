@@ -19,7 +19,8 @@ from .images import differs_in_size, labelled_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, normalise_and_pad, prepare_image
 from .read_ahead import read_ahead
-from .sampling import RepeatFactors, Sampling
+from .repeat_factors import RepeatFactors
+from .sampling import Sampling, origins_of, sampling_of
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class DetectionSamples:
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
+        self.origins = origins_of(dataset.sets, indices)
         self.settings = ImageSettings.from_config(cfg)
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
@@ -171,11 +173,14 @@ def training_images(cfg: Config, dataset: DetectionIndex) -> list[int]:
 
 def detection_sampling(cfg: Config, dataset: DetectionIndex, indices: Sequence[int]) -> tuple[Sampling, list[str]]:
     """How often an epoch takes which of the images at `indices`, and what there is to say of it."""
-    if not cfg.repeat_threshold:
-        return Sampling.plain(len(indices)), []
-    shown = [{item.label for item in dataset.record(index).objects} for index in indices]
-    factors = RepeatFactors.of(shown, cfg.repeat_threshold)
-    return Sampling.repeated(factors.repeats), [factors.line(dataset.classes)]
+    repeats, lines = np.ones(len(indices), int), []
+    if cfg.repeat_threshold:
+        shown = [{item.label for item in dataset.record(index).objects} for index in indices]
+        factors = RepeatFactors.of(shown, cfg.repeat_threshold)
+        repeats, lines = factors.repeats, [factors.line(dataset.classes)]
+    sets = [dataset.sets[index] for index in indices] if dataset.sets else ()
+    sampling, further = sampling_of(cfg, sets, dataset.label_files, repeats)
+    return sampling, lines + further
 
 
 def read_image(record: ImageRecord, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:

@@ -1,17 +1,18 @@
 """How often an epoch takes which training image, and in which order: pure functions of (seed, epoch)."""
 
-import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..config import Config
+from ..config.train_sets import set_count, set_weights
 from ..errors import plain
+from .repeat_factors import LONGEST, first_of
 from .streams import SampleStreams
 
 STREAM = "sampling"  # whose numbers choose what of a group an epoch takes
-SHOWN, LONGEST = 8, 100  # classes that a line names, characters of each
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,29 @@ class Sampling:
         """Every entry as often as `repeats` (N,) says."""
         return cls(repeats, np.zeros(len(repeats), int), np.array([repeats.sum()]))
 
+    @classmethod
+    def weighted(cls, sets: np.ndarray, weights: np.ndarray, repeats: np.ndarray) -> "Sampling":
+        """Of each data set as often as its weight says. sets (N,): number of each entry's; weights: of each set."""
+        sizes = np.bincount(sets, repeats, len(weights))
+        return cls(repeats, sets, np.maximum(np.floor(sizes * weights + 0.5), sizes > 0).astype(int))
+
+    @classmethod
+    def balanced(cls, sets: np.ndarray, weights: np.ndarray, labels: np.ndarray, strength: float) -> "Sampling":
+        """As many samples as by the weights alone, of each class its number of them to the power 1 - strength: at 1 of
+        all classes as many. labels (N,): each entry's class. Fractions go to those that lack most of a sample.
+
+        >>> plan = Sampling.balanced(np.zeros(8, int), np.ones(1), np.array([0, 0, 0, 0, 0, 0, 0, 1]), 1.0)
+        >>> plan.quotas.tolist()  # 4 of the 7 images of class 0, 4 times the one of class 1
+        [4, 4]
+        """
+        classes = int(labels.max()) + 1
+        groups = sets * classes + labels
+        usual = np.bincount(groups, minlength=len(weights) * classes).reshape(-1, classes) * weights[:, None]
+        of_class = np.maximum(usual.sum(0), 1e-9)
+        wanted = np.where(usual.sum(0) > 0, of_class ** (1 - strength), 0)
+        total = int(np.floor(usual.sum() + 0.5))
+        return cls(np.ones(len(sets), int), groups, _whole((usual * (wanted / of_class)).ravel(), total))
+
     def __len__(self) -> int:
         return int(self.quotas.sum())
 
@@ -51,8 +75,9 @@ class Sampling:
     def counts(self, seed: int, epoch: int) -> np.ndarray:
         """(N,) how often the epoch takes each entry."""
         counts = np.zeros(len(self.repeats), int)
-        for group, quota in enumerate(self.quotas.tolist()):
-            own = np.flatnonzero(self.groups == group)
+        by_group = np.argsort(self.groups, kind="stable")
+        ends = np.cumsum(np.bincount(self.groups, minlength=len(self.quotas)))
+        for group, (own, quota) in enumerate(zip(np.split(by_group, ends[:-1]), self.quotas.tolist())):
             listed = np.repeat(own, self.repeats[own])
             if not len(listed):
                 continue
@@ -60,7 +85,7 @@ class Sampling:
             counts[own] += whole * self.repeats[own]
             if rest:
                 chosen = SampleStreams(seed, epoch, group).of(STREAM).permutation(len(listed))[:rest]
-                counts += np.bincount(listed[chosen], minlength=len(counts))
+                np.add.at(counts, listed[chosen], 1)
         return counts
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
@@ -76,53 +101,79 @@ class Sampling:
         return np.stack((entries, numbers), 1)[order]
 
 
-@dataclass(frozen=True)
-class RepeatFactors:
-    """How often images are repeated by their rarest class: LVIS's definition, as MMDetection's ClassBalancedDataset.
+def is_sampled(cfg: Config) -> bool:
+    """Whether keys ask for something else than every image once, or there are several data sets."""
+    return bool(cfg.repeat_threshold or cfg.class_balanced or cfg.train_weights) or set_count(cfg) > 1
 
-    shares: of the images that show it, by class. factors: (N,) of each image: the largest of its classes'
-    max(1, sqrt(threshold / share)); 1 where it shows nothing. rarest: the class that an image's factor is of, or None.
 
-    >>> found = RepeatFactors.of([{0}, {0}, {0}, {0, 1}, set()], threshold=0.5)
-    >>> [round(float(factor), 3) for factor in found.factors], found.repeats.tolist()  # shares 4/5 and 1/5
-    ([1.0, 1.0, 1.0, 1.581, 1.0], [1, 1, 1, 2, 1])
+def origins_of(sets: Sequence[int], indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Number of its data set and number within that of the images at `indices`; none where there is one set.
+
+    sets: of all images, empty for a single set.
+
+    >>> origins_of([0, 0, 1, 1], [1, 3])
+    [(0, 1), (1, 1)]
     """
+    if not sets:
+        return []
+    seen: Counter[int] = Counter()
+    places = []
+    for number in sets:
+        places.append((number, seen[number]))
+        seen[number] += 1
+    return [places[index] for index in indices]
 
-    threshold: float
-    shares: dict[int, float]
-    factors: np.ndarray
-    rarest: list[int | None]
 
-    @classmethod
-    def of(cls, shown: Sequence[Collection[int]], threshold: float) -> "RepeatFactors":
-        """shown: the classes that each image shows, crowds too."""
-        counts = Counter(label for labels in shown for label in set(labels))
-        shares = {label: counts[label] / len(shown) for label in sorted(counts)}
-        of_class = {label: max(1.0, math.sqrt(threshold / share)) for label, share in shares.items()}
-        rarest = [max(sorted(labels), key=of_class.__getitem__, default=None) for labels in shown]
-        return cls(threshold, shares, np.array([of_class.get(label, 1.0) for label in rarest]), rarest)
+def sampling_of(
+    cfg: Config,
+    sets: Sequence[int],
+    names: Sequence[object],
+    repeats: np.ndarray,
+    labels: Sequence[int] = (),
+    classes: Sequence[str] = (),
+) -> tuple[Sampling, list[str]]:
+    """How often an epoch takes each entry by `train_weights`, and by `class_balanced` where there are `labels`; and
+    what there is to say of it.
 
-    @property
-    def repeats(self) -> np.ndarray:
-        """(N,) how often each image stands in the list: the factors rounded up."""
-        return np.ceil(self.factors).astype(int)
+    sets: number of each entry's data set, empty for a single one; names: of the sets. repeats (N,): of each entry.
+    labels: class of each entry, where it has one; classes: their names.
+    """
+    places, weights = np.array(sets if len(sets) else [0] * len(repeats)), np.array(set_weights(cfg))
+    is_balanced = len(labels) and cfg.class_balanced
+    if is_balanced:
+        sampling = Sampling.balanced(places, weights, np.array(labels), cfg.class_balanced)
+    else:
+        sampling = Sampling.weighted(places, weights, repeats)
+    counts = sampling.counts(0, 0)  # as many of each set and class in every epoch
+    lines = []
+    if len(weights) > 1 or cfg.train_weights:
+        images, samples = (np.bincount(places, one, len(weights)).astype(int) for one in (np.ones(len(places)), counts))
+        lines.append(f"training data sets: {_told(names, weights, images, samples)}, {len(sampling)} samples an epoch")
+    if is_balanced:
+        lines.append(f"class_balanced {cfg.class_balanced:g}: {_told_classes(labels, counts, classes)}")
+    return sampling, lines
 
-    def line(self, names: Sequence[str]) -> str:
-        """How many repeats were made of which classes; of an image's they count for its rarest class."""
-        further: Counter[int] = Counter()
-        images: Counter[int] = Counter()
-        for label, times in zip(self.rarest, self.repeats.tolist()):
-            if times > 1:
-                further[label] += times - 1
-                images[label] += 1
-        rule, total = f"repeat_threshold {self.threshold:g}", int(self.repeats.sum())
-        if not further:
-            return f"{rule}: no class is that rare, no image is repeated"
-        told = [
-            f"{plain(names[label], LONGEST)} {further[label]} (of {images[label]} images, which "
-            f"{self.shares[label]:.2%} of all show)"
-            for label in sorted(further, key=lambda label: (self.shares[label], label))
-        ]
-        more = f", and {len(told) - SHOWN} more classes" if len(told) > SHOWN else ""
-        counted = f"{total} samples an epoch of {len(self.rarest)} images"
-        return f"{rule}: {counted}; repeats: {', '.join(told[:SHOWN])}{more}"
+
+def _whole(shares: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers in these proportions whose sum is `total`: what rounding down leaves goes to the largest rests."""
+    exact = shares * (total / shares.sum())
+    found = np.floor(exact + 1e-9).astype(int)
+    lacking = np.argsort(found - exact, kind="stable")[: total - int(found.sum())]
+    found[lacking] += 1
+    return found
+
+
+def _told(names: Sequence[object], weights: np.ndarray, images: np.ndarray, samples: np.ndarray) -> str:
+    rows = zip(names, images.tolist(), weights.tolist(), samples.tolist())
+    return ", ".join(f"{name} ({count} images, weight {times:g}: {n} samples)" for name, count, times, n in rows)
+
+
+def _told_classes(labels: Sequence[int], counts: np.ndarray, classes: Sequence[str]) -> str:
+    """Samples and images of the classes, the rarest first."""
+    images, samples = np.bincount(labels), np.bincount(labels, counts).astype(int)
+    told = [
+        f"{plain(classes[label], LONGEST)} {samples[label]} (of {images[label]} images)"
+        for label in np.argsort(images, kind="stable").tolist()
+        if images[label]
+    ]
+    return f"samples an epoch: {first_of(told)}"

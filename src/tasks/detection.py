@@ -29,6 +29,7 @@ from ..data.pipeline import (
     detection_sampling,
     training_images,
 )
+from ..data.sampling import is_sampled
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -266,7 +267,7 @@ class Detection(Task):
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
-        if cfg.repeat_threshold:
+        if is_sampled(cfg):
             _, lines = detection_sampling(cfg, train, training_images(cfg, train))
             yield "sampling", iter(lines)
         if detection_source(cfg, "val"):
@@ -361,7 +362,7 @@ def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> Abstr
         output = output.with_name(f"{output.name}.rank{process.rank}of{process.size}")
     records = (dataset.record(index) for index in range(len(dataset)))
     images = describe_files((one.image_id, one.path, one.height, one.width) for one in records)
-    labels = describe_files([(dataset.annotation_file,)])
+    labels = describe_files([dataset.label_files])
     data = {"images": f"{len(dataset)}, {images}", "labels": labels, "category_ids": dataset.category_ids}
     share = process.share(len(dataset.image_ids))
     return unfinished(output, weights_and_keys(cfg) | data, len(share), cfg.test_batch_size)

@@ -5,11 +5,12 @@ import doctest
 import numpy as np
 import pytest
 
-from src.data import sampling
+from src.data import repeat_factors, sampling
 from src.data.formats.coco import read_coco
 from src.data.loader import TrainSource, make_train_loader
 from src.data.pipeline import DetectionSamples, build_train_loader
-from src.data.sampling import RepeatFactors, Sampling
+from src.data.repeat_factors import RepeatFactors
+from src.data.sampling import Sampling
 from src.data.streams import SampleStreams
 from src.errors import UserError
 from src.tasks import TASKS
@@ -128,7 +129,8 @@ def test_a_sample_is_the_same_in_any_order_on_any_rank_and_after_a_resume():
 
 
 def test_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(sampling).attempted >= 4 and not doctest.testmod(sampling).failed
+    found = [doctest.testmod(module) for module in (sampling, repeat_factors)]
+    assert [(one.attempted >= 2, one.failed) for one in found] == [(True, 0)] * 2
 
 
 # -------------------------------------------------------------------------------------------------- detection
@@ -151,7 +153,7 @@ def test_a_detector_takes_images_of_a_rare_class_more_often(herd, make_config, c
     # 2 of the 8 images that take part show a cat, the crowd counts: sqrt(0.5 / 0.25) = 1.41, so both stand there twice
     assert loader.steps_per_epoch == 5 and len(loader) == 10
     line = (
-        "repeat_threshold 0.5: 10 samples an epoch of 8 images; repeats: cat 2 (of 2 images, which 25.00% of all show)"
+        "repeat_threshold 0.5: 8 images become 10 samples; repeats: cat 2 (of 2 images, which 25.00% of all show)"
     )
     assert line in caplog.messages
     sections = dict(TASKS["detection"].inspect(cfg))
@@ -195,6 +197,6 @@ def test_the_line_names_the_rarest_classes_first_and_not_endlessly():
     found = RepeatFactors.of([set(range(k, 20)) for k in range(20)], 0.5)
     line = found.line([f"class {k}" for k in range(20)])
     # sqrt(0.5 / 0.05) = 3.16 of class 0, sqrt(5) = 2.24 of class 1, then up to 0.45: below 2; 0.5 / 0.5 is 1
-    assert line.startswith("repeat_threshold 0.5: 32 samples an epoch of 20 images; repeats: class 0 3 (of 1 images, ")
+    assert line.startswith("repeat_threshold 0.5: 20 images become 32 samples; repeats: class 0 3 (of 1 images, ")
     assert line.endswith("class 7 1 (of 1 images, which 40.00% of all show), and 1 more classes")
     assert RepeatFactors.of([{0}], 0.5).line(["x"]).endswith("no class is that rare, no image is repeated")
