@@ -139,13 +139,15 @@ def sampling_of(
     labels: class of each entry, where it has one; classes: their names.
     """
     places, weights = np.array(sets if len(sets) else [0] * len(repeats)), np.array(set_weights(cfg))
-    is_balanced = len(labels) and cfg.class_balanced
+    is_balanced = len(labels) > 0 and cfg.class_balanced > 0
     if is_balanced:
         sampling = Sampling.balanced(places, weights, np.array(labels), cfg.class_balanced)
     else:
         sampling = Sampling.weighted(places, weights, repeats)
-    counts = sampling.counts(0, 0)  # as many of each set and class in every epoch
     lines = []
+    if not is_sampled(cfg):
+        return sampling, lines
+    counts = sampling.counts(0, 0)  # as many of each set and class in every epoch
     if len(weights) > 1 or cfg.train_weights:
         images, samples = (np.bincount(places, one, len(weights)).astype(int) for one in (np.ones(len(places)), counts))
         lines.append(f"training data sets: {_told(names, weights, images, samples)}, {len(sampling)} samples an epoch")
