@@ -8,11 +8,9 @@ from pathlib import Path
 from .categories import agreed_ids, shortened
 from .fields import Id
 from .index import DetectionIndex, ImageRecord
-from .report import Report, unsaid
+from .report import Report, joined_name, unsaid
 
 logger = logging.getLogger(__name__)
-
-NAMED = 3  # data sets that the name of all of them names
 
 
 def joined(parts: Sequence[DetectionIndex]) -> DetectionIndex:
@@ -48,12 +46,6 @@ def joined(parts: Sequence[DetectionIndex]) -> DetectionIndex:
         raw=None,
         report=report,
     )
-
-
-def joined_name(names: Sequence[object]) -> str:
-    """What several data sets are called together."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(map(str, names[:NAMED]))}{more}"
 
 
 def _relabelled(record: ImageRecord, labels: Sequence[int]) -> ImageRecord:

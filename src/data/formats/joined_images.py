@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .class_table import ClassTable, in_order
 from .image_folder import ImageFolder, check_classes
-from .joined import joined_name
+from .report import joined_name
 
 
 class JoinedImages:
