@@ -74,6 +74,8 @@ class Sampling:
 
     def counts(self, seed: int, epoch: int) -> np.ndarray:
         """(N,) how often the epoch takes each entry."""
+        if (self.quotas == np.bincount(self.groups, self.repeats, len(self.quotas))).all():
+            return self.repeats  # every list once
         counts = np.zeros(len(self.repeats), int)
         by_group = np.argsort(self.groups, kind="stable")
         ends = np.cumsum(np.bincount(self.groups, minlength=len(self.quotas)))
@@ -95,10 +97,14 @@ class Sampling:
         The list, in which each entry's repeats stand next to each other, in the order of a permutation.
         """
         counts = self.counts(seed, epoch)
-        entries = np.repeat(np.arange(len(counts)), counts)
-        numbers = np.arange(len(entries)) - np.repeat(np.cumsum(counts) - counts, counts)
-        order = np.random.RandomState([seed, epoch]).permutation(len(entries))
-        return np.stack((entries, numbers), 1)[order]
+        order = np.random.RandomState([seed, epoch]).permutation(len(self))
+        found = np.zeros((len(order), 2), np.int32)
+        found[:, 0] = order
+        if (counts != 1).any():
+            entries = np.repeat(np.arange(len(counts)), counts)
+            numbers = np.arange(len(entries)) - np.repeat(np.cumsum(counts) - counts, counts)
+            found[:, 0], found[:, 1] = entries[order], numbers[order]
+        return found
 
 
 def is_sampled(cfg: Config) -> bool:

@@ -121,8 +121,8 @@ class Classification(Task):
         how = cfg.max_image_pixels, ImageRules.from_config(cfg)
         train = self.open(cfg, "train")
         yield "training data", inspection.image_folder(train, *how)
-        if is_sampled(cfg):
-            yield "sampling", iter(folder_sampling(cfg, train)[1])
+        if is_sampled(cfg) and (lines := folder_sampling(cfg, train)[1]):
+            yield "sampling", iter(lines)
         if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.image_folder(self.open(cfg, "val"), *how)
 

@@ -267,8 +267,7 @@ class Detection(Task):
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
-        if is_sampled(cfg):
-            _, lines = detection_sampling(cfg, train, training_images(cfg, train))
+        if is_sampled(cfg) and (lines := detection_sampling(cfg, train, training_images(cfg, train))[1]):
             yield "sampling", iter(lines)
         if detection_source(cfg, "val"):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)

@@ -174,8 +174,8 @@ class Segmentation(Task):
     def inspect(self, cfg: Config) -> Iterator[Section]:
         train = self.open(cfg, "train")
         yield "training data", inspection.label_files(train, cfg.ignore_label)
-        if is_sampled(cfg):
-            yield "sampling", iter(pair_sampling(cfg, SegmentationSamples(train, cfg))[1])
+        if is_sampled(cfg) and (lines := pair_sampling(cfg, SegmentationSamples(train, cfg))[1]):
+            yield "sampling", iter(lines)
         if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
 

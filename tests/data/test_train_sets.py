@@ -20,7 +20,7 @@ from src.evaluation.coco_eval import evaluate_predictions
 from src.tasks import TASKS
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import square
-from tests.data.truth import perfect_results
+from tests.data.truth import learned, perfect_results, scored
 
 SIZES = ((32, 24), (20, 30), (40, 20))
 OPEN = {"coco_classes": "[]", "num_classes": 81}
@@ -297,3 +297,18 @@ def test_no_output_replaces_a_file_of_any_of_the_sets(bolts, washers, make_confi
     assert [path for name, path in inputs_of(cfg).folders if name == "train_dataset"] == [bolts, washers]
     with pytest.raises(UserError, match="would replace a file of train_dataset"):
         check_predictions(cfg)
+
+
+def test_training_and_evaluation_agree_on_sets_of_odd_files(data_files, make_config, tmp_path):
+    """Ids that are texts, a class of three ids, objects without masks, crowds."""
+    names = ("plain", "text_ids", "via_export", "mixed", "some_masks_as_crowds")
+    for name in names:
+        (tmp_path / name).mkdir()
+        shutil.copy(data_files / "quirky_labels" / name / "labels.json", tmp_path / name)
+        (tmp_path / name / "data").symlink_to(data_files / "quirky_labels" / "images")
+    cfg = make_config(**OPEN, train_dataset=[str(tmp_path / name) for name in names], num_gts=40)
+    dataset = open_detection(cfg, "train")
+    assert dataset.classes == ("bolt", "nut") and len(dataset) == 20 and dataset.lacks_masks
+    assert (dataset.report.objects, dataset.report.crowds, dataset.report.without_mask) == (25, 3, 4)
+    assert learned(dataset, cfg) == scored(dataset)
+    assert any(line.startswith(f"{tmp_path / 'via_export'}") for line in dataset.report.lines())
