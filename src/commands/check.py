@@ -22,7 +22,7 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
-from ..data.formats import image_folder, index
+from ..data.formats import image_folder, index, joined
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..models.freeze import freeze_parts
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
@@ -52,7 +52,7 @@ def main() -> None:
 @contextlib.contextmanager
 def _readers_silent() -> Iterator[None]:
     """What is odd about the data is among the lines of the check."""
-    loggers = [logging.getLogger(module.__name__) for module in (index, image_folder)]
+    loggers = [logging.getLogger(module.__name__) for module in (index, image_folder, joined)]
     for one in loggers:
         one.setLevel(logging.ERROR)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import Config
+from ..config.train_sets import texts
 from ..errors import UserError
 from ..evaluation.classification_eval import REPORT_FILES
 from ..files import sweep
@@ -28,8 +29,8 @@ def inputs_of(cfg: Config) -> Inputs:
     """Every file and folder that the configuration names as something to be read, and its own files."""
     files = [("the configuration", Path(path)) for path in cfg.origin]
     folders = []
-    named = {name: getattr(cfg, name) for name in READ} | {"backbone.pretrained": cfg.backbone.pretrained}
-    for name, text in named.items():
+    named = [(name, text) for name in READ for text in texts(getattr(cfg, name))]
+    for name, text in (*named, ("backbone.pretrained", cfg.backbone.pretrained)):
         path = Path(text)
         if text and os.path.isdir(path):
             folders.append((name, path))

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 from .classification_checks import check_timm
+from .train_sets import check_train_sets, texts
 
 
 def check_together(cfg: Any) -> None:
@@ -26,6 +27,7 @@ def check_together(cfg: Any) -> None:
         raise UserError(f"beta1 is {cfg.beta1:g} and beta2 {cfg.beta2:g}; opt_type adam needs both above 0")
     _check_sizes(cfg)
     _check_window(cfg)
+    check_train_sets(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
 
@@ -54,7 +56,8 @@ def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:
 
 def check_named_classes(cfg: Any) -> None:
     """What every task but detection asks of the classes and of the data's format."""
-    named = [name for name in (cfg.train_data_type, cfg.val_data_type) if name not in (AUTO, "coco")]
+    kinds = (*texts(cfg.train_data_type), cfg.val_data_type)
+    named = [name for name in kinds if name not in (AUTO, "coco")]
     if named:
         raise UserError(f"train_data_type, val_data_type: {named[0]} holds detection data; task is {cfg.task!r}")
     if cfg.class_names and len(cfg.class_names) != cfg.num_classes:

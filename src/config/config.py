@@ -17,6 +17,7 @@ from .run_keys import (
     RunKeys,
     ScheduleKeys,
 )
+from .sampling_keys import SamplingKeys
 from .schema import keys, leaves
 
 # Further top-level keys: classes made by `schema.keys`, of a task, a hook, a label format, an augmentation.
@@ -25,8 +26,8 @@ EXTRA_KEYS: list[type] = []
 
 @keys()
 class Config(
-    AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
-    ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
+    AugmentationKeys, SamplingKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys,
+    DeviceKeys, RunKeys, ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
     TimmAugmentKeys, CombinationKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.

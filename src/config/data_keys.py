@@ -10,22 +10,24 @@ from .choices import (
     MOST_STEPS,
     NUM_CLASSES,
 )
-from .schema import key, keys
+from .schema import Texts, key, keys
 
 
 @keys(matters="never", on_resume="free")
 class DataPlaceKeys:
-    train_dataset: str = key("", "folder of the training images", on_resume="same")
+    train_dataset: Texts = key(
+        "", "folder of the training images; [A, B]: of several data sets, see train_weights", on_resume="same"
+    )
     val_dataset: str = key("", "folder of the validation images")
-    train_annotations: str = key(
+    train_annotations: Texts = key(
         "", "COCO label file of the training data, wherever it lies; empty: found in train_dataset", on_resume="same"
     )
-    train_images: str = key(
+    train_images: Texts = key(
         "", "folder of the images that the training label file names; empty: told by the layout", on_resume="same"
     )
     val_annotations: str = key("", "COCO label file of the validation data; empty: found in val_dataset")
     val_images: str = key("", "folder of the images that the validation label file names; empty: told by the layout")
-    train_data_type: str = key(
+    train_data_type: Texts = key(
         AUTO, "format of the training data (detection); auto tells it by what the folder holds", choices=DATA_TYPES
     )
     val_data_type: str = key(

@@ -12,7 +12,7 @@ from ..errors import UserError, listed, plain, short
 from .config import config_type
 from .original_tables import ALIASES, WITHOUT_EFFECT, names
 from .original_tables.literal import literal
-from .schema import is_mapping, is_optional, key_names, nested_kind, variants_of
+from .schema import Texts, is_mapping, is_optional, key_names, nested_kind, variants_of
 from .variants import choose_variant
 
 LONGEST_NAME = 100  # characters of a key for which the nearest one is looked for
@@ -21,7 +21,7 @@ LONGEST_PART = 255  # bytes of one name in a path
 MOST_CHOICES = 12  # that a message names
 WANTED = {
     bool: "0, 1, true or false", bool | str: "0, 1, true, false or a text", int: "a whole number", float: "a number",
-    float | str: "a number or a word", str: "a text",
+    float | str: "a number or a word", str: "a text", Texts: "a text or a list of texts",
 }  # fmt: skip
 
 
@@ -83,6 +83,8 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
     dotted = source.named(dotted)
     if is_mapping(item):
         return _convert_mapping(item, value, dotted, source)
+    if item.type == Texts and isinstance(value, list | tuple):
+        return _convert_texts(item, value, dotted, source)
     member = item.type.__args__[0] if hasattr(item.type, "__origin__") else None
     if member is None:
         value = _convert_leaf(item.type, value, dotted, source)
@@ -97,6 +99,19 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
     for part in members:
         _check_range(item, part, dotted, source)
     return members
+
+
+def _convert_texts(item: dataclasses.Field, values: list, dotted: str, source: Source) -> str | list[str]:
+    """Several texts, none of them empty; one alone is itself, none at all an empty text."""
+    _check_length(item, values, dotted, source)
+    members = [_convert_leaf(str, one, f"{dotted}[{place}]", source) for place, one in enumerate(values)]
+    if len(members) < 2:
+        members = ["".join(members)]
+    elif "" in members:
+        raise UserError(f"{source}: {dotted}[{members.index('')}] is empty; of several each must be named")
+    for one in members:
+        _check_range(item, one, dotted, source)
+    return members if len(members) > 1 else members[0]
 
 
 def _convert_mapping(item: dataclasses.Field, value: Any, dotted: str, source: Source) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
         if isinstance(value, list | tuple):
             return [_convert_leaf(kind.__args__[0], part, dotted, source) for part in value]
         raise UserError(f"{source}: {dotted} must be a list of lists, not {short([value])}")
-    if kind is str and value is None:
+    if kind in (str, Texts) and value is None:
         return ""
     if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):
         return bool(value)
@@ -128,7 +143,7 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
             pass
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if type(value) is kind or (kind in (bool | str, float | str) and isinstance(value, str)):
+    if type(value) is kind or (kind in (bool | str, float | str, Texts) and isinstance(value, str)):
         return value
     raise UserError(f"{source}: {dotted} must be {WANTED[kind]}, not {short(value)}")
 
@@ -145,7 +160,7 @@ def _check_length(item: dataclasses.Field, values: list, dotted: str, source: So
     least, most = item.metadata["least"], item.metadata["most"]
     if not least <= len(values) <= most:
         wanted = str(least) if least == most else f"at least {least}" if len(values) < least else f"at most {most:,}"
-        what = ("name" if item.type.__args__[0] is str else "number") + ("s" if wanted[-2:] != " 1" else "")
+        what = ("name" if str in item.type.__args__ else "number") + ("s" if wanted[-2:] != " 1" else "")
         raise UserError(f"{source}: {dotted} must have {wanted} {what}, not {len(values):,}")
 
 

@@ -11,7 +11,7 @@ from .config import Config
 from .fill import Source, convert, unknown_key
 from .original_tables import ALIASES, WITHOUT_EFFECT
 from .original_tables.literal import literal
-from .schema import is_mapping, nested_kind, variants_of
+from .schema import Texts, is_mapping, nested_kind, variants_of
 from .variants import refuse_key_of_other, refuse_keys_of_others
 
 FLAGS = {"sink_mode"}  # options of the originals that have no value
@@ -67,6 +67,11 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: S
 def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source) -> Any:
     """A list may be given as numbers with commas."""
     if item.type is str:
+        return text
+    if item.type == Texts:  # which may hold commas: a list has brackets
+        with contextlib.suppress(UserError, ValueError):
+            value = read_value(text) if text.lstrip().startswith("[") else text
+            return value if isinstance(value, list) else text
         return text
     if item.type == bool | str:  # a path may look like a date
         with contextlib.suppress(UserError, ValueError):

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 MOST_MEMBERS = 100_000  # of a list
+Texts = str | list[str]  # the type of a key that takes one text, or several in a list; a list of one is that one
 FACTS = {"matters": ("weights", "scores", "training", "never"), "on_resume": ("same", "free")}
 
 

@@ -83,6 +83,7 @@ TASKS = {  # key or section: tasks that read it
             "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio",
             "mosaic", "copy_paste", "copy_paste_max", "copy_paste_selected", "copy_paste_box_shift",
             "copy_paste_least_pixels",
+            "repeat_threshold",
             "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),
@@ -90,7 +91,7 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
             "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
-            "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
+            "class_balanced", "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
             "auto_augment", "mixup_mode", "mixup_prob", "mixup_switch_prob", "cutmix_minmax",
         ),
         (CLASSIFICATION,),

@@ -22,6 +22,7 @@ from ..process.command import entry_point
 from ..process.logs import quiet_logs
 from ..reading import is_file, is_folder
 from .formats import FORMATS, open_detection
+from .formats.categories import agreed_ids
 from .formats.fields import Id
 from .formats.index import DetectionIndex
 from .formats.mindrecord import RecordFile
@@ -109,12 +110,7 @@ def _open(cfg: Config) -> dict[str, DetectionIndex]:
 
 def _category_ids(datasets: Sequence[DetectionIndex]) -> dict[str, Id]:
     """The id of each class: the format's own where they are numbers on which the splits agree, else 1, 2, ..."""
-    pairs = [pair for one in datasets for pair in zip(one.classes, one.category_ids)]
-    ids = dict(pairs)
-    agree = all(ids[name] == own for name, own in pairs) and len(set(ids.values())) == len(ids)
-    if agree and all(isinstance(own, int) for own in ids.values()):
-        return ids
-    return {name: number for number, name in enumerate(ids, start=1)}
+    return agreed_ids([pair for one in datasets for pair in zip(one.classes, one.category_ids)])
 
 
 def _write(dataset: DetectionIndex, folder: Path, ids: dict[str, Id], to: str, link: bool) -> None:

@@ -16,6 +16,7 @@ from .images import differs_in_size, labelled_bgr, why_unreadable
 from .masks import pack_layers
 from .network_input import ImageSettings, normalise_and_pad
 from .readable import ReadableEntries
+from .sampling import origins_of
 from .streams import SampleStreams
 
 MASKS = "gt_masks"
@@ -35,6 +36,7 @@ class DetectionSamples:
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
+        self.origins = origins_of(dataset.sets, indices)
         self.settings, self.entries = ImageSettings.from_config(cfg), ReadableEntries(self)
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from ..config import Config
-from .loader import Samples
+from .loader import Samples, streams_of
 from .read_ahead import read_ahead
 from .streams import SampleStreams
 
@@ -30,7 +30,7 @@ def loss_batches(
 
     def load(entry: int) -> tuple[np.ndarray, ...] | None:
         item = samples.read(entry)
-        return None if item is None else samples.plain(item, SampleStreams(seed, 0, samples.keys[entry]))
+        return None if item is None else samples.plain(item, streams_of(samples, seed, 0, entry))
 
     seed, workers = cfg.seed % 2**32, max(cfg.num_parallel_workers, 1)
     for sample in read_ahead(load, entries, workers, ahead=workers):

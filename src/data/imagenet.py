@@ -1,6 +1,7 @@
 """Classified images: training samples and evaluation batches."""
 
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +22,11 @@ from .images import MAX_PIXELS, read_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
 from .read_ahead import read_ahead
+from .sampling import Sampling, origins_of, sampling_of
 from .streams import SampleStreams
 from .timm_mixing import TimmMixing
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("image", "label", "other_label", "share")
 GEOMETRY, COLOURS = (RandomResizedCrop, HorizontalFlip), (ColourJitter, RandAugment)
@@ -55,6 +59,7 @@ class FolderSamples:
 
     def __init__(self, dataset: ImageFolder, cfg: Config):
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
+        self.origins = origins_of(dataset.sets, self.keys)
         self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
         self.reading = ImageRules.from_config(cfg)
         self.mixup, self.cutmix, self.timm_mixing = cfg.mixup, cfg.cutmix, TimmMixing.from_config(cfg)
@@ -104,7 +109,16 @@ def build_folder_loader(
     cfg: Config, dataset: ImageFolder, rank: int = 0, size: int = 1, start_step: int = 0
 ) -> TrainLoader:
     """Training batches from global step `start_step` to the end of the run, for one of `size` ranks."""
-    return make_train_loader(cfg, FolderSamples(dataset, cfg), rank, size, start_step)
+    sampling, lines = folder_sampling(cfg, dataset)
+    for line in lines:
+        logger.info(line)
+    return make_train_loader(cfg, FolderSamples(dataset, cfg), rank, size, start_step, sampling)
+
+
+def folder_sampling(cfg: Config, dataset: ImageFolder) -> tuple[Sampling, list[str]]:
+    """How often an epoch takes which image, and what there is to say of it."""
+    names, labels = dataset.set_names or [dataset.folder], [label for _, label in dataset.images]
+    return sampling_of(cfg, dataset.sets, names, np.ones(len(dataset), int), labels, dataset.classes)
 
 
 def evaluation_batches(

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from ..errors import UserError
 from . import sparse
 from .batch_memory import side_by_side, stacked
 from .readable import ReadableEntries
+from .sampling import Sampling
 from .streams import SampleStreams
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class Samples(Protocol):
 
     columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros, each with the
     column whose zeros say which of its rows hold nothing. keys: a number for each entry that stays its own in every
-    run, from which its randomness comes. name: the data set in messages.
+    run, from which its randomness comes. origins: where there are several data sets, number of its set and its number
+    within that, from which it comes then. name: the data set in messages.
     entries: what reads them, where `make` reads others of them too; so that both report an unreadable file once.
     """
 
@@ -40,6 +42,7 @@ class Samples(Protocol):
     keys: list[int]
     name: str
     sparse: Mapping[str, str] = MappingProxyType({})
+    origins: Sequence[tuple[int, int]] = ()
     entries: ReadableEntries | None = None
 
     def read(self, entry: int) -> Any:
@@ -60,8 +63,9 @@ class Samples(Protocol):
 class TrainSource:
     """Random-access training batches of a whole run for `mindspore.dataset.GeneratorDataset`; item k is step k's batch.
 
-    Every sample is a pure function of (seed, epoch, key): a run that starts at a later step sees what an
+    Every sample is a pure function of (seed, epoch, key, repeat): a run that starts at a later step sees what an
     uninterrupted run sees there. Each global batch is a slice of the epoch's permutation, cut into one part a rank.
+    sampling: how often an epoch takes which entry; without it each once.
     """
 
     def __init__(
@@ -74,11 +78,13 @@ class TrainSource:
         steps_per_epoch: int,
         first_step: int,
         num_steps: int,
+        sampling: Sampling | None = None,
     ):
         self.samples = samples
         self.seed, self.batch_size, self.rank, self.size = seed % 2**32, batch_size, rank, size
         self.steps_per_epoch, self.first_step, self.num_steps = steps_per_epoch, first_step, num_steps
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
+        self.sampling = sampling or Sampling.plain(len(samples.keys))
+        self._order: tuple[int, np.ndarray] = (-1, np.empty((0, 2), int))
         self._read = (getattr(samples, "entries", None) or ReadableEntries(samples)).read
 
     def __len__(self) -> int:
@@ -92,23 +98,23 @@ class TrainSource:
         """The same; `squeezed`: which of the samples' sparse columns are squeezed, see `Samples.sparse`."""
         epoch, step_of_epoch = divmod(self.first_step + item, self.steps_per_epoch)
         start = (step_of_epoch * self.size + self.rank) * self.batch_size
-        entries = self._permutation(epoch)[start : start + self.batch_size]
-        with side_by_side(len(entries)):
-            columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, int(entry)) for entry in entries))))
+        taken = self._permutation(epoch)[start : start + self.batch_size]
+        with side_by_side(len(taken)):
+            columns = dict(zip(self.samples.columns, zip(*(self._sample(epoch, *map(int, one)) for one in taken))))
             batch = tuple(
                 _squeezed(arrays, columns[squeezed[name]]) if name in squeezed else stacked(arrays)
                 for name, arrays in columns.items()
             )
         return self.samples.mix(batch, np.random.RandomState([self.seed, epoch, step_of_epoch, self.rank]))
 
-    def _sample(self, epoch: int, entry: int) -> tuple[np.ndarray, ...]:
-        streams = SampleStreams(self.seed, epoch, self.samples.keys[entry])
-        return self.samples.make(self._read(entry), streams)
+    def _sample(self, epoch: int, entry: int, repeat: int) -> tuple[np.ndarray, ...]:
+        return self.samples.make(self._read(entry), streams_of(self.samples, self.seed, epoch, entry, repeat))
 
     def _permutation(self, epoch: int) -> np.ndarray:
+        """(samples of the epoch, 2): entry and number of its repeat, in order."""
         known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
         if known_epoch != epoch:
-            order = np.random.RandomState([self.seed, epoch]).permutation(len(self.samples.keys))
+            order = self.sampling.order(self.seed, epoch)
             self._order = (epoch, order)
         return order
 
@@ -189,23 +195,42 @@ class TrainLoader:
                 yield tuple(batch)
 
 
-def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 1, start_step: int = 0) -> TrainLoader:
+def streams_of(samples: Samples, seed: int, epoch: int, entry: int, repeat: int = 0) -> SampleStreams:
+    """The randomness of an entry's sample."""
+    origins = getattr(samples, "origins", ())
+    data_set, key = origins[entry] if origins else (0, samples.keys[entry])
+    return SampleStreams(seed, epoch, key, data_set, repeat)
+
+
+def make_train_loader(
+    cfg: Config,
+    samples: Samples,
+    rank: int = 0,
+    size: int = 1,
+    start_step: int = 0,
+    sampling: Sampling | None = None,
+) -> TrainLoader:
     """Batches from global step `start_step` to the end of the run, for one of `size` ranks.
 
+    sampling: how often an epoch takes which entry; without it each once.
     Raises UserError if one global batch is larger than the data set.
     """
-    count, global_batch = len(samples.keys), cfg.batch_size * size
+    sampling = sampling or Sampling.plain(len(samples.keys))
+    count, global_batch = len(sampling), cfg.batch_size * size
+    what = "images" if sampling.is_plain else "samples"
     if global_batch > count:
         raise UserError(
-            f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {count} training images of "
+            f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {count} training {what} of "
             f"{samples.name}"
         )
     steps_per_epoch = count // global_batch
     left_out = count - steps_per_epoch * global_batch
     if left_out:
-        logger.info("%d of %d images are left out of each epoch (another choice every time)", left_out, count)
+        logger.info("%d of %d %s are left out of each epoch (another choice every time)", left_out, count, what)
     remaining = max(cfg.epoch_size * steps_per_epoch - start_step, 0)
-    source = TrainSource(samples, cfg.seed, cfg.batch_size, rank, size, steps_per_epoch, start_step, remaining)
+    source = TrainSource(
+        samples, cfg.seed, cfg.batch_size, rank, size, steps_per_epoch, start_step, remaining, sampling
+    )
     workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)

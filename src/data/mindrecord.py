@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..config import Config, parse_cli
 from ..config.arguments import Arguments
+from ..config.train_sets import set_count
 from ..errors import UserError
 from ..files import write_text
 from ..process.command import entry_point
@@ -59,6 +60,11 @@ def main(argv: list[str] | None = None) -> None:
     known, rest = parser.parse_known_args(argv)
     cfg = parse_cli(__doc__, rest, required=("mindrecord_dir",), command="mindrecord")
     quiet_logs()
+    if set_count(cfg) > 1:
+        raise UserError(
+            f"train_dataset names {set_count(cfg)} data sets: convert each of them to a mindrecord_dir of its own; the "
+            "folders train in those are training data sets again, [R1/train, R2/train]"
+        )
     subsets = [name for name, split in SPLIT.items() if coco_source(cfg, split)]
     if known.verify_only:
         found = [name for name in SPLIT if is_folder(Path(cfg.mindrecord_dir) / name)]

@@ -24,6 +24,8 @@ from .images import differs_in_size
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, prepare_image
 from .read_ahead import read_ahead
+from .repeat_factors import RepeatFactors
+from .sampling import Sampling, sampling_of
 
 __all__ = [
     "COLUMNS", "CROWD_LABEL", "HAS_MASK", "MASKS", "MASK_ROWS", "DetectionSamples", "EvalBatch", "EvalImage",
@@ -42,8 +44,11 @@ def build_train_loader(
     """
     for kind in COMBINATIONS.values():
         kind.check(cfg, dataset)
-    indices = dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
-    loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step)
+    indices = training_images(cfg, dataset)
+    sampling, lines = detection_sampling(cfg, dataset, indices)
+    for line in lines:
+        logger.info(line)
+    loader = make_train_loader(cfg, DetectionSamples(dataset, indices, cfg), rank, size, start_step, sampling)
     if has_masks(cfg) and dataset.lacks_masks and not dataset.has_masks:
         logger.warning(
             "%s: no object has a mask: boxes alone are trained; `detector: faster_rcnn` is the detector for them",
@@ -57,6 +62,23 @@ def build_train_loader(
             cfg.num_gts,
         )
     return loader
+
+
+def training_images(cfg: Config, dataset: DetectionIndex) -> list[int]:
+    """Which of the images take part in training."""
+    return dataset.training_indices(cfg.filter_empty_gt, cfg.train_dataset_num, cfg.train_dataset_divider)
+
+
+def detection_sampling(cfg: Config, dataset: DetectionIndex, indices: Sequence[int]) -> tuple[Sampling, list[str]]:
+    """How often an epoch takes which of the images at `indices`, and what there is to say of it."""
+    repeats, lines = np.ones(len(indices), int), []
+    if cfg.repeat_threshold:
+        shown = [{item.label for item in dataset.record(index).objects} for index in indices]
+        factors = RepeatFactors.of(shown, cfg.repeat_threshold)
+        repeats, lines = factors.repeats, [factors.line(dataset.classes)]
+    sets = [dataset.sets[index] for index in indices] if dataset.sets else ()
+    sampling, further = sampling_of(cfg, sets, dataset.label_files, repeats)
+    return sampling, lines + further
 
 
 # ------------------------------------------------------------------------------------------------------- evaluation

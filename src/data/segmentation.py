@@ -1,5 +1,7 @@
 """Segmented images: training samples, training batches."""
 
+import logging
+
 import numpy as np
 
 from ..config import Config
@@ -11,7 +13,10 @@ from .augmentation.transform import Chain, OnRgb, Size, draw_in_turn
 from .formats.segmentation_list import SegmentationDataset
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
+from .sampling import Sampling, origins_of, sampling_of
 from .streams import SampleStreams
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("image", "label")
 SEED = "sample_seed"
@@ -33,6 +38,7 @@ class SegmentationSamples:
         if not self.keys:
             raise UserError(f"{dataset.list_file}: none of its {len(dataset)} samples has both its files")
         self.dataset, self.name, self.cfg = dataset, str(dataset.list_file), cfg
+        self.origins = origins_of(dataset.sets, self.keys)
         self.normalisation = PixelNormalisation.from_config(cfg)
 
     def read(self, entry: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -86,4 +92,14 @@ def build_segmentation_loader(
 
     columns: see `SegmentationSamples`.
     """
-    return make_train_loader(cfg, SegmentationSamples(dataset, cfg, columns), rank, size, start_step)
+    samples = SegmentationSamples(dataset, cfg, columns)
+    sampling, lines = pair_sampling(cfg, samples)
+    for line in lines:
+        logger.info(line)
+    return make_train_loader(cfg, samples, rank, size, start_step, sampling)
+
+
+def pair_sampling(cfg: Config, samples: SegmentationSamples) -> tuple[Sampling, list[str]]:
+    """How often an epoch takes which sample, and what there is to say of it."""
+    sets = [number for number, _ in samples.origins]
+    return sampling_of(cfg, sets, samples.dataset.set_names or [samples.name], np.ones(len(samples.keys), int))

@@ -9,14 +9,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SampleStreams:
-    """Streams of random numbers of one sample in one epoch: pure functions of (seed, epoch, key).
+    """Streams of random numbers of one sample in one epoch: pure functions of (seed, epoch, key, data set, repeat).
 
-    key: a number that the sample keeps in every run. further: what tells the streams of a partner from its own.
+    key: a number that the image keeps in every run, within its data set; data_set: number of that, where there are
+    several; repeat: which one it is of the image's samples in the epoch, where there are several. further: what tells
+    the streams of a partner from its own.
     """
 
     seed: int
     epoch: int
     key: int
+    data_set: int = 0
+    repeat: int = 0
     further: tuple[int, ...] = ()
 
     @cached_property
@@ -34,7 +38,9 @@ class SampleStreams:
 
     @property
     def _words(self) -> list[int]:
-        return [self.seed, self.epoch, self.key, *self.further]
+        """The first sample of an image of the first data set has the numbers that it has where there is no other."""
+        own = [self.data_set, self.repeat] if self.data_set or self.repeat else []
+        return [self.seed, self.epoch, self.key, *own, *self.further]
 
 
 def _number(name: str) -> int:

@@ -199,9 +199,11 @@ def _repair(saved_file: Path, checkpoints: CheckpointFolder) -> bool:
 
 
 def _is_same_place(one: Difference) -> bool:
-    """Whether two texts name the same file or folder."""
-    texts = (one.then, one.now)
-    return all(isinstance(text, str) and text for text in texts) and len(set(map(os.path.realpath, texts))) == 1
+    """Whether two texts, or two lists of texts, name the same files or folders."""
+    both = [value if isinstance(value, list) else [value] for value in (one.then, one.now)]
+    if not all(isinstance(text, str) and text for texts in both for text in texts):
+        return False
+    return len({tuple(map(os.path.realpath, texts)) for texts in both}) == 1
 
 
 def _check_same_run(then: Config, cfg: Config, saved_file: Path) -> None:

@@ -81,13 +81,18 @@ def _bring_data(cfg: Config, moxing) -> Config:
     if cfg.data_url:
         _copy_once(moxing, "data_url", cfg.data_url, Path(cfg.data_path))
         names = [name for name in PLACES if getattr(cfg, name)]
-        paths = {name: str(Path(cfg.data_path) / getattr(cfg, name)) for name in ("train_dataset", *names)}
+        paths = {name: _within(cfg.data_path, getattr(cfg, name)) for name in ("train_dataset", *names)}
         cfg = replace(cfg, **paths)
     if cfg.eval_data_url:
         folder = Path(f"{cfg.data_path.rstrip('/')}_eval")
         _copy_once(moxing, "eval_data_url", cfg.eval_data_url, folder)
         cfg = replace(cfg, val_dataset=str(folder))
     return cfg
+
+
+def _within(folder: str, place: str | list[str]) -> str | list[str]:
+    """A path in a folder, or several."""
+    return [_within(folder, one) for one in place] if isinstance(place, list) else str(Path(folder) / place)
 
 
 def _bring_checkpoint(cfg: Config, moxing, checkpoint_key: str) -> Config:

@@ -11,12 +11,14 @@ import numpy as np
 from mindspore import nn
 
 from ..config import Config
+from ..config.train_sets import texts
 from ..data import inspection
 from ..data.decoding import ImageRules
 from ..data.formats.classified import open_classified
 from ..data.formats.image_folder import ImageFolder
-from ..data.imagenet import FolderSamples, Preparation, build_folder_loader, evaluation_batches
+from ..data.imagenet import FolderSamples, Preparation, build_folder_loader, evaluation_batches, folder_sampling
 from ..data.images import why_unreadable
+from ..data.sampling import is_sampled
 from ..errors import UserError
 from ..evaluation.classification_eval import REPORT_FILES, ClassificationResult, write_report
 from ..inference.backends import run_model
@@ -66,16 +68,15 @@ class Classification(Task):
 
     def resolved(self, cfg: Config) -> Config:
         """With the names of the classes. UserError where the run's folder would become a class."""
-        for key in ("train_dataset", "val_dataset"):
-            folder = getattr(cfg, key)
-            if folder and is_within(Path(cfg.train_outputs) / "run", Path(folder)):
+        for key, folder in _folders(cfg):
+            if is_within(Path(cfg.train_outputs) / "run", folder):
                 raise UserError(f"train_outputs {cfg.train_outputs} lies in {key}, where each folder is a class")
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
         """Where a report is asked for it is known before the training that it can be written."""
         if cfg.report_dir:
-            folders = tuple((key, Path(getattr(cfg, key))) for key in ("train_dataset", "val_dataset"))
+            folders = tuple(_folders(cfg))
             folder = Path(cfg.report_dir)
             files = [folder / name for name in REPORT_FILES]
             check_output_files("report_dir", folder, files, Inputs((), folders), per_set=len(files))
@@ -118,9 +119,18 @@ class Classification(Task):
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
         how = cfg.max_image_pixels, ImageRules.from_config(cfg)
-        yield "training data", inspection.image_folder(self.open(cfg, "train"), *how)
+        train = self.open(cfg, "train")
+        yield "training data", inspection.image_folder(train, *how)
+        if is_sampled(cfg) and (lines := folder_sampling(cfg, train)[1]):
+            yield "sampling", iter(lines)
         if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.image_folder(self.open(cfg, "val"), *how)
+
+
+def _folders(cfg: Config) -> Iterator[tuple[str, Path]]:
+    """Key and place of the data."""
+    for key in ("train_dataset", "val_dataset"):
+        yield from ((key, Path(place)) for place in texts(getattr(cfg, key)))
 
 
 def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:

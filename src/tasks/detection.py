@@ -22,7 +22,14 @@ from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings
-from ..data.pipeline import DetectionSamples, build_eval_loader, build_train_loader
+from ..data.pipeline import (
+    DetectionSamples,
+    build_eval_loader,
+    build_train_loader,
+    detection_sampling,
+    training_images,
+)
+from ..data.sampling import is_sampled
 from ..errors import UserError
 from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -260,6 +267,8 @@ class Detection(Task):
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
+        if is_sampled(cfg) and (lines := detection_sampling(cfg, train, training_images(cfg, train))[1]):
+            yield "sampling", iter(lines)
         if detection_source(cfg, "val"):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)
         generator = cfg.rpn.anchor_generator
@@ -352,7 +361,7 @@ def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> Abstr
         output = output.with_name(f"{output.name}.rank{process.rank}of{process.size}")
     records = (dataset.record(index) for index in range(len(dataset)))
     images = describe_files((one.image_id, one.path, one.height, one.width) for one in records)
-    labels = describe_files([(dataset.annotation_file,)])
+    labels = describe_files([dataset.label_files])
     data = {"images": f"{len(dataset)}, {images}", "labels": labels, "category_ids": dataset.category_ids}
     share = process.share(len(dataset.image_ids))
     return unfinished(output, weights_and_keys(cfg) | data, len(share), cfg.test_batch_size)

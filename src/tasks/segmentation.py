@@ -16,7 +16,8 @@ from ..data.formats.image_list import official_names, unlabelled_images
 from ..data.formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..data.label_sets import LABEL_SETS, label_set
 from ..data.read_ahead import read_ahead
-from ..data.segmentation import SegmentationSamples, build_segmentation_loader
+from ..data.sampling import is_sampled
+from ..data.segmentation import SegmentationSamples, build_segmentation_loader, pair_sampling
 from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
@@ -171,7 +172,10 @@ class Segmentation(Task):
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
     def inspect(self, cfg: Config) -> Iterator[Section]:
-        yield "training data", inspection.label_files(self.open(cfg, "train"), cfg.ignore_label)
+        train = self.open(cfg, "train")
+        yield "training data", inspection.label_files(train, cfg.ignore_label)
+        if is_sampled(cfg) and (lines := pair_sampling(cfg, SegmentationSamples(train, cfg))[1]):
+            yield "sampling", iter(lines)
         if cfg.val_dataset or cfg.val_split:
             yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
 

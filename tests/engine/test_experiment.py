@@ -74,6 +74,19 @@ def test_a_folder_that_is_written_in_another_way_is_the_same_folder(tmp_path, mo
         open_run(tmp_path, "--resume", "1", "--train_dataset", "other")
 
 
+def test_of_several_training_sets_each_must_be_the_same_folder_in_the_same_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = open_run(tmp_path, "--train_dataset", "[a, b]", "--train_weights", "[1, 2]").folder
+    again = ("--resume", "1", "--train_weights", "[1, 2]", "--train_dataset")
+    assert open_run(tmp_path, *again, f"[a/../a, {tmp_path / 'b'}]").folder == folder
+    for other in ("[b, a]", "[a, c]", "[a, b, c]", "a"):
+        weights = ("--train_weights", "[]") if other in ("a", "[a, b, c]") else ()
+        with pytest.raises(UserError, match=r"another train_dataset \("):
+            open_run(tmp_path, *again, other, *weights)
+    with pytest.raises(UserError, match=r"another train_weights \(\[1.0, 2.0\] then, \[1.0, 3.0\] now"):
+        open_run(tmp_path, *again, "[a, b]", "--train_weights", "[1, 3]")
+
+
 def test_a_run_folder_of_before_with_keys_that_have_left_can_be_resumed(tmp_path):
     saved = open_run(tmp_path).folder / "config.yaml"
     values = yaml.safe_load(saved.read_text())

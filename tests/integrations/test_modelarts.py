@@ -68,6 +68,11 @@ def test_data_and_checkpoint_come_in_paths_lead_to_them_and_results_go_out(stora
     assert not cfg.enable_modelarts  # the run's configuration works elsewhere
 
 
+def test_of_several_training_sets_each_lies_in_the_copy(storage, tmp_path):
+    with modelarts(load_config(CONFIG, arguments(tmp_path, train_dataset="[train, /other]")), "pre_trained") as cfg:
+        assert cfg.train_dataset == [str(tmp_path / "cache" / "data" / "train"), "/other"]
+
+
 def test_a_folder_of_checkpoints_and_a_validation_set_of_their_own_are_found_by_relative_names(storage, tmp_path):
     (storage / "val").mkdir()
     values = {"checkpoint_url": "obs://bucket/weights", "checkpoint_path": "w32.ckpt"}

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import UserError, short
 from ..bounded_yaml import read_value
 from ..config import Config, config_type
-from ..schema import Leaf, leaves, nested_kind
+from ..schema import Leaf, Texts, leaves, nested_kind
 from .hrnet_cls import HRNET_CLS
 from .hrnet_seg import HRNET_SEG, TASKS
 from .literal import plain
@@ -177,7 +177,7 @@ def _is_one_of(value: Any, kept: Iterable[Any]) -> bool:
 def _typed_value(text: str, entry: Entry) -> Any:
     """The value of an option: a text where the key takes a text, otherwise what YAML reads."""
     leaf = _leaves().get(entry.to[0]) if entry.to else None
-    if not text or isinstance(entry.usual, str) or (leaf and leaf.item.type is str):
+    if not text or isinstance(entry.usual, str) or (leaf and leaf.item.type in (str, Texts)):
         return text
     try:
         return read_value(text)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from ...config import Config
 from ...config.choices import AUTO
+from ...config.train_sets import train_sets
 from ...errors import UserError
 from ...reading import is_folder, without_collection
 from ..held_out import split_part
 from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc, yolo, yolo_files
 from .index import DetectionIndex
 from .index_cache import opened
+from .joined import joined
 from .label_folders import data_folder
 from .report import unsaid
 
@@ -68,7 +70,7 @@ FORMATS = {
 def open_detection(cfg: Config, split: str) -> DetectionIndex:
     """The configuration's training ('train') or validation ('val') data. UserError for what is wrong with it.
 
-    Where there is no validation set `val_split` parts the training data.
+    Several training data sets are one index. Where there is no validation set `val_split` parts the training data.
     """
     if not _is_parted(cfg):
         dataset = _whole(cfg, split)
@@ -87,13 +89,24 @@ def open_detection(cfg: Config, split: str) -> DetectionIndex:
 
 
 def detection_source(cfg: Config, split: str) -> str:
-    """Where `open_detection` looks; empty where the configuration names nothing."""
+    """Where `open_detection` looks, of several places the first that is not there, or the first of all; empty where
+    the configuration names nothing.
+    """
     if split == "val" and cfg.val_split and not _is_there(_source(cfg, "val")):
         split = "train"
-    return _source(cfg, split)
+    places = [_source(one, split) for one in train_sets(cfg)] if split == "train" else [_source(cfg, split)]
+    return next((place for place in places if not _is_there(place)), places[0])
 
 
 def _whole(cfg: Config, split: str) -> DetectionIndex:
+    if split != "train":
+        return _one(cfg, split)
+    parts = [_one(one, split) for one in train_sets(cfg)]
+    return joined(parts) if len(parts) > 1 else parts[0]
+
+
+def _one(cfg: Config, split: str) -> DetectionIndex:
+    """A data set that `train_sets` gave, or the validation set."""
     name = format_name(cfg, split)
     entry = FORMATS[name]
     with without_collection():
@@ -113,9 +126,9 @@ def _is_parted(cfg: Config) -> bool:
         if source:
             _say(source, "there is no validation set here: val_split holds a share of the training images out")
         return True
-    if os.path.realpath(source) == os.path.realpath(_source(cfg, "train")):
+    for one in _at_same_place(cfg, source):
         try:
-            if _whole(cfg, "val").paths() == _whole(cfg, "train").paths():
+            if _one(cfg, "val").paths() == _one(one, "train").paths():
                 return True
         except UserError:  # it has no images of its own for one of them
             return True
@@ -125,11 +138,17 @@ def _is_parted(cfg: Config) -> bool:
 
 def _is_one_set(cfg: Config, validation: DetectionIndex) -> bool:
     """Whether a folder of label files, which has none of each split, is named for both."""
-    source = _source(cfg, "val")
-    if not source or os.path.realpath(source) != os.path.realpath(_source(cfg, "train")):
-        return False
-    names = {format_name(cfg, "val"), format_name(cfg, "train")}
-    return names.isdisjoint(("coco", "mindrecord")) and _whole(cfg, "train").paths() == validation.paths()
+    for one in _at_same_place(cfg, _source(cfg, "val")):
+        names = {format_name(cfg, "val"), format_name(one, "train")}
+        if names.isdisjoint(("coco", "mindrecord")) and _one(one, "train").paths() == validation.paths():
+            return True
+    return False
+
+
+def _at_same_place(cfg: Config, source: str) -> list[Config]:
+    """The training data sets that are read from where the validation data are."""
+    place = os.path.realpath(source) if source else ""
+    return [one for one in train_sets(cfg) if place and os.path.realpath(_source(one, "train")) == place]
 
 
 def _is_there(source: str) -> bool:

@@ -84,6 +84,15 @@ def match_categories(
     return ClassMap(classes, _class_ids(classes, ids), labels)
 
 
+def agreed_ids(pairs: Sequence[tuple[str, Id]]) -> dict[str, Id]:
+    """The id of each class of these (name, id): where all are numbers and the pairs agree those, else 1, 2, ..."""
+    ids = dict(pairs)
+    agree = all(ids[name] == own for name, own in pairs) and len(set(ids.values())) == len(ids)
+    if agree and all(isinstance(own, int) for own in ids.values()):
+        return ids
+    return {name: number for number, name in enumerate(ids, start=1)}
+
+
 def _ids_by_name(categories: Sequence[Category], report: Report) -> dict[str, list[Id]]:
     """The ids of each name, both in the file's order; what is there more than once is noted."""
     ids: dict[str, list[Id]] = {}

@@ -28,10 +28,12 @@ class ClassTable:
     are numbers. UserError for a table that cannot be read, has no such columns or no images, and for other classes.
     """
 
+    sets, set_names = (), ()  # it is one data set
+
     def __init__(self, path: str | Path, class_names: Sequence[str] = (), allow_outside: bool = False):
         self.folder, self.notes = Path(path), []
         rows = self._rows()
-        found = _in_order({kind for _, _, kind in rows})
+        found = in_order({kind for _, _, kind in rows})
         self.classes = list(class_names) or found
         check_classes(self.folder, found, self.classes, "class")
         places = locate(
@@ -105,7 +107,7 @@ def _columns(path: Path, cells: Sequence[tuple[int, list[str]]]) -> tuple[int, i
     return 0, 1, 0
 
 
-def _in_order(classes: set[str]) -> list[str]:
+def in_order(classes: set[str]) -> list[str]:
     """Sorted by number where all are numbers, by text otherwise."""
     are_numbers = all(name.isascii() and name.isdecimal() and len(name) < 19 for name in classes)
     return sorted(classes, key=(lambda name: (int(name), name)) if are_numbers else None)

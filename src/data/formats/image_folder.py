@@ -27,6 +27,8 @@ class ImageFolder:
     Raises UserError for a missing folder, one without class folders or images, and class names that do not match.
     """
 
+    sets, set_names = (), ()  # it is one data set
+
     def __init__(self, folder: str | Path, class_names: Sequence[str] = ()):
         self.folder = Path(folder)
         if not is_folder(self.folder):

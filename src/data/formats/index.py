@@ -75,6 +75,8 @@ class DetectionIndex:
     it has none. report: what the reader left out or mended. raw: the label file's own content, where it was COCO's.
     missing: indices of the records whose file is not there, where the reader has looked already. is_checked: the
     segmentations are COCO's, which has been looked at.
+    sets: of several data sets that are joined, the number of each record's; empty of a single one. label_files: where
+    labels stand, to tell whether they are others now.
 
     Training, evaluation and everything else take the objects from here. Raises UserError if two images have the same
     id, and for a segmentation that is none of COCO's. What is odd is logged.
@@ -96,6 +98,8 @@ class DetectionIndex:
         self.image_ids = [record.image_id for record in records]
         self.report = report or Report()
         self.raw = raw
+        self.sets: Sequence[int] = ()
+        self.label_files: tuple[Path, ...] = (annotation_file,)
         self._records = list(records)
         if missing is None:
             missing = {index for index, record in enumerate(records) if not is_there(record.path)}
@@ -169,14 +173,21 @@ class DetectionIndex:
 
     def part(self, indices: Sequence[int]) -> "DetectionIndex":
         """The index of these images alone; what was odd about all of them has been said, and nothing is said again."""
+        missing = {place for place, index in enumerate(indices) if index in self._missing}
+        sets = [self.sets[index] for index in indices] if self.sets else ()
+        raw = self.raw
+        if raw is not None:
+            raw = replace(raw, images=[raw.images[index] for index in indices], strays=[])
+        return self.with_records([self._records[index] for index in indices], missing, sets=sets, raw=raw)
+
+    def with_records(self, records: Sequence[ImageRecord], missing: Collection[int], **changes) -> "DetectionIndex":
+        """The same of other records that have been looked at, and with other attributes; nothing is said again."""
         found = copy.copy(self)
         found.__dict__.pop("coco", None)
-        found._records = [self._records[index] for index in indices]
-        found.image_ids = [record.image_id for record in found._records]
-        found._missing = {place for place, index in enumerate(indices) if index in self._missing}
-        if self.raw is not None:
-            found.raw = replace(self.raw, images=[self.raw.images[index] for index in indices], strays=[])
-        found.report = replace(self.report)
+        found.__dict__.update(changes)
+        found._records, found._missing = list(records), set(missing)
+        found.image_ids = [record.image_id for record in records]
+        found.report = replace(found.report)
         found._complete_report()
         return found
 

@@ -8,6 +8,7 @@ from ..said import said_already as said_already  # where they were before
 from ..said import unsaid as unsaid
 
 SHOWN, LONGEST = 5, 100  # names a line lists, characters of each
+NAMED = 3  # data sets that the name of all of them names
 USUAL_CROWDS = 1 / 20  # share of the objects; COCO has about 1 %
 
 
@@ -87,6 +88,12 @@ class Report:
 def named(names: Sequence[str]) -> str:
     """The first few, each on one line and not endless, and that there are more."""
     return ", ".join(plain(name, LONGEST) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def joined_name(names: Sequence[object]) -> str:
+    """What several data sets are called together."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(map(str, names[:NAMED]))}{more}"
 
 
 def _as_corners(count: int, boxes: Sequence[str], what: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...config import Config
+from ...config.train_sets import texts, train_sets
 from ...errors import UserError, plain
 from ...reading import is_file, is_folder
 from ..decoding import USUAL_RULES, ImageRules
@@ -20,7 +21,7 @@ from .label_files import WHITE, LabelFiles
 from .label_files import read_indices as read_indices  # where it was before
 from .mask_folders import PAIRED, find_place, folder_names, read_pairs
 from .places import locate, note
-from .report import named, unsaid
+from .report import joined_name, named, unsaid
 from .text_lines import read_lines
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class SegmentationDataset:
     the list's folder, separated by a tab (or white space). paired: the value of `dataset` for a folder that may hold
     pairs without a list, see `mask_folders`.
     Attributes: `list_file` (or the folder), `root`, `samples` (image, label paths), `labels` (LabelSet), `missing`
-    (paths that are not there), `is_whole` (a folder's files are of no split of their own).
+    (paths that are not there), `is_whole` (a folder's files are of no split of their own), and of several data sets
+    that are joined `sets` (number of each sample's) and `set_names`.
     allow_outside: lines may name files outside of the list's folder. reading: how label files are read, as keyword
     arguments of `LabelFiles`.
     Raises UserError: no such folder, no list (and how to make it), a line that is none, an empty list, no pairs.
@@ -75,6 +77,8 @@ class SegmentationDataset:
             for new in unsaid(source, notes):
                 logger.warning("%s", new)
         self._files = LabelFiles(labels, self.list_file, [one for _, one in self.samples], max_pixels, **reading or {})
+        self._files_of: dict[Path, LabelFiles] = {}  # those that other data sets read, by label
+        self.sets, self.set_names = (), ()
         self.missing = [path for index, path in enumerate(itertools.chain(*self.samples)) if index in gone]
         if self.missing:
             line = (
@@ -93,7 +97,21 @@ class SegmentationDataset:
         part.samples = [self.samples[index] for index in indices]
         own = set(itertools.chain(*part.samples))
         part.missing = [path for path in self.missing if path in own]
+        part.sets = [self.sets[index] for index in indices] if self.sets else ()
         return part
+
+    def joined(self, others: Sequence["SegmentationDataset"]) -> "SegmentationDataset":
+        """This data set and others of the same classes, one after the other; the label files of each are read as it
+        reads them alone.
+        """
+        parts, found = (self, *others), copy.copy(self)
+        found.samples = [pair for part in parts for pair in part.samples]
+        found.missing = [path for part in parts for path in part.missing]
+        found.sets = [number for number, part in enumerate(parts) for _ in part.samples]
+        found.set_names = tuple(str(part.list_file) for part in parts)
+        found.list_file = Path(joined_name(found.set_names))
+        found._files_of = {label: part._files for part in parts for _, label in part.samples}
+        return found
 
     def read_image(self, index: int) -> np.ndarray | None:
         """(h, w, 3) uint8 BGR, turned as its label is; None where the file is no whole image."""
@@ -102,7 +120,8 @@ class SegmentationDataset:
 
     def read_label(self, index: int) -> np.ndarray | None:
         """(h, w) uint8 classes or the ignored label; None where the file holds no label image of this data set."""
-        return self._files.read(self.samples[index][1])
+        label = self.samples[index][1]
+        return self._files_of.get(label, self._files).read(label)
 
     def read(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`read_image` and `read_label`; no label where it is of another size than the image."""
@@ -118,24 +137,25 @@ class SegmentationDataset:
         pixels = self.read_image(index)
         if pixels is None:
             return why_unreadable(image, self.max_pixels)
-        if problem := self._files.problem(label):
+        if problem := self._files_of.get(label, self._files).problem(label):
             return problem
         height, width = header_size(read_content(label)) or self.read_label(index).shape
         return f"{image} has {pixels.shape[1]}x{pixels.shape[0]} pixels, its label {width}x{height}"
 
 
-def open_segmentation(cfg: Config, source: str, split: str) -> SegmentationDataset:
-    """The data set that the configuration describes; split: 'train' or 'val'.
+def open_segmentation(cfg: Config, source: str | list[str], split: str) -> SegmentationDataset:
+    """The data set that the configuration describes; split: 'train' or 'val'. source: where it is, unless there are
+    several of training, which are one then.
 
     Where there is no validation set `val_split` parts the training data.
     """
     if not _is_parted(cfg):
-        dataset = _open(cfg, source, split)
+        dataset = _training(cfg, source) if split == "train" else _open(cfg, source, split)
         if split == "val" and dataset.is_whole and _is_same_place(cfg):
             line = "the images of training are those of validation too; val_split holds a share of them out"
             _say(logging.WARNING, dataset, line)
         return dataset
-    whole = _open(cfg, cfg.train_dataset, "train")
+    whole = _training(cfg, cfg.train_dataset)
     part = split_part([image.name for image, _ in whole.samples], split, cfg.val_split, whole.list_file)
     held = len(part) if split == "val" else len(whole) - len(part)
     line = f"{held} of {len(whole)} images are held out for validation (val_split {cfg.val_split})"
@@ -158,12 +178,20 @@ def _is_parted(cfg: Config) -> bool:
 
 
 def _is_same_place(cfg: Config) -> bool:
-    return os.path.realpath(cfg.val_dataset) == os.path.realpath(cfg.train_dataset)
+    return os.path.realpath(cfg.val_dataset) in map(os.path.realpath, texts(cfg.train_dataset))
 
 
 def _say(level: int, dataset: SegmentationDataset, line: str) -> None:
     for new in unsaid(dataset.list_file, [line]):
         logger.log(level, "%s: %s", dataset.list_file, new)
+
+
+def _training(cfg: Config, source: str | list[str]) -> SegmentationDataset:
+    sets = train_sets(cfg)
+    if len(sets) == 1:
+        return _open(cfg, source, "train")
+    first, *others = (_open(one, one.train_dataset, "train") for one in sets)
+    return first.joined(others)
 
 
 def _open(cfg: Config, source: str, split: str) -> SegmentationDataset:
