@@ -106,7 +106,7 @@ def config(*keys: str):
 
 
 class _Folder:
-    folder, images = "unused", [("unused", 0)] * 6
+    folder, images, sets = "unused", [("unused", 0)] * 6, ()
 
     def __len__(self) -> int:
         return len(self.images)
