@@ -47,6 +47,6 @@ def _draw_added(cfg: Config, size: Size, streams: SampleStreams, bgr: bool, on_o
         if step is not None:
             if not on_original and step.new_size(size) != size:
                 raise ValueError(f"augmentation {name} changes the image's size, which only one with on_original may")
-            steps.append(OnRgb(step) if bgr else step)
+            steps.append(OnRgb(step) if bgr and not step.any_order else step)
             size = step.new_size(size)
     return Chain(tuple(steps))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from ...config import Config
@@ -15,10 +16,12 @@ class Transform:
 
     mirrored: whether it makes a mirror image, in which parts with a left and a right change their names.
     on_original: see `augmentation.AUGMENTATIONS`.
+    any_order: whether the order of an image's channels is all the same to it.
     """
 
     mirrored: bool = False
     on_original: bool = False
+    any_order: bool = False
 
     @classmethod
     def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "Transform | None":
@@ -92,7 +95,7 @@ class OnRgb(Transform):
         return self.step.new_size(size)
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        return self.step.image(np.ascontiguousarray(image[..., ::-1]))[..., ::-1]
+        return cv2.cvtColor(self.step.image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), cv2.COLOR_RGB2BGR)
 
     def boxes(self, boxes: np.ndarray, size: Size) -> np.ndarray:
         return self.step.boxes(boxes, size)
