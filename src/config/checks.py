@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
+from .transform_checks import check_transforms
 
 
 def check_together(cfg: Any) -> None:
@@ -81,6 +82,7 @@ def _check_window(cfg: Any) -> None:
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
     _check_box_style(cfg)
+    check_transforms(cfg)
     if cfg.detector in CASCADES:
         _check_cascade(cfg)
     names = cfg.coco_classes

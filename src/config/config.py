@@ -16,6 +16,7 @@ from .run_keys import (
     ScheduleKeys,
 )
 from .schema import keys, leaves
+from .transform_keys import TransformKeys
 
 # Further top-level keys: classes made by `schema.keys`, of a task, a hook, a label format, an augmentation.
 EXTRA_KEYS: list[type] = []
@@ -24,7 +25,7 @@ EXTRA_KEYS: list[type] = []
 @keys()
 class Config(
     AugmentationKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys, DeviceKeys, RunKeys,
-    ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
+    ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys, TransformKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -52,6 +53,12 @@ def is_segmentation(segmentation: Any, height: int, width: int) -> bool:
 def to_bitmap(segmentation: Any, height: int, width: int) -> np.ndarray:
     """(height, width) uint8 of 0 and 1. Raises ValueError like `to_rle`."""
     return coco_mask.decode(to_rle(segmentation, height, width))
+
+
+def box_of(bitmap: np.ndarray) -> np.ndarray:
+    """(4,) float32 xyxy of the pixels of a bitmap, x2 and y2 behind the last; zeros where it has none."""
+    left, top, width, height = cv2.boundingRect(bitmap)
+    return np.float32([left, top, left + width, top + height])
 
 
 def pack(bitmaps: np.ndarray) -> np.ndarray:

@@ -4,15 +4,18 @@ import itertools
 import logging
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..config import Config, has_masks
 from . import masks as mask_codec
 from .augmentation import draw_transforms
+from .augmentation.colour import ColourJitter
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.legacy import legacy_steps
-from .augmentation.transform import Chain, Size
+from .augmentation.scale import attempts, draw_fit
+from .augmentation.transform import Chain, OnRgb, Size
 from .decoding import USUAL_RULES, ImageRules
 from .formats.index import DetectionIndex, ImageRecord
 from .images import differs_in_size, labelled_bgr, why_unreadable
@@ -60,34 +63,45 @@ class DetectionSamples:
     def make(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """In the order of `columns`, shapes as in the batch without its first axis."""
         record, image = item
-        transforms = draw_transforms(self._own, self.cfg, image.shape[:2], streams, bgr=True)
-        return self._sample(record, image, transforms, np.int32(streams.shared.randint(0, 2**31 - 1)))
+        has_objects = not all(one.crowd for one in record.objects)
+        for attempt in range(attempts(self.cfg)):
+            again = replace(streams)  # from the start: only the resizing is another one
+            own = partial(self._own, streams=again, attempt=attempt)
+            transforms = draw_transforms(own, self.cfg, image.shape[:2], again, bgr=True)
+            truth = self._truth(record, transforms)
+            if (truth["gt_labels"] > 0).any() or not has_objects:
+                break
+        return self._sample(image, truth, transforms, np.int32(again.shared.randint(0, 2**31 - 1)))
 
     def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """The same without augmentation: the image as it is evaluated."""
         steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
-        return self._sample(*item, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
+        record, image = item
+        truth = self._truth(record, Chain.of(steps))
+        return self._sample(image, truth, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
 
     def _sample(
-        self, record: ImageRecord, image: np.ndarray, transforms: Chain, sample_seed: np.int32
+        self, image: np.ndarray, truth: dict[str, np.ndarray], transforms: Chain, sample_seed: np.int32
     ) -> tuple[np.ndarray, ...]:
         image = transforms.image(image)
-        found = self._truth(record, transforms)
-        found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
+        found = truth | {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
         found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
         return tuple(found[name] for name in self.columns)
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
 
-    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
-        """Drawn in another order than they act."""
+    def _own(self, size: Size, rng: np.random.RandomState, streams: SampleStreams, attempt: int) -> Chain:
+        """Drawn in another order than they act. attempt: see `draw_fit`."""
         flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
         if expand is not None and self.settings.black:
             expand = replace(expand, colour=BLACK)
+        jitter = ColourJitter.draw(self.cfg, size, streams.of("color_jitter"))
+        first = (jitter and OnRgb(jitter), expand)
         if self.is_legacy:
-            return Chain.of(legacy_steps(expand, self.settings, flip))
-        return Chain.of((expand, FitInput(self.settings), flip))
+            return Chain.of((first[0], *legacy_steps(expand, self.settings, flip)))
+        size = Chain.of(first).new_size(size)
+        return Chain.of((*first, draw_fit(self.cfg, self.settings, size, streams, attempt), flip))
 
     def _truth(self, record: ImageRecord, transforms: Chain) -> dict[str, np.ndarray]:
         """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
@@ -96,7 +110,7 @@ class DetectionSamples:
         """
         num_gts = self.cfg.num_gts
         boxes, labels = np.zeros((num_gts, 4), np.float32), np.zeros(num_gts, np.int32)
-        shown: list[tuple[int, object]] = []  # row and mask
+        packed, has_mask = self._no_masks()
         objects = sorted(record.objects, key=lambda item: item.crowd)
         precision = np.float64 if self.is_legacy else np.float32  # which would make 31 of 30.99999999
         moved = np.array([item.box for item in objects], precision).reshape(-1, 4)
@@ -107,28 +121,34 @@ class DetectionSamples:
                 break
             if self._has_no_area(box):
                 continue
-            if not item.crowd and item.segmentation is not None:
-                shown.append((row, item.segmentation))
+            takes = packed is not None and item.segmentation is not None
+            if takes and (transforms.recomputes_boxes or not item.crowd):
+                bitmap = transforms.masks(mask_codec.to_bitmap(item.segmentation, record.height, record.width))
+            if takes and transforms.recomputes_boxes:
+                box = mask_codec.box_of(bitmap)
+            if min(box[2:] - box[:2]) < transforms.least_side:
+                continue
+            if takes and not item.crowd:
+                self._pack(bitmap, packed[row])
+                has_mask[row] = True
             boxes[row] = box
             labels[row] = CROWD_LABEL if item.crowd else item.label + 1
             row += 1
         truth = {"gt_boxes": boxes, "gt_labels": labels}
-        return truth | self._masks(record, transforms, shown) if MASKS in self.columns else truth
+        return truth if packed is None else truth | {MASKS: packed, HAS_MASK: has_mask}
 
-    def _masks(
-        self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
-    ) -> dict[str, np.ndarray]:
-        """gt_masks with these masks in these rows, and gt_has_mask."""
-        width = self.settings.width
-        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
-        has_mask = np.zeros(self.cfg.num_gts, bool)
-        for row, segmentation in shown:
-            bitmap = transforms.masks(mask_codec.to_bitmap(segmentation, record.height, record.width))
-            full = np.zeros((bitmap.shape[0], width), np.uint8)
-            full[:, : bitmap.shape[1]] = bitmap
-            packed[row, : bitmap.shape[0]] = mask_codec.pack(full)
-            has_mask[row] = True
-        return {MASKS: packed, HAS_MASK: has_mask}
+    def _no_masks(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """gt_masks and gt_has_mask of no object, where they are columns."""
+        if MASKS not in self.columns:
+            return None, None
+        packed = np.zeros((self.mask_rows, self.settings.height, self.settings.width // 8), np.uint8)
+        return packed, np.zeros(self.cfg.num_gts, bool)
+
+    def _pack(self, bitmap: np.ndarray, row: np.ndarray) -> None:
+        """(h, w) of 0 and 1 -> the top left of (H, W / 8) `row`."""
+        full = np.zeros((bitmap.shape[0], self.settings.width), np.uint8)
+        full[:, : bitmap.shape[1]] = bitmap
+        row[: bitmap.shape[0]] = mask_codec.pack(full)
 
     def _has_no_area(self, box: np.ndarray) -> bool:
         """A legacy box of one column or row has x1 == x2 or y1 == y2."""

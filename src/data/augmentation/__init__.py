@@ -20,11 +20,19 @@ import numpy as np
 
 from ...config import Config
 from ..streams import SampleStreams
+from .aerial import QuarterTurns, VerticalFlip
+from .erasing import RandomErasing
+from .photometric import PhotometricDistortion
 from .transform import Chain, OnRgb, Size, Transform
 
 # They act in this order on RGB images, after the task's own changes, at the size of the network's input, which they
 # keep; those with `on_original` act before them, on the image as its file has it, and may change its size.
-AUGMENTATIONS: dict[str, type[Transform]] = {}
+AUGMENTATIONS: dict[str, type[Transform]] = {
+    "photometric_distortion": PhotometricDistortion,
+    "rotate90": QuarterTurns,
+    "vertical_flip": VerticalFlip,
+    "random_erasing": RandomErasing,
+}
 
 
 def draw_transforms(

@@ -17,11 +17,15 @@ class Transform:
     mirrored: whether it makes a mirror image, in which parts with a left and a right change their names.
     on_original: see `augmentation.AUGMENTATIONS`.
     any_order: whether the order of an image's channels is all the same to it.
+    recomputes_boxes: whether boxes become those of what is left of their objects' masks.
+    least_side: pixels that a box must be wide and high at least, of an object that is to be left.
     """
 
     mirrored: bool = False
     on_original: bool = False
     any_order: bool = False
+    recomputes_boxes: bool = False
+    least_side: float = 0.0
 
     @classmethod
     def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "Transform | None":
@@ -59,6 +63,14 @@ class Chain(Transform):
     @property
     def mirrored(self) -> bool:
         return sum(step.mirrored for step in self.steps) % 2 == 1
+
+    @property
+    def recomputes_boxes(self) -> bool:
+        return any(step.recomputes_boxes for step in self.steps)
+
+    @property
+    def least_side(self) -> float:
+        return max((step.least_side for step in self.steps), default=0.0)
 
     def new_size(self, size: Size) -> Size:
         for step in self.steps:
