@@ -10,6 +10,7 @@ from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 from .classification_checks import check_timm
 from .train_sets import check_train_sets, texts
+from .transform_checks import check_transforms
 
 
 def check_together(cfg: Any) -> None:
@@ -85,6 +86,7 @@ def _check_window(cfg: Any) -> None:
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
     _check_box_style(cfg)
+    check_transforms(cfg)
     if cfg.detector in CASCADES:
         _check_cascade(cfg)
     names = cfg.coco_classes

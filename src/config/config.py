@@ -19,6 +19,7 @@ from .run_keys import (
 )
 from .sampling_keys import SamplingKeys
 from .schema import keys, leaves
+from .transform_keys import TransformKeys
 
 # Further top-level keys: classes made by `schema.keys`, of a task, a hook, a label format, an augmentation.
 EXTRA_KEYS: list[type] = []
@@ -28,7 +29,7 @@ EXTRA_KEYS: list[type] = []
 class Config(
     AugmentationKeys, SamplingKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys,
     DeviceKeys, RunKeys, ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
-    TimmAugmentKeys, CombinationKeys,
+    TimmAugmentKeys, CombinationKeys, TransformKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

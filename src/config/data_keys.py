@@ -192,7 +192,7 @@ class AugmentationKeys:
         [0.75, 1.333333333], "classification: width / height of a training crop", length=2, low=1e-3, high=1e3
     )
     color_jitter: float = key(
-        0.0, "strength of brightness, contrast and saturation changes (not in detection)", low=0, high=1
+        0.0, "strength of random changes of brightness, contrast and saturation", low=0, high=1
     )
     rand_augment: int = key(0, "classification: RandAugment operations an image; 0 is off", low=0, high=100)
     rand_augment_magnitude: int = key(9, "classification: RandAugment's magnitude, of 30", low=0, high=30)

@@ -1,15 +1,19 @@
 """Annotated images -> training samples of fixed shape."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ..config import Config, has_masks
 from .augmentation import combine_scenes, draw_transforms, most_objects
+from .augmentation.colour import ColourJitter
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
 from .augmentation.legacy import legacy_steps
-from .augmentation.scene import CROWD_LABEL, Scene
-from .augmentation.transform import Chain, Size
+from .augmentation.patch import seen_after
+from .augmentation.scale import attempts, draw_fit
+from .augmentation.scene import CROWD_LABEL, Scene, has_objects
+from .augmentation.transform import Chain, OnRgb, Size
 from .decoding import USUAL_RULES, ImageRules
 from .formats.index import DetectionIndex, ImageRecord
 from .images import differs_in_size, labelled_bgr, why_unreadable
@@ -57,7 +61,7 @@ class DetectionSamples:
         """In the order of `columns`, shapes as in the batch without its first axis."""
         count = len(self.keys)
         scene = combine_scenes(self._scene(item), self.cfg, streams, count, self._original, on_original=True)
-        scene = self._changed(scene, streams)
+        scene, streams = self._changed(scene, streams)
         sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
         scene = combine_scenes(scene, self.cfg, streams, count, self._partner, on_original=False)
         return self._sample(scene, sample_seed)
@@ -71,21 +75,31 @@ class DetectionSamples:
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
 
-    def _own(self, size: Size, rng: np.random.RandomState) -> Chain:
-        """Drawn in another order than they act."""
+    def _own(self, size: Size, rng: np.random.RandomState, streams: SampleStreams, attempt: int) -> Chain:
+        """Drawn in another order than they act. attempt: see `draw_fit`."""
         flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
         if expand is not None and self.settings.black:
             expand = replace(expand, colour=BLACK)
+        jitter = ColourJitter.draw(self.cfg, size, streams.of("color_jitter"))
+        first = (jitter and OnRgb(jitter), expand)
         if self.is_legacy:
-            return Chain.of(legacy_steps(expand, self.settings, flip))
-        return Chain.of((expand, FitInput(self.settings), flip))
+            return Chain.of((first[0], *legacy_steps(expand, self.settings, flip)))
+        size = Chain.of(first).new_size(size)
+        return Chain.of((*first, draw_fit(self.cfg, self.settings, size, streams, attempt), flip))
 
-    def _changed(self, scene: Scene, streams: SampleStreams) -> Scene:
-        """At the network's size, as chance has it."""
-        return scene.changed(draw_transforms(self._own, self.cfg, scene.size, streams, bgr=True))
+    def _changed(self, scene: Scene, streams: SampleStreams) -> tuple[Scene, SampleStreams]:
+        """At the network's size, as chance has it; and the streams, as far as they were drawn from."""
+        for attempt in range(attempts(self.cfg)):
+            again = replace(streams)  # from the start: only the resizing is another one
+            own = partial(self._own, streams=again, attempt=attempt)
+            change = draw_transforms(own, self.cfg, scene.size, again, bgr=True)
+            changed = seen_after(change, scene.changed(change), MASKS in self.columns)
+            if has_objects(changed) or not has_objects(scene):
+                break
+        return changed, again
 
     def _partner(self, entry: int, streams: SampleStreams) -> Scene:
-        return self._changed(self._original(entry, streams), streams)
+        return self._changed(self._original(entry, streams), streams)[0]
 
     def _original(self, entry: int, streams: SampleStreams) -> Scene:
         return self._scene(self.entries.read(entry))

@@ -22,15 +22,23 @@ import numpy as np
 
 from ...config import Config
 from ..streams import SampleStreams
+from .aerial import QuarterTurns, VerticalFlip
 from .combination import Combination
 from .copy_paste import CopyPaste
+from .erasing import RandomErasing
 from .mosaic import Mosaic
+from .photometric import PhotometricDistortion
 from .scene import Scene
 from .transform import Chain, OnRgb, Size, Transform
 
 # They act in this order on RGB images, after the task's own changes, at the size of the network's input, which they
 # keep; those with `on_original` act before them, on the image as its file has it, and may change its size.
-AUGMENTATIONS: dict[str, type[Transform]] = {}
+AUGMENTATIONS: dict[str, type[Transform]] = {
+    "photometric_distortion": PhotometricDistortion,
+    "rotate90": QuarterTurns,
+    "vertical_flip": VerticalFlip,
+    "random_erasing": RandomErasing,
+}
 # In this order, for detection: those with `on_original` before every change of an image, the others after all.
 COMBINATIONS: dict[str, type[Combination]] = {"mosaic": Mosaic, "copy_paste": CopyPaste}
 
@@ -87,6 +95,6 @@ def _draw_added(cfg: Config, size: Size, streams: SampleStreams, bgr: bool, on_o
         if step is not None:
             if not on_original and step.new_size(size) != size:
                 raise ValueError(f"augmentation {name} changes the image's size, which only one with on_original may")
-            steps.append(OnRgb(step) if bgr else step)
+            steps.append(OnRgb(step) if bgr and not step.any_order else step)
             size = step.new_size(size)
     return Chain(tuple(steps))

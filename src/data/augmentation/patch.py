@@ -1,14 +1,15 @@
 """The parts of bitmaps that have something in them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from ..masks import extents, widened
 from .object_masks import ObjectMasks, groups
-from .transform import Size
+from .scene import Scene, have_area
+from .transform import Size, Transform
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,18 @@ class PatchMasks:
             patch = self.patches[number]
             layers[patch.window] |= patch.bits.view(np.uint8) << np.uint8(bit)
         return layers
+
+
+def seen_after(change: Transform, scene: Scene, has_masks: bool) -> Scene:
+    """A changed scene as its change wants it: boxes of what is left of the masks, where there are any; no specks."""
+    if change.recomputes_boxes and has_masks:
+        numbers = np.flatnonzero(have_area(scene.boxes) & np.array(scene.masks.drawn, bool))
+        patches: list[Patch | None] = [NOTHING if drawn else None for drawn in scene.masks.drawn]
+        boxes = scene.boxes.copy()
+        for number, patch in zip(numbers, patches_of(scene.masks, numbers)):
+            patches[number], boxes[number] = patch, patch.box
+        scene = replace(scene, boxes=boxes, masks=PatchMasks(patches, scene.size))
+    if not change.least_side:
+        return scene
+    large = (scene.boxes[:, 2:] - scene.boxes[:, :2] >= change.least_side).all(axis=1)
+    return scene.part(np.flatnonzero(large))

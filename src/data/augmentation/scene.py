@@ -56,3 +56,8 @@ class Scene:
 def have_area(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) xyxy -> (N,) bool: those of objects that are seen."""
     return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+
+
+def has_objects(scene: Scene) -> bool:
+    """Whether there is something to find in it."""
+    return bool((have_area(scene.boxes) & (scene.labels != CROWD_LABEL)).any())

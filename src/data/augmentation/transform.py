@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from ...config import Config
@@ -15,10 +16,16 @@ class Transform:
 
     mirrored: whether it makes a mirror image, in which parts with a left and a right change their names.
     on_original: see `augmentation.AUGMENTATIONS`.
+    any_order: whether the order of an image's channels is all the same to it.
+    recomputes_boxes: whether boxes become those of what is left of their objects' masks.
+    least_side: pixels that a box must be wide and high at least, of an object that is to be left.
     """
 
     mirrored: bool = False
     on_original: bool = False
+    any_order: bool = False
+    recomputes_boxes: bool = False
+    least_side: float = 0.0
 
     @classmethod
     def draw(cls, cfg: Config, size: Size, rng: np.random.RandomState) -> "Transform | None":
@@ -57,6 +64,14 @@ class Chain(Transform):
     def mirrored(self) -> bool:
         return sum(step.mirrored for step in self.steps) % 2 == 1
 
+    @property
+    def recomputes_boxes(self) -> bool:
+        return any(step.recomputes_boxes for step in self.steps)
+
+    @property
+    def least_side(self) -> float:
+        return max((step.least_side for step in self.steps), default=0.0)
+
     def new_size(self, size: Size) -> Size:
         for step in self.steps:
             size = step.new_size(size)
@@ -92,7 +107,7 @@ class OnRgb(Transform):
         return self.step.new_size(size)
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        return self.step.image(np.ascontiguousarray(image[..., ::-1]))[..., ::-1]
+        return cv2.cvtColor(self.step.image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), cv2.COLOR_RGB2BGR)
 
     def boxes(self, boxes: np.ndarray, size: Size) -> np.ndarray:
         return self.step.boxes(boxes, size)

@@ -99,6 +99,11 @@ def made(task: str, folder: Path, **own) -> list[dict[str, np.ndarray]]:
     return [dict(zip(samples.columns, columns)) for columns in sample]
 
 
+def shape(sample: dict) -> tuple[int, int]:
+    """(h, w) of the image before padding."""
+    return tuple(sample["image_shape"]) if "image_shape" in sample else sample["image"].shape[1:]
+
+
 def height(sample: dict) -> int:
     """Of the image before padding."""
-    return int(sample["image_shape"][0]) if "image_shape" in sample else sample["image"].shape[1]
+    return int(shape(sample)[0])
