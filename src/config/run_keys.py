@@ -289,10 +289,14 @@ class EvaluationKeys:
         choices=("own", "input"),
     )
     eval_width: int = key(
-        0, "segmentation: width of an exported network's input; 0 takes img_width", low=0, high=MOST_SIDE
+        0,
+        "segmentation: width of an exported network's input; detection, resize short_long: width of the network's "
+        "input in evaluation (of landscape images, if it is the larger side); 0 takes img_width",
+        low=0,
+        high=MOST_SIDE,
     )
     eval_height: int = key(
-        0, "segmentation: height of an exported network's input; 0 takes img_height", low=0, high=MOST_SIDE
+        0, "the height that belongs to eval_width; 0 takes img_height", low=0, high=MOST_SIDE
     )
     eval_resize: int = key(
         256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE

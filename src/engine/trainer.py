@@ -15,7 +15,7 @@ from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
 from ..process.runtime import Runtime
 from ..tasks import TASKS, Evaluator, Task
-from .experiment import Experiment, open_experiment
+from .experiment import AS_STARTED, EVALUATED, Experiment, open_experiment
 from .hooks import make_hooks
 from .hooks.checkpoints import save_state
 from .run import Run
@@ -47,8 +47,11 @@ def train(cfg: Config) -> Path:
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     with experiment.in_use():
-        own = {"norm_bias_decay": process.from_main(experiment.cfg.norm_bias_decay), "resume": bool(cfg.resume)}
-        cfg = with_typed(replace(cfg, **own), typed)
+        own = process.from_main({name: getattr(experiment.cfg, name) for name in AS_STARTED})
+        is_evaluated_otherwise = any(getattr(cfg, name) != own[name] for name in EVALUATED)
+        cfg = with_typed(replace(cfg, **own, resume=bool(cfg.resume)), typed)
+        if evaluate and is_evaluated_otherwise:
+            evaluate = task.make_evaluator(cfg, process)
         experiment = replace(experiment, facts=task.facts(cfg, loader))
         run = _prepare(cfg, task, process, experiment, evaluate, loader.steps_per_epoch)
         loop(run, loader.from_step(run.done) if run.done else loader)
