@@ -47,6 +47,11 @@ def has_orientations(cfg: Any) -> bool:
     return cfg.resize == "short_long" and bool(cfg.keep_ratio)
 
 
+def trains_by_orientation(cfg: Any) -> bool:
+    """The same of training images."""
+    return cfg.train_resize == "short_long" and bool(cfg.keep_ratio)
+
+
 def check_image_size(cfg: Any, *divisors: tuple[int, str], names: Sequence[str] = ("img_width", "img_height")) -> None:
     """Both sides must be multiples of the divisors, each with its reason."""
     for name in names:
@@ -89,8 +94,9 @@ def _check_window(cfg: Any) -> None:
 
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
-    if has_orientations(cfg):
-        _check_short_long(cfg)
+    for key, is_so in (("resize", has_orientations(cfg)), ("train_resize", trains_by_orientation(cfg))):
+        if is_so:
+            _check_short_long(cfg, key)
     _check_box_style(cfg)
     if cfg.detector in CASCADES:
         _check_cascade(cfg)
@@ -111,9 +117,10 @@ def _check_detection(cfg: Any) -> None:
     _check_assigners(cfg)
 
 
-def _check_short_long(cfg: Any) -> None:
-    if cfg.box_style == "legacy":
-        raise UserError("resize short_long is of box_style continuous; it is 'legacy': set resize to fit or fit_twice")
+def _check_short_long(cfg: Any, key: str) -> None:
+    if cfg.box_style == "legacy" or cfg.resize == "fit_twice":
+        what = f"box_style {cfg.box_style}, resize {cfg.resize}"
+        raise UserError(f"{key} short_long is not for {what}: set {key} to fit{' or fit_twice' * (key == 'resize')}")
     if len(cfg.resize_limits) == 1:
         raise UserError(f"resize_limits is {cfg.resize_limits}; it has the limits of both sides, [1333, 800], or none")
     check_image_size(cfg, (cfg.divider, "divider"), names=("eval_width", "eval_height"))

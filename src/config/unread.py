@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .checks import has_orientations
+from .checks import has_orientations, trains_by_orientation
 from .choices import CASCADES
 from .config import Config
 from .schema import Leaf, leaves
@@ -80,7 +80,8 @@ TASKS = {  # key or section: tasks that read it
             "detector", "box_style", "neck", "rpn", "bbox_head", "cascade", "mask_head", "point_head", "roi",
             "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
             "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
-            "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "resize_limits", "pad_colour", "expand_ratio",
+            "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "resize_limits", "train_resize",
+            "pad_colour", "expand_ratio",
             "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),
@@ -188,7 +189,10 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda cfg: _is_soft(cfg, "gaussian"), "test_cfg.rcnn.nms soft and test_cfg.rcnn.soft_nms.method gaussian"
     ),
     "sync_batchnorm": (lambda cfg: cfg.run_distribute, "run_distribute"),
-    "resize_limits": (has_orientations, "resize short_long and keep_ratio 1"),
+    "resize_limits": (
+        lambda cfg: has_orientations(cfg) or trains_by_orientation(cfg),
+        "keep_ratio 1 and resize or train_resize short_long",
+    ),
     **dict.fromkeys(
         ("eval_width", "eval_height"),
         (lambda cfg: EVALUATED_SIZE.get(cfg.task, bool)(cfg), "resize short_long and keep_ratio 1"),

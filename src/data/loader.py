@@ -3,11 +3,12 @@
 import contextlib
 import copy
 import gc
+import itertools
 import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,13 +29,15 @@ class Samples(Protocol):
     """What a data set gives a training run.
 
     columns: names of a sample's arrays. sparse: of the uint8 ones among them that are mostly zeros. keys: a number for
-    each entry that stays its own in every run, from which its randomness comes. name: the data set in messages.
+    each entry that stays its own in every run, from which its randomness comes. name: the data set in messages. kinds:
+    a number for each entry, where samples of another kind have other shapes: a batch holds one kind.
     """
 
     columns: tuple[str, ...]
     keys: list[int]
     name: str
     sparse: tuple[str, ...] = ()
+    kinds: Sequence[int] | None = None
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -92,14 +95,17 @@ class TrainSource:
         known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
         if known_epoch != epoch:
             order = np.random.RandomState([self.seed, epoch]).permutation(len(self.samples.keys))
+            if (kinds := kinds_of(self.samples)) is not None:
+                order = in_batches_of_a_kind(order, kinds, self.batch_size * self.size)
             self._order = (epoch, order)
         return order
 
     def _read(self, entry: int) -> Any:
         """The entry, or the next readable one in the data set's order; an unreadable file is reported once a worker."""
-        count = len(self.samples.keys)
-        for offset in range(min(MAX_READ_TRIES, count)):
-            candidate = (entry + offset) % count
+        count, kinds = len(self.samples.keys), kinds_of(self.samples)
+        following = ((entry + offset) % count for offset in range(count))
+        alike = (other for other in following if kinds is None or kinds[other] == kinds[entry])
+        for candidate in itertools.islice(alike, MAX_READ_TRIES):
             item = self.samples.read(candidate)
             if item is not None:
                 return item
@@ -191,7 +197,12 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
             f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {count} training images of "
             f"{samples.name}"
         )
+    kinds = kinds_of(samples)
     steps_per_epoch = count // global_batch
+    if kinds is not None:
+        steps_per_epoch = len(in_batches_of_a_kind(range(count), kinds, global_batch)) // global_batch
+    if not steps_per_epoch:
+        raise UserError(f"no kind of image fills a batch of {global_batch} images in {samples.name}: lower batch_size")
     left_out = count - steps_per_epoch * global_batch
     if left_out:
         logger.info("%d of %d images are left out of each epoch (another choice every time)", left_out, count)
@@ -201,6 +212,30 @@ def make_train_loader(cfg: Config, samples: Samples, rank: int = 0, size: int = 
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
     return TrainLoader(source, workers, cfg.python_multiprocessing)
+
+
+def kinds_of(samples: Samples) -> Sequence[int] | None:
+    """See `Samples`."""
+    return getattr(samples, "kinds", None)
+
+
+def in_batches_of_a_kind(order: Sequence[int], kinds: Sequence[int], size: int) -> np.ndarray:
+    """The entries of `order` that fill batches of `size` of one kind each, one batch after the other.
+
+    A batch stands where its last entry stood. Whatever the order, there are as many batches.
+
+    >>> in_batches_of_a_kind([4, 2, 0, 3, 1], [0, 0, 1, 1, 0], 2).tolist()
+    [4, 0, 2, 3]
+    """
+    waiting: dict[int, list[int]] = {}
+    found: list[int] = []
+    for entry in order:
+        group = waiting.setdefault(int(kinds[entry]), [])
+        group.append(int(entry))
+        if len(group) == size:
+            found += group
+            group.clear()
+    return np.array(found, int)
 
 
 def _stacked(arrays: tuple) -> np.ndarray:

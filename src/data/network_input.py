@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..config import Config, has_orientations
+from ..config import Config, has_orientations, trains_by_orientation
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
 
@@ -42,7 +42,10 @@ class ImageSettings:
     @classmethod
     def for_training(cls, cfg: Config) -> "ImageSettings":
         """Of images that are trained on."""
-        return cls._fitting(cfg)
+        fitting = cls._fitting(cfg)
+        if not trains_by_orientation(cfg):
+            return fitting
+        return fitting._within(cfg.img_width, cfg.img_height, cfg.resize_limits, turns=True)
 
     @classmethod
     def _fitting(cls, cfg: Config) -> "ImageSettings":

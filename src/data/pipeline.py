@@ -43,6 +43,7 @@ class DetectionSamples:
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.settings = ImageSettings.for_training(cfg)
+        self.kinds = self._orientations() if self.settings.turns else None
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
         if not has_masks(cfg):
@@ -66,7 +67,8 @@ class DetectionSamples:
 
     def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """The same without augmentation: the image as it is evaluated."""
-        steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
+        settings = self._settings(item[0])
+        steps = legacy_steps(None, settings, None) if self.is_legacy else [FitInput(settings)]
         return self._sample(*item, Chain.of(steps), np.int32(streams.shared.randint(0, 2**31 - 1)))
 
     def _sample(
@@ -74,7 +76,8 @@ class DetectionSamples:
     ) -> tuple[np.ndarray, ...]:
         image = transforms.image(image)
         found = self._truth(record, transforms)
-        found |= {"image": normalise_and_pad(image, self.settings), "image_shape": np.int32(image.shape[:2])}
+        settings = self._settings(record)
+        found |= {"image": normalise_and_pad(image, settings), "image_shape": np.int32(image.shape[:2])}
         found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
         return tuple(found[name] for name in self.columns)
 
@@ -88,7 +91,16 @@ class DetectionSamples:
             expand = replace(expand, colour=BLACK)
         if self.is_legacy:
             return Chain.of(legacy_steps(expand, self.settings, flip))
-        return Chain.of((expand, FitInput(self.settings), flip))
+        fit = FitInput(replace(self.settings.for_image(size[1], size[0]), turns=False))
+        return Chain.of((expand, fit, flip))
+
+    def _settings(self, record: ImageRecord) -> ImageSettings:
+        """Those of the image's own orientation, whatever becomes of it."""
+        return replace(self.settings.for_image(record.width, record.height), turns=False)
+
+    def _orientations(self) -> list[int]:
+        records = map(self.dataset.record, self.keys)
+        return [int(record.height > record.width) for record in records]
 
     def _truth(self, record: ImageRecord, transforms: Chain) -> dict[str, np.ndarray]:
         """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
@@ -120,8 +132,9 @@ class DetectionSamples:
         self, record: ImageRecord, transforms: Chain, shown: Sequence[tuple[int, object]]
     ) -> dict[str, np.ndarray]:
         """gt_masks with these masks in these rows, and gt_has_mask."""
-        width = self.settings.width
-        packed = np.zeros((self.mask_rows, self.settings.height, width // 8), np.uint8)
+        settings = self._settings(record)
+        width = settings.width
+        packed = np.zeros((self.mask_rows, settings.height, width // 8), np.uint8)
         has_mask = np.zeros(self.cfg.num_gts, bool)
         for row, segmentation in shown:
             bitmap = transforms.masks(mask_codec.to_bitmap(segmentation, record.height, record.width))

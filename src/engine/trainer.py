@@ -88,13 +88,14 @@ def loop(run: Run, batches: Iterable) -> None:
         if run.finished:
             logger.info("The run is complete already: %d of %d steps are done", run.done, run.last)
             return
-        first, epoch_started = run.done, time.perf_counter()
+        sizes, epoch_started = set(), time.perf_counter()
         data_wait = DATA_WAIT_OF_RANKS if run.process.size > 1 else DATA_WAIT
         with StopSignals(lambda: save_state(run), data_wait) as signals:
             run.pace.asks_for_batch()
             for batch in signals.batches(batches):
                 run.pace.has_batch()
-                if run.done == first:
+                if batch[0].shape not in sizes:
+                    sizes.add(batch[0].shape)
                     _compile_together(run, batch)
                 if signals.received:
                     run.step.ask_to_stop()

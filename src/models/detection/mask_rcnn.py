@@ -94,11 +94,11 @@ class MaskRCNN(TwoStageDetector):
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
         losses = ()
-        anchors, cells, sizes = self.rpn_head.anchors_of(pyramid)
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
         if self.has_rpn_losses:
-            losses += self.rpn_head.losses(
-                logits, deltas, shape, gt_boxes, gt_valid, gt_labels < 0, sample_seed, anchors, cells
-            )
+            truth = gt_boxes, gt_valid, gt_labels < 0
+            cells = self.rpn_head.cells_of(pyramid)
+            losses += self.rpn_head.losses(logits, deltas, shape, *truth, sample_seed, anchors, cells)
         if not self.has_bbox_losses and not self.has_mask_losses:
             return losses
 
@@ -126,7 +126,7 @@ class MaskRCNN(TwoStageDetector):
         """
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
-        anchors, _, sizes = self.rpn_head.anchors_of(pyramid)
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
         proposals, _, proposal_valid = self.test_proposals(anchors, logits, deltas, shape, sizes)
         cls_logits, box_deltas = self.box_outputs(self.bbox_head, pyramid, proposals, proposal_valid)
         if self.likeliest_masks:

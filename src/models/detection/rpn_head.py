@@ -90,18 +90,20 @@ class RPNHead(nn.Cell):
             deltas += (self.rpn_reg(hidden).transpose(0, 2, 3, 1).reshape(batch, -1, 4),)
         return ops.concat(logits, 1), ops.concat(deltas, 1)
 
-    def anchors_of(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        """Anchors (A, 4), their cells (A, 2), and how many each level has, for images of the pyramid's size.
+    def anchors_of(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, tuple[int, ...]]:
+        """Anchors (A, 4), and how many each level has, for images of the pyramid's size.
 
         Those of another size than the usual one are worked out while the graph is compiled.
         """
-        shapes = ()
-        for feature in pyramid:
-            shapes += (feature.shape[2:],)
+        shapes = _shapes(pyramid)
         if shapes == self.level_shapes:
-            return self.anchors, self.anchor_cells, self.level_sizes
-        boxes, cells = _boxes(shapes, self.anchor_kind), _cells(shapes, self.anchor_kind)
-        return boxes, cells, _level_sizes(shapes, self.anchor_kind)
+            return self.anchors, self.level_sizes
+        return _boxes(shapes, self.anchor_kind), _level_sizes(shapes, self.anchor_kind)
+
+    def cells_of(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """(A, 2): the anchors' cells, see `level_cells`."""
+        shapes = _shapes(pyramid)
+        return self.anchor_cells if shapes == self.level_shapes else _cells(shapes, self.anchor_kind)
 
     def losses(
         self,
@@ -118,8 +120,8 @@ class RPNHead(nn.Cell):
         """Classification and box loss, both divided by the number of all sampled anchors of the batch.
 
         logits (B, A), deltas (B, A, 4), image_shape (B, 2) float (h, w), gt_boxes (B, G, 4), gt_valid and gt_crowd
-        (B, G) bool, seed (B,) int32, anchors and cells as `anchors_of` gives them, by default of the usual size. Each
-        image counts at least one positive and one background anchor in the divisor.
+        (B, G) bool, seed (B,) int32, anchors and cells as `anchors_of` and `cells_of` give them, by default of the
+        usual size. Each image counts at least one positive and one background anchor in the divisor.
         """
         batch = logits.shape[0]
         boxes = self.anchors if anchors is None else anchors
@@ -159,6 +161,14 @@ class RPNHead(nn.Cell):
             inside_max = ops.logical_and(x2 < width + border, y2 < height + border)
             valid = ops.logical_and(valid, ops.logical_and(inside_min, inside_max))
         return valid
+
+
+def _shapes(pyramid: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    """(h, w) of each level."""
+    shapes = ()
+    for feature in pyramid:
+        shapes += (feature.shape[2:],)
+    return shapes
 
 
 @constexpr
