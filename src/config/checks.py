@@ -118,9 +118,11 @@ def _check_detection(cfg: Any) -> None:
 
 
 def _check_short_long(cfg: Any, key: str) -> None:
-    if cfg.box_style == "legacy" or cfg.resize == "fit_twice":
-        what = f"box_style {cfg.box_style}, resize {cfg.resize}"
-        raise UserError(f"{key} short_long is not for {what}: set {key} to fit{' or fit_twice' * (key == 'resize')}")
+    if cfg.box_style == "legacy":
+        other = " or fit_twice" * (key == "resize")
+        raise UserError(f"{key} short_long is of box_style continuous; it is 'legacy': set {key} to fit{other}")
+    if cfg.resize == "fit_twice":
+        raise UserError(f"{key} short_long does not go with resize fit_twice, which trains so too: set {key} to fit")
     if len(cfg.resize_limits) == 1:
         raise UserError(f"resize_limits is {cfg.resize_limits}; it has the limits of both sides, [1333, 800], or none")
     check_image_size(cfg, (cfg.divider, "divider"), names=("eval_width", "eval_height"))
@@ -128,6 +130,8 @@ def _check_short_long(cfg: Any, key: str) -> None:
     if min(width, height) < LEAST_SIDE:
         raise UserError(f"eval_width, eval_height: {width}x{height} is too small: {LEAST_SIDE} is the least of a side")
     _check_batch("test_batch_size", cfg.test_batch_size, width, height)
+    if cfg.eval_padding == "own" and cfg.test_batch_size > 1:
+        raise UserError(f"eval_padding own is for one image at a time: test_batch_size is {cfg.test_batch_size}, not 1")
 
 
 def _check_box_style(cfg: Any) -> None:

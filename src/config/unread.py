@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
     **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
+    "eval_padding": (TRAIN, EVAL, INFER),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
     **dict.fromkeys(("pred_input", "recursive", "infer_score_thr"), (INFER,)),
     "pred_output": (INFER, EVAL),
@@ -81,7 +82,7 @@ TASKS = {  # key or section: tasks that read it
             "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
             "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
             "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "resize_limits", "train_resize",
-            "pad_colour", "expand_ratio",
+            "eval_padding", "pad_colour", "expand_ratio",
             "infer_score_thr", "analysis", "prediction_path",
         ),
         (DETECTION,),
@@ -192,6 +193,10 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     "resize_limits": (
         lambda cfg: has_orientations(cfg) or trains_by_orientation(cfg),
         "keep_ratio 1 and resize or train_resize short_long",
+    ),
+    "eval_padding": (
+        lambda cfg: has_orientations(cfg) and cfg.backend == "mindspore",
+        "resize short_long, keep_ratio 1 and backend mindspore",
     ),
     **dict.fromkeys(
         ("eval_width", "eval_height"),

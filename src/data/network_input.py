@@ -18,7 +18,8 @@ class ImageSettings:
 
     twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read. bounds: (width, height)
     that an image is fitted into, not larger than the input; None: the input. turns: input and bounds are those of
-    landscape images (or of portrait ones), the others get both turned.
+    landscape images (or of portrait ones), the others get both turned. own: a number of which the sides of the input
+    are multiples, as few as an image needs; 0: the input has its size whatever the image.
     """
 
     width: int
@@ -30,6 +31,7 @@ class ImageSettings:
     reading: ImageRules = USUAL_RULES
     bounds: tuple[int, int] | None = None
     turns: bool = False
+    own: int = 0
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
@@ -37,7 +39,9 @@ class ImageSettings:
         if not has_orientations(cfg):
             return cls._fitting(cfg)
         height, width = evaluated_size(cfg)
-        return cls._fitting(cfg)._within(width, height, cfg.resize_limits, turns=cfg.backend == "mindspore")
+        is_network = cfg.backend == "mindspore"
+        settings = cls._fitting(cfg)._within(width, height, cfg.resize_limits, turns=is_network)
+        return replace(settings, own=cfg.divider) if cfg.eval_padding == "own" and is_network else settings
 
     @classmethod
     def for_training(cls, cfg: Config) -> "ImageSettings":
@@ -74,10 +78,14 @@ class ImageSettings:
 
     def for_image(self, width: int, height: int) -> "ImageSettings":
         """Those of an image of this size; a square one is a landscape."""
-        if not self.turns or (height > width) == self.is_portrait:
-            return self
-        bounds = self.bounds and self.bounds[::-1]
-        return replace(self, width=self.height, height=self.width, bounds=bounds)
+        settings = self
+        if self.turns and (height > width) != self.is_portrait:
+            settings = replace(self, width=self.height, height=self.width, bounds=self.bounds and self.bounds[::-1])
+        if not self.own:
+            return settings
+        sides = fitted_size(width, height, replace(settings, turns=False, own=0))
+        new_width, new_height = (-(-side // self.own) * self.own for side in sides)
+        return replace(settings, width=new_width, height=new_height, turns=False, own=0)
 
 
 def evaluated_size(cfg: Config) -> tuple[int, int]:
@@ -179,6 +187,7 @@ def short_long_rule(settings: ImageSettings) -> str:
     long, short = sorted(settings.bounds, reverse=True)
     rule = f"short side at most {short} and long side {long}"
     if settings.turns:
-        return f"{rule}, portrait images turned"
+        padding = f", padded to multiples of {settings.own}" if settings.own else ""
+        return f"{rule}, portrait images turned{padding}"
     kind, size = "landscape" if settings.is_portrait else "portrait", "{}x{}".format(*settings.bounds)
     return f"{rule}, {kind} images fitted into {size}: the exported file has one orientation"

@@ -262,7 +262,8 @@ def eval_batches(
     def batch(is_portrait: bool) -> EvalBatch:
         places, group = zip(*waiting[is_portrait])
         waiting[is_portrait].clear()
-        own = settings.for_image(1, 1 + is_portrait)
+        height, width = group[0].orig_shape
+        own = settings.for_image(width, height)
         return replace(make_eval_batch(group, batch_size, own, empty_id), places=list(places))
 
     for place, image in enumerate(images):

@@ -31,7 +31,8 @@ from .run_folder import FolderLock, briefs, check_name, has_begun, newest_run, r
 logger = logging.getLogger(__name__)
 
 MOST_SHOWN = 4  # keys of another configuration that a message names
-EVALUATED = ("resize", "resize_limits", "eval_width", "eval_height")  # how a detector's evaluated images are resized
+# how a detector's images are resized in evaluation
+EVALUATED = ("resize", "resize_limits", "eval_width", "eval_height", "eval_padding")
 AS_STARTED = ("norm_bias_decay", *EVALUATED)  # keys that a resumed run may take from what it was started with
 GROUPED = 2  # format of a run's config.yaml since which weight decay reaches gamma and beta
 

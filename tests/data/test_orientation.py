@@ -132,6 +132,8 @@ def test_what_does_not_fit_is_refused():
     assert "box_style continuous" in refusal(
         R50, "--box_style", "legacy", "--roi.roi_layer.aligned", "0", "--mask_roi.roi_layer.aligned", "0"
     )
+    twice = ("--resize", "fit_twice", "--train_resize", "short_long")
+    assert "train_resize short_long does not go with resize fit_twice" in refusal(R50, *twice)
     sizes = ("--eval_width", "12800", "--eval_height", "12800", "--test_batch_size", "64")
     assert "test_batch_size is 64: as many images of 12800x12800" in refusal(HRNET, *sizes)
 
@@ -191,3 +193,19 @@ def test_training_samples_do_not_change(coco_folder, make_config):
     for one, other in zip(*made):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_of_its_own_an_image_has_the_padding_that_mmdetection_gives_it(coco_folder, make_config):
+    settings = ImageSettings.from_config(load_config(R50, ["--eval_padding", "own"]))
+    wanted = {(480, 640): (1088, 800), (640, 480): (800, 1088), (1024, 2048): (1344, 672), (500, 500): (800, 800)}
+    for (width, height), padded in wanted.items():
+        plain = prepare_image(np.full((height, width, 3), 9, np.uint8), ImageSettings.from_config(load_config(R50)))
+        image, *facts = prepare_image(np.full((height, width, 3), 9, np.uint8), settings)
+        assert image.shape[1:] == padded and [one.tolist() for one in facts] == [one.tolist() for one in plain[1:]]
+        np.testing.assert_array_equal(image[:, : facts[0][0], : facts[0][1]], plain[0][:, : facts[0][0], : facts[0][1]])
+    assert short_long_rule(settings).endswith("portrait images turned, padded to multiples of 32")
+    _, found = batches(coco_folder, make_config, 1, resize="short_long", eval_padding="own", resize_limits=[60, 40])
+    assert [batch.image.shape for batch in found[:2]] == [(1, 3, 64, 64), (1, 3, 64, 64)]
+    exported = ImageSettings.from_config(load_config(R50, ["--eval_padding", "own", "--backend", "onnx"]))
+    assert exported.own == 0
+    assert "test_batch_size is 2, not 1" in refusal(R50, "--eval_padding=own", "--test_batch_size=2")
