@@ -24,7 +24,8 @@ OUTPUTS = ("boxes", "scores", "labels")  # and of a detector with masks these
 def prepare(image: np.ndarray, facts: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(h, w, 3) BGR -> image (1, 3, H, W), its size before padding (1, 2), scale factors (4,) of boxes."""
     height, width = image.shape[:2]
-    sides = np.float64([facts["width"] / width, facts["height"] / height])
+    bounds = facts.get("fitted_into") or (facts["width"], facts["height"])
+    sides = np.float64([bounds[0] / width, bounds[1] / height])
     scale = np.repeat(sides.min(), 2) if facts["keep_ratio"] else sides
     new_width, new_height = np.maximum((scale * [width, height] + 0.5).astype(int), 1)
     pixels = cv2.resize(image, (int(new_width), int(new_height)), interpolation=cv2.INTER_LINEAR)

@@ -3,12 +3,13 @@
 Nothing is imported from the schema, whose key `task` takes its allowed values from here: `cfg` is a filled Config.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 from .classification_checks import check_timm
+from .orientation import has_orientations, trains_by_orientation
 from .train_sets import check_train_sets, texts
 from .transform_checks import check_transforms
 
@@ -46,9 +47,9 @@ def has_masks(cfg: Any) -> bool:
     return cfg.detector not in WITHOUT_MASKS
 
 
-def check_image_size(cfg: Any, *divisors: tuple[int, str]) -> None:
+def check_image_size(cfg: Any, *divisors: tuple[int, str], names: Sequence[str] = ("img_width", "img_height")) -> None:
     """Both sides must be multiples of the divisors, each with its reason."""
-    for name in ("img_width", "img_height"):
+    for name in names:
         value = getattr(cfg, name)
         for divisor, why in divisors:
             if value % divisor:
@@ -69,12 +70,16 @@ def _check_sizes(cfg: Any) -> None:
     if 0 < cfg.input_size < LEAST_SIDE:
         raise UserError(f"input_size is {cfg.input_size}; it must be at least {LEAST_SIDE}")
     for name in ("batch_size", "test_batch_size"):
-        size = getattr(cfg, name) * cfg.img_width * cfg.img_height * 12  # three channels of float32
-        if size > MOST_BATCH:
-            raise UserError(
-                f"{name} is {getattr(cfg, name)}: as many images of {cfg.img_width}x{cfg.img_height} pixels take "
-                f"{size / 2**30:.0f} GiB, and a batch may take {MOST_BATCH / 2**30:.0f}"
-            )
+        _check_batch(name, getattr(cfg, name), cfg.img_width, cfg.img_height)
+
+
+def _check_batch(name: str, images: int, width: int, height: int) -> None:
+    size = images * width * height * 12  # three channels of float32
+    if size > MOST_BATCH:
+        raise UserError(
+            f"{name} is {images}: as many images of {width}x{height} pixels take {size / 2**30:.0f} GiB, and a batch "
+            f"may take {MOST_BATCH / 2**30:.0f}"
+        )
 
 
 def _check_window(cfg: Any) -> None:
@@ -85,6 +90,9 @@ def _check_window(cfg: Any) -> None:
 
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
+    for key, is_so in (("resize", has_orientations(cfg)), ("train_resize", trains_by_orientation(cfg))):
+        if is_so:
+            _check_short_long(cfg, key)
     _check_box_style(cfg)
     check_transforms(cfg)
     if cfg.detector in CASCADES:
@@ -104,6 +112,23 @@ def _check_detection(cfg: Any) -> None:
     if len(names) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but coco_classes has {len(names)} names with 'background'")
     _check_assigners(cfg)
+
+
+def _check_short_long(cfg: Any, key: str) -> None:
+    if cfg.box_style == "legacy":
+        other = " or fit_twice" * (key == "resize")
+        raise UserError(f"{key} short_long is of box_style continuous; it is 'legacy': set {key} to fit{other}")
+    if cfg.resize == "fit_twice":
+        raise UserError(f"{key} short_long does not go with resize fit_twice, which trains so too: set {key} to fit")
+    if len(cfg.resize_limits) == 1:
+        raise UserError(f"resize_limits is {cfg.resize_limits}; it has the limits of both sides, [1333, 800], or none")
+    check_image_size(cfg, (cfg.divider, "divider"), names=("eval_width", "eval_height"))
+    width, height = cfg.eval_width or cfg.img_width, cfg.eval_height or cfg.img_height
+    if min(width, height) < LEAST_SIDE:
+        raise UserError(f"eval_width, eval_height: {width}x{height} is too small: {LEAST_SIDE} is the least of a side")
+    _check_batch("test_batch_size", cfg.test_batch_size, width, height)
+    if cfg.eval_padding == "own" and cfg.test_batch_size > 1:
+        raise UserError(f"eval_padding own is for one image at a time: test_batch_size is {cfg.test_batch_size}, not 1")
 
 
 def _check_box_style(cfg: Any) -> None:

@@ -205,10 +205,27 @@ class AugmentationKeys:
     )
     resize: str = key(
         "fit",
-        "detection: how images get the network's size: fit into it, or fit_twice (portrait images first into the "
-        "turned size, then into a square of img_height; one scale for both sides: the MindSpore originals)",
-        choices=("fit", "fit_twice"),
+        "detection: how images get the network's size: fit into it; fit_twice (portrait images first into the "
+        "turned size, then into a square of img_height; one scale for both sides: the MindSpore originals); or, in "
+        "evaluation, short_long (short and long side at most resize_limits, portrait images in the turned size: "
+        "MMDetection, Detectron2), while training fits into img_width x img_height unless train_resize says otherwise",
+        choices=("fit", "fit_twice", "short_long"),
         matters="scores",
+    )
+    resize_limits: list[int] = key(
+        [],
+        "detection, short_long: what an image's long and short side are at most, [1333, 800]; empty takes the sides of "
+        "the network's input, which they never leave",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
+        most=2,
+        matters="scores",
+    )
+    train_resize: str = key(
+        "fit",
+        "detection: how training images get their size: fit (fit_twice where resize is that), or short_long, by "
+        "resize_limits and img_width x img_height, where a batch holds landscape images or portrait ones",
+        choices=("fit", "short_long"),
     )
     pad_colour: str = key(
         "mean",

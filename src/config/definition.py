@@ -23,6 +23,8 @@ DEFINITION: dict[str, Any] = {
     "test_cfg.rcnn.inclusive_nms": False,
     "test_cfg.rcnn.subdivision_resize": "half_pixel",
 }
+# Values that the same weights go with: MMDetection's train as the one has it and are scored by the other.
+ALIKE = {"resize": ("fit", "short_long")}
 DETECTION = ("neck", "cascade", "", "test_cfg.rcnn")  # sections of a detector; "" for keys that are in none
 
 
@@ -57,7 +59,8 @@ def typed(value: Any) -> str:
 def differences(theirs: Mapping[str, Any], cfg: Config, sections: Collection[str]) -> list[tuple[str, Any, Any]]:
     """(key, its value here, theirs) of every key in these sections that both networks have and that differs."""
     ours = definition(cfg, sections)
-    return [(name, ours[name], value) for name, value in theirs.items() if name in ours and ours[name] != value]
+    found = [(name, ours[name], value) for name, value in theirs.items() if name in ours and ours[name] != value]
+    return [(name, *both) for name, *both in found if any(value not in ALIKE.get(name, ()) for value in both)]
 
 
 def other_fusion(theirs: Mapping[str, Any], cfg: Config, sections: Collection[str]) -> str:

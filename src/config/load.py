@@ -14,7 +14,7 @@ import yaml
 from ..errors import UserError, listed, short
 from ..files import RUN_FORMAT, write_text
 from ..reading import read_text
-from .checks import check_together
+from .checks import check_together, has_orientations
 from .config import Config, config_type
 from .fill import Source, fill
 from .original_tables import ALIASES
@@ -115,7 +115,13 @@ def why_damaged(path: Path) -> str:
 
 
 def _with_sizes(cfg: Config, typed: Sequence[str]) -> Config:
-    """`input_size` sets both sides, but for those that were typed on the command line, after it if it was too."""
+    """`input_size` sets both sides, but for those that were typed on the command line, after it if it was too.
+
+    Typed sizes of a detector's images are those of evaluated ones too, whatever the file says of these.
+    """
+    if has_orientations(cfg) and not {"img_width", "img_height", "input_size"}.isdisjoint(typed):
+        file_says = {name: 0 for name in ("eval_width", "eval_height") if name not in typed}
+        cfg = dataclasses.replace(cfg, **file_says)
     if not cfg.input_size:
         return cfg
     after = max((place + 1 for place, name in enumerate(typed) if name == "input_size"), default=0)

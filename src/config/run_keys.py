@@ -289,10 +289,21 @@ class EvaluationKeys:
         choices=("own", "input"),
     )
     eval_width: int = key(
-        0, "segmentation: width of an exported network's input; 0 takes img_width", low=0, high=MOST_SIDE
+        0,
+        "segmentation: width of an exported network's input; detection, resize short_long: width of the network's "
+        "input in evaluation (of landscape images, if it is the larger side); 0 takes img_width",
+        low=0,
+        high=MOST_SIDE,
     )
     eval_height: int = key(
-        0, "segmentation: height of an exported network's input; 0 takes img_height", low=0, high=MOST_SIDE
+        0, "the height that belongs to eval_width; 0 takes img_height", low=0, high=MOST_SIDE
+    )
+    eval_padding: str = key(
+        "input",
+        "detection, resize short_long: images are padded to the network's input, one graph for landscapes and one for "
+        "portraits; or each to its own multiples of divider (own, with test_batch_size 1), as MMDetection and "
+        "Detectron2 pad a single image: one graph for each size that comes, some 30 on COCO",
+        choices=("input", "own"),
     )
     eval_resize: int = key(
         256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE

@@ -3,18 +3,23 @@
 from typing import Any
 
 from ..errors import UserError, listed, short
+from .orientation import trains_by_orientation
 
 # What moves boxes and masks as the legacy ones, whose x2 and y2 name the last pixel, do not move.
 CONTINUOUS = (
     "train_scales", "large_scale_jitter", "random_erasing", "vertical_flip_ratio", "rotate90_ratio",
 )  # fmt: skip
 RESIZING = ("train_scales", "large_scale_jitter")
+# What may give a sample another orientation than its image has, or an epoch another number of each.
+TURNING = (*RESIZING, "rotate90_ratio", "mosaic", "copy_paste", "train_weights")
 
 
 def check_transforms(cfg: Any) -> None:
     """Of detection."""
     if cfg.box_style == "legacy" and (on := [name for name in CONTINUOUS if getattr(cfg, name)]):
         raise UserError(f"{listed(on)}: for box_style continuous; it is 'legacy'")
+    if trains_by_orientation(cfg) and (on := [name for name in TURNING if getattr(cfg, name)]):
+        raise UserError(f"{listed(on)}: for batches of all orientations; train_resize is 'short_long', set it to fit")
     on = [name for name in RESIZING if getattr(cfg, name)]
     if len(on) > 1:
         raise UserError("train_scales and large_scale_jitter both choose an image's size; leave one of them empty")

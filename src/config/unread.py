@@ -11,6 +11,7 @@ from typing import Any
 from .choices import CASCADES
 from .classification_keys import PERMUTED
 from .config import Config
+from .orientation import has_orientations, trains_by_orientation
 from .schema import Leaf, leaves
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
-    **dict.fromkeys(("eval_width", "eval_height"), (EVAL, INFER, EXPORT, *FILES)),
+    **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
+    "eval_padding": (TRAIN, EVAL, INFER),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
     **dict.fromkeys(("pred_input", "recursive", "infer_score_thr"), (INFER,)),
     "pred_output": (INFER, EVAL),
@@ -80,7 +82,8 @@ TASKS = {  # key or section: tasks that read it
             "detector", "box_style", "neck", "rpn", "bbox_head", "cascade", "mask_head", "point_head", "roi",
             "mask_roi", "train_cfg", "test_cfg", "train_data_type", "val_data_type", "mindrecord_dir",
             "mindrecord_shards", "train_dataset_num", "train_dataset_divider", "filter_empty_gt", "coco_classes",
-            "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "pad_colour", "expand_ratio",
+            "classes", "crowd_rle", "num_gts", "mask_divider", "resize", "resize_limits", "train_resize",
+            "eval_padding", "pad_colour", "expand_ratio",
             "mosaic", "copy_paste", "copy_paste_max", "copy_paste_selected", "copy_paste_box_shift",
             "copy_paste_least_pixels",
             "repeat_threshold",
@@ -101,13 +104,15 @@ TASKS = {  # key or section: tasks that read it
         (
             "segmenter", "seg_head", "class_weights", "loss_over_all", "ohem", "ohem_threshold", "ohem_min_kept",
             "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip",
-            "eval_stride", "eval_width", "eval_height", "eval_label_size", "flip_swaps_labels",
+            "eval_stride", "eval_label_size", "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
     "font": (CLASSIFICATION, DETECTION),
-    **dict.fromkeys(("keep_ratio", "allow_outside", "format_only"), (DETECTION, SEGMENTATION)),
+    **dict.fromkeys(
+        ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height"), (DETECTION, SEGMENTATION)
+    ),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
 PLAIN = ("mask_rcnn", "pointrend", "faster_rcnn")  # one box head
@@ -145,6 +150,7 @@ SEGMENTERS = {  # key or section: segmenters that read it
     "seg_head.ocr": ("ocr",),
     "seg_head.pointrend": ("pointrend",),
 }
+EVALUATED_SIZE = {DETECTION: has_orientations}  # task: when it reads eval_width and eval_height, if not always
 ADAMS = ("adam", "adamw")
 # What another key must be for a key to be read, and how that is said.
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
@@ -202,6 +208,18 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda cfg: _is_soft(cfg, "gaussian"), "test_cfg.rcnn.nms soft and test_cfg.rcnn.soft_nms.method gaussian"
     ),
     "sync_batchnorm": (lambda cfg: cfg.run_distribute, "run_distribute"),
+    "resize_limits": (
+        lambda cfg: has_orientations(cfg) or trains_by_orientation(cfg),
+        "keep_ratio 1 and resize or train_resize short_long",
+    ),
+    "eval_padding": (
+        lambda cfg: has_orientations(cfg) and cfg.backend == "mindspore",
+        "resize short_long, keep_ratio 1 and backend mindspore",
+    ),
+    **dict.fromkeys(
+        ("eval_width", "eval_height"),
+        (lambda cfg: EVALUATED_SIZE.get(cfg.task, bool)(cfg), "resize short_long and keep_ratio 1"),
+    ),
 }
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts

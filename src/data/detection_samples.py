@@ -41,7 +41,8 @@ class DetectionSamples:
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.origins = origins_of(dataset.sets, indices)
-        self.settings, self.entries = ImageSettings.from_config(cfg), ReadableEntries(self)
+        self.settings, self.entries = ImageSettings.for_training(cfg), ReadableEntries(self)
+        self.kinds = self._orientations() if self.settings.turns else None
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
         if not has_masks(cfg):
@@ -64,13 +65,14 @@ class DetectionSamples:
         scene, streams = self._changed(scene, streams)
         sample_seed = np.int32(streams.shared.randint(0, 2**31 - 1))
         scene = combine_scenes(scene, self.cfg, streams, count, self._partner, on_original=False)
-        return self._sample(scene, sample_seed)
+        return self._sample(scene, self._settings(item[0]), sample_seed)
 
     def plain(self, item: tuple[ImageRecord, np.ndarray], streams: SampleStreams) -> tuple[np.ndarray, ...]:
         """The same without augmentation: the image as it is evaluated."""
-        steps = legacy_steps(None, self.settings, None) if self.is_legacy else [FitInput(self.settings)]
+        settings = self._settings(item[0])
+        steps = legacy_steps(None, settings, None) if self.is_legacy else [FitInput(settings)]
         scene = self._scene(item).changed(Chain.of(steps))
-        return self._sample(scene, np.int32(streams.shared.randint(0, 2**31 - 1)))
+        return self._sample(scene, settings, np.int32(streams.shared.randint(0, 2**31 - 1)))
 
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
@@ -85,7 +87,16 @@ class DetectionSamples:
         if self.is_legacy:
             return Chain.of((first[0], *legacy_steps(expand, self.settings, flip)))
         size = Chain.of(first).new_size(size)
-        return Chain.of((*first, draw_fit(self.cfg, self.settings, size, streams, attempt), flip))
+        settings = replace(self.settings.for_image(size[1], size[0]), turns=False)
+        return Chain.of((*first, draw_fit(self.cfg, settings, size, streams, attempt), flip))
+
+    def _settings(self, record: ImageRecord) -> ImageSettings:
+        """Those of the image's own orientation, whatever becomes of it."""
+        return replace(self.settings.for_image(record.width, record.height), turns=False)
+
+    def _orientations(self) -> list[int]:
+        records = map(self.dataset.record, self.keys)
+        return [int(record.height > record.width) for record in records]
 
     def _changed(self, scene: Scene, streams: SampleStreams) -> tuple[Scene, SampleStreams]:
         """At the network's size, as chance has it; and the streams, as far as they were drawn from."""
@@ -107,13 +118,13 @@ class DetectionSamples:
     def _scene(self, item: tuple[ImageRecord, np.ndarray]) -> Scene:
         return Scene.of(*item, np.float64 if self.is_legacy else np.float32)  # which would make 31 of 30.99999999
 
-    def _sample(self, scene: Scene, sample_seed: np.int32) -> tuple[np.ndarray, ...]:
-        found = self._truth(scene)
-        found |= {"image": normalise_and_pad(scene.image, self.settings), "image_shape": np.int32(scene.size)}
+    def _sample(self, scene: Scene, settings: ImageSettings, sample_seed: np.int32) -> tuple[np.ndarray, ...]:
+        found = self._truth(scene, settings)
+        found |= {"image": normalise_and_pad(scene.image, settings), "image_shape": np.int32(scene.size)}
         found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
         return tuple(found[name] for name in self.columns)
 
-    def _truth(self, scene: Scene) -> dict[str, np.ndarray]:
+    def _truth(self, scene: Scene, settings: ImageSettings) -> dict[str, np.ndarray]:
         """gt_boxes, gt_labels, and where they are columns gt_masks and gt_has_mask, of the objects that are left.
 
         Crowds come last, otherwise they stand in the scene's order.
@@ -129,7 +140,7 @@ class DetectionSamples:
             has_mask[row] = drawn[k] and labels[row] != CROWD_LABEL
         truth = {"gt_boxes": boxes, "gt_labels": labels, HAS_MASK: has_mask}
         if MASKS in self.columns:
-            shape = self.mask_rows, self.settings.height, self.settings.width // 8
+            shape = self.mask_rows, settings.height, settings.width // 8
             rows = np.flatnonzero(has_mask)
             truth[MASKS] = pack_layers(rows, lambda group: scene.masks.layers([found[rows[k]] for k in group]), shape)
         return truth

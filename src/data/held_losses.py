@@ -1,5 +1,6 @@
 """Held-out samples as a network trains on them, without augmentation: what validation losses are computed on."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -23,10 +24,10 @@ def loss_batches(
 ) -> Iterator[tuple[tuple[np.ndarray, ...], int]]:
     """(batch, images in it): all of `entries` that can be read, in order, the same in every call.
 
-    Batches of `test_batch_size` images; those that do not fill one come one by one, since a loss over slots without an
-    image would be another one.
+    Batches of `test_batch_size` images of one shape; those that do not fill one come one by one, since a loss over
+    slots without an image would be another one.
     """
-    group: list[tuple[np.ndarray, ...]] = []
+    groups: dict[tuple[int, ...], list[tuple[np.ndarray, ...]]] = {}  # by the image's shape
 
     def load(entry: int) -> tuple[np.ndarray, ...] | None:
         item = samples.read(entry)
@@ -34,12 +35,14 @@ def loss_batches(
 
     seed, workers = cfg.seed % 2**32, max(cfg.num_parallel_workers, 1)
     for sample in read_ahead(load, entries, workers, ahead=workers):
-        if sample is not None:
-            group.append(sample)
+        if sample is None:
+            continue
+        group = groups.setdefault(sample[0].shape, [])
+        group.append(sample)
         if len(group) == cfg.test_batch_size:
             yield _together(group), len(group)
-            group = []
-    for sample in group:
+            group.clear()
+    for sample in itertools.chain.from_iterable(groups.values()):
         yield _together([sample]), 1
 
 

@@ -19,7 +19,7 @@ from ..config import Config
 from ..errors import UserError
 from . import sparse
 from .batch_memory import side_by_side, stacked
-from .readable import ReadableEntries
+from .readable import ReadableEntries, kinds_of
 from .sampling import Sampling
 from .streams import SampleStreams
 
@@ -36,6 +36,7 @@ class Samples(Protocol):
     run, from which its randomness comes. origins: where there are several data sets, number of its set and its number
     within that, from which it comes then. name: the data set in messages.
     entries: what reads them, where `make` reads others of them too; so that both report an unreadable file once.
+    kinds: a number for each entry, where samples of another kind have other shapes: a batch holds one kind.
     """
 
     columns: tuple[str, ...]
@@ -44,6 +45,7 @@ class Samples(Protocol):
     sparse: Mapping[str, str] = MappingProxyType({})
     origins: Sequence[tuple[int, int]] = ()
     entries: ReadableEntries | None = None
+    kinds: Sequence[int] | None = None
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -115,6 +117,9 @@ class TrainSource:
         known_epoch, order = self._order  # read once: worker threads may be in two epochs at the same time
         if known_epoch != epoch:
             order = self.sampling.order(self.seed, epoch)
+            if (kinds := kinds_of(self.samples)) is not None:
+                own = [kinds[entry] for entry in order[:, 0]]
+                order = order[in_batches_of_a_kind(own, self.batch_size * self.size)]
             self._order = (epoch, order)
         return order
 
@@ -223,7 +228,13 @@ def make_train_loader(
             f"batch_size {cfg.batch_size} x {size} device(s) is larger than the {count} training {what} of "
             f"{samples.name}"
         )
+    kinds = kinds_of(samples)
     steps_per_epoch = count // global_batch
+    if kinds is not None:
+        taken = sampling.order(0, 0)[:, 0]  # as many of each kind in every epoch, see `check_transforms`
+        steps_per_epoch = len(in_batches_of_a_kind([kinds[entry] for entry in taken], global_batch)) // global_batch
+    if not steps_per_epoch:
+        raise UserError(f"no kind of image fills a batch of {global_batch} images in {samples.name}: lower batch_size")
     left_out = count - steps_per_epoch * global_batch
     if left_out:
         logger.info("%d of %d %s are left out of each epoch (another choice every time)", left_out, count, what)
@@ -240,6 +251,25 @@ def make_train_loader(
 def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
     """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing."""
     return sparse.squeeze_rows(arrays, [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)])
+
+
+def in_batches_of_a_kind(kinds: Sequence[int], size: int) -> np.ndarray:
+    """The places in a list of samples of these kinds that fill batches of `size` of one kind, batch after batch.
+
+    A batch stands where its last sample stood. Whatever the order, there are as many batches.
+
+    >>> in_batches_of_a_kind([0, 1, 0, 1, 0], 2).tolist()
+    [0, 2, 1, 3]
+    """
+    waiting: dict[int, list[int]] = {}
+    found: list[int] = []
+    for place, kind in enumerate(kinds):
+        group = waiting.setdefault(int(kind), [])
+        group.append(place)
+        if len(group) == size:
+            found += group
+            group.clear()
+    return np.array(found, int)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from ..config import Config
+from ..config import Config, has_orientations, trains_by_orientation
 from . import batch_memory
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
@@ -17,7 +17,10 @@ from .normalisation import PixelNormalisation
 class ImageSettings:
     """How images become network input: fixed size in pixels, normalisation, distortion.
 
-    twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read.
+    twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read. bounds: (width, height)
+    that an image is fitted into, not larger than the input; None: the input. turns: input and bounds are those of
+    landscape images (or of portrait ones), the others get both turned. own: a number of which the sides of the input
+    are multiples, as few as an image needs; 0: the input has its size whatever the image.
     """
 
     width: int
@@ -27,9 +30,30 @@ class ImageSettings:
     twice: bool = False
     black: bool = False
     reading: ImageRules = USUAL_RULES
+    bounds: tuple[int, int] | None = None
+    turns: bool = False
+    own: int = 0
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
+        """Of images that are evaluated. An exported file has one orientation."""
+        if not has_orientations(cfg):
+            return cls._fitting(cfg)
+        height, width = evaluated_size(cfg)
+        is_network = cfg.backend == "mindspore"
+        settings = cls._fitting(cfg)._within(width, height, cfg.resize_limits, turns=is_network)
+        return replace(settings, own=cfg.divider) if cfg.eval_padding == "own" and is_network else settings
+
+    @classmethod
+    def for_training(cls, cfg: Config) -> "ImageSettings":
+        """Of images that are trained on."""
+        fitting = cls._fitting(cfg)
+        if not trains_by_orientation(cfg):
+            return fitting
+        return fitting._within(cfg.img_width, cfg.img_height, cfg.resize_limits, turns=True)
+
+    @classmethod
+    def _fitting(cls, cfg: Config) -> "ImageSettings":
         return cls(
             cfg.img_width,
             cfg.img_height,
@@ -44,6 +68,36 @@ class ImageSettings:
     def padding_colour(self) -> Sequence[float]:
         """(3,) BGR of pixels that no image covers, as far as whole numbers have it."""
         return (0, 0, 0) if self.black else self.normalisation.mean_colour()
+    def _within(self, width: int, height: int, limits: Sequence[int], turns: bool) -> "ImageSettings":
+        """With an input of this size, images inside it and with sides of at most the two limits, in any order."""
+        short, long = sorted(limits or (width, height))
+        bounds = (short, long) if height > width else (long, short)
+        bounds = min(bounds[0], width), min(bounds[1], height)
+        return replace(self, width=width, height=height, bounds=bounds, turns=turns)
+
+    @property
+    def is_portrait(self) -> bool:
+        """Whether this is for images that are higher than wide, where the two differ."""
+        bounds = self.bounds or (self.width, self.height)
+        return (self.height, bounds[1]) > (self.width, bounds[0])
+
+    def for_image(self, width: int, height: int) -> "ImageSettings":
+        """Those of an image of this size; a square one is a landscape."""
+        settings = self
+        if self.turns and (height > width) != self.is_portrait:
+            settings = replace(self, width=self.height, height=self.width, bounds=self.bounds and self.bounds[::-1])
+        if not self.own:
+            return settings
+        sides = fitted_size(width, height, replace(settings, turns=False, own=0))
+        new_width, new_height = (-(-side // self.own) * self.own for side in sides)
+        return replace(settings, width=new_width, height=new_height, turns=False, own=0)
+
+
+def evaluated_size(cfg: Config) -> tuple[int, int]:
+    """(height, width) of a detector's input in evaluation, for images of one orientation."""
+    if not has_orientations(cfg):
+        return cfg.img_height, cfg.img_width
+    return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
@@ -75,7 +129,8 @@ def nominal_scales(width: int, height: int, settings: ImageSettings) -> np.ndarr
 
 def _steps(width: int, height: int, settings: ImageSettings) -> list[tuple[tuple[int, int], float]]:
     """The sizes (w, h) that an image goes through, each with its scale."""
-    bounds = settings.width, settings.height
+    settings = settings.for_image(width, height)
+    bounds = settings.bounds or (settings.width, settings.height)
     if not settings.keep_ratio:
         return [(bounds, 1.0)]
     if not settings.twice:
@@ -113,8 +168,33 @@ def prepare_image(image: np.ndarray, settings: ImageSettings) -> tuple[np.ndarra
     """Evaluation and inference: (h, w, 3) uint8 BGR -> network input.
 
     Returns (3, H, W) float32, its size before padding (2,) int32 (h, w), and the scale factors (2,) float32 (w, h).
+    H and W are those of the image's orientation.
     """
+    settings = settings.for_image(image.shape[1], image.shape[0])
     resized = resize_image(image, settings)
     height, width = resized.shape[:2]
     scale = scale_factors(image.shape[1], image.shape[0], settings)
     return normalise_and_pad(resized, settings), np.int32([height, width]), scale
+
+
+def resize_rule(size: str, keep_ratio: bool, resize: str = "fit") -> str:
+    """How images get the network's size, as the protocol names it.
+
+    MMDetection and Detectron2 turn the size with the image: 480x640 becomes 800x1067 of 1333x800 there and with
+    `short_long_rule`, 600x800 here.
+    """
+    if not keep_ratio:
+        return f"stretched to {size}"
+    twice = ", in two steps" if resize == "fit_twice" else ""
+    return f"inside {size}, portrait images too{twice}"
+
+
+def short_long_rule(settings: ImageSettings) -> str:
+    """The same for images that are fitted in their own orientation."""
+    long, short = sorted(settings.bounds, reverse=True)
+    rule = f"short side at most {short} and long side {long}"
+    if settings.turns:
+        padding = f", padded to multiples of {settings.own}" if settings.own else ""
+        return f"{rule}, portrait images turned{padding}"
+    kind, size = "landscape" if settings.is_portrait else "portrait", "{}x{}".format(*settings.bounds)
+    return f"{rule}, {kind} images fitted into {size}: the exported file has one orientation"

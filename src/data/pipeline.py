@@ -2,8 +2,8 @@
 
 import itertools
 import logging
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+GROUPED = 8  # batches' worth of images that are sorted by orientation together
 
 def build_train_loader(
     cfg: Config, dataset: DetectionIndex, rank: int = 0, size: int = 1, start_step: int = 0
@@ -90,6 +91,7 @@ class EvalBatch:
 
     image (B, 3, H, W) float32; image_shape (B, 2) int32 (h, w) before padding; scale_factor (B, 2) float32 (w, h);
     orig_shape (B, 2) int32 (h, w) of the file; image_ids; readable: False where the file is no image (zeros then).
+    places: the numbers of the real images in the order that results are wanted in; None: as the batches come.
     """
 
     image: np.ndarray
@@ -99,6 +101,7 @@ class EvalBatch:
     image_ids: list
     readable: list[bool]
     count: int
+    places: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,46 @@ def make_eval_batch(
     return batch
 
 
+def eval_batches(
+    images: Iterable[EvalImage], batch_size: int, settings: ImageSettings, empty_id: Hashable
+) -> Iterator[EvalBatch]:
+    """All images in batches of `batch_size` slots, the last one filled up with empty slots.
+
+    Where the input turns with the image, a batch holds one orientation. Then each stretch of `group_size` images has
+    batches of its own, so that the order of batches and how many images wait follow the stretch alone.
+    """
+    if not settings.turns:
+        images = iter(images)
+        while group := list(itertools.islice(images, batch_size)):
+            yield make_eval_batch(group, batch_size, settings, empty_id)
+        return
+    waiting: dict[bool, list[tuple[int, EvalImage]]] = {False: [], True: []}
+
+    def batch(is_portrait: bool) -> EvalBatch:
+        places, group = zip(*waiting[is_portrait])
+        waiting[is_portrait].clear()
+        height, width = group[0].orig_shape
+        own = settings.for_image(width, height)
+        return replace(make_eval_batch(group, batch_size, own, empty_id), places=list(places))
+
+    for place, image in enumerate(images):
+        height, width = image.orig_shape
+        waiting[height > width].append((place, image))
+        if len(waiting[height > width]) == batch_size:
+            yield batch(height > width)
+        if (place + 1) % group_size(batch_size, settings.turns) == 0:
+            yield from [batch(kind) for kind, group in waiting.items() if group]
+    yield from [batch(kind) for kind, group in waiting.items() if group]
+
+
+def group_size(batch_size: int, turns: bool) -> int:
+    """How many images, one after the other, share batches; turns: see `ImageSettings`."""
+    return batch_size * GROUPED if turns and batch_size > 1 else batch_size
+
+
 class EvalLoader:
-    """Every image once, in order; the last batch is filled up with empty slots. len() counts images.
+    """Every image once, in order (but see `eval_batches`); the last batch is filled up with empty slots. len() counts
+    images.
 
     indices: positions of the images in the data set, by default all of them.
     """
@@ -159,9 +200,7 @@ class EvalLoader:
     def __iter__(self) -> Iterator[EvalBatch]:
         records = (self.dataset.record(i) for i in self.indices)
         images = read_ahead(self._load, records, self.num_workers, ahead=2 * self.num_workers)
-        for _ in range(0, len(self), self.batch_size):
-            group = list(itertools.islice(images, self.batch_size))
-            yield make_eval_batch(group, self.batch_size, self.settings, empty_id=-1)
+        yield from eval_batches(images, self.batch_size, self.settings, empty_id=-1)
 
     def _load(self, record: ImageRecord) -> EvalImage:
         image = read_image(record, self.settings.reading)

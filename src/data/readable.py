@@ -1,6 +1,8 @@
 """Entries of a data set some of which cannot be read."""
 
+import itertools
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..errors import UserError
@@ -31,15 +33,22 @@ class ReadableEntries:
         return len(self.samples.keys)
 
     def read(self, entry: int) -> Any:
-        """The entry, or the next readable one in the data set's order. UserError where that is far away."""
-        count = len(self)
-        for offset in range(min(MAX_READ_TRIES, count)):
-            candidate = (entry + offset) % count
+        """The entry, or the next readable one of its kind in the data set's order. UserError where that is far away."""
+        count, kinds = len(self), kinds_of(self.samples)
+        following = ((entry + offset) % count for offset in range(count))
+        alike = (other for other in following if kinds is None or kinds[other] == kinds[entry])
+        tried = 0
+        for candidate in itertools.islice(alike, MAX_READ_TRIES):
             item = self.samples.read(candidate)
             if item is not None:
                 return item
-            reason = self.samples.why_unreadable(candidate)
+            tried, reason = tried + 1, self.samples.why_unreadable(candidate)
             if reason not in self._unreadable:
                 self._unreadable.add(reason)
                 logger.warning("%s; the next image takes its place", reason)
-        raise UserError(f"{min(MAX_READ_TRIES, count)} images in a row cannot be read; the last one: {reason}")
+        raise UserError(f"{tried} images in a row cannot be read; the last one: {reason}")
+
+
+def kinds_of(samples: Entries) -> Sequence[int] | None:
+    """A number for each entry, where samples of another kind have other shapes."""
+    return getattr(samples, "kinds", None)

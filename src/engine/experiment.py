@@ -31,6 +31,9 @@ from .run_folder import FolderLock, briefs, check_name, has_begun, newest_run, r
 logger = logging.getLogger(__name__)
 
 MOST_SHOWN = 4  # keys of another configuration that a message names
+# how a detector's images are resized in evaluation
+EVALUATED = ("resize", "resize_limits", "eval_width", "eval_height", "eval_padding")
+AS_STARTED = ("norm_bias_decay", *EVALUATED)  # keys that a resumed run may take from what it was started with
 GROUPED = 2  # format of a run's config.yaml since which weight decay reaches gamma and beta
 
 
@@ -164,6 +167,9 @@ def _as_started(cfg: Config, experiment: Experiment) -> tuple[Config, tuple[Diff
             then = replace(then, norm_bias_decay=cfg.norm_bias_decay)
         elif cfg.norm_bias_decay is True:
             cfg = replace(cfg, norm_bias_decay="mindspore")
+    if {then.resize, cfg.resize} == {"fit", "short_long"} and "resize" not in cfg.typed:
+        cfg = replace(cfg, **{name: getattr(then, name) for name in EVALUATED})
+        logger.info("%s: the run goes on to evaluate with resize %s, as it was started", saved_file.parent, then.resize)
     _check_same_run(then, cfg, saved_file)
     if is_of_before:
         logger.info(

@@ -15,7 +15,7 @@ from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
 from ..process.runtime import Runtime
 from ..tasks import TASKS, Evaluator, Task
-from .experiment import Experiment, open_experiment
+from .experiment import AS_STARTED, EVALUATED, Experiment, open_experiment
 from .hooks import make_hooks
 from .hooks.checkpoints import save_state
 from .run import Run
@@ -47,8 +47,11 @@ def train(cfg: Config) -> Path:
     evaluate = task.make_evaluator(cfg, process) if cfg.run_eval else None
     experiment = open_experiment(with_typed(cfg, typed), task.run_names(cfg), process.is_main)
     with experiment.in_use():
-        own = {"norm_bias_decay": process.from_main(experiment.cfg.norm_bias_decay), "resume": bool(cfg.resume)}
-        cfg = with_typed(replace(cfg, **own), typed)
+        own = process.from_main({name: getattr(experiment.cfg, name) for name in AS_STARTED})
+        is_evaluated_otherwise = any(getattr(cfg, name) != own[name] for name in EVALUATED)
+        cfg = with_typed(replace(cfg, **own, resume=bool(cfg.resume)), typed)
+        if evaluate and is_evaluated_otherwise:
+            evaluate = task.make_evaluator(cfg, process)
         experiment = replace(experiment, facts=task.facts(cfg, loader))
         run = _prepare(cfg, task, process, experiment, evaluate, loader.steps_per_epoch)
         loop(run, loader.from_step(run.done) if run.done else loader)
@@ -85,13 +88,14 @@ def loop(run: Run, batches: Iterable) -> None:
         if run.finished:
             logger.info("The run is complete already: %d of %d steps are done", run.done, run.last)
             return
-        first, epoch_started = run.done, time.perf_counter()
+        sizes, epoch_started = set(), time.perf_counter()
         data_wait = DATA_WAIT_OF_RANKS if run.process.size > 1 else DATA_WAIT
         with StopSignals(lambda: save_state(run), data_wait) as signals:
             run.pace.asks_for_batch()
             for batch in signals.batches(batches):
                 run.pace.has_batch()
-                if run.done == first:
+                if batch[0].shape not in sizes:
+                    sizes.add(batch[0].shape)
                     _compile_together(run, batch)
                 if signals.received:
                     run.step.ask_to_stop()

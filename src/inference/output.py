@@ -24,14 +24,15 @@ def write_predictions(
     output: Path,
     predict: Callable[[Sequence[Path]], Entries],
     facts: Mapping[str, Any],
+    group: int = 0,
 ) -> None:
     """Write {path: entry} of the images `paths`; an entry has `predictions`, and is None where an image cannot be read.
 
     predict: entries of some of the images, in their order. They are kept as they come, and a run that was stopped goes
-    on after them, see `unfinished`. facts: what decides about them beside the checkpoint and the keys that matter to
-    scores.
+    on after them, see `unfinished`, whose group is `test_batch_size` unless it is given. facts: what decides about them
+    beside the checkpoint and the keys that matter to scores.
     """
-    with unfinished(output, origin_of(cfg, paths) | facts, len(paths), cfg.test_batch_size) as part:
+    with unfinished(output, origin_of(cfg, paths) | facts, len(paths), group or cfg.test_batch_size) as part:
         for path, entry in predict(paths[part.done :]):
             part.append(str(path), entry)
         _finish(part, output, cfg.pred_input)

@@ -1,19 +1,25 @@
 """A detector over many images: the network on fixed-shape batches, its outputs turned into results by other threads."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..data.images import log_if_too_large, read_bgr
 from ..data.network_input import ImageSettings, prepare_image
-from ..data.pipeline import EvalBatch, EvalImage, make_eval_batch
+from ..data.pipeline import EvalBatch, EvalImage, eval_batches
 from ..data.read_ahead import iterate_ahead, read_ahead
 from ..models.detection.detections import Detections, as_detections
 from .backends import run_model
 from .find_images import find_images as find_images  # where it was before
 from .results import ImagePrediction, to_prediction
+
+logger = logging.getLogger(__name__)
+
+_sizes: WeakKeyDictionary = WeakKeyDictionary()  # of the inputs that a network has had: each is a graph of its own
 
 
 class Predictor:
@@ -33,7 +39,8 @@ class Predictor:
         self.batch_size = cfg.test_batch_size
         self.settings, self.max_pixels = ImageSettings.from_config(cfg), cfg.max_image_pixels
         self.workers = workers
-        self.first_run_seconds = 0.0  # the first batch also waits for the graph to compile
+        self.first_run_seconds = 0.0  # the first batch of a size also waits for the graph to compile
+        self._met: set[tuple[int, ...]] = set()
 
     def predict_batch(self, batch: EvalBatch) -> list[ImagePrediction | None]:
         """Predictions of the batch's `count` real images, in their order."""
@@ -41,19 +48,19 @@ class Predictor:
         return [self._finish(batch, outputs, i) for i in range(batch.count)]
 
     def predict_stream(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[object, ImagePrediction | None]]:
-        """(image id, prediction) of every real image of the batches, in their order."""
+        """(image id, prediction) of every real image of the batches, in their order or that of their `places`."""
         waiting = 2 * max(self.workers, self.batch_size)
 
-        def finish(slot: tuple[EvalBatch, tuple[np.ndarray, ...], int]) -> tuple[object, ImagePrediction | None]:
+        def finish(slot: tuple[EvalBatch, Detections, int]) -> tuple[int | None, tuple]:
             batch, _, i = slot
-            return batch.image_ids[i], self._finish(*slot)
+            place = None if batch.places is None else batch.places[i]
+            return place, (batch.image_ids[i], self._finish(*slot))
 
-        return read_ahead(finish, self._slots(loader), self.workers, ahead=waiting, name="results")
+        return in_order(read_ahead(finish, self._slots(loader), self.workers, ahead=waiting, name="results"))
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[tuple[str, ImagePrediction | None]]:
         """(path, prediction) of every image file, in the order of `paths`."""
-        batches = (paths[i : i + self.batch_size] for i in range(0, len(paths), self.batch_size))
-        return self.predict_stream(self._load(batch) for batch in batches)
+        return self.predict_stream(eval_batches(map(self._read, paths), self.batch_size, self.settings, empty_id=""))
 
     def _slots(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[EvalBatch, Detections, int]]:
         """Batch, outputs and slot of every real image; a batch is read while the network runs on the one before."""
@@ -65,17 +72,25 @@ class Predictor:
     def _run(self, batch: EvalBatch) -> Detections:
         started = time.perf_counter()
         arrays = run_model(self.model, batch.image, batch.image_shape.astype(np.int32))
-        self.first_run_seconds = self.first_run_seconds or time.perf_counter() - started
+        if batch.image.shape not in self._met:
+            self._met.add(batch.image.shape)
+            self._tell(batch.image.shape, time.perf_counter() - started)
         return as_detections(arrays)
+
+    def _tell(self, shape: tuple[int, ...], seconds: float) -> None:
+        """The first batch (B, 3, H, W) of its size is done."""
+        self.first_run_seconds += seconds
+        met = _sizes.setdefault(self.model, set())
+        if met and shape not in met:
+            logger.info("images of %dx%d: the network's graph number %d, first batch in %.1f s",
+                        *shape[:1:-1], len(met) + 1, seconds)  # fmt: skip
+        met.add(shape)
 
     def _finish(self, batch: EvalBatch, outputs: Detections, i: int) -> ImagePrediction | None:
         if not batch.readable[i]:
             return None
         scale_factor, orig_shape = batch.scale_factor[i], batch.orig_shape[i]
         return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold, self.style)
-
-    def _load(self, paths: Sequence[str | Path]) -> EvalBatch:
-        return make_eval_batch([self._read(path) for path in paths], self.batch_size, self.settings, empty_id="")
 
     def _read(self, path: str | Path) -> EvalImage:
         rules = self.settings.reading
@@ -84,3 +99,17 @@ class Predictor:
             log_if_too_large(path, self.max_pixels)
             return EvalImage(str(path), (self.settings.height, self.settings.width), None)
         return EvalImage(str(path), pixels.shape[:2], prepare_image(pixels, self.settings))
+
+
+def in_order(found: Iterable[tuple[int | None, tuple]]) -> Iterator[tuple]:
+    """The items of (place, item) by their places, which are 0, 1, ...; those without one as they come."""
+    waiting: dict[int, tuple] = {}
+    first = 0
+    for place, item in found:
+        if place is None:
+            yield item
+            continue
+        waiting[place] = item
+        while first in waiting:
+            yield waiting.pop(first)
+            first += 1

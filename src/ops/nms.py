@@ -44,13 +44,16 @@ class Nms(nn.Cell):
         else:
             self.select = _CustomNms(iou_threshold, max_output, rule)
 
-    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def construct(
+        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, group_sizes: tuple[int, ...] = ()
+    ) -> tuple[Tensor, Tensor]:
         """boxes (B, N, 4), scores (B, N), groups (N,) int32, valid (B, N) bool -> index (B, M) int32, keep (B, M) bool.
+        group_sizes: others than the constructor's.
 
         Kept boxes come best first; unused slots hold index 0 and keep False. Each image stands for itself; the groups
         are those of every image. A score that is not a number is never kept.
         """
-        return self.select(ops.stop_gradient(boxes), ops.stop_gradient(scores), groups, valid)
+        return self.select(ops.stop_gradient(boxes), ops.stop_gradient(scores), groups, valid, group_sizes)
 
 
 class _CustomNms(nn.Cell):
@@ -67,7 +70,9 @@ class _CustomNms(nn.Cell):
 
         self.run = custom_op("NmsForward", slot_shapes, (mstype.int32, mstype.int32), str(max_output))
 
-    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def construct(
+        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, group_sizes: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
         index, keep = self.run(boxes, scores, groups, valid.astype(mstype.int32), self.settings)
         return index, keep > 0
 
@@ -88,22 +93,26 @@ class _PortableNms(nn.Cell):
         self.iou_threshold, self.max_output = iou_threshold, max_output
         self.group_sizes = tuple(group_sizes)
 
-    def construct(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def construct(
+        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, group_sizes: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
         valid = ops.logical_and(valid, scores == scores)
         scores = ops.where(valid, scores, ops.full_like(scores, LOWEST))
         indices, keeps = (), ()
         for b in range(boxes.shape[0]):
-            index, keep = self._one_image(boxes[b], scores[b], groups, valid[b])
+            index, keep = self._one_image(boxes[b], scores[b], groups, valid[b], group_sizes or self.group_sizes)
             indices += (index,)
             keeps += (keep,)
         return ops.stack(indices), ops.stack(keeps)
 
-    def _one_image(self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _one_image(
+        self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, group_sizes: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
         largest = ops.where(valid[:, None], boxes, ops.full_like(boxes, LOWEST)).max()
         moved = boxes + (groups.astype(boxes.dtype) * (largest + 1.0))[:, None]
         places, kept = (), ()
         start = 0
-        for size in self.group_sizes or (boxes.shape[0],):
+        for size in group_sizes or (boxes.shape[0],):
             stop = start + size
             own_places, own_kept = self._one_group(moved[start:stop], scores[start:stop], valid[start:stop])
             places += (own_places + start,)

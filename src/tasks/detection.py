@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import nn
 
 from ..checkpoint import checkpoint_hash
-from ..config import Config, config_hash, has_masks, has_open_classes, score_settings
+from ..config import Config, config_hash, has_masks, has_open_classes, has_orientations, score_settings
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
 from ..data import inspection
@@ -21,12 +21,13 @@ from ..data.formats import detection_source, open_detection
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
-from ..data.network_input import ImageSettings
+from ..data.network_input import ImageSettings, evaluated_size, resize_rule, short_long_rule
 from ..data.pipeline import (
     DetectionSamples,
     build_eval_loader,
     build_train_loader,
     detection_sampling,
+    group_size,
     training_images,
 )
 from ..data.sampling import is_sampled
@@ -46,6 +47,7 @@ from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
+from ..reading import is_file
 from .meaning import stated_facts
 from .progress import Progress
 from .task import GIVE_CHECKPOINT, Section, Task
@@ -115,6 +117,26 @@ class Detection(Task):
 
     def may_know_fewer(self, cfg: Config) -> tuple[bool, str]:
         return cfg.classes == "subset", "--classes subset evaluates it on those that it knows"
+
+    def input_size(self, cfg: Config) -> tuple[int, int]:
+        return evaluated_size(cfg)
+
+    def to_run(self, cfg: Config) -> tuple[Config, tuple[int, ...]]:
+        """An exported file tells for which size of those that the configuration has it was written."""
+        cfg, order = super().to_run(cfg)
+        if cfg.backend == "mindspore" or not has_orientations(cfg) or not is_file(cfg.checkpoint_path):
+            return cfg, order
+        facts, (height, width) = stated_facts(cfg), evaluated_size(cfg)
+        own = facts.get("height"), facts.get("width")
+        if own in ((width, height), (cfg.img_height, cfg.img_width)):
+            cfg = replace(cfg, eval_height=own[0], eval_width=own[1])
+        return cfg, order
+
+    def load_network(self, cfg: Config, checkpoint_path: str, fold: bool = True) -> nn.Cell:
+        if has_orientations(cfg):
+            height, width = evaluated_size(cfg)
+            cfg = replace(cfg, img_height=height, img_width=width)
+        return super().load_network(cfg, checkpoint_path, fold)
 
     def load(self, cfg: Config):
         """UserError too for an exported file that gives masks where the detector gives none, or the other way round."""
@@ -203,8 +225,10 @@ class Detection(Task):
         settings: dict | None, part: Unfinished | None,
     ) -> tuple[list[dict], dict]:  # fmt: skip
         """COCO results of all ranks' images, saved where that is asked for, and their protocol; see `score`."""
-        size = f"{cfg.img_width}x{cfg.img_height}"
+        size = "{1}x{0}".format(*evaluated_size(cfg))
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
+        if has_orientations(cfg):
+            rule = short_long_rule(ImageSettings.from_config(cfg))
         protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
         results = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
@@ -227,7 +251,8 @@ class Detection(Task):
             for path, found in Predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
-        write_predictions(cfg, paths, output, predict, {"category_ids": category_ids, "infer_score_thr": least})
+        facts = {"category_ids": category_ids, "infer_score_thr": least}
+        write_predictions(cfg, paths, output, predict, facts, together(cfg))
 
     # --------------------------------------------------------------------------------------------- exported files
 
@@ -238,6 +263,7 @@ class Detection(Task):
             "class_names": cfg.coco_classes[1:],
             "category_ids": known_category_ids(cfg),
             "keep_ratio": bool(cfg.keep_ratio),
+            **({"fitted_into": ImageSettings.from_config(cfg).bounds} if has_orientations(cfg) else {}),
             "has_masks": has_masks(cfg),
             **of_masks,
             "score_threshold": rcnn.score_thr,
@@ -245,7 +271,7 @@ class Detection(Task):
         }
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
-        return detector_inputs(ImageSettings.from_config(cfg), cfg.val_dataset)
+        return detector_inputs(replace(ImageSettings.from_config(cfg), turns=False), cfg.val_dataset)
 
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         height, width = cfg.img_height, cfg.img_width
@@ -284,17 +310,6 @@ def with_classes(cfg: Config, dataset: DetectionIndex) -> Config:
     if not dataset.classes:
         raise UserError(f"{dataset.annotation_file} has no category to take as a class")
     return replace(cfg, coco_classes=["background", *dataset.classes], num_classes=len(dataset.classes) + 1)
-
-
-def resize_rule(size: str, keep_ratio: bool, resize: str = "fit") -> str:
-    """How images get the network's size, as the protocol names it.
-
-    MMDetection and Detectron2 turn the size with the image: 480x640 becomes 800x1067 of 1333x800 there, 600x800 here.
-    """
-    if not keep_ratio:
-        return f"stretched to {size}"
-    twice = ", in two steps" if resize == "fit_twice" else ""
-    return f"inside {size}, portrait images too{twice}"
 
 
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
@@ -364,7 +379,12 @@ def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> Abstr
     labels = describe_files([dataset.label_files])
     data = {"images": f"{len(dataset)}, {images}", "labels": labels, "category_ids": dataset.category_ids}
     share = process.share(len(dataset.image_ids))
-    return unfinished(output, weights_and_keys(cfg) | data, len(share), cfg.test_batch_size)
+    return unfinished(output, weights_and_keys(cfg) | data, len(share), together(cfg))
+
+
+def together(cfg: Config) -> int:
+    """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
+    return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)
 
 
 def known_category_ids(cfg: Config) -> list[Id] | None:

@@ -31,12 +31,12 @@ HASHES = {
     "mask_rcnn_49S_640": "b2e129381698",
     "mask_rcnn_49_640": "eb5cfd7c1875",
     "mask_rcnn_96_1024": "5ada18abce7d",
-    "mask_rcnn_hrnetv2p_w18_1x_coco": "11e0cc218409",
-    "mask_rcnn_hrnetv2p_w32_1x_coco": "9221ab454a93",
-    "mask_rcnn_r50_fpn_1x_coco": "5e3de7110036",
-    "mask_rcnn_r50_fpn_detectron2": "a81ef6e97fe4",
+    "mask_rcnn_hrnetv2p_w18_1x_coco": "cf3ec40b1121",
+    "mask_rcnn_hrnetv2p_w32_1x_coco": "7f405bc532a0",
+    "mask_rcnn_r50_fpn_1x_coco": "5716c451a3df",
+    "mask_rcnn_r50_fpn_detectron2": "06f821472b21",
     "pointrend_r50_fpn_1x_coco": "db46a069d21a",
-    "pointrend_r50_fpn_detectron2": "9223371ef9de",
+    "pointrend_r50_fpn_detectron2": "51cbe5396bd7",
 }
 
 

@@ -9,7 +9,7 @@ from src.config.unread import tell_unread
 from tests.config.refused import refusal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-LEGACY = ("--box_style=legacy", "--roi.roi_layer.aligned=0", "--mask_roi.roi_layer.aligned=0")
+LEGACY = ("--resize=fit", "--box_style=legacy", "--roi.roi_layer.aligned=0", "--mask_roi.roi_layer.aligned=0")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,8 @@ LEGACY = ("--box_style=legacy", "--roi.roi_layer.aligned=0", "--mask_roi.roi_lay
         (["--large_scale_jitter=[0.1,2]", "--train_scales=[[64,64]]"], ["train_scales and large_scale_jitter"]),
         (["--large_scale_jitter=[0.1,2]", "--keep_ratio=0"], ["large_scale_jitter", "keep_ratio"]),
         (["--train_scales=[[64,64]]", "--resize=fit_twice"], ["train_scales", "'fit_twice'"]),
+        (["--train_resize=short_long", "--mosaic=0.5"], ["mosaic", "train_resize is 'short_long'"]),
+        (["--train_resize=short_long", "--rotate90_ratio=0.5"], ["rotate90_ratio", "train_resize is 'short_long'"]),
         (["--random_erasing=1.5"], ["random_erasing is 1.5", "at most 1"]),
         (["--vertical_flip_ratio=-1"], ["vertical_flip_ratio", "at least 0"]),
         (["--rotate90_ratio=2"], ["rotate90_ratio", "at most 1"]),

@@ -137,6 +137,23 @@ def test_a_run_of_today_is_not_resumed_with_other_weight_decay(tmp_path):
             open_run(tmp_path, "--resume", "1", "--norm_bias_decay", other)
 
 
+def test_a_run_of_before_goes_on_to_evaluate_as_it_did_unless_typed_otherwise(tmp_path, capsys):
+    published = ("--resize_limits", "[60, 40]", "--eval_width", "96", "--eval_height", "64")
+    file = tmp_path / "published.yaml"
+    file.write_text(f"_base_: {CONFIG}\nresize: short_long\nresize_limits: [60, 40]\neval_width: 96\n")
+
+    def resumed(*typed):
+        cfg = load_config(str(file), ["--train_outputs", str(tmp_path), "--brief", "b", "--resume", "1", *typed])
+        return open_experiment(cfg, TASKS[cfg.task].run_names(cfg), True).cfg
+
+    open_run(tmp_path)
+    found = resumed()
+    assert (found.resize, found.resize_limits, found.eval_width) == ("fit", [], 0)
+    assert "goes on to evaluate with resize fit, as it was started" in capsys.readouterr().out
+    with pytest.raises(UserError, match="resize \\('fit' then, 'short_long' now"):
+        resumed("--resize", "short_long", *published)
+
+
 def test_the_keys_of_the_schedule_may_change_and_are_told(tmp_path):
     open_run(tmp_path)
     assert open_run(tmp_path, "--resume", "1", "--log_every", "7").changes == ()

@@ -1,11 +1,13 @@
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
 import pytest
 
+from src.config import definition, load_config
 from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
@@ -220,3 +222,26 @@ def test_the_protocol_names_the_rule_by_which_portrait_images_get_their_size(kee
     assert detection_module.resize_rule("1344x800", keep_ratio) == rule
     settings = ImageSettings(800, 800, None, keep_ratio)
     assert fitted_size(480, 640, settings) == ((600, 800) if keep_ratio else (800, 800))
+
+
+def test_an_exported_file_is_run_at_its_own_size_where_the_configuration_has_that_size(monkeypatch, tmp_path):
+    """One of before, of a configuration's img_width x img_height, and one for portraits."""
+    path = Path(__file__).parents[2] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
+    file = tmp_path / "net.onnx"
+    file.touch()
+    cfg = load_config(str(path), ["--backend", "onnx", "--checkpoint_path", str(file)])
+    for (height, width), own in {(800, 1344): (800, 1344), (1344, 800): (1344, 800), (1024, 1024): (1024, 1024),
+                                 (640, 640): (800, 1344)}.items():  # fmt: skip
+        facts = {"height": height, "width": width, "class_names": cfg.coco_classes[1:]}
+        for module in ("src.tasks.detection", "src.tasks.task"):
+            monkeypatch.setattr(f"{module}.stated_facts", lambda cfg, facts=facts: facts)
+        assert TASK.input_size(TASK.to_run(cfg)[0]) == own
+    monkeypatch.setattr("src.tasks.task.stated_facts", lambda cfg: {"class_names": cfg.coco_classes[1:]})
+    plain = load_config(str(path), ["--checkpoint_path", str(file)])
+    assert TASK.input_size(TASK.to_run(plain)[0]) == TASK.input_size(plain) == (800, 1344)
+
+
+def test_weights_of_either_way_to_resize_go_with_both():
+    cfg = load_config(str(Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_1x_coco.yaml"))
+    assert cfg.resize == "short_long" and definition.differences({"resize": "fit"}, cfg, ("",)) == []
+    assert definition.differences({"resize": "fit_twice"}, cfg, ("",)) == [("resize", "short_long", "fit_twice")]

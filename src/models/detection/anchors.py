@@ -64,7 +64,8 @@ class AnchorSet:
     """All anchors for one fixed image size.
 
     level_shapes: (h, w) of each pyramid level; inclusive: see `base_anchors`.
-    Attributes: `level_sizes` (anchors a level), `boxes` (A, 4), `cells` (A, 2), `num_base` anchors a position.
+    Attributes: `level_sizes` (anchors a level), `boxes` (A, 4), `cells` (A, 2), `num_base` anchors a position; of
+    images of another size `AnchorSet(their level shapes, *kind)` has them.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class AnchorSet:
         ratios: Sequence[float],
         inclusive: bool = False,
     ):
+        self.level_shapes = tuple(tuple(shape) for shape in level_shapes)
+        self.kind = tuple(strides), tuple(scales), tuple(ratios), inclusive
         self.num_base = len(scales) * len(ratios)
         boxes = [
             level_anchors(shape, stride, scales, ratios, inclusive) for shape, stride in zip(level_shapes, strides)

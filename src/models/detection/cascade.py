@@ -115,11 +115,14 @@ class CascadeRCNN(TwoStageDetector):
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
         losses = ()
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
         if self.has_rpn_losses:
-            losses += self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_labels < 0, sample_seed)
+            truth = gt_boxes, gt_valid, gt_labels < 0
+            cells = self.rpn_head.cells_of(pyramid)
+            losses += self.rpn_head.losses(logits, deltas, shape, *truth, sample_seed, anchors, cells)
         if self.stages_in_training == 0:
             return losses
-        boxes, _, valid = self.train_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        boxes, _, valid = self.train_proposals(anchors, logits, deltas, shape, sizes)
         first = ()
         for number in range(self.stages_in_training):
             head, sampler, weight = self.bbox_head[number], self.roi_samplers[number], self.loss_weights[number]
@@ -151,7 +154,8 @@ class CascadeRCNN(TwoStageDetector):
         """
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
-        rois, _, roi_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
+        rois, _, roi_valid = self.test_proposals(anchors, logits, deltas, shape, sizes)
         mean_logits, box_deltas, rois = self.refine(pyramid, rois, roi_valid, shape)
         boxes, scores, labels, valid = self.selector(mean_logits, box_deltas, rois, roi_valid, shape)
         if not self.has_masks:

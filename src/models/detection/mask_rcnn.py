@@ -94,12 +94,15 @@ class MaskRCNN(TwoStageDetector):
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
         losses = ()
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
         if self.has_rpn_losses:
-            losses += self.rpn_head.losses(logits, deltas, shape, gt_boxes, gt_valid, gt_labels < 0, sample_seed)
+            truth = gt_boxes, gt_valid, gt_labels < 0
+            cells = self.rpn_head.cells_of(pyramid)
+            losses += self.rpn_head.losses(logits, deltas, shape, *truth, sample_seed, anchors, cells)
         if not self.has_bbox_losses and not self.has_mask_losses:
             return losses
 
-        proposals, _, proposal_valid = self.train_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        proposals, _, proposal_valid = self.train_proposals(anchors, logits, deltas, shape, sizes)
         rois = self.roi_sampler(proposals, proposal_valid, gt_boxes, gt_labels, gt_valid, sample_seed)
         boxes, labels, is_sampled = rois[0], rois[1], rois[4]
         box_deltas = None
@@ -123,7 +126,8 @@ class MaskRCNN(TwoStageDetector):
         """
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
-        proposals, _, proposal_valid = self.test_proposals(self.rpn_head.anchors, logits, deltas, shape)
+        anchors, sizes = self.rpn_head.anchors_of(pyramid)
+        proposals, _, proposal_valid = self.test_proposals(anchors, logits, deltas, shape, sizes)
         cls_logits, box_deltas = self.box_outputs(self.bbox_head, pyramid, proposals, proposal_valid)
         if self.likeliest_masks:
             found = self.selector.select(cls_logits, box_deltas, proposals, proposal_valid, shape)

@@ -1,0 +1,13 @@
+"""Whether images have an input of their own orientation."""
+
+from typing import Any
+
+
+def has_orientations(cfg: Any) -> bool:
+    """Whether evaluated images are fitted into an input of their own orientation; keep_ratio 0 stretches all to one."""
+    return cfg.resize == "short_long" and bool(cfg.keep_ratio)
+
+
+def trains_by_orientation(cfg: Any) -> bool:
+    """The same of training images."""
+    return cfg.train_resize == "short_long" and bool(cfg.keep_ratio)
