@@ -26,3 +26,13 @@ def test_a_names_stream_starts_anew_and_takes_nothing_from_the_shared_one():
     assert streams.of("flip").rand() == streams.of("flip").rand()
     untouched = SampleStreams(0, 0, 7)
     assert [first, streams.shared.rand()] == [untouched.shared.rand(), untouched.shared.rand()]
+
+
+def test_a_partners_streams_are_its_own_by_name_and_number():
+    streams = SampleStreams(1, 2, 3)
+    assert streams.partner("mosaic", 0).of("flip").randint(0, 1000, 3).tolist() == [620, 833, 135]
+    assert streams.partner("mosaic", 0).shared.randint(0, 1000, 3).tolist() == [688, 161, 996]
+    ways = [streams, *(streams.partner(name, k) for name in ("mosaic", "copy_paste") for k in (0, 1))]
+    ways.append(streams.partner("mosaic", 0).partner("mosaic", 0))
+    numbers = {tuple(stream.randint(0, 2**31 - 1, 3)) for one in ways for stream in (one.shared, one.of("flip"))}
+    assert len(numbers) == 12
