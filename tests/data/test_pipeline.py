@@ -342,3 +342,17 @@ def test_as_many_batches_wait_for_a_worker_process_as_there_is_room_for(
     loader = build_train_loader(cfg, ten_images)
     assert len(batches(loader)) == len(loader)
     assert asked == [length] and ds.config.get_prefetch_size() == before == 16
+
+
+def test_opencv_has_one_thread_in_a_worker_process_and_as_many_as_before_elsewhere(ten_images, make_config):
+    sent = loader_module.sent_by_workers(build_train_loader(make_config(), ten_images).source)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        sent[0]
+        assert cv2.getNumThreads() == 3
+        sent.home = -1  # another process
+        sent[0]
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
