@@ -1,24 +1,38 @@
-"""Images per second that the training pipeline delivers, from files and from MindRecord, against OpenCV alone.
+"""Images per second that the training pipeline delivers, by parts and as a whole, from files and from MindRecord.
 
-Usage: python -m benchmarks.data_pipeline [FOLDER] [--size 1024] [--workers 2]
-FOLDER is a COCO-format subset; without one, pictures of drawn shapes are made. The reference decodes and resizes in one
-thread, without objects, normalisation or batches: the part that no pipeline can do without.
+Usage: python -m benchmarks.data_pipeline [FOLDER] [--size 1024] [--workers 2] [--keys --expand_ratio 0.5 ...]
+FOLDER is a COCO-format subset; without one, pictures of drawn shapes are made. What follows --keys is read as train.py
+reads it. The reference decodes and resizes in one thread, without objects, normalisation or batches: the part that no
+pipeline can do without.
+
+Seconds depend on what else the machine does. CPU time does not, or little: it is printed beside them, of those who make
+batches and of the process that takes them. The framework asks its workers every tenth of a second whether there is a
+batch when there was none: where images are wanted faster than they are made, that is seen in the first workers' rates.
 """
 
 import argparse
 import contextlib
+import cProfile
 import json
 import logging
+import os
+import pstats
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import mindspore.dataset  # noqa: F401 (which takes seconds)
+import numpy as np
+import psutil  # MindSpore's own requirement
 
 from src.config import Config, load_config
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex
 from src.data.formats.mindrecord import read_mindrecord
+from src.data.loader import TrainLoader, sent_by_workers
 from src.data.mindrecord import convert, verify
 from src.data.network_input import ImageSettings, resize_image
 from src.data.pipeline import build_train_loader
@@ -29,6 +43,17 @@ from src.process.command import entry_point
 CONFIG = Path(__file__).parents[1] / "configs" / "mask_rcnn_hrnetv2p_w18_1x_coco.yaml"
 EPOCHS, REPEATS = 3, 3
 MADE_IMAGES, MADE_SIZE = 80, 640
+# Part of a sample: (file, function), whose time with all that it calls is the part's.
+PARTS = {
+    "read and decode": (("images.py", "labelled_bgr"),),
+    "image through the transforms": (("transform.py", "image"),),
+    "normalised, padded": (("network_input.py", "normalise_and_pad"),),
+    "masks through the transforms": (("transform.py", "masks"),),
+    "masks decoded": (("masks.py", "_layered"), ("masks.py", "layered"), ("masks.py", "to_bitmap")),
+    "masks packed": (("masks.py", "_pack_layers"), ("masks.py", "_pack_group"), ("masks.py", "pack")),
+    "stacked": (("batch_memory.py", "stacked"), ("loader.py", "_stacked")),
+    "squeezed": (("sparse.py", "squeeze_rows"), ("sparse.py", "squeeze")),
+}
 
 
 @entry_point
@@ -37,45 +62,44 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="COCO-format subset (default: drawn shapes)")
     parser.add_argument("--size", type=int, default=1024, help="width and height of the network's input (default 1024)")
     parser.add_argument("--workers", type=int, default=2, help="workers of the pipeline (default 2)")
+    parser.add_argument("--keys", nargs=argparse.REMAINDER, default=[], help="configuration keys; the last argument")
     arguments = parser.parse_args()
     if arguments.size < 32 or arguments.size % 32 or arguments.workers < 1:
         raise UserError("--size must be a multiple of 32, --workers at least 1")
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as made:
         folder = arguments.folder or make_folder(Path(made) / "train")
-        measure(folder, Path(made) / "record", arguments.size, arguments.workers)
+        measure(folder, Path(made) / "record", arguments.size, arguments.workers, arguments.keys)
 
 
 def make_folder(folder: Path) -> Path:
     """A subset of drawn shapes as large as COCO's pictures."""
-    import numpy as np
-
     write_subset(folder, MADE_IMAGES, MADE_SIZE, np.random.RandomState(0))
     return folder
 
 
-def measure(folder: Path, record: Path, size: int, workers: int) -> None:
-    """Print the rates of OpenCV alone and of the pipeline, by threads and processes, from files and MindRecord."""
+def measure(folder: Path, record: Path, size: int, workers: int, keys: Sequence[str]) -> None:
+    """Print a sample's parts, and the rates of OpenCV alone and of the pipeline, by threads and processes."""
     names = [item["name"] for item in json.loads((folder / "labels.json").read_text())["categories"]]
     dataset = read_coco(folder, names)
-    print(f"{folder}: {len(dataset)} images at {size} x {size}, {workers} workers")
+    print(f"{folder}: {len(dataset)} images at {size} x {size}, {workers} workers", *keys)
+    print(f"load of the machine's {os.cpu_count()} cores when this began: {os.getloadavg()[0]:.1f}")
+    cfg = make_config(size, 1, False, keys)
+    show_parts(build_train_loader(cfg, dataset))
+    plain = plain_rate(dataset, cfg)
+    print(f"cv2.imread and resize alone, one thread: {plain:.1f} images/s")
+    one = show("one worker, in the process that trains", Rate.of(dataset, cfg), plain)
+    if workers > 1:
+        for processes in (False, True):
+            rate = Rate.of(dataset, make_config(size, workers, processes, keys))
+            show(f"{workers} {'processes' if processes else 'threads'}", rate, plain, one)
     with contextlib.redirect_stdout(None):
-        convert(make_config(size, workers, False), dataset, record)
+        convert(cfg, dataset, record)
     print(f"as MindRecord: {verify(record)}")
-    converted = read_mindrecord(record, names)
-    for processes in (False, True):
-        cfg = make_config(size, workers, processes)
-        plain = plain_rate(dataset, cfg)
-        rate, first = pipeline_rate(dataset, cfg)
-        print(
-            f"{'processes' if processes else 'threads'}: {rate:.1f} images/s (first batch after {first:.2f} s); "
-            f"cv2.imread and resize alone, one thread: {plain:.1f} images/s; ratio {rate / plain:.2f}; "
-            f"from MindRecord: {pipeline_rate(converted, cfg)[0]:.1f} images/s",
-            flush=True,
-        )
+    show("from MindRecord, one worker", Rate.of(read_mindrecord(record, names), cfg), plain, one)
 
 
-def make_config(size: int, workers: int, processes: bool) -> Config:
+def make_config(size: int, workers: int, processes: bool, keys: Sequence[str] = ()) -> Config:
     values = {
         "img_width": size,
         "img_height": size,
@@ -83,7 +107,37 @@ def make_config(size: int, workers: int, processes: bool) -> Config:
         "python_multiprocessing": processes,
         "epoch_size": EPOCHS,
     }
-    return load_config(CONFIG, [f"--{key}={value}" for key, value in values.items()])
+    return load_config(CONFIG, [*(f"--{key}={value}" for key, value in values.items()), *keys])
+
+
+def show_parts(loader: TrainLoader) -> None:
+    """Print the CPU time of one sample in a batch, as a worker sends it, and under the profiler that of its parts.
+
+    Who decodes, transforms and packs is found by name; the parts are not all there is, and the profiler adds its own.
+    """
+    batches, size = sent_by_workers(loader.source), loader.source.batch_size
+    steps = loader.steps_per_epoch
+    cv2.setNumThreads(1)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        for k in range(steps):
+            batches[k]
+        seconds.append((time.process_time() - started) / steps / size)
+    profiler = cProfile.Profile(time.process_time)
+    profiler.enable()
+    for k in range(steps):
+        batches[k]
+    profiler.disable()
+    found = {}
+    for (path, _, name), (_, _, _, with_calls, _) in pstats.Stats(profiler).stats.items():
+        key = Path(path).name, name
+        found[key] = max(found.get(key, 0.0), with_calls)
+    best = min(seconds)
+    print(f"a sample as a worker sends it: {1000 * best:.1f} ms of CPU, {1 / best:.0f} a second and core; by parts:")
+    for part, places in PARTS.items():
+        whole = sum(found.get(place, 0.0) for place in places)
+        print(f"    {part}: {1000 * whole / steps / size:.2f} ms")
 
 
 def plain_rate(dataset: DetectionIndex, cfg: Config) -> float:
@@ -100,14 +154,44 @@ def plain_rate(dataset: DetectionIndex, cfg: Config) -> float:
     return len(paths) / min(seconds)
 
 
-def pipeline_rate(dataset: DetectionIndex, cfg: Config) -> tuple[float, float]:
-    """Images per second after the first batch, and the seconds until that one."""
-    started = time.perf_counter()
-    batches = iter(build_train_loader(cfg, dataset))
-    next(batches)
-    first = time.perf_counter()
-    count = sum(1 for _ in batches)
-    return count * cfg.batch_size / (time.perf_counter() - first), first - started
+@dataclass
+class Rate:
+    """images: a second, after the first batch; first: seconds until that one; own, others: CPU ms an image of this
+    process and of the workers that are processes.
+    """
+
+    images: float
+    first: float
+    own: float
+    others: float
+
+    @classmethod
+    def of(cls, dataset: DetectionIndex, cfg: Config) -> "Rate":
+        loader = build_train_loader(cfg, dataset)
+        started, own, last = time.perf_counter(), time.process_time(), len(loader) - 1
+        first = others = 0.0
+        for k, _ in enumerate(loader):
+            if k == 0:
+                first = time.perf_counter() - started
+            if k == last:  # the workers end with the last batch
+                ended = time.perf_counter()
+                for child in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        others += sum(child.cpu_times()[:2])
+        own, images = time.process_time() - own, len(loader) * cfg.batch_size
+        rate = last * cfg.batch_size / (ended - started - first)
+        return cls(rate, first, 1000 * own / images, 1000 * others / images)
+
+
+def show(name: str, rate: Rate, plain: float, one: Rate | None = None) -> Rate:
+    of_workers = f"{rate.others:.1f} ms in workers and " if rate.others else ""
+    against = f", {rate.images / one.images:.2f} x one worker" if one is not None else ""
+    print(
+        f"{name}: {rate.images:.1f} images/s{against}; {rate.images / plain:.2f} x OpenCV alone; CPU an image: "
+        f"{of_workers}{rate.own:.1f} ms in this process (first batch after {rate.first:.2f} s)",
+        flush=True,
+    )
+    return rate
 
 
 if __name__ == "__main__":

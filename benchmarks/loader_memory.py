@@ -1,6 +1,6 @@
 """Memory that the training loader with worker processes takes beyond what was there before it.
 
-    python benchmarks/loader_memory.py [--objects 100 1500] [--size 1024] [--batches 9]
+    python benchmarks/loader_memory.py [--objects 100 1500] [--size 1024] [--batches 45]
 
 Batch 1, two processes, `num_gts` 2000; the network's part is a pause, so that all queues fill. Memory is the
 proportional set size of the process and its workers, shared memory among it; beside it the size of one batch as the
@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", type=int, nargs="+", default=[100, 1500])
     parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--batches", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=45)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

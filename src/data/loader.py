@@ -26,6 +26,8 @@ from .streams import SampleStreams
 logger = logging.getLogger(__name__)
 
 PREFETCH = 2  # batches in each of the framework's queues: its 16 take gigabytes where images are large
+STEPS = 32  # of the length of a squeezed column
+WAITING = 10**8  # bytes of images that wait for a worker process: what it makes while the framework sleeps, see below
 
 
 class Samples(Protocol):
@@ -153,6 +155,7 @@ class TrainLoader:
     source: TrainSource
     num_workers: int
     use_processes: bool
+    waiting: int = PREFETCH  # batches, for each worker process
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -182,22 +185,32 @@ class TrainLoader:
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
         with _user_errors_of_workers():
-            sparse_columns = getattr(self.source.samples, "sparse", {})
-            squeezed = [k for k, name in enumerate(self.columns) if name in sparse_columns]
-            with _short_queues(ds.config), warnings.catch_warnings():  # whoever trains keeps their own
+            sent = sent_by_workers(self.source)
+            squeezed = [k for k, name in enumerate(self.columns) if name in sent.squeezed]
+            with _queues_of(PREFETCH, ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
                 batches = ds.GeneratorDataset(
-                    _Sent(self.source, sparse_columns, os.getpid()),
+                    sent,
                     list(self.columns),
                     shuffle=False,
                     num_parallel_workers=self.num_workers,
                     python_multiprocessing=forks,
                 )
                 iterator = batches.create_tuple_iterator(num_epochs=1)
-            for batch in iterator:
+            for batch in self._batches(iterator, ds.config):
                 for k in squeezed:
                     batch[k] = Tensor.from_numpy(sparse.restore(batch[k].asnumpy()))
                 yield tuple(batch)
+
+    def _batches(self, iterator: Iterator[list], config: Any) -> Iterator[list]:
+        """Worker processes start, with their queues, at the first batch. When there was none the framework sleeps for a
+        tenth of a second before it looks again; what they make in the meantime has to wait.
+        """
+        with _queues_of(self.waiting, config):
+            batch = next(iterator, None)
+        while batch is not None:
+            yield batch
+            batch = next(iterator, None)
 
 
 def streams_of(samples: Samples, seed: int, epoch: int, entry: int, repeat: int = 0) -> SampleStreams:
@@ -245,12 +258,22 @@ def make_train_loader(
     workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
-    return TrainLoader(source, workers, cfg.python_multiprocessing)
+    waiting = max(WAITING // (cfg.batch_size * cfg.img_height * cfg.img_width * 12), PREFETCH)  # 3 x float32
+    return TrainLoader(source, workers, cfg.python_multiprocessing, waiting)
+
+
+def sent_by_workers(source: TrainSource) -> _Sent:
+    """The batches of a source as its workers send them, by number."""
+    return _Sent(source, getattr(source.samples, "sparse", {}), os.getpid())
 
 
 def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
-    """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing."""
-    return sparse.squeeze_rows(arrays, [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)])
+    """A sparse column of several samples; told_by: of each the column whose zeros say which rows hold nothing.
+
+    Its length goes in steps: the framework takes new memory for whatever is longer than all that it has sent.
+    """
+    rows = [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)]
+    return sparse.squeeze_rows(arrays, rows, step=sum(array.nbytes for array in arrays) // STEPS)
 
 
 def in_batches_of_a_kind(kinds: Sequence[int], size: int) -> np.ndarray:
@@ -273,10 +296,10 @@ def in_batches_of_a_kind(kinds: Sequence[int], size: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _short_queues(config) -> Iterator[None]:
-    """While active, data sets are started with queues of `PREFETCH`."""
+def _queues_of(length: int, config: Any) -> Iterator[None]:
+    """While active, data sets are started with queues of at most so many batches."""
     size = config.get_prefetch_size()
-    config.set_prefetch_size(min(size, PREFETCH))
+    config.set_prefetch_size(min(size, length))
     try:
         yield
     finally:

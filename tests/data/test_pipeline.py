@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from src.config import load_config
+from src.data import loader as loader_module
 from src.data import pipeline
 from src.data.formats.coco import read_coco
 from src.data.formats.index import DetectionIndex
@@ -324,3 +325,34 @@ def test_batches_that_somebody_still_holds_stay_as_they_came(ten_images, make_co
     for k, batch in enumerate(held):
         for name, ours, theirs in zip(loader.columns, batch, loader.source[k], strict=True):
             np.testing.assert_array_equal(ours.asnumpy(), theirs, err_msg=name)
+
+
+@pytest.mark.parametrize(("waiting", "length"), [(1, 2), (5 * 2 * 64 * 64 * 12, 5), (10**9, 16)])
+def test_as_many_batches_wait_for_a_worker_process_as_there_is_room_for(
+    ten_images, make_config, monkeypatch, waiting, length
+):
+    import mindspore.dataset as ds
+    from mindspore.dataset.engine import datasets_user_defined as workers
+
+    before, asked = ds.config.get_prefetch_size(), []
+    own = workers.get_prefetch_size
+    monkeypatch.setattr(workers, "get_prefetch_size", lambda: asked.append(own()) or asked[-1])
+    monkeypatch.setattr(loader_module, "WAITING", waiting)
+    cfg = make_config(num_parallel_workers=2, python_multiprocessing=True, batch_size=2)
+    loader = build_train_loader(cfg, ten_images)
+    assert len(batches(loader)) == len(loader)
+    assert asked == [length] and ds.config.get_prefetch_size() == before == 16
+
+
+def test_opencv_has_one_thread_in_a_worker_process_and_as_many_as_before_elsewhere(ten_images, make_config):
+    sent = loader_module.sent_by_workers(build_train_loader(make_config(), ten_images).source)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        sent[0]
+        assert cv2.getNumThreads() == 3
+        sent.home = -1  # another process
+        sent[0]
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

@@ -33,6 +33,9 @@ def test_of_a_stack_only_the_rows_that_are_named_are_read(shape):
     for array, named in zip(arrays, rows):
         array[named] = rng.randint(0, 255, array[named].shape) * (rng.rand(*array[named].shape) < 0.05)
     np.testing.assert_array_equal(squeeze_rows(arrays, rows), squeeze(np.stack(arrays)), strict=True)
+    longer = squeeze_rows(arrays, rows, step=1000)
+    assert len(longer) % 1000 == 0 and 0 <= len(longer) - len(squeeze_rows(arrays, rows)) < 1000
+    np.testing.assert_array_equal(restore(longer), np.stack(arrays), strict=True)
     if np.prod(shape[1:]) % BLOCK == 0:
         arrays[1][2] = 9
         np.testing.assert_array_equal(restore(squeeze_rows(arrays, rows))[1], 0)
