@@ -59,7 +59,7 @@ class FolderSamples:
 
     def __init__(self, dataset: ImageFolder, cfg: Config):
         self.dataset, self.keys, self.name = dataset, list(range(len(dataset))), str(dataset.folder)
-        self.origins = origins_of(dataset.sets, self.keys)
+        self.origins = origins_of(getattr(dataset, "sets", ()), self.keys)
         self.cfg, self.normalisation = cfg, PixelNormalisation.from_config(cfg)
         self.reading = ImageRules.from_config(cfg)
         self.mixup, self.cutmix, self.timm_mixing = cfg.mixup, cfg.cutmix, TimmMixing.from_config(cfg)

@@ -312,3 +312,15 @@ def test_training_and_evaluation_agree_on_sets_of_odd_files(data_files, make_con
     assert (dataset.report.objects, dataset.report.crowds, dataset.report.without_mask) == (25, 3, 4)
     assert learned(dataset, cfg) == scored(dataset)
     assert any(line.startswith(f"{tmp_path / 'via_export'}") for line in dataset.report.lines())
+
+
+def test_a_number_of_images_counts_through_the_sets_in_their_order(bolts, washers, make_config):
+    for keys, counts in (
+        ({"train_dataset_num": 4}, [1, 1, 1, 1]),
+        ({"train_dataset_divider": 2}, [1, 1, 1]),
+        ({"train_dataset_num": 4, "train_weights": "[1, 3]"}, [1, 1, 1, 3]),
+        ({"train_dataset_num": 3, "train_weights": "[1, 3]"}, [1, 1, 1]),  # none of the second set is left
+    ):
+        cfg = make_config(**OPEN, train_dataset=f"[{bolts}, {washers}]", batch_size=1, **keys)
+        source = build_train_loader(cfg, open_detection(cfg, "train")).source
+        assert source.sampling.counts(0, 0).tolist() == counts and len(source.samples.origins) == len(counts)
