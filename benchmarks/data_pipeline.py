@@ -142,7 +142,7 @@ def show_parts(loader: TrainLoader) -> None:
 
 def plain_rate(dataset: DetectionIndex, cfg: Config) -> float:
     """Images per second of the fastest of some rounds (the first also warms the disk cache)."""
-    settings = ImageSettings.from_config(cfg)
+    settings = ImageSettings.for_training(cfg)
     paths = [dataset.record(i).path for i in dataset.training_indices(cfg.filter_empty_gt)]
     cv2.setNumThreads(1)
     seconds = []
