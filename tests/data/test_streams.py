@@ -36,3 +36,12 @@ def test_a_partners_streams_are_its_own_by_name_and_number():
     ways.append(streams.partner("mosaic", 0).partner("mosaic", 0))
     numbers = {tuple(stream.randint(0, 2**31 - 1, 3)) for one in ways for stream in (one.shared, one.of("flip"))}
     assert len(numbers) == 12
+
+
+def test_streams_are_numpys():
+    """All that a stream of numpy's own has, drawn or not: the fast way to make one gives no other state."""
+    ours, theirs = SampleStreams(2**32 - 1, 0, 5).shared, np.random.RandomState([2**32 - 1, 0, 5])
+    for one, other in zip(ours.get_state(), theirs.get_state(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ours.normal(size=3).tolist() == theirs.normal(size=3).tolist()  # keeps one of four for later
+    assert ours.permutation(9).tolist() == theirs.permutation(9).tolist()
