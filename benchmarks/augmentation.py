@@ -1,8 +1,9 @@
-"""What a detector's training sample takes with each augmentation of one image, against one without; a picture of each.
+"""What a detector's training sample takes with each augmentation, against one without; a picture of each.
 
 Usage: python -m benchmarks.augmentation [FOLDER] [--size 1024] [--picture FILE]
 FOLDER is a COCO-format subset; without one, pictures of drawn shapes are made. Processor time of one thread, the least
-of some rounds, without reading the file. --picture writes samples with their objects drawn on them: a row for each.
+of some rounds, without reading its file; a combination reads those of its partners. --picture writes samples with their
+objects drawn on them: a row for each.
 """
 
 import argparse
@@ -35,6 +36,10 @@ CASES: dict[str, dict[str, object]] = {  # row: keys
         "large_scale_jitter": "[0.1,2.0]", "color_jitter": 0.5, "photometric_distortion": 1, "rotate90_ratio": 0.5,
         "vertical_flip_ratio": 0.5, "random_erasing": 0.5,
     },
+    "copy_paste": {"copy_paste": 1},
+    "copy_paste, jitter": {"copy_paste": 1, "large_scale_jitter": "[0.1,2.0]"},
+    "mosaic": {"mosaic": 1},
+    "mosaic, copy_paste": {"mosaic": 1, "copy_paste": 1},
 }  # fmt: skip
 DRAWS, ROUNDS = 4, 6
 COLUMNS, CELL = 4, 160  # of the picture; pixels
