@@ -209,3 +209,17 @@ def test_of_its_own_an_image_has_the_padding_that_mmdetection_gives_it(coco_fold
     exported = ImageSettings.from_config(load_config(R50, ["--eval_padding", "own", "--backend", "onnx"]))
     assert exported.own == 0
     assert "test_batch_size is 2, not 1" in refusal(R50, "--eval_padding=own", "--test_batch_size=2")
+
+
+@pytest.mark.parametrize("size", [(2048, 1024), (480, 640)])
+def test_the_page_for_onnx_files_fits_images_as_the_file_says(size):
+    from deploy.onnx_detect import prepare
+
+    cfg = load_config(R50, ["--backend", "onnx"])
+    settings = ImageSettings.from_config(cfg)
+    facts = {"width": 1344, "height": 800, "keep_ratio": True, "to_rgb": True, "mean": cfg.img_mean, "std": cfg.img_std}
+    pixels = np.random.RandomState(0).randint(0, 256, (*size[::-1], 3)).astype(np.uint8)
+    image, shape, factors = prepare(pixels, facts | {"fitted_into": list(settings.bounds)})
+    wanted = prepare_image(pixels, settings)
+    np.testing.assert_allclose(image[0], wanted[0], atol=1e-5)
+    assert (shape[0] == wanted[1]).all() and (factors[:2] == wanted[2]).all()
