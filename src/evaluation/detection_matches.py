@@ -45,6 +45,7 @@ class Matches:
     box: np.ndarray  # (D, 4) float64
     outcome: np.ndarray  # (D,) int8: of OUTCOMES
     target: np.ndarray  # (D,) int64: the object that was taken, or that the error points at; -1 for none
+    target_iou: np.ndarray  # (D,) float64: with it, 0 for none
     touching: np.ndarray  # (D,) float64: the best IoU with any object
     in_crowd: np.ndarray  # (D,) float64: the largest share of it that lies inside a crowd region of any class
     # objects
@@ -89,7 +90,10 @@ def match_detections(
     own, other = pairs.of(is_own), pairs.of(~is_own)
     in_own_crowd = inside.of(found.label[inside.detection] == crowds.label[inside.object]).largest(len(score))
     taken = _taken(own.of(own.overlap >= iou_threshold), objects, iou_threshold, len(score))
-    outcome, target = _outcomes(taken, own.best(len(score)), other.best(len(score)), in_own_crowd, iou_threshold)
+    best_own, best_other = own.best(len(score)), other.best(len(score))
+    outcome, target, target_iou = _outcomes(taken, best_own, best_other, in_own_crowd, iou_threshold)
+    of_taken = own.of(taken[own.detection] == own.object)
+    target_iou[of_taken.detection] = of_taken.overlap
     taker = np.full(len(kept), -1, np.int64)
     taker[taken[taken >= 0]] = np.flatnonzero(taken >= 0)
     support = np.zeros(len(kept))
@@ -97,8 +101,9 @@ def match_detections(
     near = pairs.of(pairs.overlap >= iou_threshold)
     return Matches(
         iou_threshold, tuple(classes), images, order, found.image, found.label, score, found.box, outcome, target,
-        pairs.largest(len(score)), inside.largest(len(score)), kept, objects.image, objects.label, objects.box,
-        np.array([annotations[k]["area"] for k in kept], np.float64), taker, support, near.detection, near.object,
+        target_iou, pairs.largest(len(score)), inside.largest(len(score)), kept, objects.image, objects.label,
+        objects.box, np.array([annotations[k]["area"] for k in kept], np.float64), taker, support, near.detection,
+        near.object,
     )  # fmt: skip
 
 
@@ -189,18 +194,21 @@ def _outcomes(
     other: tuple[np.ndarray, np.ndarray],
     in_own_crowd: np.ndarray,
     threshold: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What each detection is, and the object that it is about.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each detection is, the object that it is about, and how much it overlaps one that it has not taken.
 
     own, other: the object of its class, and of other classes, that each overlaps most, and how much.
     """
     cases = (
-        (taken >= 0, CORRECT, taken),
-        (in_own_crowd >= threshold, IGNORED, -1),
-        (own[1] >= threshold, DUPLICATE, own[0]),
-        (own[1] >= TOUCHING, LOCALISATION, own[0]),
-        (other[1] >= threshold, CONFUSION, other[0]),
+        (taken >= 0, CORRECT, taken, 0.0),
+        (in_own_crowd >= threshold, IGNORED, -1, 0.0),
+        (own[1] >= threshold, DUPLICATE, *own),
+        (own[1] >= TOUCHING, LOCALISATION, *own),
+        (other[1] >= threshold, CONFUSION, *other),
     )
-    conditions = [one[0] for one in cases]
-    outcome = np.select(conditions, [one[1] for one in cases], BACKGROUND).astype(np.int8)
-    return outcome, np.select(conditions, [one[2] for one in cases], -1).astype(np.int64)
+    conditions, outcomes, targets, overlaps = zip(*cases)
+    return (
+        np.select(conditions, outcomes, BACKGROUND).astype(np.int8),
+        np.select(conditions, targets, -1).astype(np.int64),
+        np.select(conditions, overlaps, 0.0),
+    )

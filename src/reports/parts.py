@@ -3,14 +3,23 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..pages.page import Page
+from ..pages.page import Cell, Page
 
 
-def begin(folder: Path, title: str, metrics: Mapping[str, float], protocol: Mapping[str, object]) -> Page:
-    """A page that begins with the scores, in `metrics.csv` too, and what they depend on."""
+def begin(
+    folder: Path,
+    title: str,
+    metrics: Mapping[str, float],
+    protocol: Mapping[str, object],
+    table: tuple[Sequence[str], Sequence[Sequence[Cell]]] | None = None,
+) -> Page:
+    """A page that begins with the scores, in `metrics.csv` too, and what they depend on.
+
+    table: header and rows of the scores, where they are not one below the other.
+    """
     page = Page(folder, title)
     page.heading("Scores")
-    page.table(("metric", "value"), metrics.items(), "metrics.csv")
+    page.table(*(table or (("metric", "value"), list(metrics.items()))), "metrics.csv")
     page.line("Protocol: " + ", ".join(f"{name} {value}" for name, value in protocol.items()), is_note=True)
     return page
 

@@ -41,6 +41,7 @@ def make_config(prediction_path="") -> SimpleNamespace:
         box_style="continuous",
         detector="mask_rcnn",
         analysis=True,
+        report_dir="",
         log_style="default",
     )
 
