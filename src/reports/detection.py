@@ -125,13 +125,15 @@ class _Writer:
     def scores(self) -> None:
         page, report = self.page, self.report
         page.heading("Classes")
-        page.table(*tables.classes(report), "classes.csv")
+        header, rows = tables.classes(report)
+        here = header.index("threshold")  # the rest is shown below
+        page.csv("classes.csv", header, rows)
+        page.table(header[:here], [row[:here] for row in rows])
         page.line(
-            f"detections, correct, precision, recall, F1: of boxes with a score from {SCORE} on, at IoU {IOU}. "
-            "threshold: the score from which on F1 is largest, at IoU "
-            f"{IOU}; the highest of equal ones, none where nothing is found. best ...: from there on.",
+            f"detections, correct, precision, recall, F1: of boxes with a score from {SCORE} on, at IoU {IOU}.",
             is_note=True,
         )
+        self._link("classes.csv")
         page.heading("Object sizes")
         page.table(*tables.sizes(report), "sizes.csv")
         page.csv("class_sizes.csv", *tables.class_sizes(report))
@@ -172,7 +174,14 @@ class _Writer:
         origin += ", ".join(f"{name} {plain(value)}" for name, value in self.report.scores.protocol.items())
         write_text(page.folder / "thresholds.yaml", thresholds_text(origin, tables.thresholds(self.report)))
         page.heading("Thresholds")
-        page.line("The best threshold of each class, for `infer.py --infer_score_thr thresholds.yaml`:")
+        header, rows = tables.classes(self.report)
+        first = header.index("threshold")
+        page.table(["class", *header[first:]], [[row[0], *row[first:]] for row in rows])
+        page.line(
+            f"threshold: the score from which on F1 is largest, of boxes at IoU {IOU}; the highest of equal ones, none "
+            "where nothing is found. best ...: from there on. `infer.py --infer_score_thr thresholds.yaml` takes them.",
+            is_note=True,
+        )
         self._link("thresholds.yaml")
 
     def confusion(self) -> None:
@@ -229,7 +238,7 @@ class _Writer:
             image = int(found.image[k])
             caption = f"{rank}. {found.classes[found.label[k]]} {found.score[k]:.3f}, {OUTCOMES[found.outcome[k]]}: "
             around = (found.box[k],) + ((found.object_box[found.target[k]],) if found.target[k] >= 0 else ())
-            own = [self.results[found.result[k]]]
+            own = self._results_of(image)
             self._picture(f"false_positive_{rank:02d}", image, own, around, caption + self.files[image])
         self._link("false_positives.csv")
 
@@ -239,15 +248,17 @@ class _Writer:
         page.csv("label_errors.csv", *tables.label_errors(self.report, self.files))
         page.line(
             f"{len(self.report.labels)} places where the detector and a label do not agree, the likeliest errors of "
-            "the labels first; the number is from 0 to 1. A weak detector errs more often than its labels do."
+            "the labels first; the number is from 0 to 1. White frames are about what is seen and the label that is "
+            "meant. A weak detector errs more often than its labels do."
         )
         page.table(("kind", "what it says"), [[name, LABEL_WORDS[name]] for name in LABEL_WORDS])
         for rank, one in enumerate(self.report.labels[:LABELS], start=1):
-            around, own, words = [], [], []
+            around, words = [], []
+            own = self._results_of(one.image)
             if one.detection >= 0:
                 k = one.detection
                 around.append(found.box[k])
-                own.append(self.results[found.result[k]])
+                own = own if found.score[k] >= SCORE else [*own, self.results[found.result[k]]]
                 words.append(f"seen {found.classes[found.label[k]]} {found.score[k]:.3f}")
             if one.item >= 0:
                 around.append(found.object_box[one.item])
