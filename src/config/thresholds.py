@@ -27,7 +27,7 @@ def read_thresholds(path: str | Path) -> dict[str, float]:
         raise UserError(f"{path}: thresholds map each class to its least score ({{class: 0.5}})")
     for name, value in values.items():
         if not isinstance(name, str):
-            raise UserError(f"{path}: class {short(name)} is read as a {type(name).__name__}: write it in quotes")
+            raise UserError(f"{path}: class {short(name)} is no text as it stands: write it in quotes")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and 0 <= value <= 1):
             raise UserError(f"{path}: the threshold of class {plain(name)} is {short(value)}; it must be from 0 to 1")

@@ -15,6 +15,7 @@ from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_masks, has_open_classes, score_settings
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
+from ..config.thresholds import class_thresholds, named_thresholds
 from ..data import inspection
 from ..data.decoding import ImageRules
 from ..data.formats import detection_source, open_detection
@@ -254,14 +255,19 @@ class Detection(Task):
 
     # -------------------------------------------------------------------------------------------------- inference
 
+    def check_inference(self, cfg: Config) -> None:
+        class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        names, category_ids, least = cfg.coco_classes[1:], known_category_ids(cfg), cfg.infer_score_thr
+        names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
+        least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
 
         def predict(paths: Sequence[Path]) -> Iterator[tuple[str, dict | None]]:
             for path, found in Predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
-        write_predictions(cfg, paths, output, predict, {"category_ids": category_ids, "infer_score_thr": least})
+        facts = {"category_ids": category_ids, "infer_score_thr": named_thresholds(least, names)}
+        write_predictions(cfg, paths, output, predict, facts)
 
     # --------------------------------------------------------------------------------------------- exported files
 

@@ -245,6 +245,10 @@ class Task(ABC):
         model.set_train(False)
         return model
 
+    def check_inference(self, cfg: Config) -> None:
+        """UserError, before anything is computed, for keys that `infer` cannot use."""
+        return
+
     @abstractmethod
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         """Write the predictions on the image files `paths` to `output`; unreadable images are named."""
