@@ -9,6 +9,7 @@ import pytest
 from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
+from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
 from src.tasks import TASKS
 from src.tasks import detection as detection_module
@@ -221,3 +222,31 @@ def test_the_protocol_names_the_rule_by_which_portrait_images_get_their_size(kee
     assert detection_module.resize_rule("1344x800", keep_ratio) == rule
     settings = ImageSettings(800, 800, None, keep_ratio)
     assert fitted_size(480, 640, settings) == ((600, 800) if keep_ratio else (800, 800))
+
+
+def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, monkeypatch):
+    found = ImagePrediction(
+        10, 10, np.float32([[0, 0, 5, 5]] * 3), np.array([0, 1, 1]), np.float32([0.5, 0.5, 0.75]), None
+    )
+    monkeypatch.setattr(detection_module, "known_category_ids", lambda cfg: [7, 3])
+    monkeypatch.setattr(detection_module, "Predictor", lambda model, cfg: SimpleNamespace(
+        predict_files=lambda paths: ((str(path), found) for path in paths)))  # fmt: skip
+    facts = []
+
+    def write(cfg, paths, output, predict, told):
+        facts.append(told["infer_score_thr"])
+        return [(one["class"]["name"], one["score"]) for _, entry in predict(paths) for one in entry["predictions"]]
+
+    monkeypatch.setattr(detection_module, "write_predictions", lambda *arguments: written.append(write(*arguments)))
+    written = []
+    (tmp_path / "t.yaml").write_text("disc: 0.6\nsquare: 0.5\n")
+    cfg = SimpleNamespace(coco_classes=["background", "square", "disc"], infer_score_thr=str(tmp_path / "t.yaml"))
+    TASK.check_inference(cfg)
+    TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
+    assert written == [[("square", 0.5), ("disc", 0.75)]] and facts == [{"square": 0.5, "disc": 0.6}]
+    cfg.infer_score_thr = 0.6
+    TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
+    assert written[1] == [("disc", 0.75)] and facts[1] == 0.6
+    cfg.infer_score_thr, cfg.coco_classes = str(tmp_path / "t.yaml"), ["background", "square", "disc", "bar"]
+    with pytest.raises(UserError, match="infer_score_thr: .*t.yaml has no threshold for bar"):
+        TASK.check_inference(cfg)
