@@ -1,7 +1,8 @@
 """Labels that are likely wrong, by what a detector sees: a list to go through, the likeliest first.
 
 A detector that has learned from many labels disagrees with a few: where it is sure of something that has no label, or
-finds nothing where one is. Each entry has a suspicion from 0 to 1, so that all kinds mix in one list:
+finds nothing where one is. Each entry has a suspicion from 0 to 1, so that all kinds mix in one list. Of detections
+from a score of 0.3 on:
 
 - missing: a detection for which there is no label: it overlaps no object to the threshold, none of its class that is
   still free to be its own, no better detection, and lies in no crowd region: its score x (1 - the best IoU with any
@@ -9,8 +10,10 @@ finds nothing where one is. Each entry has a suspicion from 0 to 1, so that all 
 - class: a detection on an object of another class, of whose own class nothing better is there: its score x IoU x what
   is left of the label (1 - the score of the detection that takes it) x the share below
 - moved: a detection that touches an object of its class (IoU from 0.1 on) which none takes: its score x (1 - IoU)
-- unfound: an object that none of these is about and that none takes: (1 - the best score x IoU of any detection, of
-  whatever class) x the share below
+
+And where none of these is about an object, nor any detection takes it:
+
+- unfound: (1 - the best score x IoU of any detection, of whatever class and score) x the share below
 
 The share is that of the objects of its class and size that are found: a detector that overlooks many tells little.
 Of entries about one object the likeliest stays.
@@ -26,6 +29,7 @@ from .detection_matches import BACKGROUND, CONFUSION, LOCALISATION, Matches
 KINDS = ("missing", "class", "moved", "unfound")
 AREAS = (32**2, 96**2)  # pixels, between small, medium and large objects, as COCO has them
 LEAST = 0.1  # suspicion of an entry
+SURE = 0.3  # score of a detection that says so
 IN_CROWD = 0.5  # share of a detection that may be one of a crowd
 
 
@@ -52,7 +56,7 @@ def _missing(matches: Matches) -> list[LabelError]:
     is_alone = np.isin(matches.outcome, (BACKGROUND, LOCALISATION)) & ~is_free[matches.target]
     is_missing = is_alone & (matches.touching < matches.iou_threshold) & (matches.in_crowd < IN_CROWD)
     found: list[LabelError] = []
-    seen = np.flatnonzero(matches.score >= LEAST)
+    seen = np.flatnonzero(matches.score >= SURE)
     for part in np.split(seen, np.flatnonzero(np.diff(matches.image[seen])) + 1):
         if not is_missing[part].any():
             continue
@@ -75,7 +79,8 @@ def _about_objects(matches: Matches) -> list[LabelError]:
 
     found = _found_shares(matches)
     takers = np.append(matches.score, 0.0)[matches.taker]  # 0 where there is none
-    for detection in np.flatnonzero(np.isin(matches.outcome, (CONFUSION, LOCALISATION))).tolist():
+    is_error = np.isin(matches.outcome, (CONFUSION, LOCALISATION)) & (matches.score >= SURE)
+    for detection in np.flatnonzero(is_error).tolist():
         item = int(matches.target[detection])
         score, iou = matches.score[detection], matches.target_iou[detection]
         if matches.outcome[detection] == CONFUSION and score > takers[item]:
