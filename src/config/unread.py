@@ -143,6 +143,7 @@ ADAMS = ("adam", "adamw")
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
+    "report_dir": (lambda cfg: not cfg.format_only, "format_only 0"),
     "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures, "report_dir or sample_pictures"),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(

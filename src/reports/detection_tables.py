@@ -11,6 +11,7 @@ from ..evaluation.detection_report import SCORE, DetectionReport
 
 Table = tuple[Sequence[str], list[list]]
 BACKGROUND = "background"
+MOST_SCORES = 1000  # rows of a class's curve
 
 
 def scores(report: DetectionReport) -> Table:
@@ -72,10 +73,14 @@ def precision_recall(report: DetectionReport) -> Table:
 
 
 def f1(report: DetectionReport) -> Table:
-    """Each class from each of its scores on."""
+    """Each class from each of its scores on; of more than a thousand those evenly in their order, and the best."""
     rows = []
     for name, one in zip(report.matches.classes, report.curves):
-        rows += [[name, *map(float, row)] for row in zip(one.scores, one.precision, one.recall, one.f1)]
+        count = len(one.scores)
+        kept = np.linspace(0, count - 1, min(count, MOST_SCORES)).round().astype(int)
+        kept = np.union1d(kept, [] if one.best is None else [one.best]).astype(int)
+        columns = (values[kept].tolist() for values in (one.scores, one.precision, one.recall, one.f1))
+        rows += [[name, *row] for row in zip(*columns)]
     return ("class", "score", "precision", "recall", "F1"), rows
 
 

@@ -14,6 +14,7 @@ from ..config import Config, to_dict
 from ..config.definition import DETECTION, definition
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
+from ..inference.fonts import FontBook
 from ..inference.sample_pictures import Draw
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
@@ -184,6 +185,7 @@ class Task(ABC):
         """UserError, before anything is computed, unless the report can be written into `report_dir`."""
         if not self.report_files:
             raise UserError(f"report_dir: task {self.name} has no report")
+        FontBook(cfg.font)
         shared = self.report_files if self.shares_report_dir else ()
         check_report_folder("report_dir", Path(cfg.report_dir), inputs, shared)
 

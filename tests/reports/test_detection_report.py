@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,8 +14,10 @@ from src.config import default_config
 from src.config.thresholds import read_thresholds
 from src.errors import UserError
 from src.evaluation.coco_eval import STATISTICS
+from src.evaluation.detection_curves import ClassCurve
 from src.evaluation.table_eval import MatchTable, accumulated
 from src.outputs import Inputs
+from src.reports import detection_tables
 from src.tasks import TASKS
 from src.tasks.detection import Predicted, evaluate_saved
 from tests.evaluation.test_coco_eval import pycocotools_metrics
@@ -118,6 +121,15 @@ def test_curves(report):
     assert square[1:26] == [[r / 100, pytest.approx(0.5), 0.9] for r in range(1, 26)]
     assert square[26:51] == [[r / 100, pytest.approx(0.5), 0.6] for r in range(26, 51)]
     assert square[51:] == [[r / 100, 0, 0] for r in range(51, 101)]
+
+
+def test_of_many_scores_some_stand_in_the_table_and_the_best_among_them(monkeypatch):
+    scores = np.linspace(1, 0, 50)
+    f1 = np.where(np.arange(50) == 7, 1.0, 0.5)
+    curve = ClassCurve(1, 50, scores, f1, f1, f1)
+    monkeypatch.setattr(detection_tables, "MOST_SCORES", 5)
+    report = SimpleNamespace(matches=SimpleNamespace(classes=["square"]), curves=[curve])
+    assert [row[1] for row in detection_tables.f1(report)[1]] == scores[[0, 7, 12, 24, 37, 49]].tolist()
 
 
 def test_confusion_matrix(report):
