@@ -161,8 +161,8 @@ class Task(ABC):
     def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
         """evaluate(model) -> metrics on the validation data, in the midst of training."""
         if cfg.report_dir:
-            named = {key: getattr(cfg, key) for key in ("train_dataset", "val_dataset")}
-            self.check_report(cfg, Inputs(folders=tuple((key, Path(path)) for key, path in named.items() if path)))
+            named = ((key, getattr(cfg, key)) for key in ("train_dataset", "val_dataset"))
+            self.check_report(cfg, Inputs(folders=tuple((key, Path(path)) for key, path in named if path)))
         dataset = self.open(cfg, "val")
         return lambda model: self.score(cfg, model, dataset, process, {"checkpoint": "in training"})
 
