@@ -2,7 +2,8 @@
 
 import sys
 
-from src.config.arguments import Arguments, number, whole_number
+from src.config.arguments import Arguments, number, number_or_file, whole_number
+from src.config.thresholds import read_thresholds
 from src.data.decoding import ImageRules
 from src.data.images import MAX_PIXELS
 from src.errors import UserError
@@ -15,7 +16,8 @@ def main() -> None:
     parser = Arguments(description=__doc__)
     parser.add_argument("--pred_file", required=True, help="JSON file written by infer.py")
     parser.add_argument("--out_dir", required=True, help="folder for the overlays; made if it is not there")
-    parser.add_argument("--score_thr", type=number(-1e6, 1e6), default=0.3, help="lowest score to draw (%(default)s)")
+    lowest = "lowest score to draw (%(default)s), or a file of one a class: thresholds.yaml of a report"
+    parser.add_argument("--score_thr", type=number_or_file(-1e6, 1e6), default=0.3, help=lowest)
     parser.add_argument(
         "--max_image_pixels", type=whole_number(1, 2**30), default=MAX_PIXELS, help="pixels of an image (%(default)s)"
     )
@@ -32,7 +34,9 @@ def main() -> None:
     window = tuple(arguments.image_window or ())
     if window and window[0] >= window[1]:
         raise UserError(f"--image_window is {window[0]:g} {window[1]:g}; the lower number comes first")
-    limits = arguments.score_thr, arguments.max_image_pixels, bool(arguments.allow_outside)
+    least = arguments.score_thr
+    least = read_thresholds(least) if isinstance(least, str) else least
+    limits = least, arguments.max_image_pixels, bool(arguments.allow_outside)
     rules = ImageRules(arguments.exif, window or None)
     written, problems = draw_prediction_file(arguments.pred_file, arguments.out_dir, *limits, rules, arguments.font)
     for problem in problems:

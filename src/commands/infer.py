@@ -33,6 +33,7 @@ def infer(cfg: Config) -> None:
     else:
         check_predictions(cfg)
     cfg, order = task.to_run(cfg)
+    task.check_inference(cfg)
     process = runtime.start(cfg, may_be_single=True)
     model = task.load(cfg)
     compile_once(cfg, process, model)

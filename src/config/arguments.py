@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import VALUE, UserError, listed, plain, short
+from ..reading import is_file
 
 LONGEST_NAME = 40  # characters of an option for which the nearest one is looked for
 
@@ -65,6 +66,15 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 def number(low: float, high: float) -> Callable[[str], float]:
     """The type of an option that takes numbers from `low` to `high`."""
     return _number(float, "a number", low, high)
+
+
+def number_or_file(low: float, high: float) -> Callable[[str], float | str]:
+    """The type of an option that takes numbers from `low` to `high`, or the name of a file that is there."""
+
+    def read(text: str) -> float | str:
+        return text if is_file(text) else _number(float, "a number, or a file", low, high)(text)
+
+    return read
 
 
 def _number(kind: type, what: str, low: float, high: float) -> Callable[[str], float]:

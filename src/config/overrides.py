@@ -78,6 +78,11 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source
             value = read_value(text)
             return value if isinstance(value, bool | int) and value in (0, 1) else text
         return text
+    if item.type == float | str:
+        with contextlib.suppress(UserError, ValueError):
+            value = read_value(text)
+            return value if isinstance(value, bool | int | float) else text
+        return text
     is_list = getattr(item.type, "__origin__", None) is list
     try:
         if is_list and text.lstrip().startswith("("):

@@ -197,7 +197,11 @@ class RunKeys:
     tensorboard: bool = key(
         False, "write losses, metrics and sample pictures as TensorBoard's event files into tb/ of the run's folder too"
     )
-    report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
+    report_dir: str = key(
+        "",
+        "folder for a page on the evaluation: scores by class, confusions, worst images, all tables as CSV; train.py "
+        "writes it anew at each evaluation",
+    )
     font: str = key("", "font file for class names in pictures, in a script that the usual fonts lack")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 
@@ -242,7 +246,12 @@ class CommandKeys:
     recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
     pred_output: str = key("", "JSON file for the predictions")
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
-    infer_score_thr: float = key(0.05, "least score of a prediction that infer.py writes", low=0, high=1)
+    infer_score_thr: float | str = key(
+        0.05,
+        "least score of a prediction that infer.py writes, or a file of one a class: thresholds.yaml of a report",
+        low=0,
+        high=1,
+    )
     enable_modelarts: bool = key(False, "run on ModelArts: copy data and checkpoints in, results out (seed: modelarts)")
     data_url: str = key("", f"ModelArts: folder of the data in object storage{LOCAL}train_dataset, val_dataset)")
     eval_data_url: str = key(

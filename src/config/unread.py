@@ -94,7 +94,7 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
+            "cls_head", "label_smoothing", "eval_resize", "crop_scale", "crop_ratio",
             "class_balanced", "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
             "auto_augment", "mixup_mode", "mixup_prob", "mixup_switch_prob", "cutmix_minmax",
         ),
@@ -109,7 +109,6 @@ TASKS = {  # key or section: tasks that read it
         (SEGMENTATION,),
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
-    "font": (CLASSIFICATION, DETECTION),
     **dict.fromkeys(
         ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height"), (DETECTION, SEGMENTATION)
     ),
@@ -156,6 +155,7 @@ ADAMS = ("adam", "adamw")
 CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
+    "report_dir": (lambda cfg: not cfg.format_only, "format_only 0"),
     "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures, "report_dir or sample_pictures"),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(

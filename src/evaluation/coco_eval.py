@@ -3,15 +3,16 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from ..data.formats.fields import Id
 from ..data.formats.ids import order
 from ..data.formats.index import DetectionIndex, outline
 from .mask_eval import NO_MASK, MaskEval
+from .table_eval import MatchTable, TableEval
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -21,6 +22,43 @@ KINDS = {
     "segm": ("seg", "Segmentation", "segm_mAP", "segmentation"),
 }
 NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
+AREAS = ("all", "small", "medium", "large")  # below 32 x 32 pixels, below 96 x 96, above
+
+
+@dataclass(frozen=True)
+class KindScores:
+    """What the boxes, or the masks, score. C classes in the data set's order; -1 where a class has no object.
+
+    statistics: by the names of STATISTICS. precision: (10, 101, C, 4) at the thresholds of IoU 0.50, 0.55, ... 0.95,
+    the recalls 0, 0.01, ... 1 and in each of AREAS, of 100 detections an image and class; scores: of the same shape,
+    the score at which it is had; recall: (10, C, 4). table: what became of every detection, its images in the order of
+    the truth's.
+    """
+
+    statistics: dict[str, float]
+    precision: np.ndarray
+    scores: np.ndarray
+    recall: np.ndarray
+    table: MatchTable
+
+    def per_class(self, area: str = "all", iou: float | None = None) -> list[float]:
+        """AP of each class, at one threshold of IoU or over all of them."""
+        thresholds = slice(None) if iou is None else [round((iou - 0.5) * 20)]
+        values = self.precision[thresholds, :, :, AREAS.index(area)]
+        defined = (one[one > -1] for one in np.moveaxis(values, 2, 0))
+        return [float(one.mean()) if len(one) else NO_OBJECTS for one in defined]
+
+
+@dataclass(frozen=True)
+class DetectionScores:
+    """metrics: see `evaluate_predictions`; kinds: by the names of KINDS; objects: of each class, without crowds;
+    protocol: what was printed beside them."""
+
+    metrics: dict[str, float]
+    kinds: dict[str, KindScores]
+    truth: COCO
+    objects: list[int]
+    protocol: dict
 
 
 def evaluate_predictions(
@@ -34,29 +72,35 @@ def evaluate_predictions(
     that there are metrics of them where it finds nothing.
     Returns bbox_mAP, bbox_AP50, ..., seg_mAP, seg_AP50, ... .
     """
+    return score_predictions(dataset, results, protocol, has_masks).metrics
+
+
+def score_predictions(
+    dataset: DetectionIndex, results: list[dict], protocol: dict, has_masks: bool = True
+) -> DetectionScores:
+    """`evaluate_predictions` with all that it has found out."""
     metrics: dict[str, float] = {}
-    per_class: dict[str, list[float]] = {}
+    kinds: dict[str, KindScores] = {}
     truth = ground_truth(dataset)
-    kinds = _kinds_of(results, has_masks)
-    for kind in kinds:
+    for kind in _kinds_of(results, has_masks):
         prefix, title, _, _ = KINDS[kind]
-        evaluator = _run(truth, results, kind)
-        metrics |= {f"{prefix}_{name}": float(value) for name, value in zip(STATISTICS, evaluator.stats)}
-        per_class[kind] = _per_class_precision(evaluator, _numbers(truth.cats), dataset.category_ids)
+        kinds[kind] = _scores(_run(truth, results, kind), truth)
+        metrics |= {f"{prefix}_{name}": value for name, value in kinds[kind].statistics.items()}
         print(f"{title} eval result: {metrics[f'{prefix}_mAP']}")
     objects = _objects_per_class(truth)
-    print(_format_classes(dataset.classes, objects, per_class))
+    print(_format_classes(dataset.classes, objects, {kind: one.per_class() for kind, one in kinds.items()}))
     if not any(objects):
         print("There is no ground-truth object to find in these images: metrics are -1, undefined.")
     elif metrics.get("seg_mAP") == NO_OBJECTS:
         print("No ground-truth object has a mask: the metrics of masks are -1, undefined.")
     elif "segm" in kinds and (bare := _objects_without_mask(truth)):
         print(f"{bare} of {sum(objects)} objects have no mask: the segm table ignores predicted masks on them.")
-    print(format_protocol({"images": len(truth.imgs)} | protocol))
+    protocol = {"images": len(truth.imgs)} | protocol
+    print(format_protocol(protocol))
     for kind in kinds:
         prefix, _, closing, _ = KINDS[kind]
         print(f"{closing}: {metrics[f'{prefix}_mAP']:.4f}", flush=True)
-    return metrics
+    return DetectionScores(metrics, kinds, truth, objects, protocol)
 
 
 def ground_truth(dataset: DetectionIndex) -> COCO:
@@ -121,7 +165,7 @@ def _numbers(ids: Iterable[Id]) -> dict[Id, int]:
     return {one: number for number, one in enumerate(sorted(ids, key=order), start=1)}
 
 
-def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
+def _run(truth: COCO, results: list[dict], kind: str) -> TableEval:
     """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
 
     A detection's area must be that of the kind: the other shape is left out. An object without a mask is a region to
@@ -150,20 +194,29 @@ def _run(truth: COCO, results: list[dict], kind: str) -> COCOeval:
         found = numbered_truth.loadRes(detections)
     else:  # loadRes looks at the first detection, which does not exist
         found = _index(numbered_truth.dataset["images"], numbered_truth.dataset["categories"], [])
-    evaluator = (MaskEval if kind == "segm" else COCOeval)(numbered_truth, found, kind)
+    evaluator = (MaskEval if kind == "segm" else TableEval)(numbered_truth, found, kind)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
     return evaluator
 
 
-def _per_class_precision(evaluator: COCOeval, numbers: dict[Id, int], category_ids: Sequence[Id]) -> list[float]:
-    """AP at IoU 0.50:0.95 of each class, all areas, 100 detections an image; -1 for a class without objects."""
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU thresholds, recalls, classes by ascending id)
-    by_category = dict(zip(evaluator.params.catIds, np.moveaxis(precision, 2, 0)))
-    of_classes = [by_category[numbers[category]] for category in category_ids]
-    defined = [values[values > -1] for values in of_classes]
-    return [float(values.mean()) if len(values) else NO_OBJECTS for values in defined]
+def _scores(evaluator: TableEval, truth: COCO) -> KindScores:
+    """What an evaluation has found, its images and classes in the order of the truth instead of that of their numbers.
+    """
+    numbers = (_numbers(truth.imgs), _numbers(truth.cats))
+    own = [
+        np.array([numbered[one["id"]] - 1 for one in truth.dataset[key]], np.int32)
+        for numbered, key in zip(numbers, ("images", "categories"))
+    ]
+    classes = own[1]
+    return KindScores(
+        dict(zip(STATISTICS, map(float, evaluator.stats))),
+        evaluator.eval["precision"][..., -1][:, :, classes],
+        evaluator.eval["scores"][..., -1][:, :, classes],
+        evaluator.eval["recall"][..., -1][:, classes],
+        evaluator.table.renumbered(*(np.argsort(one).astype(np.int32) for one in own)),
+    )
 
 
 def _is_bare(annotation: dict) -> bool:

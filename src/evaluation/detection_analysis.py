@@ -1,28 +1,19 @@
 """Why a detector scores as it does: precision and recall of each class at a working threshold, and kinds of errors.
 
-Detections that reach the score threshold are matched to objects by box, best score first, each to the free object of
-its class with the highest IoU, if that reaches the IoU threshold. What then counts as what (after TIDE, simplified):
-
-- duplicate: overlaps enough with an object of its class, but a better detection has taken that object
-- localisation: best IoU with an object of its class is between 0.1 and the threshold
-- confusion: overlaps enough with an object of another class
-- background: everything else that matches nothing
-- missed: an object without a match at which no localisation or confusion error points
-
-Crowd regions excuse: a detection that matches nothing and lies inside one of its class to the IoU threshold is ignored.
+Detections that reach the score threshold count as `detection_matches` says; those that are ignored are left out. An
+object is missed where no detection takes it and no localisation or confusion error points at it.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from ..data.formats.index import DetectionIndex
 from .coco_eval import ground_truth
+from .detection_matches import CONFUSION, CORRECT, IGNORED, LOCALISATION, OUTCOMES, Matches, match_detections
 
 ERRORS = ("duplicate", "localisation", "confusion", "background", "missed")
-TOUCHING = 0.1  # below this IoU a detection and an object have nothing to do with each other
 
 
 @dataclass
@@ -60,15 +51,34 @@ def analyse_detections(
     dataset: DetectionIndex, results: list[dict], score_threshold: float = 0.3, iou_threshold: float = 0.5
 ) -> DetectionAnalysis:
     """Analysis of COCO results, all of which have boxes, against every image of `dataset`."""
-    names = dict(zip(dataset.category_ids, dataset.classes))
-    analysis = DetectionAnalysis(score_threshold, iou_threshold, {name: ClassCounts() for name in dataset.classes})
-    objects, detections = ground_truth(dataset).imgToAnns, defaultdict(list)
-    for result in results:
-        if result["score"] >= score_threshold:
-            detections[result["image_id"]].append(result)
-    for image_id in dataset.image_ids:
-        _analyse_image(analysis, names, objects.get(image_id, []), detections[image_id])
-    return analysis
+    return analyse(match_detections(ground_truth(dataset), dataset.classes, results, iou_threshold), score_threshold)
+
+
+def analyse(matches: Matches, score_threshold: float = 0.3) -> DetectionAnalysis:
+    """Analysis of the detections that reach the score threshold."""
+    seen = matches.score >= score_threshold
+    counts = [
+        np.bincount(labels, minlength=len(matches.classes)).tolist()
+        for labels in (
+            matches.object_label,
+            matches.label[seen & (matches.outcome != IGNORED)],
+            matches.label[seen & (matches.outcome == CORRECT)],
+        )
+    ]
+    classes = {name: ClassCounts(*own) for name, *own in zip(matches.classes, *counts)}
+    kinds = np.bincount(matches.outcome[seen], minlength=len(OUTCOMES)).tolist()
+    errors = Counter({name: count for name, count in zip(OUTCOMES, kinds) if count and name in ERRORS})
+    if missed := int((~matches.found_above(score_threshold) & ~pointed_at(matches, score_threshold)).sum()):
+        errors["missed"] = missed
+    return DetectionAnalysis(score_threshold, matches.iou_threshold, classes, errors)
+
+
+def pointed_at(matches: Matches, score_threshold: float) -> np.ndarray:
+    """(N,) bool: the objects that a localisation or confusion error is about."""
+    is_error = (matches.outcome == LOCALISATION) | (matches.outcome == CONFUSION)
+    found = np.zeros(len(matches.object_label), bool)
+    found[matches.target[is_error & (matches.score >= score_threshold)]] = True
+    return found
 
 
 def format_analysis(analysis: DetectionAnalysis) -> str:
@@ -91,57 +101,3 @@ def format_analysis(analysis: DetectionAnalysis) -> str:
         )
     lines.append("Errors: " + ", ".join(f"{name} {analysis.errors[name]}" for name in ERRORS))
     return "\n".join(lines)
-
-
-def _analyse_image(analysis: DetectionAnalysis, names: dict[int, str], objects: list[dict], detections: list[dict]):
-    crowds = [one for one in objects if one["iscrowd"]]
-    objects = [one for one in objects if not one["iscrowd"]]
-    detections = sorted(detections, key=lambda one: -one["score"])
-    iou = _overlaps(detections, objects, crowd=False)
-    inside_crowd = _overlaps(detections, crowds, crowd=True)
-    crowd_class = _category_equal(detections, crowds)
-    same_class = _category_equal(detections, objects)
-
-    taken = np.zeros(len(objects), bool)
-    pointed_at = np.zeros(len(objects), bool)
-    for one in objects:
-        analysis.classes[names[one["category_id"]]].objects += 1
-    for d, detection in enumerate(detections):
-        counts = analysis.classes[names[detection["category_id"]]]
-        own, free = iou[d] * same_class[d], iou[d] * same_class[d] * ~taken
-        if free.max(initial=0) >= analysis.iou_threshold:
-            taken[free.argmax()] = True
-            counts.correct += 1
-            counts.detections += 1
-        elif (inside_crowd[d] * crowd_class[d]).max(initial=0) < analysis.iou_threshold:
-            counts.detections += 1
-            error, target = _error(own, iou[d] * ~same_class[d], analysis.iou_threshold)
-            analysis.errors[error] += 1
-            if error in ("localisation", "confusion"):
-                pointed_at[target] = True
-    analysis.errors["missed"] += int((~taken & ~pointed_at).sum())
-
-
-def _error(own: np.ndarray, other: np.ndarray, iou_threshold: float) -> tuple[str, int]:
-    """Kind of error of an unmatched detection and the object meant, from IoUs with objects of its class and others."""
-    best_own, best_other = own.max(initial=0), other.max(initial=0)
-    if best_own >= iou_threshold:
-        return "duplicate", int(own.argmax())
-    if best_own >= TOUCHING:
-        return "localisation", int(own.argmax())
-    if best_other >= iou_threshold:
-        return "confusion", int(other.argmax())
-    return "background", -1
-
-
-def _overlaps(detections: list[dict], objects: list[dict], crowd: bool) -> np.ndarray:
-    """(detections, objects) IoU of boxes; of crowds, the share of the detection inside."""
-    if not detections or not objects:
-        return np.zeros((len(detections), len(objects)))
-    boxes = [np.asarray([one["bbox"] for one in group], np.float64) for group in (detections, objects)]
-    return np.asarray(coco_mask.iou(*boxes, [int(crowd)] * len(objects)))
-
-
-def _category_equal(detections: list[dict], objects: list[dict]) -> np.ndarray:
-    equal = [[ours["category_id"] == own["category_id"] for own in objects] for ours in detections]
-    return np.array(equal, bool).reshape(len(detections), len(objects))

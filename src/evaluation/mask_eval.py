@@ -1,13 +1,14 @@
 """pycocotools' evaluation of masks where some objects have a box alone."""
 
 import numpy as np
-from pycocotools.cocoeval import COCOeval
+
+from .table_eval import TableEval
 
 NO_MASK = "mask_is_unknown"  # of an object whose segmentation is the outline of its box, and `iscrowd` 1
 ON = 0.5  # COCO's lowest threshold
 
 
-class MaskEval(COCOeval):
+class MaskEval(TableEval):
     """A predicted mask on an object without a mask is neither right nor wrong, at any threshold.
 
     It is on one if half of it lies in the object's box and no object with a mask is its own (IoU 0.5). A crowd region

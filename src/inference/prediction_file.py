@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.formats.fields import number, numbers
+from ..data.formats.fields import Id, number, numbers
 from ..data.formats.ids import IdTable, order
 from ..data.formats.index import DetectionIndex
 from ..data.mask_checks import is_rle
@@ -12,7 +13,7 @@ from ..errors import UserError, listed, plain, short
 from ..files import PREDICTION_FORMAT, require_readable, write_text
 from ..reading import read_bytes, read_json, why
 
-SETTINGS = "settings"
+SETTINGS, UNREADABLE = "settings", "unreadable"  # what the protocol's file holds beside the protocol
 MOST_PROTOCOL = 2**26  # bytes of the file beside the predictions
 PROTOCOL_ENDING = ".protocol"
 SHOWN, MOST_CATEGORIES = 4, 20  # differences, and categories, that an error names
@@ -21,16 +22,21 @@ SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
 
 
 def save_predictions(
-    path: str | Path, results: list[dict], protocol: dict | None = None, settings: dict | None = None
+    path: str | Path,
+    results: list[dict],
+    protocol: dict | None = None,
+    settings: dict | None = None,
+    unreadable: Sequence[Id] = (),
 ) -> None:
     """Write COCO results JSON whole or not at all; `protocol` goes into a second file, see `load_protocol`, and with it
-    the `settings`, see `require_same_origin`.
+    the `settings`, see `require_same_origin`, and the images that could not be read.
     """
     path = Path(path)
     text = json.dumps(results)
     if protocol is not None:
         note = {"format": PREDICTION_FORMAT} | protocol | {"predictions": _hash(text.encode())}
         note |= {} if settings is None else {SETTINGS: settings}
+        note |= {UNREADABLE: list(unreadable)} if unreadable else {}
         write_text(_protocol_path(path), json.dumps(note, indent=1))
     write_text(path, text)  # last: where it is there, what says how it was made is there too
 
@@ -61,7 +67,14 @@ def load_protocol(path: str | Path) -> dict:
     if not protocol and _protocol_path(Path(path)).exists():
         print(f"{_protocol_path(Path(path))} is damaged, or not of these predictions: how they were made is unknown.")
     protocol = protocol or {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
-    return {plain(key): plain(value) for key, value in protocol.items() if key != SETTINGS} | {"predictions": digest}
+    shown = {plain(key): plain(value) for key, value in protocol.items() if key not in (SETTINGS, UNREADABLE)}
+    return shown | {"predictions": digest}
+
+
+def load_unreadable(path: str | Path) -> list[Id]:
+    """Images of which there are no predictions because they could not be read, as far as the predictions say so."""
+    found = _own_protocol(path)[0].get(UNREADABLE)
+    return [one for one in found if isinstance(one, int | str)] if isinstance(found, list) else []
 
 
 def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_hash: str, settings: dict) -> None:

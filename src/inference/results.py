@@ -31,8 +31,10 @@ class ImagePrediction:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def above(self, threshold: float) -> "ImagePrediction":
-        """The detections whose score is `threshold` at least."""
+    def above(self, threshold: float | Sequence[float]) -> "ImagePrediction":
+        """The detections whose score is `threshold` at least, or that of their class."""
+        if not isinstance(threshold, float | int):
+            threshold = np.asarray(threshold, np.float64)[self.labels]
         keep = np.flatnonzero(self.scores >= threshold)
         masks = None if self.masks is None else [self.masks[i] for i in keep]
         return ImagePrediction(

@@ -59,7 +59,7 @@ def detector_pictures(cfg: Config, dataset: DetectionIndex, count: int) -> Draw:
         for name, record, (_, prediction) in zip(names, records, found):
             image = read_image(record, rules)
             if image is not None and prediction is not None:
-                objects = _truth(record, class_names)
+                objects = truth_of(record, class_names)
                 predicted = to_json(prediction, class_names, ids)["predictions"]
                 least = least_score([one["score"] for one in predicted], len(objects))
                 truth = draw_overlay(image, objects, fonts=fonts, with_scores=False)
@@ -137,24 +137,7 @@ def stems(names: Sequence[str]) -> list[str]:
     return unique_stems([_cut(Path(name).stem) for name in names])
 
 
-def beside(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Two pictures (h, w, 3) of one size in one, with a line above that says which is which; small ones enlarged."""
-    truth, predicted = enlarged(truth)[0], enlarged(predicted)[0]
-    height, width = truth.shape[:2]
-    scale = min(1.0, LONGEST_SIDE / max(height, width))
-    if scale < 1:
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        truth, predicted = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (truth, predicted))
-        height, width = truth.shape[:2]
-    page = np.full((height + BAR, 2 * width + GAP, 3), WHITE, np.uint8)
-    for left, picture, word in ((0, truth, "truth"), (width + GAP, predicted, "prediction")):
-        page[BAR:, left : left + width] = picture
-        corner = (left + 4, BAR - 8)
-        cv2.putText(page, word, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (INK,) * 3, 1, cv2.LINE_AA)
-    return page
-
-
-def _truth(record: ImageRecord, class_names: Sequence[str]) -> list[dict]:
+def truth_of(record: ImageRecord, class_names: Sequence[str]) -> list[dict]:
     """An image's objects, without crowds, as `draw_overlay` takes predictions."""
     found = []
     for item in record.objects:
@@ -170,6 +153,23 @@ def _truth(record: ImageRecord, class_names: Sequence[str]) -> list[dict]:
             one["mask"] = mask_codec.to_rle(item.segmentation, record.height, record.width)
         found.append(one)
     return found
+
+
+def beside(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Two pictures (h, w, 3) of one size in one, with a line above that says which is which; small ones enlarged."""
+    truth, predicted = enlarged(truth)[0], enlarged(predicted)[0]
+    height, width = truth.shape[:2]
+    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    if scale < 1:
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        truth, predicted = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (truth, predicted))
+        height, width = truth.shape[:2]
+    page = np.full((height + BAR, 2 * width + GAP, 3), WHITE, np.uint8)
+    for left, picture, word in ((0, truth, "truth"), (width + GAP, predicted, "prediction")):
+        page[BAR:, left : left + width] = picture
+        corner = (left + 4, BAR - 8)
+        cv2.putText(page, word, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (INK,) * 3, 1, cv2.LINE_AA)
+    return page
 
 
 def _cut(stem: str) -> str:

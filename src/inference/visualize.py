@@ -2,7 +2,7 @@
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ from ..data.formats.fields import number
 from ..data.formats.places import ALLOW, inside, shown
 from ..data.images import MAX_PIXELS, read_for_label, why_unreadable, write_picture
 from ..data.mask_checks import is_rle
-from ..errors import UserError, plain, short
+from ..errors import UserError, listed, plain, short
 from ..outputs import Inputs, check_output_files
 from ..reading import read_json
 from .fonts import FontBook, drawable
@@ -82,7 +82,7 @@ def enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:
 def draw_prediction_file(
     pred_file: str | Path,
     out_dir: str | Path,
-    score_threshold: float,
+    score_threshold: float | Mapping[str, float],
     max_pixels: int = MAX_PIXELS,
     allow_outside: bool = False,
     rules: ImageRules = USUAL_RULES,
@@ -90,13 +90,17 @@ def draw_prediction_file(
 ) -> tuple[list[Path], list[str]]:
     """Overlays of all images of an inference JSON, written into `out_dir`; each path is printed once it is written.
 
+    score_threshold: the least score that is drawn, or that of each class by its name.
     allow_outside: the file may name images that lie neither below the working folder nor below the file's own. rules:
     by which the images were read. font: a font file for names that are not plain English.
     Returns the written paths, and a line for each image that could not be drawn. UserError if the JSON is unusable.
     """
-    if not math.isfinite(score_threshold):
+    if isinstance(score_threshold, float | int) and not math.isfinite(score_threshold):
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     fonts, entries = FontBook(font), load_inference_json(pred_file)
+    if isinstance(score_threshold, Mapping):
+        entries = {path: _above(entry, score_threshold) for path, entry in entries.items()}
+        score_threshold = -math.inf
     outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
     if outside:
         where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
@@ -130,6 +134,17 @@ def draw_prediction_file(
 def is_of_classifier(entry: dict) -> bool:
     """Whether an image's entry holds classes of the whole image, not objects in it."""
     return "height" not in entry
+
+
+def _above(entry: dict, thresholds: Mapping[str, float]) -> dict:
+    """An image's entry with the detections that reach the threshold of their class. UserError for a class without."""
+    if is_of_classifier(entry):
+        return entry
+    names = {one["class"]["name"] for one in entry["predictions"]}
+    if unknown := sorted(names - set(thresholds)):
+        raise UserError(f"score_thr has no threshold for {listed(unknown)}")
+    kept = [one for one in entry["predictions"] if one["score"] >= thresholds[one["class"]["name"]]]
+    return entry | {"predictions": kept}
 
 
 def _drawn(image: np.ndarray, entry: dict, score_threshold: float, fonts: FontBook) -> np.ndarray:

@@ -65,6 +65,11 @@ class Page:
     def line(self, words: str, is_note: bool = False) -> None:
         self._body.append(f"<p{' class=note' * is_note}>{_escaped(words)}</p>")
 
+    def links(self, links: Iterable[Link]) -> None:
+        """Files beside the page, in one line."""
+        places = (f'<a href="{_address(one.target)}">{_escaped(one.words)}</a>' for one in links)
+        self._body.append(f'<p class="note">{", ".join(places)}</p>')
+
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Cell]], file: str = "") -> None:
         """Numbers stand on the right, floats with three digits. file: `NAME.csv` that gets the whole of it too."""
         rows = [list(row) for row in rows]

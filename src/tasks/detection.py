@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash, has_masks, has_open_classes, has_orientations, score_settings
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
+from ..config.thresholds import class_thresholds, named_thresholds
 from ..data import inspection
 from ..data.decoding import ImageRules
 from ..data.formats import detection_source, open_detection
@@ -32,12 +33,19 @@ from ..data.pipeline import (
 )
 from ..data.sampling import is_sampled
 from ..errors import UserError
-from ..evaluation.coco_eval import evaluate_predictions
+from ..evaluation.coco_eval import score_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
+from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
 from ..inference.output import weights_and_keys, write_predictions
-from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
+from ..inference.prediction_file import (
+    load_predictions,
+    load_protocol,
+    load_unreadable,
+    require_same_origin,
+    save_predictions,
+)
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
 from ..inference.sample_pictures import Draw, detector_pictures
@@ -48,6 +56,8 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from ..reading import is_file
+from ..reports import detection as page
+from .detection_classes import known_category_ids, with_classes
 from .meaning import stated_facts
 from .progress import Progress
 from .task import GIVE_CHECKPOINT, Section, Task
@@ -66,6 +76,15 @@ RULE = "resize"  # key of the protocol
 USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """COCO results, what they depend on, and the images of which there are none because they could not be read."""
+
+    results: list[dict]
+    protocol: dict
+    unreadable: Sequence[Id] = ()
+
+
 class Detection(Task):
     """Mask R-CNN and its kin."""
 
@@ -74,6 +93,7 @@ class Detection(Task):
     reported = ("bbox_mAP", "seg_mAP")
     network_sections = ("backbone", *DETECTION)
     kind_key = "detector"
+    report_files = page.FILES
 
     def system(self, cfg: Config) -> str:
         return cfg.detector
@@ -217,41 +237,67 @@ class Detection(Task):
 
         save_to: a file for the predictions; settings: what stands beside them; part: where they are kept until then.
         """
-        results, protocol = self._predict(cfg, model, dataset, process, protocol, save_to, settings, part)
-        return score_results(cfg, dataset, results, protocol) if process.is_main else {}
+        found = self._predict(cfg, model, dataset, process, protocol, save_to, settings, part)
+        return self.score_results(cfg, dataset, found) if process.is_main else {}
+
+    def score_results(self, cfg: Config, dataset: DetectionIndex, found: Predicted) -> dict[str, float]:
+        """Metrics of COCO results, printed with their protocol, the analysis and the report where they are asked for.
+        """
+        protocol = {key: found.protocol[key] for key in sorted(found.protocol, key=lambda key: key == RULE)}
+        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg))
+        report = report_of(scores, dataset.classes, found.results) if cfg.report_dir else None
+        if cfg.analysis and not all("bbox" in result for result in found.results):
+            print("No error analysis: it needs a box of every prediction.")
+        elif cfg.analysis:
+            analysis = report.analysis if report else analyse_detections(dataset, found.results)
+            print(format_analysis(analysis), flush=True)
+        if report:
+            self.write_report(cfg, dataset, (report, found))
+        return scores.metrics
+
+    def report(
+        self, cfg: Config, dataset: DetectionIndex, found: tuple[DetectionReport, Predicted], folder: Path
+    ) -> dict[str, Any]:
+        numbers, predicted = found
+        left = page.left_lines(numbers, dataset, predicted.unreadable)
+        return page.write_detection_report(folder, cfg, dataset, numbers, predicted.results, left)
 
     def _predict(
         self, cfg: Config, model, dataset: DetectionIndex, process: Runtime, protocol: dict | None, save_to: str,
         settings: dict | None, part: Unfinished | None,
-    ) -> tuple[list[dict], dict]:  # fmt: skip
-        """COCO results of all ranks' images, saved where that is asked for, and their protocol; see `score`."""
+    ) -> Predicted:  # fmt: skip
+        """COCO results of all ranks' images, saved where that is asked for; see `score`."""
         size = "{1}x{0}".format(*evaluated_size(cfg))
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         if has_orientations(cfg):
             rule = short_long_rule(ImageSettings.from_config(cfg))
         protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
-        results = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
+        results, unreadable = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
-            save_predictions(save_to, results, protocol, settings)
+            save_predictions(save_to, results, protocol, settings, unreadable)
             print(f"Predictions written to {save_to}")
         if part is not None:
             process.barrier()
             part.remove()
-        return results, protocol
+        return Predicted(results, protocol, unreadable)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         return detector_pictures(cfg, self.open(cfg, "val"), count)
 
     # -------------------------------------------------------------------------------------------------- inference
 
+    def check_inference(self, cfg: Config) -> None:
+        class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        names, category_ids, least = cfg.coco_classes[1:], known_category_ids(cfg), cfg.infer_score_thr
+        names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
+        least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
 
         def predict(paths: Sequence[Path]) -> Iterator[tuple[str, dict | None]]:
             for path, found in Predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
-        facts = {"category_ids": category_ids, "infer_score_thr": least}
+        facts = {"category_ids": category_ids, "infer_score_thr": named_thresholds(least, names)}
         write_predictions(cfg, paths, output, predict, facts, together(cfg))
 
     # --------------------------------------------------------------------------------------------- exported files
@@ -302,32 +348,14 @@ class Detection(Task):
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
 
 
-def with_classes(cfg: Config, dataset: DetectionIndex) -> Config:
-    """The configuration with the data set's classes, where it names none; they are said."""
-    if not has_open_classes(cfg):
-        return cfg
-    logger.info("classes of %s: %s", dataset.annotation_file, ", ".join(dataset.classes))
-    if not dataset.classes:
-        raise UserError(f"{dataset.annotation_file} has no category to take as a class")
-    return replace(cfg, coco_classes=["background", *dataset.classes], num_classes=len(dataset.classes) + 1)
 
 
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     """Metrics of the predictions in `cfg.prediction_path`."""
     print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
-    protocol = load_protocol(cfg.prediction_path)
-    return score_results(cfg, dataset, load_predictions(cfg.prediction_path, dataset), protocol)
-
-
-def score_results(cfg: Config, dataset: DetectionIndex, results: list[dict], protocol: dict) -> dict[str, float]:
-    """Metrics of COCO results, printed with their protocol, and the analysis where it is asked for."""
-    protocol = {key: protocol[key] for key in sorted(protocol, key=lambda key: key == RULE)}  # that one last
-    metrics = evaluate_predictions(dataset, results, protocol, has_masks(cfg))
-    if cfg.analysis and not all("bbox" in result for result in results):
-        print("No error analysis: it needs a box of every prediction.")
-    elif cfg.analysis:
-        print(format_analysis(analyse_detections(dataset, results)), flush=True)
-    return metrics
+    path = cfg.prediction_path
+    found = Predicted(load_predictions(path, dataset), load_protocol(path), load_unreadable(path))
+    return Detection().score_results(cfg, dataset, found)
 
 
 def predict_dataset(
@@ -337,21 +365,22 @@ def predict_dataset(
     process: Runtime = SINGLE,
     part: Unfinished | None = None,
     words: Words = TODAY,
-) -> list[dict]:
-    """COCO results of `model` on every image of `dataset`; prints progress, the time and how many were unreadable.
+) -> tuple[list[dict], list[Id]]:
+    """COCO results of `model` on every image of `dataset`, and the images that are unreadable; prints progress, the
+    time and how many these are.
 
     Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none. part: where this
     rank's results are kept as they come; those that are there are taken. words: what it prints.
     """
     share = process.share(len(dataset.image_ids))
-    before = [] if part is None else [results for _, results in part.entries()]
+    before = [] if part is None else list(part.entries())
     loader = build_eval_loader(cfg, dataset, indices=share[len(before) :])
     total = len(share)
     here = f", {total} of them here" * (process.size > 1)
     words.say("images", images=len(dataset.image_ids), here=here, batches=-(-total // cfg.test_batch_size))
     predictor = Predictor(model, cfg)
-    results = [result for found in before if found is not None for result in found]
-    unreadable = before.count(None)
+    results = [result for _, found in before if found is not None for result in found]
+    unreadable = [image_id for image_id, found in before if found is None]
     started = time.perf_counter()
     progress = Progress(words, total, len(before), cfg.test_batch_size)
     for image_id, prediction in progress.over(predictor.predict_stream(loader)):
@@ -359,14 +388,14 @@ def predict_dataset(
         if part is not None:
             part.append(image_id, found)
         if found is None:
-            unreadable += 1
+            unreadable.append(image_id)
         else:
             results += found
     seconds = time.perf_counter() - started - predictor.first_run_seconds
-    missing = sum(process.gather(unreadable))
+    missing = [image_id for part in process.gather(unreadable) for image_id in part]
     each = seconds / max(len(loader), 1)
-    words.say("each", each=each, first=predictor.first_run_seconds, unreadable=missing)
-    return [result for part in process.gather(results) for result in part]
+    words.say("each", each=each, first=predictor.first_run_seconds, unreadable=len(missing))
+    return [result for part in process.gather(results) for result in part], missing
 
 
 def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> AbstractContextManager[Unfinished]:
@@ -385,16 +414,3 @@ def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> Abstr
 def together(cfg: Config) -> int:
     """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
     return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)
-
-
-def known_category_ids(cfg: Config) -> list[Id] | None:
-    """The data set's own id of each class: the validation data's where they are there, otherwise those of the training
-    data where the checkpoint or exported file tells them, otherwise None.
-    """
-    if detection_source(cfg, "val") and Path(detection_source(cfg, "val")).exists():
-        try:
-            return open_detection(cfg, "val").category_ids
-        except UserError as error:
-            logger.warning("the validation data do not tell the category ids: %s", error)
-    facts = stated_facts(cfg) if cfg.checkpoint_path else {}
-    return facts.get("category_ids") if facts.get("class_names") == list(cfg.coco_classes[1:]) else None

@@ -74,6 +74,8 @@ def infer(config: str, pred_input: str, output: str) -> str:
         (EVAL.format(config="config.yaml") + " --prediction_path w --pre_trained w.part", "would replace pre_trained"),
         (EVAL.format(config="config.yaml") + " --prediction_path /proc/p.json", "cannot be written"),
         (EVAL.format(config="cls.yaml") + " --report_dir model.ckpt", "report_dir model.ckpt is a file"),
+        (EVAL.format(config="config.yaml") + " --report_dir images",
+         "report_dir images holds a.png, which no report has written: give another folder"),
         (EXPORT.format(format="MINDIR", output="hard.mindir"), "would replace checkpoint_path"),
         (EXPORT.format(format="ONNX", output="link.onnx"), "would replace the configuration"),
         (EXPORT.format(format="MINDIR", output="folder/"), "file_name folder/ is a folder"),

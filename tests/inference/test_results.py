@@ -71,3 +71,12 @@ def test_no_detections_are_a_normal_result():
     assert len(empty) == 0 and empty.boxes.shape == (0, 4)
     assert to_coco_results(empty, 1, CATEGORY_IDS) == []
     assert to_json(empty, ["square"], None) == {"height": 30, "width": 40, "predictions": []}
+
+
+def test_a_threshold_may_be_that_of_each_class():
+    prediction = example()  # class 1 with 0.9, class 0 with 0.7
+    assert prediction.above(0.8).labels.tolist() == [1]
+    assert prediction.above([0.6, 0.95]).labels.tolist() == [0]
+    score = float(prediction.scores[1])  # as a report has it, of float32
+    assert prediction.above([score, 1.0]).labels.tolist() == [0]
+    assert prediction.above([np.nextafter(score, 1), 1.0]).labels.tolist() == []

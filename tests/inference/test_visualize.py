@@ -228,3 +228,23 @@ def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_it
     assert not Path("out").exists()
     assert len(draw_prediction_file("p.json", "out", 0.3, allow_outside=True)[0]) == (not name.startswith("x"))
     assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1
+
+
+def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path):
+    entry = {"height": 40, "width": 60}
+    entry["predictions"] = [prediction(40, 60, (5, 5, 20, 20), 0.5, name) for name in ("square", "disc")]
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 60, 3), 90, np.uint8))
+    pictures = []
+    for kept in ([0], [1], [0, 1]):
+        part = entry | {"predictions": [entry["predictions"][k] for k in kept]}
+        (tmp_path / "found.json").write_text(json.dumps({str(tmp_path / "a.png"): part}))
+        drawn, _ = draw_prediction_file(tmp_path / "found.json", tmp_path / "out", 0.3, allow_outside=True)
+        pictures.append(drawn[0].read_bytes())
+    (tmp_path / "t.yaml").write_text("square: 0.6\ndisc: 0.5\nbar: 0.1\n")
+    arguments = ("--pred_file", tmp_path / "found.json", "--out_dir", tmp_path / "out", "--allow_outside", 1)
+    done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a_pred.png").read_bytes() == pictures[1] != pictures[2]
+    (tmp_path / "t.yaml").write_text("square: 0.6\n")
+    done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
+    assert done.returncode == 2 and "score_thr has no threshold for disc" in done.stderr

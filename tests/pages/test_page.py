@@ -78,6 +78,12 @@ def test_links_at_the_top_lead_to_the_sections(page):
     assert [one["id"] for one in found.of("h2")] == ["section1", "section2"]
 
 
+def test_a_line_of_links_leads_to_files_beside_the_page(page):
+    page.links([Link(ODD, "b c#1%.csv"), Link("t.csv", "t.csv")])
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert [one["href"] for one in found.of("a")] == ["b%20c%231%25.csv", "t.csv"] and ODD in found.texts
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/index.html"):

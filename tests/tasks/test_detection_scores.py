@@ -11,6 +11,7 @@ from src.config import definition, load_config
 from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
+from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
 from src.tasks import TASKS
 from src.tasks import detection as detection_module
@@ -43,6 +44,7 @@ def make_config(prediction_path="") -> SimpleNamespace:
         box_style="continuous",
         detector="mask_rcnn",
         analysis=True,
+        report_dir="",
         log_style="default",
     )
 
@@ -245,3 +247,31 @@ def test_weights_of_either_way_to_resize_go_with_both():
     cfg = load_config(str(Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_1x_coco.yaml"))
     assert cfg.resize == "short_long" and definition.differences({"resize": "fit"}, cfg, ("",)) == []
     assert definition.differences({"resize": "fit_twice"}, cfg, ("",)) == [("resize", "short_long", "fit_twice")]
+
+
+def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, monkeypatch):
+    found = ImagePrediction(
+        10, 10, np.float32([[0, 0, 5, 5]] * 3), np.array([0, 1, 1]), np.float32([0.5, 0.5, 0.75]), None
+    )
+    monkeypatch.setattr(detection_module, "known_category_ids", lambda cfg: [7, 3])
+    monkeypatch.setattr(detection_module, "Predictor", lambda model, cfg: SimpleNamespace(
+        predict_files=lambda paths: ((str(path), found) for path in paths)))  # fmt: skip
+    facts = []
+
+    def write(cfg, paths, output, predict, told, together):
+        facts.append(told["infer_score_thr"])
+        return [(one["class"]["name"], one["score"]) for _, entry in predict(paths) for one in entry["predictions"]]
+
+    monkeypatch.setattr(detection_module, "write_predictions", lambda *arguments: written.append(write(*arguments)))
+    written = []
+    (tmp_path / "t.yaml").write_text("disc: 0.6\nsquare: 0.5\n")
+    cfg = SimpleNamespace(coco_classes=["background", "square", "disc"], infer_score_thr=str(tmp_path / "t.yaml"))
+    TASK.check_inference(cfg)
+    TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
+    assert written == [[("square", 0.5), ("disc", 0.75)]] and facts == [{"square": 0.5, "disc": 0.6}]
+    cfg.infer_score_thr = 0.6
+    TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
+    assert written[1] == [("disc", 0.75)] and facts[1] == 0.6
+    cfg.infer_score_thr, cfg.coco_classes = str(tmp_path / "t.yaml"), ["background", "square", "disc", "bar"]
+    with pytest.raises(UserError, match="infer_score_thr: .*t.yaml has no threshold for bar"):
+        TASK.check_inference(cfg)

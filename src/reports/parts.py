@@ -1,0 +1,31 @@
+"""What the pages of all tasks have alike: how they begin, and what was left out at their end."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..pages.page import Cell, Page
+
+
+def begin(
+    folder: Path,
+    title: str,
+    metrics: Mapping[str, float],
+    protocol: Mapping[str, object],
+    table: tuple[Sequence[str], Sequence[Sequence[Cell]]] | None = None,
+) -> Page:
+    """A page that begins with the scores, in `metrics.csv` too, and what they depend on.
+
+    table: header and rows of the scores, where they are not one below the other.
+    """
+    page = Page(folder, title)
+    page.heading("Scores")
+    page.table(*(table or (("metric", "value"), list(metrics.items()))), "metrics.csv")
+    page.line("Protocol: " + ", ".join(f"{name} {value}" for name, value in protocol.items()), is_note=True)
+    return page
+
+
+def left_out(page: Page, lines: Sequence[str]) -> None:
+    """The section of what could not be read or took no part, one line each."""
+    page.heading("Unreadable or left out")
+    for line in lines or ("Nothing.",):
+        page.line(line)
