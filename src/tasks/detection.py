@@ -28,7 +28,8 @@ from ..evaluation.coco_eval import evaluate_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
-from ..inference.output import weights_and_keys, write_predictions
+from ..inference.label_files import label_writer
+from ..inference.output import weights_and_keys, write_json, write_predictions
 from ..inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
@@ -213,6 +214,9 @@ class Detection(Task):
 
     # -------------------------------------------------------------------------------------------------- inference
 
+    def writes(self, cfg: Config) -> str:
+        return "json" if cfg.infer_format == "json" else "labels"
+
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         names, category_ids, least = cfg.coco_classes[1:], known_category_ids(cfg), cfg.infer_score_thr
 
@@ -220,7 +224,10 @@ class Detection(Task):
             for path, found in Predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
-        write_predictions(cfg, paths, output, predict, {"category_ids": category_ids, "infer_score_thr": least})
+        write = write_json
+        if cfg.infer_format != "json":
+            write = label_writer(cfg.infer_format, paths, cfg.pred_input, names, category_ids)
+        write_predictions(cfg, paths, output, predict, {"category_ids": category_ids, "infer_score_thr": least}, write)
 
     # --------------------------------------------------------------------------------------------- exported files
 

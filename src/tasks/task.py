@@ -36,7 +36,7 @@ class Task(ABC):
         as far as a network has them (a detector without masks has none of masks).
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
-    writes_folder: `pred_output` is a folder of files instead of one JSON file.
+    writes_folder: `pred_output` is a folder of pictures instead of one JSON file.
     network_sections: sections of the configuration with keys of `config.definition` that its networks have.
     kind_key: the key that says which of its networks is built, where it has several.
 
@@ -214,6 +214,10 @@ class Task(ABC):
             fold_batchnorm(model)
         model.set_train(False)
         return model
+
+    def writes(self, cfg: Config) -> str:
+        """What `infer` makes of `pred_output`: a "json" file, or a folder of "pictures" or of "labels"."""
+        return "pictures" if self.writes_folder else "json"
 
     @abstractmethod
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
