@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import UserError
-from ..evaluation.classification_eval import REPORT_FILES
 from ..files import sweep
 from ..inference.fonts import FontBook
 from ..inference.label_files import label_file_names
@@ -15,6 +14,7 @@ from ..inference.prediction_file import PROTOCOL_ENDING
 from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
 from ..outputs import Inputs, check_output_file, check_output_files
+from ..tasks import TASKS
 
 READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
@@ -85,11 +85,7 @@ def check_evaluation(cfg: Config) -> None:
     if cfg.font:
         FontBook(cfg.font)
     if cfg.report_dir:
-        folder = Path(cfg.report_dir)
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise UserError(f"report_dir {folder} is a file; give the name of a folder")
-        files = [folder / name for name in REPORT_FILES]
-        check_output_files("report_dir", folder, files, inputs_of(cfg), per_set=len(files))
+        TASKS[cfg.task].check_report(cfg, inputs_of(cfg))
 
 
 def check_exported(cfg: Config, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Image classification: a folder a class, top-1 and top-5, the likeliest classes as JSON."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from ..models.build import build_classifier
 from ..outputs import Inputs, check_output_files, is_within
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
-from .task import Evaluator, Section, Task
+from .task import Section, Task
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +73,13 @@ class Classification(Task):
                 raise UserError(f"train_outputs {cfg.train_outputs} lies in {key}, where each folder is a class")
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
-    def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
-        """Where a report is asked for it is known before the training that it can be written."""
-        if cfg.report_dir:
-            folders = tuple((key, Path(getattr(cfg, key))) for key in ("train_dataset", "val_dataset"))
-            folder = Path(cfg.report_dir)
-            files = [folder / name for name in REPORT_FILES]
-            check_output_files("report_dir", folder, files, Inputs((), folders), per_set=len(files))
-        return super().make_evaluator(cfg, process)
+    def check_report(self, cfg: Config, inputs: Inputs) -> None:
+        """The folder may hold other files too."""
+        folder = Path(cfg.report_dir)
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UserError(f"report_dir {folder} is a file; give the name of a folder")
+        files = [folder / name for name in REPORT_FILES]
+        check_output_files("report_dir", folder, files, inputs, per_set=len(files))
 
     def score(
         self, cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, protocol: dict | None = None

@@ -17,11 +17,13 @@ from ..inference.backends import open_model, reordered, require_fit
 from ..inference.sample_pictures import Draw
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
+from ..outputs import Inputs
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import Runtime
 from ..reading import is_file
+from ..reports.folder import PAGE, check_report_folder, write_report
 from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -39,6 +41,8 @@ class Task(ABC):
     writes_folder: `pred_output` is a folder of pictures instead of one JSON file.
     network_sections: sections of the configuration with keys of `config.definition` that its networks have.
     kind_key: the key that says which of its networks is built, where it has several.
+    report_files: names of the files that `report` writes, but for pictures; none of a task that has no report.
+    shares_report_dir: the report's folder may hold other files too.
 
     Data sets are looked at before anything else happens: UserError for what is wrong with them.
     """
@@ -50,6 +54,8 @@ class Task(ABC):
     writes_folder = False
     network_sections: tuple[str, ...] = ("backbone",)
     kind_key = ""
+    report_files: tuple[str, ...] = ()
+    shares_report_dir = False
 
     # ------------------------------------------------------------------------------------------- network and data
 
@@ -153,6 +159,9 @@ class Task(ABC):
 
     def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
         """evaluate(model) -> metrics on the validation data, in the midst of training."""
+        if cfg.report_dir:
+            named = {key: getattr(cfg, key) for key in ("train_dataset", "val_dataset")}
+            self.check_report(cfg, Inputs(folders=tuple((key, Path(path)) for key, path in named.items() if path)))
         dataset = self.open(cfg, "val")
         return lambda model: self.score(cfg, model, dataset, process, {"checkpoint": "in training"})
 
@@ -170,6 +179,27 @@ class Task(ABC):
         model = self.load(cfg)
         compile_once(cfg, process, model)
         return self.score(cfg, reordered(model, order), dataset, process)
+
+    def check_report(self, cfg: Config, inputs: Inputs) -> None:
+        """UserError, before anything is computed, unless the report can be written into `report_dir`."""
+        if not self.report_files:
+            raise UserError(f"report_dir: task {self.name} has no report")
+        shared = self.report_files if self.shares_report_dir else ()
+        check_report_folder("report_dir", Path(cfg.report_dir), inputs, shared)
+
+    def report(self, cfg: Config, dataset: Any, found: Any, folder: Path) -> dict[str, Any]:
+        """Write the page of an evaluation with its tables and pictures into `folder`, which is empty; see `reports/`.
+
+        found: what the task's `score` knows of predictions and scores. Returns the facts for `report.json`, as JSON
+        has them: `task`, `metrics`, `protocol` (by name), `classes`, `images` (their number), and the task's own.
+        """
+        raise NotImplementedError
+
+    def write_report(self, cfg: Config, dataset: Any, found: Any) -> None:
+        """The report that `report_dir` asks for; rank 0 calls it at the end of `score`."""
+        folder = Path(cfg.report_dir)
+        write_report(folder, lambda place: self.report(cfg, dataset, found, place))
+        print(f"Report written to {folder / PAGE}", flush=True)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         """draw(model) -> pictures by name of `count` validation images, truth beside prediction; see
