@@ -197,7 +197,11 @@ class RunKeys:
     tensorboard: bool = key(
         False, "write losses, metrics and sample pictures as TensorBoard's event files into tb/ of the run's folder too"
     )
-    report_dir: str = key("", "folder for the confusion matrix and per-class accuracy of a classifier")
+    report_dir: str = key(
+        "",
+        "folder for a page on the evaluation: scores by class, confusions, worst images, all tables as CSV; train.py "
+        "writes it anew at each evaluation",
+    )
     font: str = key("", "font file for class names in pictures, in a script that the usual fonts lack")
     analysis: bool = key(False, "print an error analysis after the evaluation of a detector")
 

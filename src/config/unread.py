@@ -86,7 +86,7 @@ TASKS = {  # key or section: tasks that read it
     ),
     **dict.fromkeys(
         (
-            "cls_head", "label_smoothing", "report_dir", "eval_resize", "crop_scale", "crop_ratio",
+            "cls_head", "label_smoothing", "eval_resize", "crop_scale", "crop_ratio",
             "rand_augment", "rand_augment_magnitude", "mixup", "cutmix", "eval_smoothing",
         ),
         (CLASSIFICATION,),
@@ -100,7 +100,6 @@ TASKS = {  # key or section: tasks that read it
         (SEGMENTATION,),
     ),
     **dict.fromkeys(("class_names", "color_jitter"), (CLASSIFICATION, SEGMENTATION)),
-    "font": (CLASSIFICATION, DETECTION),
     **dict.fromkeys(("keep_ratio", "allow_outside", "format_only"), (DETECTION, SEGMENTATION)),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip

@@ -9,10 +9,9 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_bytes, write_text
-from ..inference.fonts import FontBook, drawable
+from ..inference.diagram_names import drawn_names, font_families
 
 REPORT_FILES = ("confusion_matrix.csv", "confusion_matrix.png", "per_class_accuracy.csv", "per_class_accuracy.png")
-LONGEST_NAME = 100  # characters of a class name in a picture
 MOST_LABELLED = 40  # classes up to which the picture of the confusion matrix names them
 
 
@@ -52,28 +51,14 @@ def write_report(folder: Path, result: ClassificationResult, names: list[str], f
             for name, total, accuracy in zip(names, result.confusion.sum(1), result.per_class)
         ]
         write_text(folder / "per_class_accuracy.csv", _csv([["class", "images", "accuracy"], *rows]))
-        names, families = _drawn_names(names, font)
-        with matplotlib.rc_context({"font.family": families}):
+        names, families = drawn_names(names, font)
+        names = [name.replace("$", r"\$") for name in names]  # which would be a formula
+        with font_families(families):
             _plot_confusion(folder / "confusion_matrix.png", result, names)
             _plot_per_class(folder / "per_class_accuracy.png", result, names)
     except OSError as error:
         raise UserError(f"report_dir {folder} cannot be written: {error.strerror or error}") from None
     print(f"Report written to {folder}")
-
-
-def _drawn_names(names: list[str], font: str) -> tuple[list[str], list[str]]:
-    """The names as pictures have them, and the font families that have their characters."""
-    from matplotlib.font_manager import FontProperties, fontManager
-
-    book, families, drawn = FontBook(font), ["sans-serif"], []
-    for number, name in enumerate(names):
-        text = drawable(name, LONGEST_NAME).replace("$", r"\$")  # which would be a formula
-        runs = [] if text.isascii() else book.runs(text)
-        drawn.append(f"class {number}" if runs is None else text)
-        for _, face in runs or ():
-            fontManager.addfont(face.file)
-            families.append(FontProperties(fname=face.file).get_name())
-    return drawn, list(dict.fromkeys(families))
 
 
 def _csv(rows: list[list], names: list[str] = (), matrix: np.ndarray | None = None) -> str:
