@@ -74,15 +74,16 @@ class Page:
         self._body.append(f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>')
         if file:
             self.csv(file, header, rows)
-            self._body.append(f'<p class="note"><a href="{_address(file)}">{_escaped(file)}</a></p>')
+            self.link(file)
+
+    def link(self, file: str, words: str = "") -> None:
+        """A line of words that ends in the name of a file beside the page, which it leads to."""
+        before = f"{_escaped(words)} " if words else ""
+        self._body.append(f'<p class="note">{before}<a href="{_address(file)}">{_escaped(file)}</a></p>')
 
     def csv(self, file: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-        """A table beside the page; floats as they are, names as the page shows them."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([_text(one) for one in header])
-        writer.writerows([_text(one) for one in row] for row in rows)
-        write_text(self.folder / file, text.getvalue())
+        """A table beside the page, see `write_csv`."""
+        write_csv(self.folder / file, header, rows)
 
     def picture(self, name: str, image: np.ndarray | bytes, caption: str = "") -> None:
         """image: (h, w, 3) uint8 BGR, written as JPEG, or a PNG's bytes (see `plots`). name: without suffix; unique."""
@@ -114,6 +115,15 @@ class Page:
         path = self.folder / "index.html"
         write_text(path, text)
         return path
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """A table as a file; floats as they are, names as a page shows them. UserError if it cannot be written."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_text(one) for one in header])
+    writer.writerows([_text(one) for one in row] for row in rows)
+    write_text(path, text.getvalue())
 
 
 def _escaped(words: object) -> str:

@@ -50,6 +50,13 @@ def test_texts_from_elsewhere_are_shown_and_never_become_tags(page):
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
 
 
+def test_a_line_leads_to_a_file_beside_the_page(page):
+    page.csv("a b.csv", ["x"], [[1]])
+    page.link("a b.csv", ODD)
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert {"href": "a%20b.csv"} in found.of("a") and f"{ODD} " in found.texts and "a b.csv" in found.texts
+
+
 def test_everything_that_the_page_shows_lies_beside_it(page):
     name = "b c#1%"
     page.picture(name, np.full((4, 6, 3), 200, np.uint8))
