@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from mindspore import nn
 
-from ..checkpoint import load_model_weights
-from ..config import Config, to_dict
+from ..checkpoint import checkpoint_hash, load_model_weights
+from ..config import Config, config_hash, to_dict
 from ..config.definition import DETECTION, definition
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
@@ -194,6 +194,11 @@ class Task(ABC):
         has them: `task`, `metrics`, `protocol` (by name), `classes`, `images` (their number), and the task's own.
         """
         raise NotImplementedError
+
+    def origin(self, cfg: Config, protocol: dict | None) -> dict[str, Any]:
+        """Of which configuration and weights a report is. protocol: what the caller of `score` knows of the run."""
+        known = {"checkpoint": checkpoint_hash(cfg.checkpoint_path)} if cfg.checkpoint_path else {}
+        return {"config": config_hash(cfg)} | known | (protocol or {})
 
     def write_report(self, cfg: Config, dataset: Any, found: Any) -> None:
         """The report that `report_dir` asks for; rank 0 calls it at the end of `score`."""
