@@ -23,11 +23,13 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 77rem; marg
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; border-bottom: 1px solid #ccc; margin-top: 2.2rem; }
 h3 { font-size: 1.05rem; } nav a { margin-right: 1rem; } .wide { overflow-x: auto; } p.note { color: #666; }
 table { border-collapse: collapse; margin: .6rem 0; }
-th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; }
-th { text-align: left; background: #f5f5f5; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; } td { overflow-wrap: anywhere; }
+th { text-align: left; background: #f5f5f5; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { display: inline-block; margin: .4rem .8rem .8rem 0; vertical-align: top; max-width: 100%; }
 figure img { max-width: 100%; height: auto; border: 1px solid #ddd; }
-figcaption { font-size: .85rem; color: #444; width: 0; min-width: 100%; }
+figcaption { font-size: .85rem; color: #444; width: 0; min-width: 100%; overflow-wrap: anywhere; }
+p { overflow-wrap: anywhere; }
 """
 # Nothing on a page may ask for anything from elsewhere, or run: the names in it come from other people's files.
 POLICY = "default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'"

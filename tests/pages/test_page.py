@@ -110,3 +110,11 @@ def test_diagrams_take_names_as_they_are_and_are_the_same_bytes_each_time():
     ):
         picture = draw()
         assert picture == draw() and cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
+
+
+def test_names_of_any_length_leave_room_for_the_diagram(recwarn):
+    names = ["W" * 300, "W" * 30 + " and more", "c"]
+    drawn = [plots.confusion(np.eye(3), names, names), plots.bars({name: 1 for name in names}, "objects")]
+    plots.curves({name: ([0, 1], [1, 0]) for name in names}, "recall", "precision")
+    assert [str(one.message) for one in recwarn] == []
+    assert max(cv2.imdecode(np.frombuffer(drawn[0], np.uint8), 1).shape) < 900
