@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 KEPT = 0.98  # share of a mask that its largest parts hold: smaller ones are specks; no more of it is filled holes
+OUTSIDE = 0.05  # share of the side of a mask's box that a speck may reach out of that of the other parts, or a pixel
 TOLERANCES = (1.0, 0.75, 0.5)  # pixels that a simplified outline may be off
 LEAST_IOU = 0.96  # of what is simplified with the mask; the strictest threshold of COCO's scores is 0.95
 
@@ -47,7 +48,7 @@ def _parts(mask: dict, kept: float) -> list[tuple[np.ndarray, list[np.ndarray]]]
     for k in np.flatnonzero(parents >= 0).tolist():
         holes[int(parents[k])].append(k)
     sizes = sorted((areas[k] - sum(areas[hole] for hole in holes[k]), k) for k in holes)
-    specks = _within(sizes, (1 - kept) * total)
+    specks = _inside(_within(sizes, (1 - kept) * total), {k: rings[k] for k in holes})
     largest = [k for _, k in reversed(sizes) if k not in specks]
     return [(rings[k], [rings[hole] for hole in holes[k] if hole not in small]) for k in largest]
 
@@ -56,6 +57,16 @@ def _within(sizes: Sequence[tuple[float, int]], most: float) -> set[int]:
     """As many of (size, number), ascending, as together reach no more than `most`."""
     together = np.cumsum([size for size, _ in sizes])
     return {number for (_, number), size in zip(sizes, together) if size <= most}
+
+
+def _inside(specks: set[int], outer: dict[int, np.ndarray]) -> set[int]:
+    """Those specks without which the box around all outer rings is nearly the same."""
+    if not specks:
+        return specks
+    rest = np.concatenate([ring for k, ring in outer.items() if k not in specks])
+    low, high = rest.min(0), rest.max(0)
+    slack = np.maximum(OUTSIDE * (high - low), 1.0)
+    return {k for k in specks if (outer[k].min(0) >= low - slack).all() and (outer[k].max(0) <= high + slack).all()}
 
 
 def _area(ring: np.ndarray) -> float:

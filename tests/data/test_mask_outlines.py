@@ -60,10 +60,17 @@ def test_a_ring_is_cut_open_from_its_hole_to_the_left():
 
 def test_specks_and_pinholes_go_and_the_largest_part_comes_first():
     mask = np.zeros((60, 60), np.uint8)
-    mask[5:15, 5:15], mask[20:50, 20:50], mask[55, 55], mask[30, 30] = 1, 1, 1, 0
+    mask[5:15, 5:15], mask[20:50, 20:50], mask[40, 10], mask[30, 30] = 1, 1, 1, 0
     first, second = mask_outlines(rle(mask))
     assert len(first) == len(second) == 8 and (min(first), max(first)) == (20, 50)
     assert len(mask_outlines(rle(mask), 1.0, ())) == 3
+
+
+def test_a_speck_without_which_the_box_would_be_another_stays():
+    mask = np.zeros((60, 60), np.uint8)
+    mask[20:50, 20:50], mask[55, 55] = 1, 1
+    _, speck = mask_outlines(rle(mask))
+    assert (min(speck), max(speck)) == (55, 56)
 
 
 @pytest.mark.parametrize("radius,most", [(60, 44), (12, 40)])
