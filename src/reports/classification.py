@@ -15,7 +15,8 @@ from ..evaluation.classification_eval import ClassificationResult
 from ..evaluation.classification_images import ClassScores, ImageOutcome, confident_errors
 from ..pages.page import Page
 from .confusions import MATRIX, PAIRS, class_bars, confusion_section
-from .parts import begin, left_out, relative_names
+from .image_names import relative_names
+from .parts import begin, left_out
 
 FILES = ("metrics.csv", "classes.csv", "images.csv", MATRIX, PAIRS)
 MOST_BARS = 100  # classes of which the diagram still can be read

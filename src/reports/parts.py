@@ -20,9 +20,3 @@ def left_out(page: Page, lines: Sequence[str]) -> None:
     page.heading("Unreadable or left out")
     for line in lines or ("Nothing.",):
         page.line(line)
-
-
-def relative_names(paths: Sequence[str | Path], root: Path) -> list[str]:
-    """Each path as it is seen from the data set's folder, where it lies in that."""
-    found = map(Path, paths)
-    return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in found]

@@ -10,7 +10,8 @@ from ..evaluation.segmentation_images import LONGEST_SIDE
 from ..inference.panels import segmentation_row
 from ..pages.page import Page
 from .confusions import MATRIX, PAIRS, class_bars, confusion_section
-from .parts import begin, left_out, relative_names
+from .image_names import relative_names
+from .parts import begin, left_out
 
 FILES = ("metrics.csv", "classes.csv", "images.csv", "image_classes.csv", MATRIX, PAIRS)
 MOST_BARS = 100  # classes of which the diagram still can be read

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from src.errors import UserError
 from src.evaluation import segmentation_images
 from src.evaluation.segmentation_images import ImageScores, merged_images
 from src.outputs import Inputs
+from src.process.runtime import SINGLE
 from src.reports.folder import read_facts
 from src.tasks import TASKS
 from src.tasks.segmentation import segment_dataset
@@ -145,6 +147,18 @@ def test_without_a_report_nothing_is_kept_of_an_image_and_no_number_is_another(d
     np.testing.assert_array_equal(plain.confusion, full.confusion)
     np.testing.assert_array_equal(plain.missed, full.missed)
     assert plain.metrics() == full.metrics() and plain.unreadable == full.unreadable
+
+
+def test_in_training_each_evaluation_writes_its_own_in_place_of_the_last(dataset, tmp_path):
+    cfg = config(f"--report_dir={tmp_path / 'report'}", f"--val_dataset={dataset.root}")
+    evaluate = TASKS["segmentation"].make_evaluator(cfg, SINGLE)
+    for _ in range(2):
+        evaluate(model)
+    facts = read_facts(tmp_path / "report")
+    assert facts["protocol"]["checkpoint"] == "in training" and len(facts["files"]) == 12
+    (tmp_path / "other").write_text("a file")
+    with pytest.raises(UserError, match="report_dir .*other is a file"):
+        TASKS["segmentation"].make_evaluator(replace(cfg, report_dir=str(tmp_path / "other")), SINGLE)
 
 
 def test_only_the_worst_maps_are_kept_small_and_by_parts_the_same(monkeypatch):
