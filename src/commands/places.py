@@ -10,6 +10,7 @@ from ..config.train_sets import texts
 from ..errors import UserError
 from ..files import sweep
 from ..inference.fonts import FontBook
+from ..inference.label_files import label_file_names
 from ..inference.prediction_file import PROTOCOL_ENDING
 from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
@@ -60,6 +61,21 @@ def check_pictures(cfg: Config, images: Sequence[Path]) -> None:
         if os.path.lexists(parent) and not os.path.isdir(parent):
             raise UserError(f"pred_output {parent} is a file; a folder of pred_input has its name")
         sweep(parent)
+    check_output_file("pred_output", part_path(folder), inputs, lambda path: True)
+
+
+def check_labels(cfg: Config, images: Sequence[Path]) -> None:
+    """UserError unless the label files of predictions can be written into the folder `pred_output`, all of them new.
+
+    A run that was killed may have left some of them: that they are the same is looked at where they are written.
+    """
+    folder, inputs = Path(cfg.pred_output), inputs_of(cfg)
+    files = [folder / name for name in label_file_names(cfg.infer_format, images, cfg.pred_input)]
+    goes_on = os.path.exists(part_path(folder))
+    there = [] if goes_on else [file for file in files if os.path.lexists(file)]
+    if there:
+        raise UserError(f"pred_output: {there[0]} is there already: labels are not replaced, give a new folder")
+    check_output_files("pred_output", folder, files if not goes_on else [], inputs)
     check_output_file("pred_output", part_path(folder), inputs, lambda path: True)
 
 

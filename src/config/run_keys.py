@@ -244,7 +244,14 @@ class CommandKeys:
     )
     pred_input: str = key("", "image or folder of images to run on")
     recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
-    pred_output: str = key("", "JSON file for the predictions")
+    pred_output: str = key("", "JSON file for the predictions; a folder where they are pictures or label files")
+    infer_format: str = key(
+        "json",
+        "what infer.py makes of a detector's predictions: a JSON file; or in the folder pred_output, to be corrected "
+        "and trained on, coco (labels.json, a data set, and results.json, COCO results) or labelme (a JSON file an "
+        "image)",
+        choices=("json", "coco", "labelme"),
+    )
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
     infer_score_thr: float | str = key(
         0.05,

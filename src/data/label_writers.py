@@ -1,4 +1,4 @@
-"""An index of checked objects written as label files of others: COCO's, and labelme's."""
+"""Label files of others, written: COCO's, and labelme's; of an index of checked objects, or of what is given."""
 
 import base64
 import json
@@ -43,14 +43,22 @@ def write_coco(dataset: DetectionIndex, names: Sequence[str], ids: Mapping[str, 
         {"id": own, "file_name": name, "width": record.width, "height": record.height}
         for own, name, record in zip(images, names, _records(dataset))
     )
-    with written_whole(folder / "labels.json") as file:
+    write_coco_file(folder / "labels.json", kept, entries, _annotations(dataset, images, ids), ids)
+
+
+def write_coco_file(
+    path: Path, about: Mapping[str, Any], images: Iterable[dict], annotations: Iterable[dict], ids: Mapping[str, Id]
+) -> None:
+    """Write a COCO label file, an item a line. about: what stands before its lists. ids: of each class."""
+    with written_whole(path) as file:
         file.write(b"{")
-        for key, value in kept.items():
+        for key, value in about.items():
             file.write(f"{json.dumps(key)}: {json.dumps(value)},\n".encode())
-        for part in _json_list("images", entries):
-            file.write(part)
-        for part in _json_list("annotations", _annotations(dataset, images, ids)):
-            file.write(part)
+        for name, items in (("images", images), ("annotations", annotations)):
+            file.write(f"{json.dumps(name)}: ".encode())
+            for part in json_list(items):
+                file.write(part)
+            file.write(b",\n")
         categories = [{"id": own, "name": name} for name, own in ids.items()]
         file.write(f'"categories": {json.dumps(categories)}}}\n'.encode())
 
@@ -60,24 +68,57 @@ def write_labelme(dataset: DetectionIndex, names: Sequence[str], folder: Path) -
 
     The polygons of one object share a group_id; a region to ignore (a crowd) has the flag `difficult`.
     """
-    stems = [os.path.splitext(name)[0] for name in names]
-    is_clear = len({stem.casefold() for stem in stems}) == len(stems)
-    for record, name, stem in zip(_records(dataset), names, stems):
+    for record, name, file in zip(_records(dataset), names, labelme_names(names)):
         shapes = [
             shape
             for number, item in enumerate(record.objects, start=1)
             for shape in _shapes(item, dataset.classes[item.label], number, record)
         ]
-        content = {
-            "version": LABELME_VERSION,
-            "flags": {},
-            "shapes": shapes,
-            "imagePath": name.rpartition("/")[2],
-            "imageData": None,
-            "imageHeight": record.height,
-            "imageWidth": record.width,
-        }
-        write_text(folder / f"{stem if is_clear else name}.json", json.dumps(content, indent=1))
+        write_text(folder / file, labelme_text(name.rpartition("/")[2], record.height, record.width, shapes))
+
+
+def labelme_names(names: Sequence[str]) -> list[str]:
+    """The label file's name of each image: with .json for the image's suffix, or after that where two would be one."""
+    stems = [os.path.splitext(name)[0] for name in names]
+    is_clear = len({stem.casefold() for stem in stems}) == len(stems)
+    return [f"{stem if is_clear else name}.json" for name, stem in zip(names, stems)]
+
+
+def labelme_text(image: str, height: int, width: int, shapes: Sequence[dict]) -> str:
+    """A label file's content. image: where it is, seen from the label file. shapes: see `labelme_shape`."""
+    content = {
+        "version": LABELME_VERSION,
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": image,
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }
+    return json.dumps(content, indent=1)
+
+
+def labelme_shape(
+    label: str, kind: str, points: list, flags: dict, group: int | None = None, description: str = ""
+) -> dict:
+    """kind: polygon, rectangle or mask. points: [x, y] each. group: that the shapes of one object share."""
+    return {
+        "label": label,
+        "points": points,
+        "group_id": group,
+        "description": description,
+        "shape_type": kind,
+        "flags": flags,
+        "mask": None,
+    }
+
+
+def json_list(items: Iterable[Any]) -> Iterator[bytes]:
+    """A JSON list, an item a line: a data set's is too large to be one text."""
+    yield b"["
+    for number, item in enumerate(items):
+        yield f"{',' if number else ''}\n{json.dumps(item)}".encode()
+    yield b"]"
 
 
 def _parts(path: ImageFile) -> list[str]:
@@ -99,24 +140,16 @@ def _annotations(dataset: DetectionIndex, images: Sequence[Id], ids: Mapping[str
             yield {"id": number} | dataset.annotation(record, item) | {"image_id": own, "category_id": category}
 
 
-def _json_list(name: str, items: Iterable[Any]) -> Iterator[bytes]:
-    """A list of a JSON object, an item a line: a data set's is too large to be one text."""
-    yield f"{json.dumps(name)}: [".encode()
-    for number, item in enumerate(items):
-        yield f"{',' if number else ''}\n{json.dumps(item)}".encode()
-    yield b"],\n"
-
-
 def _shapes(item: ObjectRecord, label: str, number: int, record: ImageRecord) -> Iterator[dict]:
     """labelme's shapes of an object. number: of the object in its image."""
     flags = {"difficult": True} if item.crowd else {}
     if item.segmentation is None:
         x1, y1, x2, y2 = item.box
-        yield _shape(label, "rectangle", [[x1, y1], [x2, y2]], flags)
+        yield labelme_shape(label, "rectangle", [[x1, y1], [x2, y2]], flags)
     elif isinstance(item.segmentation, list):
         group = number if len(item.segmentation) > 1 else None
         for polygon in item.segmentation:
-            yield _shape(label, "polygon", np.reshape(polygon, (-1, 2)).tolist(), flags, group)
+            yield labelme_shape(label, "polygon", np.reshape(polygon, (-1, 2)).tolist(), flags, group)
     else:
         yield _bitmap(item.segmentation, label, flags, record)
 
@@ -128,16 +161,4 @@ def _bitmap(code: dict, label: str, flags: dict, record: ImageRecord) -> dict:
     top, bottom, left, right = (int(one) for one in (rows[0], rows[-1], columns[0], columns[-1]))
     _, content = cv2.imencode(".png", mask[top : bottom + 1, left : right + 1] * 255)
     text = base64.b64encode(content.tobytes()).decode("ascii")
-    return _shape(label, "mask", [[left, top], [right, bottom]], flags) | {"mask": text}
-
-
-def _shape(label: str, kind: str, points: list, flags: dict, group: int | None = None) -> dict:
-    return {
-        "label": label,
-        "points": points,
-        "group_id": group,
-        "description": "",
-        "shape_type": kind,
-        "flags": flags,
-        "mask": None,
-    }
+    return labelme_shape(label, "mask", [[left, top], [right, bottom]], flags) | {"mask": text}

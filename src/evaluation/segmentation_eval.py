@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.formats.segmentation_list import SegmentationDataset
 from ..process.log_words import Words
+from .segmentation_images import ImageScores, merged_images
 
 
 @dataclass
@@ -19,16 +20,18 @@ class SegmentationResult:
     """confusion (C, C) int64 pixels: rows are the true classes, columns the predicted ones.
 
     missed (C,) int64: labelled pixels of images that could not be read; they count as wrong.
-    unreadable: a line for each image or label that could not be read.
+    unreadable: a line for each image or label that could not be read. images: scores of each, where they are asked for.
     """
 
     confusion: np.ndarray
     missed: np.ndarray
     unreadable: list[str] = field(default_factory=list)
+    images: ImageScores | None = None
 
     @classmethod
-    def empty(cls, num_classes: int) -> "SegmentationResult":
-        return cls(np.zeros((num_classes, num_classes), np.int64), np.zeros(num_classes, np.int64))
+    def empty(cls, num_classes: int, with_images: bool = False) -> "SegmentationResult":
+        images = ImageScores() if with_images else None
+        return cls(np.zeros((num_classes, num_classes), np.int64), np.zeros(num_classes, np.int64), images=images)
 
     @property
     def labelled(self) -> np.ndarray:
@@ -51,12 +54,18 @@ class SegmentationResult:
         """(C,) share of each class's pixels that were right; 0 for a class without pixels."""
         return np.diag(self.confusion) / np.maximum(1, self.labelled)
 
-    def add_unreadable(self, why: str, label: np.ndarray | None, ignore_label: int) -> None:
-        """An image that cannot be read is wrong everywhere; without its label there is nothing to count."""
+    def add_unreadable(self, why: str, label: np.ndarray | None, ignore_label: int, index: int = -1) -> None:
+        """An image that cannot be read is wrong everywhere; without its label there is nothing to count.
+
+        index: its number, for the scores of each image.
+        """
         outcome = "left out, since nothing tells what is right" if label is None else "counted as wrong"
         self.unreadable.append(f"{why}; {outcome}")
         if label is not None:
-            self.missed += np.bincount(label[label != ignore_label], minlength=len(self.missed))
+            labelled = np.bincount(label[label != ignore_label], minlength=len(self.missed))
+            self.missed += labelled
+            if self.images is not None:
+                self.images.add_unreadable(index, labelled)
 
     def metrics(self) -> dict[str, float]:
         """mIoU, pixel accuracy, mean class accuracy."""
@@ -81,6 +90,7 @@ def merged(parts: Sequence[SegmentationResult]) -> SegmentationResult:
         sum(part.confusion for part in parts),
         sum(part.missed for part in parts),
         [line for part in parts for line in part.unreadable],
+        merged_images([part.images for part in parts]) if all(part.images is not None for part in parts) else None,
     )
 
 

@@ -16,6 +16,19 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 5  # names a line lists
 Entries = Iterable[tuple[str | Path, dict | None]]  # image, what is found there; None where it cannot be read
+Found = Callable[[], Iterable[tuple[str, dict]]]  # the readable images' entries, from the first one each time
+
+
+def write_json(found: Found, output: Path) -> None:
+    """What `json.dumps({...}, indent=1)` gives, one image after the other."""
+    images = predictions = 0
+    with written_whole(output, sync=True) as file:
+        for path, entry in found():
+            file.write(b",\n" if images else b"{\n")
+            file.write(json.dumps({path: entry}, indent=1)[2:-2].encode())
+            images, predictions = images + 1, predictions + len(entry["predictions"])
+        file.write(b"\n}" if images else b"{}")
+    logger.info("%d predictions on %d images written to %s", predictions, images, output)
 
 
 def write_predictions(
@@ -25,24 +38,25 @@ def write_predictions(
     predict: Callable[[Sequence[Path]], Entries],
     facts: Mapping[str, Any],
     group: int = 0,
+    write: Callable[[Found, Path], None] = write_json,
 ) -> None:
     """Write {path: entry} of the images `paths`; an entry has `predictions`, and is None where an image cannot be read.
 
     predict: entries of some of the images, in their order. They are kept as they come, and a run that was stopped goes
     on after them, see `unfinished`, whose group is `test_batch_size` unless it is given. facts: what decides about them
-    beside the checkpoint and the keys that matter to scores.
+    beside the checkpoint and the keys that matter to scores. write: what makes the output of them once all are there.
     """
     with unfinished(output, origin_of(cfg, paths) | facts, len(paths), group or cfg.test_batch_size) as part:
         for path, entry in predict(paths[part.done :]):
             part.append(str(path), entry)
-        _finish(part, output, cfg.pred_input)
+        _finish(part, output, cfg.pred_input, write)
 
 
 def write_entries(entries: Entries, output: Path, pred_input: str, count: int) -> None:
     """The same of `count` images from entries that are always worked out anew."""
     content = {str(path): entry for path, entry in entries}
     report_unreadable([path for path, entry in content.items() if entry is None], pred_input, count)
-    _write_json(((path, entry) for path, entry in content.items() if entry is not None), output)
+    write_json(lambda: ((path, entry) for path, entry in content.items() if entry is not None), output)
 
 
 def origin_of(cfg: Config, paths: Sequence[Path]) -> dict[str, Any]:
@@ -65,22 +79,10 @@ def report_unreadable(unreadable: Sequence[str | Path], pred_input: str, count: 
         raise UserError(f"{pred_input}: none of its {count} images can be read")
 
 
-def _finish(part: Unfinished, output: Path, pred_input: str) -> None:
+def _finish(part: Unfinished, output: Path, pred_input: str, write: Callable[[Found, Path], None]) -> None:
     unreadable = [path for path, entry in part.entries() if entry is None]
     if len(unreadable) == part.total:
         part.remove()
     report_unreadable(unreadable, pred_input, part.total)
-    _write_json(((path, entry) for path, entry in part.entries() if entry is not None), output)
+    write(lambda: ((path, entry) for path, entry in part.entries() if entry is not None), output)
     part.remove()
-
-
-def _write_json(entries: Iterable[tuple[str, dict]], output: Path) -> None:
-    """What `json.dumps({...}, indent=1)` gives, one image after the other."""
-    images = predictions = 0
-    with written_whole(output, sync=True) as file:
-        for path, entry in entries:
-            file.write(b",\n" if images else b"{\n")
-            file.write(json.dumps({path: entry}, indent=1)[2:-2].encode())
-            images, predictions = images + 1, predictions + len(entry["predictions"])
-        file.write(b"\n}" if images else b"{}")
-    logger.info("%d predictions on %d images written to %s", predictions, images, output)

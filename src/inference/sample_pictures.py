@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..config import Config
@@ -22,20 +21,17 @@ from ..data.images import read_bgr, why_unreadable
 from ..data.pipeline import build_eval_loader, read_image, unreadable_reason
 from .classify import classify_files, known_class_names
 from .fonts import FontBook
+from .panels import coloured, in_a_row
 from .predictor import Predictor
 from .results import to_json
 from .segment import make_segmenter
-from .segment_files import blend
-from .visualize import draw_class, draw_overlay, enlarged, unique_stems
+from .visualize import draw_class, draw_overlay, unique_stems
 
 logger = logging.getLogger(__name__)
 
 Draw = Callable[[object], dict[str, np.ndarray]]  # network -> (h, w, 3) uint8 BGR by name, truth | prediction
-LONGEST_SIDE = 1024  # of truth and of prediction; larger ones are made smaller
 LONGEST_NAME = 200  # bytes; what tells two names apart, and a suffix, have room behind it
 SCORE = 0.3  # from which on a detection is drawn in any case
-GAP, BAR = 6, 26  # pixels between both, and of the line above them
-WHITE, INK = 255, 0
 RIGHT, WRONG = (80, 175, 76), (54, 67, 244)  # BGR behind a class
 
 
@@ -103,18 +99,13 @@ def segmenter_pictures(cfg: Config, dataset: SegmentationDataset, count: int) ->
     readable = [k for k in first if _is_pair(dataset, k)]
     names = stems([Path(dataset.samples[k][0]).name for k in readable])
 
-    def coloured(image: np.ndarray, label: np.ndarray) -> np.ndarray:
-        is_class = label < len(palette)
-        picture = blend(image, palette[np.where(is_class, label, 0)])
-        return np.where(is_class[..., None], picture, image)
-
     def draw(model) -> dict[str, np.ndarray]:
         pictures, segmenter = {}, make_segmenter(cfg, model, dataset.labels)
         for name, index in zip(names, readable):
             image, label = dataset.read(index)
             if image is not None and label is not None:
                 found = segmenter.scores(image).label_map(image.shape[:2])
-                pictures[name] = beside(coloured(image, label), coloured(image, found))
+                pictures[name] = beside(coloured(image, label, palette), coloured(image, found, palette))
         return pictures
 
     return draw
@@ -157,19 +148,7 @@ def truth_of(record: ImageRecord, class_names: Sequence[str]) -> list[dict]:
 
 def beside(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Two pictures (h, w, 3) of one size in one, with a line above that says which is which; small ones enlarged."""
-    truth, predicted = enlarged(truth)[0], enlarged(predicted)[0]
-    height, width = truth.shape[:2]
-    scale = min(1.0, LONGEST_SIDE / max(height, width))
-    if scale < 1:
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        truth, predicted = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (truth, predicted))
-        height, width = truth.shape[:2]
-    page = np.full((height + BAR, 2 * width + GAP, 3), WHITE, np.uint8)
-    for left, picture, word in ((0, truth, "truth"), (width + GAP, predicted, "prediction")):
-        page[BAR:, left : left + width] = picture
-        corner = (left + 4, BAR - 8)
-        cv2.putText(page, word, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (INK,) * 3, 1, cv2.LINE_AA)
-    return page
+    return in_a_row({"truth": truth, "prediction": predicted})
 
 
 def _cut(stem: str) -> str:

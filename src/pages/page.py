@@ -19,14 +19,17 @@ Cell = Union[str, int, float, None, "Link"]
 PICTURES = "pictures"  # folder beside the page
 JPEG_QUALITY = 88
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 77rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; border-bottom: 1px solid #ccc; margin-top: 2.2rem; }
 h3 { font-size: 1.05rem; } nav a { margin-right: 1rem; } .wide { overflow-x: auto; } p.note { color: #666; }
 table { border-collapse: collapse; margin: .6rem 0; }
-th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; }
-th { text-align: left; background: #f5f5f5; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; } td { overflow-wrap: anywhere; }
+th { text-align: left; background: #f5f5f5; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { display: inline-block; margin: .4rem .8rem .8rem 0; vertical-align: top; max-width: 100%; }
-figure img { max-width: 100%; height: auto; border: 1px solid #ddd; } figcaption { font-size: .85rem; color: #444; }
+figure img { max-width: 100%; height: auto; border: 1px solid #ddd; }
+figcaption { font-size: .85rem; color: #444; width: 0; min-width: 100%; overflow-wrap: anywhere; }
+p { overflow-wrap: anywhere; }
 """
 # Nothing on a page may ask for anything from elsewhere, or run: the names in it come from other people's files.
 POLICY = "default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'"
@@ -78,15 +81,16 @@ class Page:
         self._body.append(f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>')
         if file:
             self.csv(file, header, rows)
-            self._body.append(f'<p class="note"><a href="{_address(file)}">{_escaped(file)}</a></p>')
+            self.link(file)
+
+    def link(self, file: str, words: str = "") -> None:
+        """A line of words that ends in the name of a file beside the page, which it leads to."""
+        before = f"{_escaped(words)} " if words else ""
+        self._body.append(f'<p class="note">{before}<a href="{_address(file)}">{_escaped(file)}</a></p>')
 
     def csv(self, file: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-        """A table beside the page; floats as they are."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([one.words if isinstance(one, Link) else one for one in row] for row in rows)
-        write_text(self.folder / file, text.getvalue())
+        """A table beside the page, see `write_csv`."""
+        write_csv(self.folder / file, header, rows)
 
     def picture(self, name: str, image: np.ndarray | bytes, caption: str = "") -> None:
         """image: (h, w, 3) uint8 BGR, written as JPEG, or a PNG's bytes (see `plots`). name: without suffix; unique."""
@@ -120,9 +124,27 @@ class Page:
         return path
 
 
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """A table as a file; floats as they are, names as a page shows them. UserError if it cannot be written."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_text(one) for one in header])
+    writer.writerows([_text(one) for one in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
 def _escaped(words: object) -> str:
+    return html.escape(_readable(str(words)))
+
+
+def _readable(words: str) -> str:
     """A file's name may hold bytes that are no text: they are shown as \\xNN."""
-    return html.escape(os.fsencode(str(words)).decode("utf-8", "backslashreplace"))
+    return os.fsencode(words).decode("utf-8", "backslashreplace")
+
+
+def _text(value: Cell) -> object:
+    value = value.words if isinstance(value, Link) else value
+    return _readable(value) if isinstance(value, str) else value
 
 
 def _address(file: str) -> str:

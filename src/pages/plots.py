@@ -1,18 +1,19 @@
 """Diagrams for a page, as the bytes of PNG pictures."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 MOST_LABELS = 40  # classes of a confusion matrix whose numbers are still written into it
+LONGEST_LABEL, LETTER = 32, 0.07  # letters of a name beside an axis, and the inches that one takes
 DPI = 100
 
 
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, unit: bool = True) -> bytes:
     """Each line's (x, y) values by its name. unit: both axes go from 0 to 1."""
     figure, axis = _figure(6.4, 4.2)
-    for name, (across, up) in lines.items():
+    for name, (across, up) in zip(_labels(lines), lines.values()):
         axis.plot(across, up, label=name, linewidth=1.3)
     if unit:
         axis.set_xlim(0, 1)
@@ -41,9 +42,10 @@ def histogram(values: Sequence[float], x: str, bins: int = 40, logarithmic: bool
 
 def bars(counts: Mapping[str, float], x: str) -> bytes:
     """One bar a name, the first at the top."""
-    figure, axis = _figure(6.0, 1.0 + 0.24 * max(1, len(counts)))
+    labels = _labels(counts)
+    figure, axis = _figure(5.0 + _room(labels), 1.0 + 0.24 * max(1, len(counts)))
     axis.barh(range(len(counts)), list(counts.values()))
-    axis.set_yticks(range(len(counts)), list(counts), fontsize=8)
+    axis.set_yticks(range(len(counts)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel(x)
     return _png(figure)
@@ -51,8 +53,9 @@ def bars(counts: Mapping[str, float], x: str) -> bytes:
 
 def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> bytes:
     """(R, C) counts: truth down, prediction across; coloured by the share of its row, the counts written in."""
-    side = max(3.6, 0.42 * max(counts.shape))
-    figure, axis = _figure(min(side + 1.6, 40), min(side + 0.6, 40))
+    rows, columns = _labels(rows), _labels(columns)
+    side = max(3.0, 0.42 * max(counts.shape))
+    figure, axis = _figure(min(side + 1.0 + _room(rows), 40), min(side + 0.5 + _room(columns), 40))
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -66,6 +69,16 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
                 colour = "white" if share[row, column] > 0.6 else "black"
                 axis.text(column, row, f"{int(value)}", ha="center", va="center", fontsize=7, color=colour)
     return _png(figure)
+
+
+def _labels(names: Iterable[str]) -> list[str]:
+    """Names as there is room for them beside an axis."""
+    return [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 3]}..." for name in names]
+
+
+def _room(labels: Sequence[str]) -> float:
+    """Inches for the longest label."""
+    return LETTER * max(map(len, labels), default=0)
 
 
 def _figure(width: float, height: float):

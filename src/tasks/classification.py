@@ -21,7 +21,8 @@ from ..data.imagenet import FolderSamples, Preparation, build_folder_loader, eva
 from ..data.images import why_unreadable
 from ..data.sampling import is_sampled
 from ..errors import UserError
-from ..evaluation.classification_eval import REPORT_FILES, ClassificationResult, write_report
+from ..evaluation.classification_eval import ClassificationResult
+from ..evaluation.classification_images import ImageOutcome
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
@@ -31,6 +32,9 @@ from ..models.build import build_classifier
 from ..outputs import Inputs, check_output_files, is_within
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
+from ..reports import classification as page
+from ..reports.classification_files import FOUR_FILES, write_four_files
+from ..reports.folder import check_report_folder
 from .task import Section, Task
 
 logger = logging.getLogger(__name__)
@@ -46,6 +50,9 @@ class Classification(Task):
         "epoch: [{epoch:2d}/{epochs}], epoch time: {milliseconds:.3f}, steps: {steps}, per step time: {per_step:.3f}, "
         "avg loss: {loss:.3f}, lr:[{lr:.3f}]"
     )
+
+    report_files = page.FILES
+    shares_report_dir = True
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
         return ("Classifier", "HRNetCls")
@@ -75,28 +82,54 @@ class Classification(Task):
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def check_report(self, cfg: Config, inputs: Inputs) -> None:
-        """The folder may hold other files too."""
+        """The folder may hold other files too; where one has a name of the page's, the four files alone are written."""
         folder = Path(cfg.report_dir)
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise UserError(f"report_dir {folder} is a file; give the name of a folder")
-        files = [folder / name for name in REPORT_FILES]
+        files = [folder / name for name in FOUR_FILES]
         check_output_files("report_dir", folder, files, inputs, per_set=len(files))
+        if why := self._no_page(cfg):
+            logger.warning("%s for the page; only %s are written", why, ", ".join(FOUR_FILES))
+
+    def _no_page(self, cfg: Config) -> str:
+        """Why there is no room for the page in `report_dir`, if there is none."""
+        if not os.path.isdir(cfg.report_dir):
+            return ""
+        try:
+            check_report_folder("report_dir", Path(cfg.report_dir), Inputs(), self.report_files)
+        except UserError as error:
+            return str(error)
+        return ""
 
     def score(
         self, cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, protocol: dict | None = None
     ) -> dict[str, float]:
         """Loss, top-1 and top-5; the report where `report_dir` asks for it. No protocol is printed."""
         started = time.perf_counter()
-        result = classify_dataset(cfg, model, dataset, process)
+        result = classify_dataset(cfg, model, dataset, process, with_images=bool(cfg.report_dir))
         if not process.is_main:
             return {}
         each = (time.perf_counter() - started) / len(dataset)
-        metrics = {"Loss": result.loss, "Top_1_Acc": result.top1, "Top_5_Acc": result.top5}
+        metrics = result.metrics()
         print(f"total images num: {len(dataset)}, {each:.4f} s per image, unreadable: {result.unreadable}")
         print(metrics, flush=True)
-        if cfg.report_dir:
-            write_report(Path(cfg.report_dir), result, dataset.classes, cfg.font)
+        if cfg.report_dir and self._no_page(cfg):
+            write_four_files(Path(cfg.report_dir), result, dataset.classes, cfg.font)
+            print(f"Report written to {cfg.report_dir}")
+        elif cfg.report_dir:
+            conditions = {"images": len(dataset), "size": f"{cfg.img_width}x{cfg.img_height}"}
+            conditions |= {"short side": cfg.eval_resize} | self.origin(cfg, protocol)
+            self.write_report(cfg, dataset, (result, conditions))
         return metrics
+
+    def report(
+        self, cfg: Config, dataset: ImageFolder, found: tuple[ClassificationResult, dict], folder: Path
+    ) -> dict[str, Any]:
+        """found: the result with the outcome of each image, and its protocol."""
+        result, protocol = found
+        write_four_files(folder, result, dataset.classes, cfg.font)
+        how = cfg.max_image_pixels, ImageRules.from_config(cfg)
+        return page.write_classification_report(folder, dataset, result, protocol, cfg.font, *how)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         return classifier_pictures(cfg, self.open(cfg, "val"), count)
@@ -133,26 +166,37 @@ def _folders(cfg: Config) -> Iterator[tuple[str, Path]]:
         yield from ((key, Path(place)) for place in texts(getattr(cfg, key)))
 
 
-def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE) -> ClassificationResult:
-    """Run the network over the data set; each rank over its share, and every rank has the whole result."""
+def classify_dataset(
+    cfg: Config, model, dataset: ImageFolder, process: Runtime = SINGLE, with_images: bool = False
+) -> ClassificationResult:
+    """Run the network over the data set; each rank over its share, and every rank has the whole result.
+
+    with_images: on rank 0 the outcome of each image too.
+    """
     classes = len(dataset.classes)
     confusion = np.zeros((classes, classes), np.int64)
     loss, in_top5, unreadable = 0.0, 0, 0
     smoothing = cfg.label_smoothing if cfg.eval_smoothing else 0.0
-    images = [dataset.images[k] for k in process.share(len(dataset))]
+    share = process.share(len(dataset))
+    images, outcomes, indices = [dataset.images[k] for k in share], [], iter(share)
     batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, items, readable in batches:
         logits = run_model(model, image)[0].astype(np.float64)
-        for row, (path, label), is_readable in zip(logits, items, readable):
+        for row, (path, label), is_readable, index in zip(logits, items, readable, indices):  # that one last
             if not is_readable:
                 unreadable += 1
+                outcomes.append(ImageOutcome(index, label))
                 logger.warning("%s; it counts as wrong", why_unreadable(path, cfg.max_image_pixels))
                 continue
             confusion[label, int(row.argmax())] += 1
-            in_top5 += label in np.argsort(-row, kind="stable")[:TOP]
+            is_in_top5 = label in np.argsort(-row, kind="stable")[:TOP]
+            in_top5 += is_in_top5
             loss += _cross_entropy(row, label, smoothing)
+            if with_images:
+                outcomes.append(ImageOutcome.of(index, label, row, is_in_top5))
     confusion = process.sum_arrays(confusion)
     loss, in_top5, unreadable = process.sum_arrays(np.float64([loss, in_top5, unreadable])).tolist()
+    gathered = process.gather(outcomes) if with_images else []
     readable_count = len(dataset) - unreadable
     return ClassificationResult(
         confusion,
@@ -160,6 +204,7 @@ def classify_dataset(cfg: Config, model, dataset: ImageFolder, process: Runtime 
         float(np.trace(confusion)) / len(dataset),
         in_top5 / len(dataset),
         int(unreadable),
+        [one for part in gathered for one in part] if with_images else None,
     )
 
 

@@ -38,7 +38,8 @@ from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
-from ..inference.output import weights_and_keys, write_predictions
+from ..inference.label_files import label_writer
+from ..inference.output import weights_and_keys, write_json, write_predictions
 from ..inference.prediction_file import (
     load_predictions,
     load_protocol,
@@ -288,6 +289,8 @@ class Detection(Task):
 
     def check_inference(self, cfg: Config) -> None:
         class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+    def writes(self, cfg: Config) -> str:
+        return "json" if cfg.infer_format == "json" else "labels"
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
@@ -297,8 +300,11 @@ class Detection(Task):
             for path, found in Predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
+        write = write_json
+        if cfg.infer_format != "json":
+            write = label_writer(cfg.infer_format, paths, cfg.pred_input, names, category_ids)
         facts = {"category_ids": category_ids, "infer_score_thr": named_thresholds(least, names)}
-        write_predictions(cfg, paths, output, predict, facts, together(cfg))
+        write_predictions(cfg, paths, output, predict, facts, together(cfg), write)
 
     # --------------------------------------------------------------------------------------------- exported files
 

@@ -33,6 +33,7 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from ..reading import is_folder
+from ..reports import segmentation as page
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Segmentation(Task):
     )
     writes_folder = True
     network_sections = ("backbone", "seg_head")
+    report_files = page.FILES
     kind_key = "segmenter"
 
     def run_names(self, cfg: Config) -> tuple[str, ...]:
@@ -92,10 +94,11 @@ class Segmentation(Task):
     def score(
         self, cfg: Config, model, dataset: SegmentationDataset, process: Runtime = SINGLE, protocol: dict | None = None
     ) -> dict[str, float]:
-        """mIoU and accuracies, printed in the original's form with a protocol of its own."""
+        """mIoU and accuracies, printed in the original's form with a protocol of its own; the report, if asked for."""
         started, words = time.perf_counter(), self.words(cfg)
         told = words if protocol is None else None  # not in the midst of training
-        parts = process.gather(segment_dataset(cfg, model, dataset, process.share(len(dataset)), told))
+        share, with_images = process.share(len(dataset)), bool(cfg.report_dir)
+        parts = process.gather(segment_dataset(cfg, model, dataset, share, told, with_images))
         if not process.is_main:
             return {}
         result = merged(parts)
@@ -103,7 +106,16 @@ class Segmentation(Task):
         print(f"Protocol: {protocol_line(cfg)}")
         words.say("samples", count=len(dataset), seconds=seconds, each=seconds / len(dataset))
         print_result(result, dataset.labels.names, words)
+        if cfg.report_dir:
+            conditions = {"images": len(dataset)} | conditions_of(cfg) | self.origin(cfg, protocol)
+            self.write_report(cfg, dataset, (result, conditions))
         return result.metrics()
+
+    def report(
+        self, cfg: Config, dataset: SegmentationDataset, found: tuple[SegmentationResult, dict], folder: Path
+    ) -> dict[str, Any]:
+        """found: the result with the scores of each image, and its protocol."""
+        return page.write_segmentation_report(folder, dataset, *found, cfg.font)
 
     def evaluate(self, cfg: Config) -> dict[str, float]:
         """With `format_only` label pictures of a test set without labels, as its server takes them; no metrics."""
@@ -194,14 +206,16 @@ def segment_dataset(
     dataset: SegmentationDataset,
     indices: Sequence[int] | None = None,
     words: Words | None = None,
+    with_images: bool = False,
 ) -> SegmentationResult:
     """Run the network over the entries `indices` (all of them by default). words: of whom there may be a line an image.
+    with_images: the result has the scores of each image too.
 
     A sample whose label has another size than its image is left out and named, as in training.
     """
     labels = dataset.labels
     segmenter = make_segmenter(cfg, model, labels)
-    result = SegmentationResult.empty(len(labels.names))
+    result = SegmentationResult.empty(len(labels.names), with_images)
     sizes: set[tuple[int, ...]] = set()
     indices = range(len(dataset)) if indices is None else indices
 
@@ -209,22 +223,26 @@ def segment_dataset(
         image, label = dataset.read(index)
         return index, image, scored_label(cfg, label)
 
-    def scored() -> Iterator[tuple[Scores, np.ndarray]]:
+    def scored() -> Iterator[tuple[int, Scores, np.ndarray]]:
         workers = max(cfg.num_parallel_workers, 1)
         for index, image, label in read_ahead(read, indices, workers, ahead=workers):
             if words is not None:
                 words.say("image", number=index)
             if image is None or label is None:
-                result.add_unreadable(dataset.why_unreadable(index), label, cfg.ignore_label)
+                result.add_unreadable(dataset.why_unreadable(index), label, cfg.ignore_label, index)
                 continue
             sizes.add(image.shape)
             if len(sizes) == MANY_SIZES and cfg.keep_ratio and cfg.eval_mode == "whole":
                 print(f"{MANY_SIZES} sizes of images: each compiles the network anew; --eval_mode slide does not")
-            yield segmenter.scores(image), label
+            yield index, segmenter.scores(image), label
 
-    def count(item: tuple[Scores, np.ndarray]) -> np.ndarray:
-        scores, label = item
-        return confusion_matrix(label, scores.label_map(label.shape), len(labels.names), cfg.ignore_label)
+    def count(item: tuple[int, Scores, np.ndarray]) -> np.ndarray:
+        index, scores, label = item
+        predicted = scores.label_map(label.shape)
+        confusion = confusion_matrix(label, predicted, len(labels.names), cfg.ignore_label)
+        if result.images is not None:
+            result.images.add(index, confusion, label, predicted)
+        return confusion
 
     for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
         result.confusion += confusion
@@ -233,11 +251,17 @@ def segment_dataset(
 
 def protocol_line(cfg: Config) -> str:
     """Under which conditions the scores were made, in one line."""
+    found = conditions_of(cfg)
+    return "{dataset}, {size}, scales {scales}, flip {flip}, scored {scored}".format(**found)
+
+
+def conditions_of(cfg: Config) -> dict[str, Any]:
+    """The same by name."""
     size = "whole images" if cfg.keep_ratio else f"stretched to {cfg.img_width}x{cfg.img_height}"
     if cfg.eval_mode == "slide":
         windows = f"windows of {cfg.img_width}x{cfg.img_height}, stride {cfg.eval_stride:g}"
         size = windows if cfg.keep_ratio else f"{size}, {windows}"
     scales = ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
     is_own = cfg.keep_ratio or cfg.eval_label_size == "own"
-    scored = "scored at the labels' own size" if is_own else "scored at that size, labels stretched too"
-    return f"{cfg.dataset}, {size}, scales {scales}, flip {int(cfg.eval_flip)}, {scored}"
+    scored = "at the labels' own size" if is_own else "at that size, labels stretched too"
+    return {"dataset": cfg.dataset, "size": size, "scales": scales, "flip": int(cfg.eval_flip), "scored": scored}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from mindspore import nn
 
-from ..checkpoint import load_model_weights
-from ..config import Config, to_dict
+from ..checkpoint import checkpoint_hash, load_model_weights
+from ..config import Config, config_hash, to_dict
 from ..config.definition import DETECTION, definition
+from ..config.train_sets import texts
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
 from ..inference.fonts import FontBook
@@ -39,7 +40,7 @@ class Task(ABC):
         as far as a network has them (a detector without masks has none of masks).
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
-    writes_folder: `pred_output` is a folder of files instead of one JSON file.
+    writes_folder: `pred_output` is a folder of pictures instead of one JSON file.
     network_sections: sections of the configuration with keys of `config.definition` that its networks have.
     kind_key: the key that says which of its networks is built, where it has several.
     report_files: names of the files that `report` writes, but for pictures; none of a task that has no report.
@@ -161,7 +162,7 @@ class Task(ABC):
     def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
         """evaluate(model) -> metrics on the validation data, in the midst of training."""
         if cfg.report_dir:
-            named = ((key, getattr(cfg, key)) for key in ("train_dataset", "val_dataset"))
+            named = ((key, place) for key in ("train_dataset", "val_dataset") for place in texts(getattr(cfg, key)))
             self.check_report(cfg, Inputs(folders=tuple((key, Path(path)) for key, path in named if path)))
         dataset = self.open(cfg, "val")
         return lambda model: self.score(cfg, model, dataset, process, {"checkpoint": "in training"})
@@ -196,6 +197,11 @@ class Task(ABC):
         has them: `task`, `metrics`, `protocol` (by name), `classes`, `images` (their number), and the task's own.
         """
         raise NotImplementedError
+
+    def origin(self, cfg: Config, protocol: dict | None) -> dict[str, Any]:
+        """Of which configuration and weights a report is. protocol: what the caller of `score` knows of the run."""
+        known = {"checkpoint": checkpoint_hash(cfg.checkpoint_path)} if cfg.checkpoint_path else {}
+        return {"config": config_hash(cfg)} | known | (protocol or {})
 
     def write_report(self, cfg: Config, dataset: Any, found: Any) -> None:
         """The report that `report_dir` asks for; rank 0 calls it at the end of `score`."""
@@ -250,6 +256,9 @@ class Task(ABC):
     def check_inference(self, cfg: Config) -> None:
         """UserError, before anything is computed, for keys that `infer` cannot use."""
         return
+    def writes(self, cfg: Config) -> str:
+        """What `infer` makes of `pred_output`: a "json" file, or a folder of "pictures" or of "labels"."""
+        return "pictures" if self.writes_folder else "json"
 
     @abstractmethod
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:

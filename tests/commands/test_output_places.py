@@ -29,7 +29,8 @@ def place(tmp_path, monkeypatch):
     for image in images:
         cv2.imwrite(str(tmp_path / image), np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "coco" / "annotations" / "instances_train2017.json").write_text('{"images": []}')
-    for file in ("model.ckpt", "weights.pth", "old.mindir"):
+    (tmp_path / "taken").mkdir()
+    for file in ("model.ckpt", "weights.pth", "old.mindir", "taken/labels.json", "coco.part"):
         (tmp_path / file).write_text("precious")
     entry = {"height": 8, "width": 8, "predictions": []}
     content = {str(tmp_path / "images" / one): entry for one in ("a.png", "a_pred.png")}
@@ -65,6 +66,11 @@ def infer(config: str, pred_input: str, output: str) -> str:
         (infer("config.yaml", "images", "hard.mindir"), "would replace checkpoint_path"),
         (infer("config.yaml", "images", "config.yaml"), "would replace the configuration"),
         (infer("config.yaml", "images", "base.yaml"), "would replace the configuration"),
+        (infer("config.yaml", "images", "coco") + " --infer_format coco --train_images coco.part",
+         "would replace train_images"),
+        (infer("config.yaml", "images", "coco") + " --infer_format labelme --val_dataset coco.part", "val_dataset"),
+        (infer("config.yaml", "images", "taken") + " --infer_format coco", "labels.json is there already"),
+        (infer("config.yaml", "images", "model.ckpt") + " --infer_format labelme", "give the name of a folder"),
         (infer("cls.yaml", "images", "model.ckpt"), "would replace checkpoint_path"),
         (infer("cls.yaml", "images", "new/"), "pred_output new/ is a folder"),
         (infer("config.yaml", "images", "model.ckpt/out.json"), "its folder cannot be made"),

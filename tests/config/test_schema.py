@@ -21,7 +21,7 @@ DEVICES = """
 """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
-    enable_profiling infer_score_thr save_every_epochs log_norms val_loss tensorboard sample_pictures
+    enable_profiling infer_format infer_score_thr save_every_epochs log_norms val_loss tensorboard sample_pictures
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {

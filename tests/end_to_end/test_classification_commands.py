@@ -60,6 +60,8 @@ def test_evaluation_and_inference_know_the_class_names_from_the_runs_configurati
     assert re.search(r"\{'Loss': \d+\.\d+, 'Top_1_Acc': \d\.\d+, 'Top_5_Acc': \d\.\d+\}", printed)
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
         "confusion_matrix.csv", "confusion_matrix.png", "per_class_accuracy.csv", "per_class_accuracy.png",
+        "index.html", "report.json", "metrics.csv", "classes.csv", "images.csv", "confusion.csv", "confusions.csv",
+        "pictures",
     }  # fmt: skip
     unfolded = run("eval.py", *common, "--val_dataset", data / "val", "--fold_batchnorm", 0)
     losses = [float(re.search(r"'Loss': (\d+\.\d+)", text).group(1)) for text in (printed, unfolded)]

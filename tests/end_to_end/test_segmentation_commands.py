@@ -6,6 +6,7 @@ import cv2
 import mindspore as ms
 import pytest
 
+from src.reports.folder import read_facts
 from tests.end_to_end.commands import run
 
 pytestmark = pytest.mark.usefixtures("networks_are_kept")
@@ -51,8 +52,13 @@ def miou(printed: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def evaluated(common):
-    return run("eval.py", *common)
+def report(tmp_path_factory):
+    return tmp_path_factory.mktemp("evaluated") / "report"
+
+
+@pytest.fixture(scope="module")
+def evaluated(common, report):
+    return run("eval.py", *common, "--report_dir", report)
 
 
 def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_miou(trained):
@@ -63,12 +69,14 @@ def test_training_logs_the_originals_epoch_line_and_keeps_the_best_by_miou(train
     assert next((folder / "best_ckpt").iterdir()).name.startswith("mIoU_")
 
 
-def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, common, trained):
+def test_evaluation_gives_the_metrics_of_training_and_takes_scales(evaluated, common, trained, report):
     assert f"'mIoU': {miou(evaluated)}"[:12] in trained[0]
     scaled = run("eval.py", *common, "--eval_scales", "[0.75]", "--eval_flip", 0, "--keep_ratio", 1)
     assert "Protocol: lip, whole images, scales 0.75, flip 0" in scaled
     assert "stretched to 40x32, scales 1, flip 1" in evaluated
     assert re.search(r"^left-arm +\d\.", evaluated, re.MULTILINE)
+    assert f"{read_facts(report)['metrics']['mIoU']:.4f}" == f"{miou(evaluated):.4f}"
+    assert (report / "index.html").exists() and "without effect" not in evaluated
 
 
 def test_the_binary_path_over_onnx_and_mindir_gives_evals_miou(common, evaluated, tmp_path):

@@ -91,7 +91,7 @@ def test_the_report_has_the_matrix_and_the_accuracies(dataset, tmp_path):
 
 def test_a_report_folder_that_cannot_be_made_is_one_line(dataset, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="report_dir"):
+    with pytest.raises(UserError, match="the report cannot be written"):
         TASKS["classification"].score(config("--report_dir", str(tmp_path / "file" / "in")), model, dataset)
 
 

@@ -12,10 +12,11 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from src.errors import UserError
-from src.evaluation.classification_eval import REPORT_FILES, ClassificationResult, write_report
+from src.evaluation.classification_eval import ClassificationResult
 from src.inference import fonts
 from src.inference.fonts import Face, FontBook, characters_of, drawable
 from src.inference.visualize import draw_class, draw_overlay
+from src.reports.classification_files import FOUR_FILES, write_four_files
 from tests.inference.test_visualize import prediction, write_case
 
 ROOT = Path(__file__).parents[2]
@@ -144,15 +145,15 @@ def test_labels_at_the_border_and_of_any_length_are_drawn():
 def test_a_classifiers_report_has_its_names_in_their_script(tmp_path, no_system_fonts, recwarn, caplog):
     names = ["dog", EVERYWHERE["Cyrillic"], CHINESE, "$x$"]
     result = ClassificationResult(np.eye(4, dtype=np.int64), 0.1, 1.0, 1.0, 0)
-    write_report(tmp_path / "numbers", result, names)
+    write_four_files(tmp_path / "numbers", result, names)
     assert "no font here has" in caplog.text
-    write_report(tmp_path / "names", result, names, str(make_font(tmp_path / "bars.ttf", CHINESE)))
+    write_four_files(tmp_path / "names", result, names, str(make_font(tmp_path / "bars.ttf", CHINESE)))
     assert not [one for one in recwarn if "missing from" in str(one.message)]
-    for name in REPORT_FILES:
+    for name in FOUR_FILES:
         if name.endswith(".png"):
             one, other = (cv2.imread(str(tmp_path / folder / name)) for folder in ("numbers", "names"))
             assert one.shape != other.shape or not np.array_equal(one, other)
-    assert CHINESE in (tmp_path / "names" / REPORT_FILES[0]).read_text(encoding="utf-8")
+    assert CHINESE in (tmp_path / "names" / FOUR_FILES[0]).read_text(encoding="utf-8")
 
 
 def test_the_command_takes_a_font_and_the_rules_of_the_predictions(tmp_path):

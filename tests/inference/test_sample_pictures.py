@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from src.config import load_config
-from src.inference.sample_pictures import BAR, GAP, LONGEST_SIDE, RIGHT, WRONG, beside, least_score, spread, stems
+from src.inference.panels import BAR, GAP, LONGEST_SIDE
+from src.inference.sample_pictures import RIGHT, WRONG, beside, least_score, spread, stems
 from src.tasks import TASKS
 from tests.inference.test_predictor import whole_image_model
 

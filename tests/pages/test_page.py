@@ -50,6 +50,13 @@ def test_texts_from_elsewhere_are_shown_and_never_become_tags(page):
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
 
 
+def test_a_line_leads_to_a_file_beside_the_page(page):
+    page.csv("a b.csv", ["x"], [[1]])
+    page.link("a b.csv", ODD)
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert {"href": "a%20b.csv"} in found.of("a") and f"{ODD} " in found.texts and "a b.csv" in found.texts
+
+
 def test_everything_that_the_page_shows_lies_beside_it(page):
     name = "b c#1%"
     page.picture(name, np.full((4, 6, 3), 200, np.uint8))
@@ -68,6 +75,12 @@ def test_a_table_shows_three_digits_and_its_file_holds_all(page):
     assert {"href": "t.csv"} in found.of("a") and {"href": "#dog"} in found.of("a")
     with (page.folder / "t.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["name", "AP", "count"], ["cat", "0.123456789", "3"], ["dog", "", "4"]]
+
+
+def test_a_name_that_is_no_text_is_shown_alike_on_the_page_and_in_its_file(page):
+    page.table(["name \udcfe"], [["a\udcff.jpg"], [Link("b\udc80.jpg", "#b")]], "names.csv")
+    assert (page.folder / "names.csv").read_bytes() == b"name \\xfe\na\\xff.jpg\nb\\x80.jpg\n"
+    assert {"a\\xff.jpg", "b\\x80.jpg", "name \\xfe"} <= set(Reader(page.write().read_text(encoding="utf-8")).texts)
 
 
 def test_links_at_the_top_lead_to_the_sections(page):
@@ -103,3 +116,11 @@ def test_diagrams_take_names_as_they_are_and_are_the_same_bytes_each_time():
     ):
         picture = draw()
         assert picture == draw() and cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
+
+
+def test_names_of_any_length_leave_room_for_the_diagram(recwarn):
+    names = ["W" * 300, "W" * 30 + " and more", "c"]
+    drawn = [plots.confusion(np.eye(3), names, names), plots.bars({name: 1 for name in names}, "objects")]
+    plots.curves({name: ([0, 1], [1, 0]) for name in names}, "recall", "precision")
+    assert [str(one.message) for one in recwarn] == []
+    assert max(cv2.imdecode(np.frombuffer(drawn[0], np.uint8), 1).shape) < 900
