@@ -14,7 +14,7 @@ from typing import BinaryIO
 from .errors import UserError
 
 # The format of each kind of file. It rises when an older version would misread what is written.
-CHECKPOINT_FORMAT = PREDICTION_FORMAT = EXPORT_FORMAT = 1
+CHECKPOINT_FORMAT = PREDICTION_FORMAT = EXPORT_FORMAT = REPORT_FORMAT = 1
 RUN_FORMAT = 2  # since 2 a `norm_bias_decay` that is true means gamma and beta too
 
 LONGEST_NAME = 255  # bytes of a file's name

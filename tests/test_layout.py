@@ -12,8 +12,8 @@ SOURCE = ROOT / "src"
 
 # From the top floor down; a file imports from floors below its own, and from its own room.
 FLOORS = (
-    "api", "commands", "engine", "export", "tasks", "evaluation", "inference", "data", "convert", "integrations",
-    "models", "process", "checkpoint", "checkpoint_entries", "ops", "config", "pages", "outputs",
+    "api", "commands", "engine", "export", "tasks", "reports", "evaluation", "inference", "data", "convert",
+    "integrations", "models", "process", "checkpoint", "checkpoint_entries", "ops", "config", "pages", "outputs",
     "files", "reading", "errors",
 )  # fmt: skip
 # Names of module commands from before the move: the only imports upwards.
