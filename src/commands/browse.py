@@ -86,7 +86,8 @@ def browse(cfg: Config, options: Options) -> Path:
                 (own.names[samples.keys[entry]], None if sample is None else drawer.draw(sample))
                 for entry, sample in stream
             )
-            found["images"] = data_page.images(page, *_sheet_words(cfg, options, len(samples.keys)), shown)
+            words = _sheet_words(cfg, options, len(samples.keys), len(own.names))
+            found["images"] = data_page.images(page, *words, shown)
             found["duplicates"] = len(data_page.duplicates(page, sets, cfg.max_image_pixels, rules))
             data_page.classes_and_sizes(page, sets, drawer.legend, cfg.font)
             data_page.oddities(page, sets, said.lines)
@@ -133,7 +134,8 @@ def _look_at_sets(cfg: Config, options: Options) -> tuple[dict[str, LookedAt], l
     return sets, lines
 
 
-def _sheet_words(cfg: Config, options: Options, total: int) -> tuple[str, list[str]]:
+def _sheet_words(cfg: Config, options: Options, total: int, whole: int) -> tuple[str, list[str]]:
+    """Title and notes. total: images that take part, of all that there are."""
     count = min(options.images, total)
     title = f"{count} of {total} {SPLITS[options.split]} images"
     size = f"{cfg.img_width}x{cfg.img_height}"
@@ -141,7 +143,8 @@ def _sheet_words(cfg: Config, options: Options, total: int) -> tuple[str, list[s
         how = f"As the first epoch of seed {cfg.seed} has them, in the network's input of {size}, changed at random."
     else:
         how = f"As the network gets them in its input of {size}, without random changes (--augmented 1 makes them)."
-    return title, [f"{how} Labels are drawn from the sample's own boxes, masks and classes; evenly over the set."]
+    notes = [f"{how} Labels are drawn from the sample's own boxes, masks and classes; evenly over the set."]
+    return title, notes + ([f"{whole - total} more take no part: see what is odd."] if total < whole else [])
 
 
 @dataclass

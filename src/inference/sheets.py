@@ -21,6 +21,7 @@ SIDE = 384  # pixels of a picture's longer side: three stand side by side
 CROWD = "crowd"
 LEAST_SHARE = 0.005  # of the pixels that a class covers, or of a mixed image, to be named
 MOST_NAMED = 6  # classes below a picture
+MOST_TOGETHER = 16  # samples of a batch: large ones take memory
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -118,7 +119,7 @@ def seen_by_training(samples: Samples, entries: Sequence[int], cfg: Config) -> I
 
     What mixes several images mixes those of `entries`, as nothing else of an epoch is read.
     """
-    size = min(cfg.batch_size, max(len(entries), 1))
+    size = min(cfg.batch_size, MOST_TOGETHER)
     for number, start in enumerate(range(0, len(entries), size)):
         made = {entry: _made(samples, entry, cfg.seed) for entry in entries[start : start + size]}
         readable = [entry for entry, sample in made.items() if sample is not None]

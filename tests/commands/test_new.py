@@ -82,6 +82,13 @@ def test_every_format_of_objects_gives_a_configuration_that_makes_batches(name, 
     goes_on(cfg)
 
 
+def test_the_file_of_a_data_set_is_taken_as_its_folder_is(tmp_path):
+    WAYS["YOLO boxes"].write(tmp_path / "data", drawn_scenes())
+    cfg = made(tmp_path / "data" / "data.yaml", tmp_path / "my.yaml")
+    assert (cfg.train_data_type, cfg.train_dataset) == ("yolo", str(tmp_path / "data" / "data.yaml"))
+    goes_on(cfg)
+
+
 def test_records_give_one_too(tmp_path):
     write_coco(tmp_path / "coco", 12, 6, 96, 5)
     keys = ["--train_dataset", tmp_path / "coco/train", "--val_dataset", tmp_path / "coco/validation"]
@@ -266,8 +273,9 @@ def test_every_number_in_a_reason_is_true_of_160_photographs(preset, tmp_path):
     assert numbers(said["num_parallel_workers"]) == [os.cpu_count(), 8]
     if preset != "tiny":
         assert cfg.lr_steps == [round(cfg.epoch_size * 8 / 12), round(cfg.epoch_size * 11 / 12)]
-        assert cfg.backbone.norm_eval is False and "frozen" not in said.get("frozen_stages", "nothing is frozen")[:0]
-    goes_on(cfg)
+        assert cfg.backbone.norm_eval is False
+    else:
+        goes_on(cfg)
 
 
 def _iou(one, other) -> float:
@@ -349,6 +357,32 @@ def test_trees_of_known_sets_keep_their_classes(write, dataset, classes, tmp_pat
     goes_on(load_config(str(tmp_path / "tiny.yaml")))
 
 
+@pytest.mark.parametrize(
+    "dataset,classes,images,masks,lists",
+    [
+        ("voc", 21, ("JPEGImages",) * 2, ("SegmentationClass",) * 2, "ImageSets/Segmentation"),
+        ("ade20k", 150, ("images/training", "images/validation"),
+         ("annotations/training", "annotations/validation"), ""),
+    ],
+)  # fmt: skip
+def test_official_folders_of_label_pictures_are_known(dataset, classes, images, masks, lists, tmp_path):
+    for split, image_folder, mask_folder, which in zip(("train", "val"), images, masks, (range(9), range(9, 12))):
+        for place, picture in ((image_folder, np.zeros((64, 96, 3))), (mask_folder, np.full((64, 96), 7))):
+            (tmp_path / "d" / place).mkdir(parents=True, exist_ok=True)
+            for k in which:
+                Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "d" / place / f"p{k}.png")
+        if lists:
+            (tmp_path / "d" / lists).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "d" / lists / f"{split}.txt").write_text("\n".join(f"p{k}" for k in which))
+    cfg = made(tmp_path / "d", tmp_path / "my.yaml")
+    said = reasons(tmp_path / "my.yaml")
+    assert (cfg.task, cfg.dataset, cfg.num_classes, cfg.class_weights) == ("segmentation", dataset, classes, [])
+    assert said["train_dataset"] == "9 images, 9 of them are learned from"
+    assert said["val_dataset"] == "its own 3 images of validation"
+    assert said["num_classes"] == f"{dataset} has {classes} classes"
+    goes_on(cfg)
+
+
 def test_what_fits_two_tasks_is_asked_for_and_what_fits_none_is_said(tmp_path):
     write_masks(tmp_path / "masks", [0, 1, 2])
     with pytest.raises(UserError, match="images and masks .segmentation.: --task says which is meant$"):
@@ -411,6 +445,10 @@ def test_folders_of_classes_with_and_without_splits_and_a_table(tmp_path, monkey
     assert said["train_dataset"] == f"19 images, {19 - held} of them are learned from"
     goes_on(cfg)
 
+    for preset, side in (("small", 64), ("published", 224)):
+        cfg = made(tmp_path / "d", tmp_path / f"{preset}.yaml", Wish(preset, 16))
+        assert (cfg.img_width, cfg.img_height) == (side, side)
+
     files = sorted((tmp_path / "d" / "train").rglob("*.jpg"))
     rows = [f"{path.relative_to(tmp_path / 'd')},{path.parent.name}" for path in files]
     (tmp_path / "d" / "table.csv").write_text("\n".join(["file,class", *rows]))
@@ -467,14 +505,12 @@ def test_within_the_repository_the_base_is_reached_from_the_file(tmp_path, monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["detection", "boxes", "segmentation", "classification", "photographs"])
+@pytest.mark.parametrize("task", ["detection", "segmentation", "classification", "photographs"])
 def test_it_trains(task, tmp_path, graph_mode):
     if task == "photographs" and not COCO.is_dir():
         pytest.skip("the photographs of ../shared/data are not here")
     if task == "detection":
         write_coco(tmp_path / "d", 24, 6, 96, 5)
-    elif task == "boxes":
-        WAYS["YOLO boxes"].write(tmp_path / "d", drawn_scenes())
     elif task == "segmentation":
         write_masks(tmp_path / "d", [0, 1, 2])
     elif task == "classification":

@@ -82,7 +82,7 @@ def _opened(cfg: Config, told: Told) -> _Data:
     """The sets, parted where there is no validation set that has other images."""
     train = open_detection(replace(cfg, val_dataset=""), "train")
     try:
-        val = open_detection(cfg, "val") if told.val else None
+        val = open_detection(replace(cfg, train_dataset=""), "val") if told.val else None
     except UserError:
         if told.val != told.train:
             raise
