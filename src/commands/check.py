@@ -37,7 +37,7 @@ from ..tasks import TASKS, Task
 from ..tasks.task import Section
 
 TIMED_STEPS = 5
-MOST_COMPARED = 2000  # images of a set, evenly: seconds
+MOST_COMPARED = 1000  # images of a set, evenly: seconds
 
 
 @entry_point

@@ -17,9 +17,9 @@ from .images import MAX_PIXELS, ImageFile, read_content
 from .read_ahead import read_ahead
 
 SIDE, LOW, THUMB = 64, 16, 16  # pixels of the grey picture, its coefficients a side, pixels of the thumbnail
-LEAST_SIDE = 2 * SIDE  # pixels that a JPEG keeps when it is decoded at a fraction of its size
+LEAST_SIDE = 96  # pixels that a JPEG keeps when it is decoded at a fraction of its size
 MOST_BITS = 80  # of 255 that differ: of two pictures that have nothing in common 127, give or take 24
-MOST_DIFFERENCE = 8.0  # grey levels, root of the mean square over the thumbnails
+MOST_DIFFERENCE = 12.0  # grey levels, root of the mean square over the thumbnails
 MOST_SHARE = 0.4  # the same, in shares of the thumbnails' own contrast: foggy pictures are not all alike
 FLAT = 1.0  # grey levels of contrast below which a picture shows nothing
 BLOCK = 4096  # pictures of either set that are compared at once
