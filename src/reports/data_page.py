@@ -126,7 +126,8 @@ def duplicates(page: Page, sets: Mapping[str, LookedAt], max_pixels: int, rules)
     ]  # fmt: skip
     if len(sets) > 1:
         count = sum(not row[0].startswith("within") for row in rows)
-        page.line(f"{count} images of {names[1]} are in {names[0]} too: scores on them are of what was learned.")
+        too = f"{count} images of {names[1]} are in {names[0]} too: scores on them are of what was learned."
+        page.line(too if count else f"No image of {names[1]} is in {names[0]} too.")
     page.line(
         "Copies are found though they were encoded anew or resized; cropped, mirrored or repainted ones are not. Each "
         "image is named once, with the nearest.",
@@ -166,11 +167,14 @@ def classes_and_sizes(page: Page, sets: Mapping[str, LookedAt], legend: np.ndarr
             bars = {_unlike(text, drawn[:k]): row[1] for k, (text, row) in enumerate(zip(drawn, ranked))}
             page.picture(f"classes_{name}", plots.bars(bars, table.header[1]))
     page.heading("Sizes")
-    for name, one in sets.items():
-        for number, part in enumerate([*image_sizes(one.prints), *one.survey.distributions]):
-            unit = f", {part.unit}" if part.unit else ""
-            diagram = plots.histogram(part.values, f"{part.title}{unit}", logarithmic=part.logarithmic)
-            page.picture(f"sizes_{name}_{number}", diagram, f"{name}: {part.line()}")
+    parts = {name: [*image_sizes(one.prints), *one.survey.distributions] for name, one in sets.items()}
+    for title in dict.fromkeys(part.title for found in parts.values() for part in found):  # both sets' side by side
+        for name, found in parts.items():
+            for number, part in enumerate(found):
+                if part.title == title:
+                    words = f"{title}{f', {part.unit}' if part.unit else ''}"
+                    diagram = plots.histogram(part.values, words, logarithmic=part.logarithmic)
+                    page.picture(f"sizes_{name}_{number}", diagram, f"{name}: {part.line()}")
 
 
 def images(page: Page, title: str, lines: Sequence[str], shown: Iterator[tuple[str, Shown | None]]) -> int:

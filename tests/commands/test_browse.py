@@ -91,6 +91,7 @@ def test_every_task_has_a_page_with_a_picture_of_each_sample(drawn, tmp_path):
         assert (facts["images"], facts["duplicates"], facts["unusable"], facts["kind"]) == (count, 0, 0, "data")
         pictures = list((out / "pictures").glob("image_*.jpg"))
         assert len(pictures) == count and all(max(cv2.imread(str(one)).shape) <= 384 for one in pictures)
+        assert "No image of validation is in training too." in page_texts(page)
         assert all((out / one["src"]).is_file() for one in Reader(page.read_text(encoding="utf-8")).of("img"))
 
 
