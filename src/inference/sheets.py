@@ -124,7 +124,8 @@ def seen_by_training(samples: Samples, entries: Sequence[int], cfg: Config) -> I
         made = {entry: _made(samples, entry, cfg.seed) for entry in entries[start : start + size]}
         readable = [entry for entry, sample in made.items() if sample is not None]
         if readable:
-            batch = tuple(np.stack(arrays) for arrays in zip(*(made[entry] for entry in readable)))
+            twice = readable[-1:] if size % 2 == 0 and len(readable) % 2 else []  # who mixes pairs finds pairs
+            batch = tuple(np.stack(arrays) for arrays in zip(*(made[entry] for entry in readable + twice)))
             batch = samples.mix(batch, np.random.RandomState([cfg.seed % 2**32, 0, number, 0]))
             for place, entry in enumerate(readable):
                 made[entry] = tuple(array[place] for array in batch)

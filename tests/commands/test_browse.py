@@ -69,7 +69,7 @@ def test_the_sheets_show_the_very_samples_that_training_takes(drawn):
     for cfg in configs(drawn).values():
         samples = TASKS[cfg.task].samples(cfg, "train")
         source = TrainSource(samples, cfg.seed, cfg.batch_size, 0, 1, 1, 0, 1)
-        entries = [2, 0, 3]
+        entries = [2, 0, 3, 1]
         shown = dict(seen_by_training(samples, entries, cfg))
         plain = dict(without_augmentation(samples, entries, cfg))
         batch = tuple(np.stack(arrays) for arrays in zip(*(source._sample(0, entry) for entry in entries)))
@@ -78,6 +78,7 @@ def test_the_sheets_show_the_very_samples_that_training_takes(drawn):
             assert tuple(shown[entry]) == samples.columns
             for array, expected in zip(shown[entry].values(), mixed):
                 np.testing.assert_array_equal(array, expected[place])
+        assert [len(dict(seen_by_training(samples, entries[:count], cfg))) for count in (1, 3)] == [1, 3]
         assert any((shown[entry]["image"] != plain[entry]["image"]).any() for entry in entries)
         again = dict(seen_by_training(samples, entries, cfg))
         assert all((again[k][name] == shown[k][name]).all() for k in entries for name in samples.columns)
