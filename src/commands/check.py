@@ -10,6 +10,7 @@ import resource
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..process.command import entry_point
 from ..process.threads import share_cores
@@ -22,7 +23,10 @@ import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, parse_cli
+from ..data.decoding import ImageRules
 from ..data.formats import image_folder, index, joined
+from ..data.near_duplicates import Fingerprint, fingerprints
+from ..data.survey import Survey, duplicate_lines, image_sizes
 from ..engine.setup import gradient_line, load_start_weights, make_train_step
 from ..models.freeze import freeze_parts
 from ..ops.library import device_has_custom_ops, library_path, why_no_library
@@ -33,6 +37,7 @@ from ..tasks import TASKS, Task
 from ..tasks.task import Section
 
 TIMED_STEPS = 5
+MOST_COMPARED = 1000  # images of a set, evenly: seconds
 
 
 @entry_point
@@ -69,6 +74,8 @@ def sections(cfg: Config) -> Iterator[Section]:
     cfg = task.resolved(cfg)
     yield "configuration", configuration(cfg, task)
     yield from task.inspect(cfg)
+    if (survey := task.survey(cfg, "train")) is not None:
+        yield "image files", image_files(cfg, task, survey)
     yield from _model_sections(cfg, task)
 
 
@@ -100,6 +107,21 @@ def configuration(cfg: Config, task: Task) -> Iterator[str]:
     images = cfg.batch_size * cfg.device_num * cfg.accumulate_step
     yield f"images {cfg.img_width}x{cfg.img_height}, {images} of them make one optimizer step"
     yield task.rate_line(cfg, images)
+
+
+def image_files(cfg: Config, task: Task, train: Survey) -> Iterator[str]:
+    """Sizes, and pictures that are in the data twice, in training and validation above all."""
+    surveys = {"training": train} | ({"validation": task.survey(cfg, "val")} if task.has_validation(cfg) else {})
+    sets: dict[str, tuple[Survey, list[Fingerprint | None]]] = {}
+    for name, survey in surveys.items():
+        step = -(-len(survey.files) // MOST_COMPARED)
+        part = replace(survey, files=survey.files[::step])
+        sets[name] = part, fingerprints(part.files, cfg.max_image_pixels, ImageRules.from_config(cfg))
+        for one in (*image_sizes(sets[name][1]), *survey.distributions):
+            yield f"{name}: {one.line()}"
+    if any(len(survey.files) > MOST_COMPARED for survey in surveys.values()):
+        yield f"{MOST_COMPARED} images of a set are compared with one another; python -m src.commands.browse takes all"
+    yield from duplicate_lines(sets)
 
 
 def weights(cfg: Config, model) -> Iterator[str]:

@@ -28,6 +28,7 @@ WORDS = {
     "postprocess.py": SCORING,
     "main.py": SCORING,
     "mindrecord": TRAINING,
+    "browse": TRAINING,
 }
 # Files of a data set's root that holds what is evaluated as well: segmentation's list, COCO's labels.
 VALIDATION = (("val.lst",), ("annotations", "instances_val2017.json"))

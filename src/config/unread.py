@@ -6,18 +6,29 @@ detectors that are not in them, from outside of this project, are read by everyb
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from .choices import CASCADES
 from .classification_keys import PERMUTED
 from .config import Config
 from .orientation import has_orientations, trains_by_orientation
+from .run_keys import (
+    CommandKeys,
+    ConvertKeys,
+    DeviceKeys,
+    EvaluationKeys,
+    LearningRateKeys,
+    OptimizerKeys,
+    RunKeys,
+    ScheduleKeys,
+)
 from .schema import Leaf, leaves
 
 logger = logging.getLogger(__name__)
 
 TRAIN, EVAL, INFER, EXPORT, CONVERT = "train.py", "eval.py", "infer.py", "export.py", "convert_weights.py"
-CHECK, SUMMARY, RECORD = "check", "summary", "mindrecord"
+CHECK, SUMMARY, RECORD, BROWSE = "check", "summary", "mindrecord", "browse"
 FILES = ("preprocess.py", "postprocess.py", "main.py")  # of deploy/: images without the network
 RUNNING = (TRAIN, EVAL, INFER, EXPORT, CHECK)
 # Who reads keys that matter so far, where they stand in no table.
@@ -221,6 +232,14 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: EVALUATED_SIZE.get(cfg.task, bool)(cfg), "resize short_long and keep_ratio 1"),
     ),
 }
+# The page of the data reads what makes samples and no more of a run.
+OF_RUNS = {
+    item.name
+    for kind in (
+        OptimizerKeys, LearningRateKeys, ScheduleKeys, RunKeys, DeviceKeys, EvaluationKeys, CommandKeys, ConvertKeys
+    )
+    for item in fields(kind)
+} - {"seed", "batch_size", "font", "train_outputs"}  # fmt: skip
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
 
@@ -263,11 +282,13 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
     if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
+    if command == BROWSE and leaf.name in OF_RUNS:
+        yield f"{command} does not read it"
     for kind, table in (("task", TASKS), ("detector", DETECTORS), ("segmenter", SEGMENTERS)):
         own = getattr(cfg, kind)
         if _is_of_others(table, leaf.name, own):
             yield f"{kind} {own} does not read it"
-    if leaf.name in CONDITIONS and not CONDITIONS[leaf.name][0](cfg):
+    if leaf.name in CONDITIONS and (command, leaf.name) != (BROWSE, "font") and not CONDITIONS[leaf.name][0](cfg):
         yield f"read with {CONDITIONS[leaf.name][1]} alone"
 
 

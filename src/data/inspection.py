@@ -1,7 +1,7 @@
 """What is odd about a data set, and what a network would make of it: lines for `check`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ..errors import plain
 from ..models.detection.anchors import level_anchors
 from .decoding import USUAL_RULES, ImageRules
 from .formats.image_folder import ImageFolder
-from .formats.index import DetectionIndex
+from .formats.index import DetectionIndex, ImageRecord
 from .formats.segmentation_list import SegmentationDataset
 from .imagenet import read_rgb
 from .images import MAX_PIXELS
@@ -100,23 +100,32 @@ def anchor_overlaps(dataset: DetectionIndex, image_size: tuple[int, int], genera
 
     generator: scales, ratios and strides of the anchors; threshold: the IoU from which on an anchor is positive.
     """
-    sides, shapes = [], level_anchors((1, 1), 1, generator.scales, generator.ratios)
-    for i in range(len(dataset)):
-        record = dataset.record(i)
-        scale = min(image_size[1] / record.width, image_size[0] / record.height)
-        sides += [((b[2] - b[0]) * scale, (b[3] - b[1]) * scale) for b in (item.box for item in record.objects)]
-    if not sides:
+    best, side = anchor_fit([dataset.record(i) for i in range(len(dataset))], image_size, generator)
+    if not len(best):
         return
-    box = np.array(sides)[:, None]
-    base = np.concatenate([stride * (shapes[:, 2:] - shapes[:, :2]) for stride in generator.strides])[None]
-    overlap = np.minimum(box, base).prod(2)
-    best = (overlap / (box.prod(2) + base.prod(2) - overlap)).max(1)  # IoU with a centred anchor: an upper bound
     yield f"{(best >= threshold).mean():.0%} of the objects can reach IoU {threshold} with an anchor (upper bound)"
-    side = np.sqrt(np.array(sides).prod(1))
     small = np.quantile(side, 0.05)
     yield f"object sides in the network's input: median {np.median(side):.0f} px, 5% below {small:.0f} px"
     if small < min(generator.strides):
         yield "WARNING: 5% of the objects are smaller than one cell of the finest level; consider larger images"
+
+
+def anchor_fit(
+    records: Sequence[ImageRecord], image_size: tuple[int, int], generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of every object, in images of (height, width) `image_size`: the IoU with an anchor that has its centre (an upper
+    bound of what one can reach), and its side, the root of its box's area in pixels.
+    """
+    sides, shapes = [], level_anchors((1, 1), 1, generator.scales, generator.ratios)
+    for record in records:
+        scale = min(image_size[1] / record.width, image_size[0] / record.height)
+        sides += [((b[2] - b[0]) * scale, (b[3] - b[1]) * scale) for b in (item.box for item in record.objects)]
+    if not sides:
+        return np.empty(0), np.empty(0)
+    box = np.array(sides)[:, None]
+    base = np.concatenate([stride * (shapes[:, 2:] - shapes[:, :2]) for stride in generator.strides])[None]
+    overlap = np.minimum(box, base).prod(2)
+    return (overlap / (box.prod(2) + base.prod(2) - overlap)).max(1), np.sqrt(np.array(sides).prod(1))
 
 
 def _shorten(items: list, shown: int = 8) -> str:

@@ -41,6 +41,12 @@ class PixelNormalisation:
             np.subtract(values, mean, out=plane)
             plane *= np.float32(1.0) / std
 
+    def restored(self, image: np.ndarray) -> np.ndarray:
+        """(3, h, w) float32 as the network takes it -> (h, w, 3) uint8 BGR pixels, to the nearest."""
+        pixels = image.transpose(1, 2, 0) * np.float32(self.std) + np.float32(self.mean)
+        pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels[..., ::-1] if self.to_rgb else pixels)
+
     def mean_colour(self) -> np.ndarray:
         """(3,) BGR pixel that becomes zero, but for rounding."""
         return np.round(self.mean[::-1] if self.to_rgb else self.mean)

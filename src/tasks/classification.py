@@ -20,6 +20,7 @@ from ..data.formats.image_folder import ImageFolder
 from ..data.imagenet import FolderSamples, Preparation, build_folder_loader, evaluation_batches, folder_sampling
 from ..data.images import why_unreadable
 from ..data.sampling import is_sampled
+from ..data.survey import Survey, survey_classes
 from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult
 from ..evaluation.classification_images import ImageOutcome
@@ -28,6 +29,7 @@ from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
 from ..inference.output import write_predictions
 from ..inference.sample_pictures import Draw, classifier_pictures
+from ..inference.sheets import Drawer, class_drawer
 from ..models.build import build_classifier
 from ..outputs import Inputs, check_output_files, is_within
 from ..process.log_words import Words
@@ -150,13 +152,19 @@ class Classification(Task):
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
+    def survey(self, cfg: Config, split: str) -> Survey:
+        return survey_classes(self.open(cfg, split))
+
+    def drawer(self, cfg: Config, split: str) -> Drawer:
+        return class_drawer(cfg, self.open(cfg, split).classes)
+
     def inspect(self, cfg: Config) -> Iterator[Section]:
         how = cfg.max_image_pixels, ImageRules.from_config(cfg)
         train = self.open(cfg, "train")
         yield "training data", inspection.image_folder(train, *how)
         if is_sampled(cfg) and (lines := folder_sampling(cfg, train)[1]):
             yield "sampling", iter(lines)
-        if cfg.val_dataset or cfg.val_split:
+        if self.has_validation(cfg):
             yield "validation data", inspection.image_folder(self.open(cfg, "val"), *how)
 
 

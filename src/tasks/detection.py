@@ -32,6 +32,7 @@ from ..data.pipeline import (
     training_images,
 )
 from ..data.sampling import is_sampled
+from ..data.survey import Survey, survey_objects
 from ..errors import UserError
 from ..evaluation.coco_eval import score_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
@@ -50,6 +51,7 @@ from ..inference.prediction_file import (
 from ..inference.predictor import Predictor
 from ..inference.results import to_coco_results, to_json
 from ..inference.sample_pictures import Draw, detector_pictures
+from ..inference.sheets import Drawer, object_drawer
 from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -341,13 +343,26 @@ class Detection(Task):
         line = f"{cfg.opt_type}, lr {cfg.lr} ({USUAL_RATE} is usual for {USUAL_IMAGES} images a step"
         return f"{line}, {usual:.5f} for {images})"
 
+    def has_validation(self, cfg: Config) -> bool:
+        return bool(detection_source(cfg, "val"))
+
+    def survey(self, cfg: Config, split: str) -> Survey:
+        dataset = self.open(cfg, split)
+        survey = survey_objects(dataset, (cfg.img_height, cfg.img_width))
+        above = dataset.images_above(cfg.num_gts) if split == "train" else 0
+        line = f"{above} images have more than num_gts = {cfg.num_gts} objects; the rest is left out"
+        return replace(survey, lines=[*survey.lines, line]) if above else survey
+
+    def drawer(self, cfg: Config, split: str) -> Drawer:
+        return object_drawer(cfg, self.class_names(cfg))
+
     def inspect(self, cfg: Config) -> Iterator[Section]:
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
         if is_sampled(cfg) and (lines := detection_sampling(cfg, train, training_images(cfg, train))[1]):
             yield "sampling", iter(lines)
-        if detection_source(cfg, "val"):
+        if self.has_validation(cfg):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr

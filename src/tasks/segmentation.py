@@ -18,6 +18,7 @@ from ..data.label_sets import LABEL_SETS, label_set
 from ..data.read_ahead import read_ahead
 from ..data.sampling import is_sampled
 from ..data.segmentation import SegmentationSamples, build_segmentation_loader, pair_sampling
+from ..data.survey import Survey, survey_labels
 from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
@@ -26,6 +27,7 @@ from ..inference.output import report_unreadable
 from ..inference.sample_pictures import Draw, segmenter_pictures
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
 from ..inference.segment_files import label_pictures, segment_files
+from ..inference.sheets import Drawer, label_drawer
 from ..models.build_segmentation import build_segmenter, train_columns
 from ..outputs import Inputs, check_output_files
 from ..process import runtime
@@ -183,12 +185,18 @@ class Segmentation(Task):
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
+    def survey(self, cfg: Config, split: str) -> Survey:
+        return survey_labels(self.open(cfg, split))
+
+    def drawer(self, cfg: Config, split: str) -> Drawer:
+        return label_drawer(cfg, label_set(cfg))
+
     def inspect(self, cfg: Config) -> Iterator[Section]:
         train = self.open(cfg, "train")
         yield "training data", inspection.label_files(train, cfg.ignore_label)
         if is_sampled(cfg) and (lines := pair_sampling(cfg, SegmentationSamples(train, cfg))[1]):
             yield "sampling", iter(lines)
-        if cfg.val_dataset or cfg.val_split:
+        if self.has_validation(cfg):
             yield "validation data", inspection.label_files(self.open(cfg, "val"), cfg.ignore_label)
 
 

@@ -13,10 +13,13 @@ from ..checkpoint import checkpoint_hash, load_model_weights
 from ..config import Config, config_hash, to_dict
 from ..config.definition import DETECTION, definition
 from ..config.train_sets import texts
+from ..data.loader import Samples
+from ..data.survey import Survey
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
 from ..inference.fonts import FontBook
 from ..inference.sample_pictures import Draw
+from ..inference.sheets import Drawer
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..outputs import Inputs
@@ -287,6 +290,24 @@ class Task(ABC):
     def rate_line(self, cfg: Config, images: int) -> str:
         """Optimizer and learning rate for `images` images a step, for `check`."""
         return f"{cfg.opt_type}, lr {cfg.lr} for {images} images a step"
+
+    def has_validation(self, cfg: Config) -> bool:
+        """Whether the configuration names validation data, or holds a share of the training data out."""
+        return bool(cfg.val_dataset or cfg.val_split)
+
+    def survey(self, cfg: Config, split: str) -> Survey | None:
+        """The data set of a split in numbers and names; None of a task that does not tell them."""
+        return None
+
+    def samples(self, cfg: Config, split: str) -> Samples:
+        """Those of a split as training has them; the `keys` of entries are places in the survey's `files`."""
+        if split == "val":
+            return self.held_out_samples(cfg)
+        return self.make_loader(replace(cfg, batch_size=1), 0, 1, 0).source.samples
+
+    def drawer(self, cfg: Config, split: str) -> Drawer:
+        """What draws such samples. UserError for a task that draws none."""
+        raise UserError(f"task {self.name} draws no samples")
 
     @abstractmethod
     def inspect(self, cfg: Config) -> Iterator[Section]:

@@ -21,6 +21,7 @@ PROGRAMS = {  # what runs it; arguments without which it says that they are miss
     "infer_files": ("deploy/infer_files.py",), "mindx": ("deploy/mindx/main.py",),
     "onnx_detect": ("deploy/onnx_detect.py",), "adopt": ("-m", "src.commands.adopt"),
     "average": ("-m", "src.commands.average"),
+    "browse": ("-m", "src.commands.browse"), "new": ("-m", "src.commands.new"),
     "modelarts": ("modelarts/start.py",),
 }  # fmt: skip
 PARSED = [name for name in PROGRAMS if name != "onnx_detect"]  # which takes its arguments by their places

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from src.config import load_config
 from src.data import tiff
-from src.data.decoding import ImageRules, look_at
+from src.data.decoding import ImageRules, decode, look_at
 from src.data.formats.image_folder import open_image_folder
 from src.data.formats.index import DetectionIndex, ImageRecord
 from src.data.formats.segmentation_list import open_segmentation
@@ -369,3 +369,15 @@ def test_a_detector_gets_files_and_labelled_images_by_the_same_rules(tmp_path):
     index = DetectionIndex(tmp_path / "x", ["a"], [ImageRecord(tmp_path / "a.png", 1, 28, 20, ())])
     np.testing.assert_array_equal(next(iter(build_eval_loader(cfg, index))).image[0], wanted)
     np.testing.assert_array_equal(DetectionSamples(index, [0], cfg).read(0)[1], image)
+
+
+def test_a_jpeg_is_decoded_at_a_fraction_of_its_size_and_other_kinds_stay_as_large(tmp_path):
+    image = cv2.resize(np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype(np.uint8), (112, 80))
+    for suffix, size in ((".jpg", (20, 28)), (".png", (80, 112))):
+        content = cv2.imencode(suffix, image)[1].tobytes()
+        found = decode(content, look_at(content), upright=False, reduced=4)
+        assert found.shape == (*size, 3)
+        near = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(int)
+        assert np.abs(found - near).mean() < 6
+        whole = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(decode(content, look_at(content), upright=False), whole)

@@ -40,3 +40,14 @@ def test_its_facts_in_a_file_are_plain_lists():
     assert PixelNormalisation((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), False).to_dict() == {
         "mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "to_rgb": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("to_rgb", [True, False])
+def test_what_the_network_takes_is_restored_to_the_same_pixels(to_rgb):
+    image = np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype(np.uint8)
+    normalisation = PixelNormalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), to_rgb)
+    np.testing.assert_array_equal(normalisation.restored(normalisation.divided(image[..., ::-1])), image)
+    canvas = np.zeros((3, 6, 7), np.float32)
+    normalisation.multiplied(image, canvas)
+    np.testing.assert_array_equal(normalisation.restored(canvas)[:5], image)
+    assert normalisation.restored(canvas)[5, 0].tolist() == normalisation.mean_colour().tolist()

@@ -21,6 +21,8 @@ def test_the_page_leads_from_a_folder_of_labels_to_a_drawn_detection(tmp_path):
     mine = tmp_path / "data" / "mine"
     images, labels = (sorted(path.name for path in mine.glob(f"*.{ending}")) for ending in ("jpg", "json"))
     assert len(images) == len(labels) == 24 and len(list(mine.iterdir())) == 48
+    started = load_config(str(tmp_path / "started.yaml"))
+    assert (started.task, started.detector, started.val_split) == ("detection", "mask_rcnn", 0.1)
     drawn = {shape["label"] for path in mine.glob("*.json") for shape in json.loads(path.read_text())["shapes"]}
 
     printed = bash(train, tmp_path)
@@ -28,6 +30,7 @@ def test_the_page_leads_from_a_folder_of_labels_to_a_drawn_detection(tmp_path):
     assert f"data/mine: {24 - held} images" in printed and f"data/mine: {held} images" in printed
     assert f"{held} of 24 images are held out for validation" in printed
     assert "Result metrics for epoch 2" in printed
+    assert "outputs/browse/index.html: " in printed and (tmp_path / "outputs" / "browse" / "index.html").is_file()
     (run,) = tmp_path.glob("outputs/*_MaskRCNN_mine")
     assert load_config(str(run / "config.yaml")).coco_classes == ["background", *sorted(drawn)]
 
