@@ -128,23 +128,15 @@ class TrainSource:
 
 @dataclass
 class _Sent:
-    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed.
-
-    home: the process that trains; a worker process has one thread for OpenCV, or as many workers as there are cores
-    have as many each.
-    """
+    """What a worker sends: the batches of `source`, those of their columns that are mostly zeros squeezed."""
 
     source: TrainSource
     squeezed: Mapping[str, str]
-    home: int
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]:
-        if self.home != os.getpid():
-            self.home = os.getpid()
-            cv2.setNumThreads(1)
         return self.source.batch(int(item), self.squeezed)
 
 
@@ -197,16 +189,16 @@ class TrainLoader:
                     python_multiprocessing=forks,
                 )
                 iterator = batches.create_tuple_iterator(num_epochs=1)
-            for batch in self._batches(iterator, ds.config):
+            for batch in self._batches(iterator, ds.config, forks):
                 for k in squeezed:
                     batch[k] = Tensor.from_numpy(sparse.restore(batch[k].asnumpy()))
                 yield tuple(batch)
 
-    def _batches(self, iterator: Iterator[list], config: Any) -> Iterator[list]:
+    def _batches(self, iterator: Iterator[list], config: Any, forks: bool) -> Iterator[list]:
         """Worker processes start, with their queues, at the first batch. When there was none the framework sleeps for a
         tenth of a second before it looks again; what they make in the meantime has to wait.
         """
-        with _queues_of(self.waiting, config):
+        with _queues_of(self.waiting, config), _one_thread_for_opencv() if forks else contextlib.nullcontext():
             batch = next(iterator, None)
         while batch is not None:
             yield batch
@@ -264,7 +256,7 @@ def make_train_loader(
 
 def sent_by_workers(source: TrainSource) -> _Sent:
     """The batches of a source as its workers send them, by number."""
-    return _Sent(source, getattr(source.samples, "sparse", {}), os.getpid())
+    return _Sent(source, getattr(source.samples, "sparse", {}))
 
 
 def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
@@ -293,6 +285,21 @@ def in_batches_of_a_kind(kinds: Sequence[int], size: int) -> np.ndarray:
             found += group
             group.clear()
     return np.array(found, int)
+
+
+@contextlib.contextmanager
+def _one_thread_for_opencv() -> Iterator[None]:
+    """While active OpenCV has no threads of its own, and a process that is forked has none either.
+
+    It would inherit them as numbers alone and wait for them for ever; and as many workers as there are cores would have
+    as many threads each.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @contextlib.contextmanager

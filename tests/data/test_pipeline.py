@@ -344,15 +344,24 @@ def test_as_many_batches_wait_for_a_worker_process_as_there_is_room_for(
     assert asked == [length] and ds.config.get_prefetch_size() == before == 16
 
 
-def test_opencv_has_one_thread_in_a_worker_process_and_as_many_as_before_elsewhere(ten_images, make_config):
-    sent = loader_module.sent_by_workers(build_train_loader(make_config(), ten_images).source)
+@pytest.mark.timeout(120)
+def test_opencv_has_one_thread_in_a_worker_process_and_as_many_as_before_elsewhere(
+    ten_images, make_config, monkeypatch
+):
+    """A worker inherits OpenCV's threads as numbers alone, and waited for them for ever."""
+    loader = build_train_loader(make_config(num_parallel_workers=2, python_multiprocessing=True), ten_images)
+    make = loader.source.samples.make
+
+    def tell(item, streams):
+        sample = dict(zip(COLUMNS, make(item, streams)))
+        return tuple((sample | {"sample_seed": np.int32(cv2.getNumThreads())}).values())
+
+    monkeypatch.setattr(loader.source.samples, "make", tell)
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(3)
-        sent[0]
+        cv2.resize(np.zeros((4000, 4000, 3), np.uint8), (3000, 3000))  # its threads are there now
+        assert {int(seed) for batch in batches(loader) for seed in batch["sample_seed"]} == {1}
         assert cv2.getNumThreads() == 3
-        sent.home = -1  # another process
-        sent[0]
-        assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
