@@ -1,9 +1,7 @@
 """Detection, with instance masks or without: COCO-style data, box and mask AP, detections as JSON."""
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +23,8 @@ from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings, evaluated_size, resize_rule, short_long_rule
 from ..data.pipeline import (
     DetectionSamples,
-    build_eval_loader,
     build_train_loader,
     detection_sampling,
-    group_size,
     training_images,
 )
 from ..data.sampling import is_sampled
@@ -40,7 +36,7 @@ from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
 from ..inference.label_files import label_writer
-from ..inference.output import weights_and_keys, write_json, write_predictions
+from ..inference.output import write_json, write_predictions
 from ..inference.prediction_file import (
     load_predictions,
     load_protocol,
@@ -49,10 +45,10 @@ from ..inference.prediction_file import (
     save_predictions,
 )
 from ..inference.predictor import Predictor
-from ..inference.results import to_coco_results, to_json
+from ..inference.results import to_json
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
-from ..inference.unfinished import Unfinished, describe_files, unfinished
+from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
 from ..process.compile_cache import compile_once
@@ -61,13 +57,12 @@ from ..process.runtime import SINGLE, Runtime
 from ..reading import is_file
 from ..reports import detection as page
 from .detection_classes import known_category_ids, with_classes
+from .detection_predictions import predict_dataset, together, unfinished_predictions
 from .meaning import stated_facts
-from .progress import Progress
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
 
-TODAY = Words("mask_rcnn", "default")
 SYSTEMS = {  # in names of folders
     "mask_rcnn": "MaskRCNN",
     "pointrend": "PointRend",
@@ -199,7 +194,7 @@ class Detection(Task):
             metrics = self.score(cfg, model, dataset, process, protocol)
         else:
             keys = cfg.prediction_path, score_settings(cfg)
-            with _unfinished(cfg, dataset, process) as part:
+            with unfinished_predictions(cfg, dataset, process) as part:
                 metrics = self.score(cfg, model, dataset, process, protocol, *keys, part)
         words.say("evaluated_all", path=cfg.checkpoint_path)
         return metrics
@@ -218,7 +213,7 @@ class Detection(Task):
         process = runtime.start(cfg, may_be_single=True)
         model = self.load(cfg)
         compile_once(cfg, process, model)
-        with _unfinished(cfg, dataset, process) as part:
+        with unfinished_predictions(cfg, dataset, process) as part:
             protocol = {"config": config_hash(cfg), "checkpoint": checkpoint_hash(cfg.checkpoint_path)}
             self._predict(cfg, model, dataset, process, protocol, cfg.prediction_path, score_settings(cfg), part)
         return {}
@@ -377,61 +372,3 @@ def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
     path = cfg.prediction_path
     found = Predicted(load_predictions(path, dataset), load_protocol(path), load_unreadable(path))
     return Detection().score_results(cfg, dataset, found)
-
-
-def predict_dataset(
-    cfg: Config,
-    model,
-    dataset: DetectionIndex,
-    process: Runtime = SINGLE,
-    part: Unfinished | None = None,
-    words: Words = TODAY,
-) -> tuple[list[dict], list[Id]]:
-    """COCO results of `model` on every image of `dataset`, and the images that are unreadable; prints progress, the
-    time and how many these are.
-
-    Rank 0 has the results of all ranks' images, in the data set's order; the other ranks have none. part: where this
-    rank's results are kept as they come; those that are there are taken. words: what it prints.
-    """
-    share = process.share(len(dataset.image_ids))
-    before = [] if part is None else list(part.entries())
-    loader = build_eval_loader(cfg, dataset, indices=share[len(before) :])
-    total = len(share)
-    here = f", {total} of them here" * (process.size > 1)
-    words.say("images", images=len(dataset.image_ids), here=here, batches=-(-total // cfg.test_batch_size))
-    predictor = Predictor(model, cfg)
-    results = [result for _, found in before if found is not None for result in found]
-    unreadable = [image_id for image_id, found in before if found is None]
-    started = time.perf_counter()
-    progress = Progress(words, total, len(before), cfg.test_batch_size)
-    for image_id, prediction in progress.over(predictor.predict_stream(loader)):
-        found = None if prediction is None else to_coco_results(prediction, image_id, dataset.category_ids)
-        if part is not None:
-            part.append(image_id, found)
-        if found is None:
-            unreadable.append(image_id)
-        else:
-            results += found
-    seconds = time.perf_counter() - started - predictor.first_run_seconds
-    missing = [image_id for part in process.gather(unreadable) for image_id in part]
-    each = seconds / max(len(loader), 1)
-    words.say("each", each=each, first=predictor.first_run_seconds, unreadable=len(missing))
-    return [result for part in process.gather(results) for result in part], missing
-
-
-def _unfinished(cfg: Config, dataset: DetectionIndex, process: Runtime) -> AbstractContextManager[Unfinished]:
-    """Where this rank keeps the results of its images until all are in `cfg.prediction_path`."""
-    output = Path(cfg.prediction_path)
-    if process.size > 1:
-        output = output.with_name(f"{output.name}.rank{process.rank}of{process.size}")
-    records = (dataset.record(index) for index in range(len(dataset)))
-    images = describe_files((one.image_id, one.path, one.height, one.width) for one in records)
-    labels = describe_files([dataset.label_files])
-    data = {"images": f"{len(dataset)}, {images}", "labels": labels, "category_ids": dataset.category_ids}
-    share = process.share(len(dataset.image_ids))
-    return unfinished(output, weights_and_keys(cfg) | data, len(share), together(cfg))
-
-
-def together(cfg: Config) -> int:
-    """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
-    return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)

@@ -12,7 +12,7 @@ from src.config import load_config
 from src.data.formats.coco import read_coco
 from src.inference.predictor import Predictor
 from src.process.runtime import SINGLE, Runtime
-from src.tasks.detection import _unfinished, predict_dataset, together
+from src.tasks.detection_predictions import predict_dataset, together, unfinished_predictions
 from tests.models.detection.mmdet_case import BASE, CONFIG, build
 
 SIZES = [(90, 61), (61, 90), (70, 70), (31, 80), (66, 44), (45, 30), (30, 45), (64, 96), (80, 81), (120, 60)]  # (w, h)
@@ -107,12 +107,12 @@ def image_ids(results: list[dict]) -> list[int]:
 
 def test_an_evaluation_gives_results_in_the_order_of_the_data_on_ranks_too(dataset, model, alone):
     cfg = config("--test_batch_size", "2")
-    found = predict_dataset(cfg, model, dataset, SINGLE)
+    found, _ = predict_dataset(cfg, model, dataset, SINGLE)
     records = [dataset.record(k) for k in range(len(dataset))]
     counts = {one.image_id: len(alone[one.path.name]) for one in records}
     assert image_ids(found) == [image_id for image_id, count in counts.items() if count]
     assert [sum(one["image_id"] == image_id for one in found) for image_id in counts] == list(counts.values())
-    parts = [predict_dataset(cfg, model, dataset, Runtime(rank, 2)) for rank in range(2)]
+    parts = [predict_dataset(cfg, model, dataset, Runtime(rank, 2))[0] for rank in range(2)]
     assert len(set(image_ids(parts[0])) & set(image_ids(parts[1]))) == 0
     for one, other in zip(parts[0] + parts[1], found, strict=True):
         assert [one[key] for key in ("image_id", "category_id")] == [other[key] for key in ("image_id", "category_id")]
@@ -132,9 +132,9 @@ def test_an_evaluation_that_was_stopped_goes_on_to_the_same_results(dataset, mod
 
     cfg = config("--test_batch_size", "1", "--prediction_path", str(tmp_path / "found.json"))
     whole = predict_dataset(cfg, model, dataset, SINGLE)
-    with pytest.raises(KeyboardInterrupt), _unfinished(cfg, dataset, SINGLE) as part:
+    with pytest.raises(KeyboardInterrupt), unfinished_predictions(cfg, dataset, SINGLE) as part:
         predict_dataset(cfg, Stopped(), dataset, SINGLE, part)
-    with _unfinished(cfg, dataset, SINGLE) as part:
+    with unfinished_predictions(cfg, dataset, SINGLE) as part:
         assert 0 < part.done < len(dataset)
         assert predict_dataset(cfg, model, dataset, SINGLE, part) == whole
     assert together(config("--test_batch_size", "2")) == 16 and together(cfg) == 1
