@@ -14,6 +14,7 @@ from src.data.formats.coco import read_coco
 from src.data.pipeline import COLUMNS, DetectionSamples, build_train_loader
 from src.data.streams import SampleStreams
 from src.errors import UserError
+from tests.data.augmentation.scenes import scene_of
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square
 
@@ -262,3 +263,16 @@ def test_keys_that_are_not_read_are_said(caplog):
     caplog.clear()
     tell_unread(load_config(DEMO_CONFIG.with_name("hrnet_cls_shapes.yaml"), ["--copy_paste=1", "--mosaic=1"]), TRAIN)
     assert "mosaic, copy_paste (task classification does not read it)" in caplog.text
+
+
+def test_partners_are_the_same_in_every_version(make_config):
+    cfg, scene = make_config(copy_paste=1, mosaic=1), scene_of((64, 64), [])
+    asked = []
+
+    def partner(entry, streams):
+        asked.append((entry, int(streams.shared.randint(1000))))
+        return scene
+
+    for on_original in (True, False):
+        augmentation.combine_scenes(scene, cfg, SampleStreams(3, 0, 1), 100, partner, on_original)
+    assert asked == [(63, 589), (99, 644), (30, 257), (58, 767)]
