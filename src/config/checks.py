@@ -143,9 +143,6 @@ def _check_box_style(cfg: Any) -> None:
         kind = getattr(cfg, key).loss_bbox.type
         if cfg.box_style == "legacy" and kind in ("giou", "ciou"):
             raise UserError(f"{key}.loss_bbox.type {kind} is for box_style continuous; it is 'legacy'")
-    for key in ("mosaic", "copy_paste"):
-        if cfg.box_style == "legacy" and getattr(cfg, key):
-            raise UserError(f"{key} is for box_style continuous, whose boxes are the edges of masks; it is 'legacy'")
     if cfg.test_cfg.rcnn.nms == "soft" and cfg.test_cfg.rcnn.inclusive_nms:
         raise UserError("test_cfg.rcnn.inclusive_nms is of test_cfg.rcnn.nms nms; it is 'soft'")
     if not has_masks(cfg):

@@ -14,14 +14,22 @@ class CombinationKeys:
     copy_paste: float = key(
         0.0, "detection: probability of objects of another training image on this one (needs masks)", low=0, high=1
     )
-    copy_paste_max: int = key(100, "objects that are pasted are fewer than this (max_num_pasted)", low=1, high=10_000)
-    copy_paste_selected: bool = key(True, "a random choice of the other image's objects is pasted; 0 pastes all")
+    copy_paste_max: int = key(
+        100, "detection: fewer objects than this are pasted (MMDetection's max_num_pasted)", low=1, high=10_000
+    )
+    copy_paste_selected: bool = key(
+        True, "detection: a random choice of the other image's objects is pasted; 0 pastes all"
+    )
     copy_paste_box_shift: float = key(
         10.0,
-        "an object below stays if no side of its box has moved by more pixels (bbox_occluded_thr), or",
+        "detection: an object that is partly pasted over stays if no side of its box moves by more pixels than this "
+        "(bbox_occluded_thr)",
         low=0,
         high=1e5,
     )
     copy_paste_least_pixels: int = key(
-        300, "if more pixels than this of it are seen (mask_occluded_thr)", low=0, high=1_000_000_000
+        300,
+        "detection: it stays as well if more pixels of it than this are left (mask_occluded_thr)",
+        low=0,
+        high=1_000_000_000,
     )

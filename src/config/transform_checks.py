@@ -7,7 +7,8 @@ from .orientation import trains_by_orientation
 
 # What moves boxes and masks as the legacy ones, whose x2 and y2 name the last pixel, do not move.
 CONTINUOUS = (
-    "train_scales", "large_scale_jitter", "random_erasing", "vertical_flip_ratio", "rotate90_ratio",
+    "train_scales", "large_scale_jitter", "random_erasing", "vertical_flip_ratio", "rotate90_ratio", "mosaic",
+    "copy_paste",
 )  # fmt: skip
 RESIZING = ("train_scales", "large_scale_jitter")
 # What may give a sample another orientation than its image has, or an epoch another number of each.

@@ -64,28 +64,13 @@ def pack(bitmaps: np.ndarray) -> np.ndarray:
     return np.packbits(bitmaps, axis=-1)
 
 
-def pack_objects(
-    objects: Sequence[tuple[int, Any]],
-    size: tuple[int, int],
-    change: Callable[[np.ndarray], np.ndarray],
-    shape: tuple[int, int, int],
-) -> np.ndarray:
-    """The masks of an image's objects, changed as the image is, packed: (rows, H, W / 8) uint8 of `shape`.
-
-    objects: row and COCO segmentation of each; size: (h, w) of the image; change: (h, w) uint8 -> (at most H, at most
-    W), which copies and drops pixels and makes no other values than these and 0. Raises ValueError like `to_rle`.
-    """
-    rows, segmentations = zip(*objects) if objects else ((), ())
-    return pack_layers(rows, lambda numbers: change(layered([segmentations[k] for k in numbers], *size)), shape)
-
-
 def pack_layers(
     rows: Sequence[int], make: Callable[[Sequence[int]], np.ndarray], shape: tuple[int, int, int]
 ) -> np.ndarray:
     """Masks of objects packed: (rows, H, W / 8) uint8 of `shape`, object k's in row `rows[k]`.
 
-    make(numbers): (at most H, at most W) uint8 whose bit k is object `numbers[k]`, of `BITS` objects at most. What is
-    no object's takes no memory as long as nobody reads it.
+    make(numbers): (at most H, at most W) uint8 whose bit k is object `numbers[k]`, of `BITS` objects at most (as
+    `layered` makes them). What is no object's takes no memory as long as nobody reads it.
     """
     packed = np.zeros(shape, np.uint8)
     for start in range(0, len(rows), BITS):
@@ -95,7 +80,7 @@ def pack_layers(
 
 
 def layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray:
-    """(height, width) uint8: bit k is the bitmap of segmentation k."""
+    """(height, width) uint8: bit k is the bitmap of segmentation k. Raises ValueError like `to_rle`."""
     columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
     for bit, segmentation in enumerate(segmentations):
         rle = to_rle(segmentation, height, width)

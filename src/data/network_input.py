@@ -68,6 +68,7 @@ class ImageSettings:
     def padding_colour(self) -> Sequence[float]:
         """(3,) BGR of pixels that no image covers, as far as whole numbers have it."""
         return (0, 0, 0) if self.black else self.normalisation.mean_colour()
+
     def _within(self, width: int, height: int, limits: Sequence[int], turns: bool) -> "ImageSettings":
         """With an input of this size, images inside it and with sides of at most the two limits, in any order."""
         short, long = sorted(limits or (width, height))

@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from src.data.formats.shapes import read_shape
-from src.data.masks import is_segmentation, pack, pack_objects, to_bitmap
+from src.data.masks import is_segmentation, layered, pack, pack_layers, to_bitmap
 from src.data.synthetic.coco import uncompressed_counts
 
 
@@ -113,6 +113,12 @@ def one_by_one(objects, size, change, shape) -> np.ndarray:
         full[:, : bitmap.shape[1]] = bitmap
         packed[row, : bitmap.shape[0]] = np.packbits(full, axis=-1)
     return packed
+
+
+def pack_objects(objects, size, change, shape) -> np.ndarray:
+    """Eight together: decoded, changed, packed."""
+    rows, segmentations = [row for row, _ in objects], [segmentation for _, segmentation in objects]
+    return pack_layers(rows, lambda numbers: change(layered([segmentations[k] for k in numbers], *size)), shape)
 
 
 CHANGES = {  # to at most 64 x 96

@@ -49,7 +49,7 @@ class CopyPaste(Combination):
             return None
         return cls(
             (cfg.img_height, cfg.img_width),
-            ImageSettings.from_config(cfg).padding_colour,
+            ImageSettings.for_training(cfg).padding_colour,
             cfg.copy_paste_max,
             cfg.copy_paste_selected,
             cfg.copy_paste_box_shift,

@@ -41,7 +41,7 @@ class Mosaic(Combination):
         if not rng.rand() < cfg.mosaic:
             return None
         x, y = (int(rng.uniform(*CENTRE_RANGE) * side) for side in (cfg.img_width, cfg.img_height))
-        return cls((cfg.img_height, cfg.img_width), (x, y), ImageSettings.from_config(cfg).padding_colour)
+        return cls((cfg.img_height, cfg.img_width), (x, y), ImageSettings.for_training(cfg).padding_colour)
 
     @classmethod
     def most_objects(cls, cfg: Config, own: int, other: int) -> int:

@@ -14,6 +14,7 @@ from src.data.formats.coco import read_coco
 from src.data.pipeline import COLUMNS, DetectionSamples, build_train_loader
 from src.data.streams import SampleStreams
 from src.errors import UserError
+from tests.data.augmentation.scenes import scene_of
 from tests.data.conftest import DEMO_CONFIG
 from tests.data.tiny import CLASSES, square
 
@@ -182,6 +183,46 @@ def test_masks_have_rows_for_what_may_come_together(coco_folder, make_config, ke
     assert (sample["gt_labels"][: len(bits)][bits] > 0).all() and bits.any()
 
 
+def test_a_sample_worked_by_hand(coco_folder, make_config):
+    """Two images at twice their size; the dog hides 8 pixels of the cat's right side."""
+    dataset = read_coco(
+        coco_folder([(32, 24)] * 2, [square(1, (2, 2, 10, 8), 9), square(2, (8, 2, 8, 8), 4)]), CLASSES
+    )
+    samples = DetectionSamples(dataset, [0, 1], make_config(num_gts=4, copy_paste=1, copy_paste_selected=False))
+    cat, dog = (dict(zip(samples.columns, samples.plain(samples.read(k), SampleStreams(0, 0, k)))) for k in (0, 1))
+    seen = set()
+    for epoch in range(8):
+        made = dict(zip(samples.columns, samples.make(samples.read(0), SampleStreams(0, epoch, 0))))
+        seen.add(tuple(made["gt_labels"]))
+        if made["gt_labels"][1] == 2:
+            assert made["gt_boxes"].tolist() == [[4, 4, 16, 20], [16, 4, 32, 20], [0] * 4, [0] * 4]
+            assert made["gt_valid"].tolist() == [True, True, False, False]
+            masks = np.unpackbits(made["gt_masks"], axis=-1)
+            assert masks[0, 4:20, 4:16].all() and masks[0].sum() == 16 * 12
+            assert masks[1, 4:20, 16:32].all() and masks[1].sum() == 16 * 16
+            assert made["image_shape"].tolist() == [64, 64]  # both stand on the whole canvas
+            expected = np.where(masks[1].astype(bool), dog["image"], cat["image"])[:, :48]
+            np.testing.assert_array_equal(made["image"][:, :48], expected)
+            assert np.abs(made["image"][:, 48:]).max() < 0.01  # the mean colour in whole grey levels
+    assert seen == {(1, 2, 0, 0), (1, 0, 0, 0)}  # it is its own partner at times: its double hides all of it
+
+
+def test_jittered_objects_are_worked_out_before_they_are_pasted(images, make_config):
+    """The boxes of both are those of their masks, and all lie in the input, whatever the jitter has cut off."""
+    keys = {"num_gts": 12, "copy_paste": 1, "copy_paste_selected": False, "large_scale_jitter": "[0.1,2.0]"}
+    samples, pasted = DetectionSamples(images, list(range(6)), make_config(**keys)), 0
+    for epoch in range(5):
+        for k in range(6):
+            sample = dict(zip(samples.columns, samples.make(samples.read(k), SampleStreams(0, epoch, k))))
+            count = int(sample["gt_valid"].sum())
+            pasted += count > len(images.record(k).objects)
+            for box, bits in zip(sample["gt_boxes"][:count], sample["gt_masks"]):
+                shown = np.unpackbits(bits, axis=-1)
+                rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+                assert box.tolist() == [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    assert pasted > 10
+
+
 def test_crowds_come_behind_what_is_pasted(coco_folder, make_config):
     crowd = square(1, (0, 0, 32, 6), 4, iscrowd=1)
     dataset = read_coco(coco_folder([(32, 24)], [crowd, square(1, (4, 8, 12, 12), 9)]), CLASSES)
@@ -211,7 +252,7 @@ def test_data_without_masks_cannot_be_pasted_which_is_said(coco_folder, make_con
 def test_the_originals_boxes_have_none(key):
     legacy = ["--box_style=legacy", "--roi.roi_layer.aligned=0", "--mask_roi.roi_layer.aligned=0"]
     load_config(DEMO_CONFIG, legacy)
-    with pytest.raises(UserError, match=f"{key} is for box_style continuous"):
+    with pytest.raises(UserError, match=f"{key}: for box_style continuous; it is 'legacy'"):
         load_config(DEMO_CONFIG, [*legacy, f"--{key}=0.5"])
 
 
@@ -222,3 +263,16 @@ def test_keys_that_are_not_read_are_said(caplog):
     caplog.clear()
     tell_unread(load_config(DEMO_CONFIG.with_name("hrnet_cls_shapes.yaml"), ["--copy_paste=1", "--mosaic=1"]), TRAIN)
     assert "mosaic, copy_paste (task classification does not read it)" in caplog.text
+
+
+def test_partners_are_the_same_in_every_version(make_config):
+    cfg, scene = make_config(copy_paste=1, mosaic=1), scene_of((64, 64), [])
+    asked = []
+
+    def partner(entry, streams):
+        asked.append((entry, int(streams.shared.randint(1000))))
+        return scene
+
+    for on_original in (True, False):
+        augmentation.combine_scenes(scene, cfg, SampleStreams(3, 0, 1), 100, partner, on_original)
+    assert asked == [(63, 589), (99, 644), (30, 257), (58, 767)]
