@@ -17,7 +17,8 @@ from tests.models.detection.mmdet_case import BASE, CONFIG, build
 
 SIZES = [(90, 61), (61, 90), (70, 70), (31, 80), (66, 44), (45, 30), (30, 45), (64, 96), (80, 81), (120, 60)]  # (w, h)
 BOTH = ["--img_width", "96", "--img_height", "64", "--resize_limits", "[90, 62]", "--resize", "short_long",
-        "--test_cfg.rcnn.max_per_img", "20"]  # fmt: skip
+        "--test_cfg.rcnn.max_per_img", "20", "--backbone.type", "resnet", "--backbone.depth", "18",
+        "--backbone.base_channels", "4", "--neck.type", "fpn"]  # fmt: skip
 
 
 def config(*keys: str):
