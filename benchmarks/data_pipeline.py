@@ -49,10 +49,10 @@ PARTS = {
     "image through the transforms": (("transform.py", "image"),),
     "normalised, padded": (("network_input.py", "normalise_and_pad"),),
     "masks through the transforms": (("transform.py", "masks"),),
-    "masks decoded": (("masks.py", "_layered"), ("masks.py", "layered"), ("masks.py", "to_bitmap")),
-    "masks packed": (("masks.py", "_pack_layers"), ("masks.py", "_pack_group"), ("masks.py", "pack")),
-    "stacked": (("batch_memory.py", "stacked"), ("loader.py", "_stacked")),
-    "squeezed": (("sparse.py", "squeeze_rows"), ("sparse.py", "squeeze")),
+    "masks decoded": (("masks.py", "layered"),),
+    "masks packed": (("masks.py", "_pack_group"),),
+    "stacked": (("batch_memory.py", "stacked"),),
+    "squeezed": (("sparse.py", "squeeze_rows"),),
 }
 
 

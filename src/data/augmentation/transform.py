@@ -45,7 +45,10 @@ class Transform:
         return boxes
 
     def masks(self, mask: np.ndarray, outside: int = 0) -> np.ndarray:
-        """(h, w) uint8: an object's bitmap, or a map of labels. outside: the value where the image shows nothing."""
+        """(h, w) uint8: a map of labels, or the bitmaps of up to eight objects, a bit each.
+
+        outside: the value where the image shows nothing. Pixels are copied and dropped, none is made of two.
+        """
         return mask
 
 
