@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from src.errors import UserError
 from src.pages import plots
@@ -103,3 +104,10 @@ def test_diagrams_take_names_as_they_are_and_are_the_same_bytes_each_time():
     ):
         picture = draw()
         assert picture == draw() and cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
+
+
+def test_every_line_of_a_diagram_is_named_whatever_its_name_begins_with(monkeypatch):
+    named = []
+    monkeypatch.setattr(Axes, "legend", lambda axis, lines, names, **_: named.append((len(lines), names)))
+    plots.curves({"_hidden": ([0, 1], [1, 0]), "b": ([0, 1], [0, 1])}, "x", "y")
+    assert named == [(2, ["_hidden", "b"])]
