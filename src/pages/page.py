@@ -19,14 +19,15 @@ Cell = Union[str, int, float, None, "Link"]
 PICTURES = "pictures"  # folder beside the page
 JPEG_QUALITY = 88
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 77rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; border-bottom: 1px solid #ccc; margin-top: 2.2rem; }
 h3 { font-size: 1.05rem; } nav a { margin-right: 1rem; } .wide { overflow-x: auto; } p.note { color: #666; }
 table { border-collapse: collapse; margin: .6rem 0; }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; }
 th { text-align: left; background: #f5f5f5; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
 figure { display: inline-block; margin: .4rem .8rem .8rem 0; vertical-align: top; max-width: 100%; }
-figure img { max-width: 100%; height: auto; border: 1px solid #ddd; } figcaption { font-size: .85rem; color: #444; }
+figure img { max-width: 100%; height: auto; border: 1px solid #ddd; }
+figcaption { font-size: .85rem; color: #444; width: 0; min-width: 100%; }
 """
 # Nothing on a page may ask for anything from elsewhere, or run: the names in it come from other people's files.
 POLICY = "default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'"
@@ -81,11 +82,11 @@ class Page:
             self._body.append(f'<p class="note"><a href="{_address(file)}">{_escaped(file)}</a></p>')
 
     def csv(self, file: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-        """A table beside the page; floats as they are."""
+        """A table beside the page; floats as they are, names as the page shows them."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([one.words if isinstance(one, Link) else one for one in row] for row in rows)
+        writer.writerow([_text(one) for one in header])
+        writer.writerows([_text(one) for one in row] for row in rows)
         write_text(self.folder / file, text.getvalue())
 
     def picture(self, name: str, image: np.ndarray | bytes, caption: str = "") -> None:
@@ -121,8 +122,17 @@ class Page:
 
 
 def _escaped(words: object) -> str:
+    return html.escape(_readable(str(words)))
+
+
+def _readable(words: str) -> str:
     """A file's name may hold bytes that are no text: they are shown as \\xNN."""
-    return html.escape(os.fsencode(str(words)).decode("utf-8", "backslashreplace"))
+    return os.fsencode(words).decode("utf-8", "backslashreplace")
+
+
+def _text(value: Cell) -> object:
+    value = value.words if isinstance(value, Link) else value
+    return _readable(value) if isinstance(value, str) else value
 
 
 def _address(file: str) -> str:

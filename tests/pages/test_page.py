@@ -71,6 +71,12 @@ def test_a_table_shows_three_digits_and_its_file_holds_all(page):
         assert list(csv.reader(file)) == [["name", "AP", "count"], ["cat", "0.123456789", "3"], ["dog", "", "4"]]
 
 
+def test_a_name_that_is_no_text_is_shown_alike_on_the_page_and_in_its_file(page):
+    page.table(["name \udcfe"], [["a\udcff.jpg"], [Link("b\udc80.jpg", "#b")]], "names.csv")
+    assert (page.folder / "names.csv").read_bytes() == b"name \\xfe\na\\xff.jpg\nb\\x80.jpg\n"
+    assert {"a\\xff.jpg", "b\\x80.jpg", "name \\xfe"} <= set(Reader(page.write().read_text(encoding="utf-8")).texts)
+
+
 def test_links_at_the_top_lead_to_the_sections(page):
     page.heading("first")
     page.heading("second")
