@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.config.thresholds import read_thresholds, thresholds_text
 from src.data.images import read_bgr
 from src.inference.backends import open_model, read_metadata, run_model
 from tests.end_to_end.commands import ROOT, losses, run, table
@@ -72,9 +73,13 @@ def scores(printed: str) -> list[str]:
 def test_saved_predictions_have_boxes_alone_and_score_the_same(data, evaluated):
     saved = data / "saved.json"
     assert json.loads(saved.read_text()) and "segmentation" not in saved.read_text()
-    again = run("eval.py", *KEYS, "--val_dataset", data / "validation", "--prediction_path", saved, "--analysis", 1)
+    evaluate = ("eval.py", *KEYS, "--val_dataset", data / "validation", "--prediction_path", saved, "--analysis", 1)
+    again = run(*evaluate, "--report_dir", data / "report")
     assert scores(again) == scores(evaluated) and len(scores(again)) == 1
     assert "segm" not in again + evaluated and "Errors: duplicate" in again
+    facts = json.loads((data / "report" / "report.json").read_text())
+    assert scores(again) == [f"bbox_mAP: {facts['metrics']['bbox_mAP']:.4f}"] and list(facts["kinds"]) == ["bbox"]
+    assert sorted(read_thresholds(data / "report" / "thresholds.yaml")) == sorted(facts["classes"])
 
 
 @pytest.mark.parametrize("kind", ["onnx", pytest.param("mindir", marks=pytest.mark.slow)])
@@ -99,10 +104,15 @@ def test_exported_files_give_boxes_alone_and_say_so(data, trained, evaluated, ki
 
 def inferred_and_drawn(file: tuple, data: Path) -> None:
     """The commands of an exported file (those of a checkpoint only compile longer)."""
-    out, images = data / "out.json", data / "validation" / "data"
-    run("infer.py", *file, "--infer_score_thr", 0, "--pred_input", images, "--pred_output", out)
+    out, images, least = data / "out.json", data / "validation" / "data", data / "thresholds.yaml"
+    first, *others = read_metadata(Path(file[-3]), file[-1])["class_names"]
+    least.write_text(thresholds_text("", [(name, 0, "") for name in (first, *others)]))
+    run("infer.py", *file, "--infer_score_thr", least, "--pred_input", images, "--pred_output", out)
     found = [item for entry in json.loads(out.read_text()).values() for item in entry["predictions"]]
     assert found and all(set(item) == {"bbox", "class", "score"} for item in found)
+    least.write_text(thresholds_text("", [(name, 0, "") for name in others]))
+    given = ("--infer_score_thr", least, "--pred_input", images, "--pred_output", data / "other.json")
+    assert f"infer_score_thr: {least} has no threshold for {first}" in run("infer.py", *file, *given, status=2)
     draw = ("draw_predictions.py", "--pred_file", out, "--out_dir", data / "drawn", "--score_thr", 0)
     run(*draw, "--allow_outside", 1)
     assert len(list((data / "drawn").iterdir())) == 3

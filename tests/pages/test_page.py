@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from src.errors import UserError
 from src.pages import plots
@@ -124,3 +125,10 @@ def test_names_of_any_length_leave_room_for_the_diagram(recwarn):
     plots.curves({name: ([0, 1], [1, 0]) for name in names}, "recall", "precision")
     assert [str(one.message) for one in recwarn] == []
     assert max(cv2.imdecode(np.frombuffer(drawn[0], np.uint8), 1).shape) < 900
+
+
+def test_every_line_of_a_diagram_is_named_whatever_its_name_begins_with(monkeypatch):
+    named = []
+    monkeypatch.setattr(Axes, "legend", lambda axis, lines, names, **_: named.append((len(lines), names)))
+    plots.curves({"_hidden": ([0, 1], [1, 0]), "b": ([0, 1], [0, 1])}, "x", "y")
+    assert named == [(2, ["_hidden", "b"])]

@@ -55,7 +55,8 @@ def write_data(folder: Path, as_id=lambda number: number, objects=tuple(OBJECTS)
     (folder / "data").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for name in IMAGES.values():
-        cv2.imwrite(str(folder / "data" / name), rng.integers(0, 255, (100, 100, 3), np.uint8))
+        picture = cv2.imencode(".png", rng.integers(0, 255, (100, 100, 3), np.uint8))[1]
+        (folder / "data" / name).write_bytes(picture.tobytes())
     annotations = [
         {"id": k, "image_id": as_id(image), "category_id": category, "bbox": list(box), "area": box[2] * box[3],
          "iscrowd": crowd, "segmentation": rectangle_mask(box)}

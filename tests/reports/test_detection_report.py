@@ -294,6 +294,15 @@ def test_texts_as_ids(tmp_path):
     assert table(folder, "confusion.csv")[1] == ["square", 3, 0, 0, 2]
 
 
+def test_names_of_files_that_are_no_text(tmp_path, monkeypatch):
+    odd = os.fsdecode(b"b\xff.png")
+    monkeypatch.setitem(IMAGES, 12, odd)
+    folder = write(tmp_path, write_data(tmp_path / "data"), results(), unreadable=[12])
+    assert table(folder, "images.csv")[2][0] == "b\\xff.png"
+    assert "1. b\\xff.png: 2 false positives, 1 of 2 objects missed" in shown(folder)
+    assert cv2.imread(str(folder / "pictures" / "worst_01.jpg")) is not None
+
+
 def test_saved_predictions_have_the_same_report_and_replace_their_own_alone(tmp_path, dataset, report, capsys):
     (tmp_path / "found.json").write_text(json.dumps(results()))
     cfg = default_config(["--prediction_path", str(tmp_path / "found.json"), "--report_dir", str(tmp_path / "r")])
