@@ -254,14 +254,14 @@ def test_every_number_in_a_reason_is_true_of_160_photographs(preset, tmp_path):
             shares.append(round(100 * np.mean(np.array(best) >= 0.7)))
         assert numbers(said["scales"]) == [shares[0], 0.7, *at, 8, shares[1]]
     base = load_config(yaml.safe_load((tmp_path / "my.yaml").read_text())["_base_"])
-    gib, largest, seen, epochs, each = {
-        "tiny": (1.5, 8, 4800, (6, 60), 8), "small": (16, 8, 120_000, (12, 100), 16),
-        "published": (8, 16, 240_000, (12, 50), 16),
+    gib, own, largest, seen, epochs, each = {
+        "tiny": (1.5, 1, 8, 4800, (6, 60), 8), "small": (13, 2, 8, 120_000, (12, 100), 16),
+        "published": (4, 2, 16, 240_000, (12, 50), 16),
     }[preset]  # fmt: skip
     cost = float(f"{gib * at[0] * at[1] / 1e6:.3g}")
-    fitting = int((24 - 1) / (gib * at[0] * at[1] / 1e6))
+    fitting = int((24 - own) / (gib * at[0] * at[1] / 1e6))
     fair = len(shown) // 8
-    assert numbers(said["batch_size"]) == [*at, cost, 24, 1, fitting, len(shown), 8, fair, largest]
+    assert numbers(said["batch_size"]) == [*at, cost, 24, own, fitting, len(shown), 8, fair, largest]
     assert cfg.batch_size == min(fitting, fair, largest)
     assert numbers(said["lr"]) == [base.lr, each, base.lr, cfg.batch_size, each]
     assert cfg.lr == pytest.approx(base.lr * cfg.batch_size / each, rel=1e-3)

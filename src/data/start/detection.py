@@ -12,14 +12,14 @@ from ..inspection import anchor_fit
 from .recipe import VAL_SPLIT, Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights, validation
 from .told import Told, config_of
 
-# GiB a million pixels: the narrow ones were measured on a CPU, HRNetV2p-W18 too (8.6 for two images of 512 x 512).
+# GiB a million pixels were measured on a CPU, of one and more images of 192 x 192 (tiny) or 512 x 512.
 BASES = {
     ("tiny", True): Base("demo/mask_rcnn_hrnet_shapes.yaml", 8, 1.5, 8, (64, 256), 4800, (6, 60)),
     ("tiny", False): Base("demo/faster_rcnn_hrnet_shapes.yaml", 8, 1.5, 8, (64, 256), 4800, (6, 60)),
-    ("small", True): Base("mask_rcnn_hrnetv2p_w18_1x_coco.yaml", 16, 16.0, 8, (256, 800), 120_000, (12, 100)),
-    ("small", False): Base("faster_rcnn_hrnetv2p_w18_1x_coco.yaml", 16, 12.0, 8, (256, 800), 120_000, (12, 100)),
-    ("published", True): Base("mask_rcnn_r50_fpn_1x_coco.yaml", 16, 8.0, 16, None, 240_000, (12, 50)),
-    ("published", False): Base("faster_rcnn_r50_fpn_1x_coco.yaml", 16, 6.0, 16, None, 240_000, (12, 50)),
+    ("small", True): Base("mask_rcnn_hrnetv2p_w18_1x_coco.yaml", 16, 13.0, 8, (256, 800), 120_000, (12, 100), 2.0),
+    ("small", False): Base("faster_rcnn_hrnetv2p_w18_1x_coco.yaml", 16, 10.0, 8, (256, 800), 120_000, (12, 100), 2.0),
+    ("published", True): Base("mask_rcnn_r50_fpn_1x_coco.yaml", 16, 4.0, 16, None, 240_000, (12, 50), 2.0),
+    ("published", False): Base("faster_rcnn_r50_fpn_1x_coco.yaml", 16, 3.0, 16, None, 240_000, (12, 50), 2.0),
 }
 MASKED = 0.5  # share of the objects that have a mask, from which on masks are learned
 QUARTER = 0.25  # of the objects, at most, are smaller than the smallest anchor

@@ -46,7 +46,8 @@ class Wish:
 class Base:
     """A file of `configs/`. images: of the update that its learning rate is for; gib: that a million pixels of an image
     take in training, an estimate; most_batch: images; sides: the longer one of the network's input, at least and at
-    most, none where the file's own size stays; seen: images that a run learns from, in these epochs at least and most.
+    most, none where the file's own size stays; seen: images that a run learns from, in these epochs at least and most;
+    own_gib: that are taken whatever the batch.
     """
 
     file: str
