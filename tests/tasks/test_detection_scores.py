@@ -15,6 +15,7 @@ from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
 from src.tasks import TASKS
 from src.tasks import detection as detection_module
+from src.tasks import detection_predictions
 from src.tasks.detection import evaluate_saved
 from tests.evaluation.tiny import SIZE, detection
 from tests.process.test_channel import connect, together
@@ -93,7 +94,7 @@ class KnowingModel:
 @pytest.fixture()
 def use_loader(monkeypatch):
     def use(loader):
-        monkeypatch.setattr(detection_module, "build_eval_loader", lambda cfg, dataset, indices: loader)
+        monkeypatch.setattr(detection_predictions, "build_eval_loader", lambda cfg, dataset, indices: loader)
 
     return use
 
@@ -203,7 +204,7 @@ def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypat
     def loader(cfg, dataset, indices):
         return KnowingLoader(dataset, unreadable=[12], indices=indices)
 
-    monkeypatch.setattr(detection_module, "build_eval_loader", loader)
+    monkeypatch.setattr(detection_predictions, "build_eval_loader", loader)
     channels, _ = connect(size)
 
     def evaluate(process):
@@ -256,16 +257,18 @@ def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, mon
     monkeypatch.setattr(detection_module, "known_category_ids", lambda cfg: [7, 3])
     monkeypatch.setattr(detection_module, "Predictor", lambda model, cfg: SimpleNamespace(
         predict_files=lambda paths: ((str(path), found) for path in paths)))  # fmt: skip
+    monkeypatch.setattr(detection_module, "together", lambda cfg: 1)
     facts = []
 
-    def write(cfg, paths, output, predict, told, together):
+    def write(cfg, paths, output, predict, told, *how):
         facts.append(told["infer_score_thr"])
         return [(one["class"]["name"], one["score"]) for _, entry in predict(paths) for one in entry["predictions"]]
 
     monkeypatch.setattr(detection_module, "write_predictions", lambda *arguments: written.append(write(*arguments)))
     written = []
     (tmp_path / "t.yaml").write_text("disc: 0.6\nsquare: 0.5\n")
-    cfg = SimpleNamespace(coco_classes=["background", "square", "disc"], infer_score_thr=str(tmp_path / "t.yaml"))
+    classes, least = ["background", "square", "disc"], str(tmp_path / "t.yaml")
+    cfg = SimpleNamespace(coco_classes=classes, infer_score_thr=least, infer_format="json")
     TASK.check_inference(cfg)
     TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
     assert written == [[("square", 0.5), ("disc", 0.75)]] and facts == [{"square": 0.5, "disc": 0.6}]
