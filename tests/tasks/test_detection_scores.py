@@ -13,9 +13,8 @@ from src.data.pipeline import EvalBatch
 from src.errors import UserError
 from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
-from src.tasks import TASKS
+from src.tasks import TASKS, detection_predictions
 from src.tasks import detection as detection_module
-from src.tasks import detection_predictions
 from src.tasks.detection import evaluate_saved
 from tests.evaluation.tiny import SIZE, detection
 from tests.process.test_channel import connect, together
