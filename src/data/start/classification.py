@@ -15,10 +15,10 @@ from ..read_ahead import read_ahead
 from .recipe import VAL_SPLIT, Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights, validation
 from .told import Told, config_of
 
-BASES = {  # GiB a million pixels were measured on a CPU, but for W48
+BASES = {  # GiB a million pixels were measured on a CPU, W48 under a segmenter
     "tiny": Base("demo/hrnet_cls_shapes.yaml", 64, 1.0, 64, (32, 64), 7000, (6, 60)),
     "small": Base("hrnet_w18_small_cls.yaml", 128, 2.0, 64, (64, 224), 300_000, (20, 300), 1.5),
-    "published": Base("hrnet_w48_cls.yaml", 128, 10.0, 64, None, 1_200_000, (60, 300), 2.0),
+    "published": Base("hrnet_w48_cls.yaml", 128, 7.5, 64, None, 1_200_000, (60, 300), 3.0),
 }
 LOOKED_AT = 2000  # images whose size is looked at
 WORKERS = 8
