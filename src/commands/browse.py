@@ -25,7 +25,7 @@ from ..process.command import entry_point
 from ..process.logs import PACKAGE, quiet_logs, start_logging
 from ..reports import data_page
 from ..reports.data_page import LookedAt
-from ..reports.folder import FACTS, check_report_folder, read_facts, write_report
+from ..reports.folder import check_report_folder, write_report
 from ..tasks import TASKS
 from .places import inputs_of
 
@@ -105,12 +105,10 @@ def browse(cfg: Config, options: Options) -> Path:
 
 
 def _check_place(folder: Path, inputs: Inputs) -> None:
-    check_report_folder("--out", folder, inputs)
+    check_report_folder("--out", folder, inputs, kind=KIND)
     for name, place in inputs.folders:
         if place.resolve() in (folder.resolve(), *folder.resolve().parents):
             raise UserError(f"--out {folder} lies in {name}, where pages are no data: give another folder")
-    if (folder / FACTS).exists() and read_facts(folder).get("kind") != KIND:
-        raise UserError(f"--out {folder} holds a report of an evaluation: give another folder")
 
 
 def _look_at_sets(cfg: Config, options: Options) -> tuple[dict[str, LookedAt], list[str]]:

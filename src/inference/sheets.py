@@ -9,9 +9,8 @@ from pycocotools import mask as coco_mask
 
 from ..config import Config
 from ..data.label_sets import LabelSet
-from ..data.loader import Samples
+from ..data.loader import Samples, streams_of
 from ..data.normalisation import PixelNormalisation
-from ..data.streams import SampleStreams
 from .fonts import FontBook
 from .label_text import label_text
 from .segment_files import blend
@@ -140,13 +139,13 @@ def without_augmentation(samples: Samples, entries: Sequence[int], cfg: Config) 
         if item is None:
             yield entry, None
         else:
-            sample = samples.plain(item, SampleStreams(cfg.seed % 2**32, 0, samples.keys[entry]))
+            sample = samples.plain(item, streams_of(samples, cfg.seed % 2**32, 0, entry))
             yield entry, dict(zip(samples.columns, sample))
 
 
 def _made(samples: Samples, entry: int, seed: int) -> tuple[np.ndarray, ...] | None:
     item = samples.read(entry)
-    return None if item is None else samples.make(item, SampleStreams(seed % 2**32, 0, samples.keys[entry]))
+    return None if item is None else samples.make(item, streams_of(samples, seed % 2**32, 0, entry))
 
 
 def _mask(sample: Arrays, row: int, size: tuple[int, int]) -> dict | None:

@@ -15,14 +15,15 @@ from ..reading import is_folder, read_json
 
 PAGE, FACTS = "index.html", "report.json"
 OWN_NAME = re.compile(rf"(?:{PICTURES}/)?[\w-][\w.-]*", re.ASCII)  # of a file that a report writes
+KINDS = {"": "a report of an evaluation", "data": "a page of data"}  # by what report.json says
 MOST_FACTS = 2**28  # bytes of report.json
 
 
-def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence[str] = ()) -> None:
+def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence[str] = (), kind: str = "") -> None:
     """UserError, in one line that begins with `key`, unless a report can be written into `folder`.
 
     A folder that exists is empty or holds an earlier report, which is replaced, and nothing else. shared: the names of
-    the report's files, where it may lie among others: none of them is there but of an earlier report.
+    the report's files, where it may lie among others: none of them is there but of an earlier report. kind: see KINDS.
     """
     if os.path.lexists(folder) and not is_folder(folder):
         raise UserError(f"{key} {folder} is a file; give the name of a folder")
@@ -35,6 +36,8 @@ def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence
         foreign = (name for name in foreign if name in taken or name.startswith(f"{PICTURES}/"))
     if (first := min(foreign, default=None)) is not None:
         raise UserError(f"{key} {folder} holds {plain(first)}, which no report has written: give another folder")
+    if own and (found := read_facts(folder).get("kind", "")) != kind:
+        raise UserError(f"{key} {folder} holds {KINDS.get(str(found), 'something else')}: give another folder")
 
 
 def write_report(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> None:

@@ -72,7 +72,7 @@ def test_the_sheets_show_the_very_samples_that_training_takes(drawn):
         entries = [2, 0, 3, 1]
         shown = dict(seen_by_training(samples, entries, cfg))
         plain = dict(without_augmentation(samples, entries, cfg))
-        batch = tuple(np.stack(arrays) for arrays in zip(*(source._sample(0, entry) for entry in entries)))
+        batch = tuple(np.stack(arrays) for arrays in zip(*(source._sample(0, entry, 0) for entry in entries)))
         mixed = samples.mix(batch, np.random.RandomState([cfg.seed, 0, 0, 0]))
         for place, entry in enumerate(entries):
             assert tuple(shown[entry]) == samples.columns
@@ -255,7 +255,7 @@ def test_only_a_page_of_its_own_is_replaced_and_the_data_are_left_alone(drawn, t
         browse(cfg, Options(out=str(out)))
     (out / "mine.txt").unlink()
     facts = json.loads((out / "report.json").read_text())
-    (out / "report.json").write_text(json.dumps(facts | {"kind": "detection"}))
+    (out / "report.json").write_text(json.dumps({name: one for name, one in facts.items() if name != "kind"}))
     with pytest.raises(UserError, match="holds a report of an evaluation"):
         browse(cfg, Options(out=str(out)))
     inside = drawn / "classes" / "train" / "page"

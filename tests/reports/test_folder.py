@@ -48,6 +48,17 @@ def test_a_folder_with_anything_else_in_it_is_refused_in_one_line(tmp_path, fore
     assert (folder / foreign).read_text() == "mine"
 
 
+def test_a_report_of_another_kind_is_not_replaced(tmp_path):
+    write_report(tmp_path / "r", fill("index.html"))
+    write_report(tmp_path / "page", lambda folder: {"kind": "data"} | fill("index.html")(folder))
+    check_report_folder("report_dir", tmp_path / "r", NOTHING)
+    check_report_folder("--out", tmp_path / "page", NOTHING, kind="data")
+    with pytest.raises(UserError, match=f"^--out {tmp_path / 'r'} holds a report of an evaluation: give another"):
+        check_report_folder("--out", tmp_path / "r", NOTHING, kind="data")
+    with pytest.raises(UserError, match=f"^report_dir {tmp_path / 'page'} holds a page of data: give another"):
+        check_report_folder("report_dir", tmp_path / "page", NOTHING)
+
+
 def test_where_other_files_may_lie_too_only_the_names_of_the_report_are_refused(tmp_path):
     write_text(tmp_path / "notes.txt", "mine")
     check_report_folder("report_dir", tmp_path, NOTHING, ("matrix.csv",))
