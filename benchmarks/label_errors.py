@@ -1,6 +1,7 @@
 """How many wrong labels a report's list of likely label errors finds: the demo's validation set, some labels spoiled.
 
-    python benchmarks/label_errors.py [--run RUN_FOLDER --data DATA] [--predictions FILE] [--seeds 5] [--spoiled 20]
+    python benchmarks/label_errors.py [--run RUN_FOLDER --data DATA] [--predictions FILE] [--seeds 5]
+                                      [--first_seed 0] [--spoiled 20]
 
 Half of the spoiled labels are deleted, the others moved to where they overlap their object by less than 0.3. Of the
 first 40 entries of `label_errors.csv` it prints how many spoiled labels they point at (IoU 0.5 with the object, or with
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--spoiled", type=int, default=20)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -98,7 +100,7 @@ def main() -> None:
         elif not predictions:
             predictions, _ = train_and_predict(CONFIG, data / "train", validation, work / "run", DEMO_EPOCHS, 1)
         total = []
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             folder, report = work / f"spoiled_{seed}", work / f"report_{seed}"
             spoiled = spoil(validation / "labels.json", folder, arguments.spoiled, seed)
             common = ("--config_path", config, "--val_dataset", folder, "--prediction_path", predictions)

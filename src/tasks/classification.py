@@ -27,6 +27,7 @@ from ..evaluation.classification_images import ImageOutcome
 from ..inference.backends import run_model
 from ..inference.classify import TOP, classify_files, known_class_names
 from ..inference.example_inputs import dense_inputs
+from ..inference.fonts import FontBook
 from ..inference.output import write_predictions
 from ..inference.sample_pictures import Draw, classifier_pictures
 from ..inference.sheets import Drawer, class_drawer
@@ -85,6 +86,7 @@ class Classification(Task):
 
     def check_report(self, cfg: Config, inputs: Inputs) -> None:
         """The folder may hold other files too; where one has a name of the page's, the four files alone are written."""
+        FontBook(cfg.font)
         folder = Path(cfg.report_dir)
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise UserError(f"report_dir {folder} is a file; give the name of a folder")

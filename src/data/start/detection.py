@@ -12,7 +12,7 @@ from ..inspection import anchor_fit
 from .recipe import VAL_SPLIT, Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights, validation
 from .told import Told, config_of
 
-# GiB a million pixels were measured on a CPU, of one and more images of 192 x 192 (tiny) or 512 x 512.
+# GiB a million pixels: `check`'s peak on a CPU, of images of 192 x 192 (tiny) or 512 x 512, rounded up; an estimate.
 BASES = {
     ("tiny", True): Base("demo/mask_rcnn_hrnet_shapes.yaml", 8, 1.5, 8, (64, 256), 4800, (6, 60)),
     ("tiny", False): Base("demo/faster_rcnn_hrnet_shapes.yaml", 8, 1.5, 8, (64, 256), 4800, (6, 60)),
