@@ -31,7 +31,7 @@ REPEAT_THRESHOLD = 0.3  # the rare class alone is below it
 REPEATS = ("--repeat_threshold", REPEAT_THRESHOLD)
 TRANSFORMS: dict[str, tuple] = {
     "large_scale_jitter": ("--large_scale_jitter", "0.1,2.0"),
-    "copy_paste": ("--copy_paste", 0.5),
+    "copy_paste": ("--copy_paste", 0.5, "--copy_paste_box_shift", 3, "--copy_paste_least_pixels", 30),
     "mosaic": ("--mosaic", 0.5),
     "photometric_distortion": ("--photometric_distortion", 1),
     "random_erasing": ("--random_erasing", 0.25),
