@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -13,7 +11,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from src.commands import check
 from src.commands.new import main, new
 from src.config import load_config
 from src.data.formats.coco import open_coco
@@ -25,50 +22,13 @@ from src.data.synthetic.cityscapes import write_cityscapes
 from src.data.synthetic.coco import write_coco
 from src.data.synthetic.imagenet import write_imagenet
 from src.data.synthetic.lip import write_lip
-from src.engine.trainer import train
 from src.errors import UserError
-from src.models.detection.anchors import level_anchors
 from src.tasks import TASKS
+from tests.commands.new_files import TINY, goes_on, made, numbers, reasons, write_masks
 from tests.data.nine_ways import CLASSES, WAYS, drawn_scenes
 
 ROOT = Path(__file__).parents[2]
 QUIRKY = ROOT / "tests" / "data_files" / "quirky_labels"
-COCO = ROOT.parent / "shared" / "data" / "coco-tiny"
-TINY = Wish("tiny", memory=8)
-
-
-def made(data: Path, out: Path, wish: Wish = TINY, task: str = ""):
-    """The configuration of a new file."""
-    return load_config(str(new(data, out, task, wish)))
-
-
-def reasons(path: Path) -> dict[str, str]:
-    """The comment above each key, on one line. Keys of sections are told by their last name."""
-    found, comment = {}, []
-    for line in path.read_text(encoding="utf-8").splitlines()[3:]:
-        text = line.strip()
-        if text.startswith("# "):
-            comment.append(text[2:])
-        elif re.match(r"\w+:", text):
-            found[text.partition(":")[0]] = " ".join(comment)
-            comment = []
-    return found
-
-
-def numbers(text: str) -> list[float]:
-    return [float(one.replace(",", "")) for one in re.findall(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", text)]
-
-
-def goes_on(cfg) -> None:
-    """Batches are made, and `check` says all that needs no network."""
-    task = TASKS[cfg.task]
-    cfg = task.resolved(cfg)
-    batch = task.make_loader(cfg, 0, 1, 0).source[0]
-    assert batch[0].shape == (cfg.batch_size, 3, cfg.img_height, cfg.img_width)
-    assert all(list(lines) for _, lines in task.inspect(cfg))
-    assert list(check.image_files(cfg, task, task.survey(cfg, "train")))
-    if cfg.run_eval:
-        assert len(task.open(cfg, "val")) > 0
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -204,85 +164,6 @@ def test_standing_and_lying_images_get_a_square_and_large_objects_no_larger_imag
     assert cfg.val_split == 0.1 and "cannot be parted" not in reasons(tmp_path / "my.yaml")["val_dataset"]
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason="the photographs of ../shared/data are not here")
-@pytest.mark.parametrize("preset", recipe.PRESETS)
-def test_every_number_in_a_reason_is_true_of_160_photographs(preset, tmp_path):
-    cfg = made(COCO, tmp_path / "my.yaml", Wish(preset, memory=24))
-    said = reasons(tmp_path / "my.yaml")
-    content = {name: json.loads((COCO / name / "labels.json").read_text()) for name in ("train", "validation")}
-    images = {one["id"]: one for one in content["train"]["images"]}
-    plain = [one for one in content["train"]["annotations"] if not one["iscrowd"]]
-    shown = {one["image_id"] for one in plain}
-    counts = Counter(one["image_id"] for one in content["train"]["annotations"])
-    width, height = (float(np.median([one[side] for one in images.values()])) for side in ("width", "height"))
-    sides, fitted, wide = [], [], []
-    for one in plain:
-        x, y, w, h = one["bbox"]
-        image = images[one["image_id"]]
-        scale = min(cfg.img_width / image["width"], cfg.img_height / image["height"])
-        w, h = min(x + w, image["width"]) - max(x, 0), min(y + h, image["height"]) - max(y, 0)
-        sides.append((w * h) ** 0.5)
-        fitted.append((w * h) ** 0.5 * scale)
-        wide.append((w * scale, h * scale))
-    assert len(plain) == 699 and (cfg.task, cfg.num_classes) == ("detection", 81)
-    assert numbers(said["detector"]) == [699, 699]
-    assert numbers(said["train_dataset"]) == [len(images), len(shown)]
-    assert numbers(said["val_dataset"]) == [len(content["validation"]["images"])]
-    assert numbers(said["coco_classes"]) == numbers(said["num_classes"]) == [80]
-    at = [cfg.img_width, cfg.img_height]
-    below = round(100 * np.mean(np.array(fitted) < 32))
-    medians = [round(float(np.median(one))) for one in (sides, fitted)]
-    assert numbers(said["img_width"])[:8] == [width, height, medians[0], *at, medians[1], below, 32]
-    assert numbers(said["num_gts"])[0] == max(counts.values()) == 34 and cfg.num_gts == 40
-    if preset == "published":
-        assert at == [1344, 800] and "scales" not in said
-    else:
-        least, most = {"tiny": (64, 256), "small": (256, 800)}[preset]
-        assert least <= max(at) <= most and numbers(said["img_width"])[8:] == [32, least, most, 2]
-    if "scales" in said:
-        usual = load_config(str(ROOT / "configs" / "demo" / "mask_rcnn_hrnet_shapes.yaml")).rpn.anchor_generator
-        crowds = [one for one in content["train"]["annotations"] if one["iscrowd"]]
-        for one in crowds:
-            image = images[one["image_id"]]
-            scale = min(at[0] / image["width"], at[1] / image["height"])
-            wide.append((one["bbox"][2] * scale, one["bbox"][3] * scale))
-        shares = []
-        for scales in (cfg.rpn.anchor_generator.scales, [8]):
-            cells = level_anchors((1, 1), 1, scales, usual.ratios)
-            shapes = [stride * (cell[2:] - cell[:2]) for stride in usual.strides for cell in cells]
-            best = [max(_iou(one, shape) for shape in shapes) for one in wide]
-            shares.append(round(100 * np.mean(np.array(best) >= 0.7)))
-        assert numbers(said["scales"]) == [shares[0], 0.7, *at, 8, shares[1]]
-    base = load_config(yaml.safe_load((tmp_path / "my.yaml").read_text())["_base_"])
-    gib, own, largest, seen, epochs, each = {
-        "tiny": (1.5, 1, 8, 4800, (6, 60), 8), "small": (13, 2, 8, 120_000, (12, 100), 16),
-        "published": (4, 2, 16, 240_000, (12, 50), 16),
-    }[preset]  # fmt: skip
-    cost = float(f"{gib * at[0] * at[1] / 1e6:.3g}")
-    fitting = int((24 - own) / (gib * at[0] * at[1] / 1e6))
-    fair = len(shown) // 8
-    assert numbers(said["batch_size"]) == [*at, cost, 24, own, fitting, len(shown), 8, fair, largest]
-    assert cfg.batch_size == min(fitting, fair, largest)
-    assert numbers(said["lr"]) == [base.lr, each, base.lr, cfg.batch_size, each]
-    assert cfg.lr == pytest.approx(base.lr * cfg.batch_size / each, rel=1e-3)
-    updates = len(shown) // cfg.batch_size
-    run = updates * cfg.epoch_size
-    assert numbers(said["epoch_size"]) == [seen, len(shown), *epochs, updates, run]
-    assert cfg.epoch_size == min(max(-(-seen // len(shown)), epochs[0]), epochs[1])
-    assert numbers(said["eval_every"]) == [12, cfg.epoch_size] and cfg.eval_every == max(1, cfg.epoch_size // 12)
-    assert numbers(said["num_parallel_workers"]) == [os.cpu_count(), 8]
-    if preset != "tiny":
-        assert cfg.lr_steps == [round(cfg.epoch_size * 8 / 12), round(cfg.epoch_size * 11 / 12)]
-        assert cfg.backbone.norm_eval is False
-    else:
-        goes_on(cfg)
-
-
-def _iou(one, other) -> float:
-    overlap = min(one[0], other[0]) * min(one[1], other[1])
-    return overlap / (one[0] * one[1] + other[0] * other[1] - overlap)
-
-
 def test_weights_for_the_backbone_keep_what_goes_with_them(tmp_path):
     write_objects(tmp_path / "d", [(160, 120)] * 4, [box(k, k, 0, 0, 40, 40) for k in range(1, 5)])
     (tmp_path / "w.ckpt").write_bytes(b"x")
@@ -297,18 +178,6 @@ def test_weights_for_the_backbone_keep_what_goes_with_them(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------ label pictures
-
-
-def write_masks(folder: Path, values: list, colours: bool = False, splits: tuple = ("",)) -> None:
-    """Pairs images/x.jpg, masks/x.png of 100 x 60 pixels, each mask of bands of these values."""
-    for split in splits:
-        for k in range(6):
-            bands = np.repeat(np.array(values), -(-60 // len(values)), axis=0)[:60]
-            mask = np.repeat(bands[:, None], 100, axis=1).astype(np.uint8)
-            for name, picture in (("images", np.full((60, 100, 3), 40 * k, np.uint8)), ("masks", mask)):
-                place = folder / split / name
-                place.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(picture).save(place / f"{k}.png")
 
 
 @pytest.mark.parametrize(
@@ -502,23 +371,3 @@ def test_within_the_repository_the_base_is_reached_from_the_file(tmp_path, monke
     assert yaml.safe_load(out.read_text())["_base_"] == "demo/mask_rcnn_hrnet_shapes.yaml"
     (tmp_path / "repo").rename(tmp_path / "moved")
     assert load_config(str(tmp_path / "moved" / "configs" / "my.yaml")).num_classes == 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["detection", "segmentation", "classification", "photographs"])
-def test_it_trains(task, tmp_path, graph_mode):
-    if task == "photographs" and not COCO.is_dir():
-        pytest.skip("the photographs of ../shared/data are not here")
-    if task == "detection":
-        write_coco(tmp_path / "d", 24, 6, 96, 5)
-    elif task == "segmentation":
-        write_masks(tmp_path / "d", [0, 1, 2])
-    elif task == "classification":
-        write_imagenet(tmp_path / "d", 40, 8, 64, 5)
-    data = COCO if task == "photographs" else tmp_path / "d"
-    path = new(data, tmp_path / "my.yaml", "segmentation" if task == "segmentation" else "", TINY)
-    keys = ["--max_steps", 2, "--run_eval", 0, "--train_outputs", tmp_path / "runs", "--log_every", 1]
-    folder = train(load_config(str(path), list(map(str, keys))))
-    assert folder.name.endswith("_my")
-    losses = [float(one) for one in re.findall(r"loss:? ([\d.]+)", (folder / "train.log").read_text())]
-    assert np.isfinite(losses).all() and list((folder / "ckpt").iterdir())

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from PIL import Image
 
 from src.data import near_duplicates
 from src.data.near_duplicates import Fingerprint, across, fingerprint, fingerprints, within
 from src.data.synthetic.coco import write_coco
 from src.data.synthetic.imagenet import write_imagenet
-
-COCO = Path(__file__).parents[3] / "shared" / "data" / "coco-tiny"
+from tests.photographs import write_photographs
 
 
 def encoded(path: Path, image: np.ndarray, quality: int = 95) -> Path:
@@ -57,10 +55,10 @@ def test_three_planted_copies_are_found_among_drawn_shapes_and_nothing_else(tmp_
     check_planted(train, val, tmp_path / "planted too")
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason="the photographs of ../shared/data are not here")
 def test_three_planted_copies_are_found_among_photographs_and_nothing_else(tmp_path):
-    train, val = (sorted((COCO / name / "data").iterdir()) for name in ("train", "validation"))
-    check_planted(train, val, tmp_path)
+    photographs = write_photographs(tmp_path / "photographs")
+    train, val = (sorted((photographs / name / "data").iterdir()) for name in ("train", "validation"))
+    check_planted(train, val, tmp_path / "planted")
 
 
 def test_pictures_that_show_nothing_are_told_apart_by_their_grey(tmp_path):
