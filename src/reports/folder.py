@@ -40,6 +40,14 @@ def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence
         raise UserError(f"{key} {folder} holds {KINDS.get(str(found), 'something else')}: give another folder")
 
 
+def check_page_folder(key: str, folder: Path, inputs: Inputs, kind: str) -> None:
+    """The same for a page of another kind than an evaluation's, which lies in no folder of inputs either."""
+    check_report_folder(key, folder, inputs, kind=kind)
+    for name, place in inputs.folders:
+        if place.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise UserError(f"{key} {folder} lies in {name}, where pages are no data: give another folder")
+
+
 def write_report(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
     """A report in `folder`, in place of the one that is there.
 
