@@ -11,7 +11,7 @@ import numpy as np
 
 RESAMPLES, FEWEST = 1000, 100
 INTERVAL = (2.5, 97.5)  # percent
-MOST_WORK = 4 * 10**9  # rows of both evaluations times resamples: about two minutes
+MOST_WORK = 8 * 10**9  # rows of both evaluations times resamples: about two minutes
 MOST_NUMBERS = 2 * 10**7  # of a block of weights
 SEED = 0
 # From how often each image is drawn, (I, B) whole numbers as float64, to S statistics, (S, B); NaN: nothing defines it.

@@ -224,7 +224,7 @@ def _image_words(brought: Compared, k: int) -> str:
 
 def _by_chance(pairs: Sequence[tuple[Name, Difference]]) -> str:
     count = sum(one.low is not None for _, one in pairs)
-    return f"Of these {count} intervals about {count * 0.05:.0f} lie beside 0 by chance alone."
+    return f"Of these {count} intervals one in twenty lies beside 0 by chance alone."
 
 
 def _first_and_last(rows: Sequence[tuple[list, float | None]]) -> list[list]:

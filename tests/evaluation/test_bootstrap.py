@@ -173,4 +173,4 @@ def test_iou_of_resampled_images_is_that_of_the_evaluation():
 
 def test_of_very_much_as_many_resamples_are_made_as_fit():
     assert resamples_for(0) == resamples_for(2_000_000) == 1000
-    assert resamples_for(10_000_000) == 400 and resamples_for(10**12) == 100
+    assert resamples_for(10_000_000) == 800 and resamples_for(10**12) == 100
