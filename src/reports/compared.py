@@ -182,9 +182,10 @@ def _match_table(saved: Saved, kind: str, images: np.ndarray, labels: np.ndarray
             high = most.get(name.removeprefix("object_")) if name != "object_ignored" else 2
             if len(array) and (not np.isfinite(array).all() or (high and not 0 <= array.min() <= array.max() < high)):
                 raise UserError(f"{saved.folder / file} is damaged: {name} goes beyond what there is")
-    image, label = images[arrays["image"]], labels[arrays["label"]]
+    whole = {name: arrays[name].astype(np.int64) for name in ("image", "label", "object_image", "object_label")}
+    image, label = images[whole["image"]], labels[whole["label"]]
+    object_image, object_label = images[whole["object_image"]], labels[whole["object_label"]]
     kept = (image >= 0) & (label >= 0)
-    object_image, object_label = images[arrays["object_image"]], labels[arrays["object_label"]]
     kept_objects = (object_image >= 0) & (object_label >= 0)
     bits = 1 << np.arange(IOUS)
     matched, ignored = ((arrays[name][kept][:, :, None] & bits) > 0 for name in ("matched", "ignored"))
@@ -222,9 +223,7 @@ def _segmentation(both: _Both) -> Compared:
     )  # fmt: skip
 
 
-def _rows_of(
-    saved: Saved, file: str, images: Sequence[str], named: Sequence[str], label: np.ndarray
-) -> np.ndarray:
+def _rows_of(saved: Saved, file: str, images: Sequence[str], named: Sequence[str], label: np.ndarray) -> np.ndarray:
     """(N,) the row of images.csv that each row of another table means, which has an image's classes in their order.
 
     An image that the list of the data names several times has its rows as often.

@@ -71,12 +71,15 @@ def lines(comparison: Comparison) -> Iterator[str]:
         yield f"{len(places)} of {len(brought.images)} images are {what} in {brought.measure}{named}"
 
 
-def write_comparison(folder: Path, comparison: Comparison) -> dict:
-    """Write the page into `folder`, with its files; the facts for `report.json`."""
+def write_comparison(folder: Path, comparison: Comparison, font: str = "") -> dict:
+    """Write the page into `folder`, with its files; the facts for `report.json`.
+
+    font: a font file for class names in diagrams.
+    """
     page = Page(folder, "Comparison of two reports")
     _reports(page, comparison)
     _scores(page, comparison)
-    _classes(page, comparison)
+    _classes(page, comparison, font)
     _sizes(page, comparison)
     _images(page, comparison)
     page.write()
@@ -121,7 +124,7 @@ def _scores(page: Page, comparison: Comparison) -> None:
     page.table(("score", *INTERVAL), [[name.words, *_cells(one)] for name, one in comparison.of(False)], "metrics.csv")
 
 
-def _classes(page: Page, comparison: Comparison) -> None:
+def _classes(page: Page, comparison: Comparison, font: str) -> None:
     page.heading("Classes")
     pairs = comparison.of(classes=True)
     kinds = list(dict.fromkeys(name.kind for name, _ in pairs))
@@ -137,7 +140,7 @@ def _classes(page: Page, comparison: Comparison) -> None:
         if 0 < len(own) <= MOST_BARS:
             words = f"difference of {kind} {score}".replace("  ", " ")
             names, gains = zip(*own)
-            class_bars(page, f"classes_{kind}" if kind else "classes", gains, names, "", words)
+            class_bars(page, f"classes_{kind}" if kind else "classes", gains, names, font, words)
 
 
 def _sizes(page: Page, comparison: Comparison) -> None:

@@ -15,7 +15,8 @@ from ..reading import is_folder, read_json
 
 PAGE, FACTS = "index.html", "report.json"
 OWN_NAME = re.compile(rf"(?:{PICTURES}/)?[\w-][\w.-]*", re.ASCII)  # of a file that a report writes
-KINDS = {"": "a report of an evaluation", "data": "a page of data"}  # by what report.json says
+# By what report.json says.
+KINDS = {"": "a report of an evaluation", "data": "a page of data", "comparison": "a comparison of two reports"}
 MOST_FACTS = 2**28  # bytes of report.json
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UserError, plain, short
 from ..pages.page import readable
 from ..reading import is_file, is_folder, read_text, why
-from .folder import FACTS, OWN_NAME, read_facts
+from .folder import FACTS, KINDS, OWN_NAME, read_facts
 
 MOST_TABLE = 2**28  # bytes of a CSV file
 MOST_ARRAYS = 2**31  # bytes of a .npz file's arrays
@@ -108,7 +108,7 @@ def read_report(folder: Path) -> Saved:
     facts = read_facts(folder)
     task, classes = facts.get("task"), facts.get("classes")
     if not isinstance(task, str):
-        what = f"a page of {plain(facts['kind'])}" if isinstance(facts.get("kind"), str) else "not whole"
+        what = KINDS.get(str(facts["kind"]), "something else") if "kind" in facts else "not whole"
         raise UserError(f"{folder} is no report of eval.py --report_dir: it is {what}")
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{folder / FACTS} is damaged: classes is no list of names")

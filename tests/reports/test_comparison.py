@@ -56,7 +56,7 @@ def detection_reports(tmp_path_factory) -> tuple[Path, Path]:
     return write_detection(folder / "r1", dataset, results()), write_detection(folder / "r2", dataset, more)
 
 
-NAMES = ["cat <b>'x'", "dog, \"d\" 猫", "never"]
+NAMES = ["cat <b>'x'", 'dog, "d" 猫', "never"]
 OUTCOMES = [  # (truth, prediction of the first report, its probability, of the second) of each image
     (0, 0, 0.9, 0, 0.8), (0, 1, 0.3, 0, 0.6), (1, 1, 0.7, 1, 0.7), (1, 1, 0.8, 0, 0.1), (1, 0, 0.2, 1, 0.9),
 ]  # fmt: skip
@@ -318,6 +318,17 @@ def test_a_report_without_facts_about_pictures_has_none_shown(detection_reports,
     assert not list((compare_reports(odd, olds[1], tmp_path / "page").parent / "pictures").glob("better*"))
 
 
+def test_a_picture_that_is_none_is_left_out_and_none_is_copied_as_it_is(detection_reports, tmp_path):
+    first, second = detection_reports
+    report = altered(first, tmp_path / "odd", lambda facts: None)
+    (report / "pictures" / "worst_03.jpg").write_text("<script>")
+    page = compare_reports(report, second, tmp_path / "page").parent
+    assert not list((page / "pictures").glob("better*"))
+    (report / "pictures" / "worst_03.jpg").write_bytes((first / "pictures" / "worst_03.jpg").read_bytes() + b"<script>")
+    page = compare_reports(report, second, tmp_path / "page").parent
+    assert b"<script>" not in (page / "pictures" / "better_01_first.jpg").read_bytes()
+
+
 def npz(**arrays) -> bytes:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
@@ -425,11 +436,12 @@ def test_a_page_replaces_an_earlier_one_and_nothing_else(detection_reports, clas
     (tmp_path / "other" / "notes.txt").write_text("mine")
     for out, said in (
         (mine, "holds a report of an evaluation"), (first / "page", "lies in the first report"),
-        (second, "lies in the second report"), (tmp_path / "other", "notes.txt, which no report has written"),
+        (second / "page" / "x", "lies in the second report"), (second, "holds a report of an evaluation"),
+        (tmp_path / "other", "notes.txt, which no report has written"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=f"--out .*{said}"):
             compare_reports(first, second, out)
-    with pytest.raises(UserError, match="is no report of eval.py --report_dir: it is a page of comparison"):
+    with pytest.raises(UserError, match="is no report of eval.py --report_dir: it is a comparison of two reports"):
         compare_reports(first, tmp_path / "page", tmp_path / "again")
 
 
@@ -443,3 +455,6 @@ def test_the_command_says_it_in_words(classification_reports, tmp_path, capsys, 
     with pytest.raises(SystemExit) as end:
         main([str(classification_reports[0]), str(tmp_path)])
     assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit) as end:
+        main([*map(str, classification_reports), "--font", "none.ttf"])
+    assert end.value.code == 2 and "none.ttf is no font file" in capsys.readouterr().err
