@@ -19,9 +19,12 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Name:
-    """Of a statistic. kind: bbox or segm of a detector's; of a score (`score`) or of a class; size: one of AREAS."""
+    """Of a statistic, to which so many images have something to say. kind: bbox or segm of a detector's; of a score
+    (`score`) or of a class; size: one of AREAS.
+    """
 
     score: str
+    images: int
     kind: str = ""
     of_class: str = ""
     size: str = ALL
@@ -156,14 +159,26 @@ def _detection(both: _Both) -> Compared:
     both.say_other_labels(truths)
     names = []
     for kind in kinds:
-        names += [Name(score, kind) for score in resampled_detection.SCORES]
-        names += [Name("AP", kind, one, area) for one in both.classes for area in AREAS]
+        names += _detection_names(kind, found[0][kind], both.classes, len(rows[0]))
     statistics = [resampled_detection.ap_statistics(one, len(both.classes)) for one in found]
     work = sum(len(table.image) + len(table.object_image) for one in found for table in one.values())
     return Compared(
         _shown(tables[0]["image"], rows[0]), rows, both.classes, names, tuple(statistics), "errors", tuple(errors),
         True, work, both.remarks,
     )  # fmt: skip
+
+
+def _detection_names(kind: str, table: MatchTable, classes: Sequence[str], images: int) -> list[Name]:
+    """To a score by size, and to those of a class, the images with such objects have something to say."""
+    objects = np.stack([table.object_image, table.object_label], 1)
+    pairs = {
+        area: np.unique(objects[~ignored], axis=0) for area, ignored in zip(AREAS, table.object_ignored.astype(bool).T)
+    }
+    of_size = {area: len(np.unique(one[:, 0])) for area, one in pairs.items()}
+    of_class = {area: np.bincount(one[:, 1], minlength=len(classes)).tolist() for area, one in pairs.items()}
+    scores = [(score, of_size.get(score.removeprefix("AP_"), images)) for score in resampled_detection.SCORES]
+    of_classes = [Name("AP", of_class[area][k], kind, one, area) for k, one in enumerate(classes) for area in AREAS]
+    return [Name(score, count, kind) for score, count in scores] + of_classes
 
 
 def _match_table(saved: Saved, kind: str, images: np.ndarray, labels: np.ndarray) -> MatchTable:
@@ -199,7 +214,7 @@ def _segmentation(both: _Both) -> Compared:
     file, pixels = "image_classes.csv", ("right", "labelled", "predicted")
     tables = both.tables("images.csv", ("image", "mIoU"))
     rows = both.common_images([list(zip(one["image"])) for one in tables])
-    values, statistics, truths, work = [], [], [], 0
+    values, statistics, truths, pairs, work = [], [], [], [], 0
     parts = both.tables(file, ("image", "class", *pixels))
     for saved, table, part, own, labels in zip(both.saved, tables, parts, rows, both.labels):
         values.append(saved.numbers("images.csv", "mIoU", table["mIoU"], high=1)[own])
@@ -212,11 +227,14 @@ def _segmentation(both: _Both) -> Compared:
         kept = (image >= 0) & (label >= 0)
         image, label, counts = image[kept], label[kept], counts[kept]
         statistics.append(resampled_classes.iou_statistics(image, label, counts, len(both.classes)))
+        pairs.append(np.stack([image, label], 1))
         truth = np.column_stack([image, label, counts[:, 1].astype(np.int64)])[counts[:, 1] > 0]
         truths.append(np.unique(truth, axis=0))
         work += len(image)
     both.say_other_labels(truths)
-    names = [Name(one) for one in resampled_classes.SEGMENTATION] + [Name("IoU", "", one) for one in both.classes]
+    of_class = np.bincount(np.unique(np.concatenate(pairs), axis=0)[:, 1], minlength=len(both.classes)).tolist()
+    names = [Name(one, len(rows[0])) for one in resampled_classes.SEGMENTATION]
+    names += [Name("IoU", count, "", one) for one, count in zip(both.classes, of_class)]
     return Compared(
         _shown(tables[0]["image"], rows[0]), rows, both.classes, names, tuple(statistics), "mIoU", tuple(values), False,
         work, both.remarks,
@@ -256,8 +274,9 @@ def _classification(both: _Both) -> Compared:
         statistics.append(resampled_classes.accuracy_statistics(label, right, in_top5, len(both.classes)))
         truths.append(np.column_stack([np.arange(len(label)), label, np.ones_like(label)]))
     both.say_other_labels(truths)
-    names = [Name(one) for one in resampled_classes.CLASSIFICATION]
-    names += [Name("accuracy", "", one) for one in both.classes]
+    of_class = np.bincount(truths[0][truths[0][:, 1] >= 0, 1], minlength=len(both.classes)).tolist()
+    names = [Name(one, sum(of_class)) for one in resampled_classes.CLASSIFICATION]
+    names += [Name("accuracy", count, "", one) for one, count in zip(both.classes, of_class)]
     return Compared(
         _shown(tables[0]["image"], rows[0]), rows, both.classes, names, tuple(statistics), "probability of the truth",
         tuple(values), False, 2 * len(rows[0]), both.remarks,

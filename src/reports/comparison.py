@@ -15,8 +15,9 @@ from .confusions import class_bars
 from .saved import Saved
 
 KIND = "comparison"  # of the page, in report.json
-CHANCE, BETTER, WORSE = "not more than chance", "better", "worse"
-INTERVAL = ("first", "second", "difference", "interval from", "to", "")
+CHANCE, BETTER, WORSE, TOO_FEW = "not more than chance", "better", "worse", "too few images"
+INTERVAL = ("first", "second", "difference", "interval from", "to", "", "images")
+FEWEST = 6  # images; that fewer all differ to one side is chance in more than one of twenty cases (2 / 2^5)
 MOST_ROWS, MOST_BARS = 200, 100  # on the page; the files have all
 MOST_IMAGES = 10  # shown that got better, and that got worse
 MOST_PICTURE = 10**8  # pixels
@@ -45,10 +46,13 @@ def compare(first: Saved, second: Saved, brought: Compared, resamples: int = 0) 
     return Comparison((first, second), brought, found, resamples)
 
 
-def verdict(one: Difference) -> str:
+def verdict(name: Name, one: Difference) -> str:
+    """What may be said of a difference. Of few images an interval is narrower than it should be."""
     if one.low is None:
         return "-"
-    return BETTER if one.is_better else WORSE if one.is_worse else CHANCE
+    if not one.is_better and not one.is_worse:
+        return CHANCE
+    return TOO_FEW if name.images < FEWEST else BETTER if one.is_better else WORSE
 
 
 def lines(comparison: Comparison) -> Iterator[str]:
@@ -57,10 +61,10 @@ def lines(comparison: Comparison) -> Iterator[str]:
     yield f"{_scope(comparison)}; {comparison.reports[0].folder} -> {comparison.reports[1].folder}"
     yield from brought.remarks
     for name, one in comparison.of(classes=False):
-        yield f"{name.words}: {_words(one)}"
+        yield f"{name.words}: {_words(name, one)}"
     of_classes = comparison.of(classes=True)
     for what, sign in ((BETTER, -1), (WORSE, 1)):
-        those = [pair for pair in of_classes if verdict(pair[1]) == what]
+        those = [pair for pair in of_classes if verdict(*pair) == what]
         those.sort(key=lambda pair: sign * pair[1].gain)
         named = listed(f"{plain(' '.join((name.of_class, name.kind)).strip())} {one.gain:+.4f}" for name, one in those)
         count = f"{len(those)} of {len(of_classes)}"
@@ -114,14 +118,16 @@ def _reports(page: Page, comparison: Comparison) -> None:
     page.line(
         f"interval: of {comparison.resamples} draws of as many images as there are, with replacement and the same ones "
         f"for both reports, the middle 95 % of the differences (seed {SEED}). Where it holds 0, the difference is "
-        f"{CHANCE}. It says what other images of the same kind would, not what another training would.",
+        f"{CHANCE}; of less than {FEWEST} images nothing is said. It says what other images of the same kind would, "
+        "not what another training would. images: those that have something to say, which have such objects.",
         is_note=True,
     )
 
 
 def _scores(page: Page, comparison: Comparison) -> None:
     page.heading("Scores")
-    page.table(("score", *INTERVAL), [[name.words, *_cells(one)] for name, one in comparison.of(False)], "metrics.csv")
+    rows = [[name.words, *_cells(name, one)] for name, one in comparison.of(classes=False)]
+    page.table(("score", *INTERVAL), rows, "metrics.csv")
 
 
 def _classes(page: Page, comparison: Comparison, font: str) -> None:
@@ -130,7 +136,7 @@ def _classes(page: Page, comparison: Comparison, font: str) -> None:
     kinds = list(dict.fromkeys(name.kind for name, _ in pairs))
     score = pairs[0][0].score
     header = ("class", *(("kind",) if kinds != [""] else ()), *INTERVAL)
-    rows = [([name.of_class, *([name.kind] if name.kind else []), *_cells(one)], one.gain) for name, one in pairs]
+    rows = [([name.of_class, *([name.kind] if name.kind else []), *_cells(name, one)], one.gain) for name, one in pairs]
     page.csv("classes.csv", header, [row for row, _ in rows])
     page.line(f"{score}, by the difference. {_by_chance(pairs)}", is_note=True)
     page.table(header, _first_and_last(rows))
@@ -149,10 +155,10 @@ def _sizes(page: Page, comparison: Comparison) -> None:
         return
     page.heading("Classes by object size")
     header = ("kind", "class", "size", *INTERVAL)
-    rows = [([name.kind, name.of_class, name.size, *_cells(one)], one.gain) for name, one in pairs]
+    rows = [([name.kind, name.of_class, name.size, *_cells(name, one)], one.gain) for name, one in pairs]
     page.csv("class_sizes.csv", header, [row for row, _ in rows])
     page.line(f"What differs beyond chance, by the difference. {_by_chance(pairs)}", is_note=True)
-    beyond = [row for row, (_, one) in zip(rows, pairs) if verdict(one) in (BETTER, WORSE)]
+    beyond = [row for row, pair in zip(rows, pairs) if verdict(*pair) in (BETTER, WORSE)]
     if beyond:
         page.table(header, _first_and_last(beyond))
     else:
@@ -209,14 +215,14 @@ def _scope(comparison: Comparison) -> str:
     return f"{both}; {comparison.resamples} resamples"
 
 
-def _cells(one: Difference) -> list:
-    return [one.first, one.second, one.gain, one.low, one.high, verdict(one)]
+def _cells(name: Name, one: Difference) -> list:
+    return [one.first, one.second, one.gain, one.low, one.high, verdict(name, one), name.images]
 
 
-def _words(one: Difference) -> str:
+def _words(name: Name, one: Difference) -> str:
     if one.gain is None:
         return "no image defines it"
-    interval = "" if one.low is None else f" [{one.low:+.4f}, {one.high:+.4f}], {verdict(one)}"
+    interval = "" if one.low is None else f" [{one.low:+.4f}, {one.high:+.4f}], {verdict(name, one)}"
     return f"{one.first:.4f} -> {one.second:.4f}, {one.gain:+.4f}{interval}"
 
 

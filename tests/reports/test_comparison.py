@@ -19,13 +19,14 @@ from src.data.formats.image_folder import ImageFolder
 from src.data.formats.segmentation_list import open_segmentation
 from src.data.images import MAX_PIXELS
 from src.errors import UserError
+from src.evaluation.bootstrap import Difference
 from src.evaluation.classification_eval import ClassificationResult
 from src.evaluation.classification_images import ImageOutcome
 from src.evaluation.segmentation_eval import SegmentationResult, confusion_matrix
 from src.files import write_text
 from src.reports.classification import write_classification_report
-from src.reports.compared import compared
-from src.reports.comparison import CHANCE, compare
+from src.reports.compared import Name, compared
+from src.reports.comparison import BETTER, CHANCE, TOO_FEW, WORSE, compare, verdict
 from src.reports.folder import read_facts, write_report
 from src.reports.saved import read_report
 from src.reports.segmentation import write_segmentation_report
@@ -110,7 +111,7 @@ def test_every_difference_of_two_detectors_is_that_worked_out_by_hand(detection_
             expected = [read_facts(one)["metrics"][f"{prefix}_{name}"] for one in (first, second)]
             values = numbers(scores[f"{kind} {name}"][:3])
             if expected[0] is None:
-                assert values == [None] * 3 and scores[f"{kind} {name}"][3:] == ["", "", "-"]
+                assert values == [None] * 3 and scores[f"{kind} {name}"][3:] == ["", "", "-", "0"]
             else:
                 assert values == pytest.approx([*expected, expected[1] - expected[0]], abs=1e-12)
     classes = {(row[0], row[1]): row[2:] for row in rows(tmp_path / "page", "classes.csv")[1:]}
@@ -118,10 +119,12 @@ def test_every_difference_of_two_detectors_is_that_worked_out_by_hand(detection_
     of_report = rows(second, "classes.csv")
     place = of_report[0].index("bbox AP")
     assert float(classes["square", "bbox"][1]) == pytest.approx(float(of_report[1][place]), abs=1e-12)
-    assert numbers(classes["disc", "bbox"][2:5]) == [0, 0, 0] and classes["disc", "bbox"][5] == CHANCE
-    assert classes[BAR_NAME, "bbox"] == ["", "", "", "", "", "-"]
+    assert numbers(classes["disc", "bbox"][2:5]) == [0, 0, 0] and classes["disc", "bbox"][5:] == [CHANCE, "2"]
+    assert classes["square", "bbox"][6] == "3" and classes[BAR_NAME, "bbox"] == ["", "", "", "", "", "-", "0"]
     sizes = {tuple(row[:3]): row[3:] for row in rows(tmp_path / "page", "class_sizes.csv")[1:]}
     assert len(sizes) == 2 * 3 * 3 and float(sizes["bbox", "square", "small"][2]) > 0
+    assert sizes["segm", "disc", "medium"][6] == "1" and scores["bbox AP_medium"][6] == "1"
+    assert scores["bbox AP50"][6] == "4" and scores["bbox AP_small"][6] == "3"
     assert rows(tmp_path / "page", "images.csv")[1:] == [
         [A, "0.0", "0.0", "0.0"], [B, "3.0", "3.0", "0.0"], [C, "3.0", "3.0", "0.0"], [D, "1.0", "0.0", "1.0"],
     ]  # fmt: skip
@@ -159,10 +162,22 @@ def test_the_interval_is_that_of_pycocotools_on_the_images_that_are_drawn(detect
 def test_the_same_report_twice_differs_by_exactly_nothing(detection_reports, classification_reports, tmp_path, capsys):
     for first, _ in (detection_reports, classification_reports):
         compare_reports(first, first, tmp_path / "page")
+        zeros = ["0.0", "0.0", "0.0", CHANCE], ["", "", "", "-"]
         for name, *cells in rows(tmp_path / "page", "metrics.csv")[1:]:
-            assert cells[0] == cells[1] and cells[2:] in (["0.0", "0.0", "0.0", CHANCE], ["", "", "", "-"]), name
+            assert cells[0] == cells[1] and cells[2:-1] in zeros, name
         said = capsys.readouterr().out
         assert "beyond chance:" not in said and said.count("0 of") == 4
+
+
+@pytest.mark.parametrize(
+    "low,high,images,said",
+    [
+        (0.1, 0.3, 6, BETTER), (-0.3, -0.1, 6, WORSE), (0.1, 0.3, 5, TOO_FEW), (-0.3, -0.1, 1, TOO_FEW),
+        (0.0, 0.3, 6, CHANCE), (-0.3, 0.0, 600, CHANCE), (-0.1, 0.3, 1, CHANCE), (None, None, 9, "-"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_an_interval(low, high, images, said):
+    assert verdict(Name("mAP", images), Difference(0.5, 0.7, low, high)) == said
 
 
 def test_classifiers(classification_reports, tmp_path, capsys):
@@ -171,7 +186,8 @@ def test_classifiers(classification_reports, tmp_path, capsys):
         ["Top_1_Acc", "0.6", "0.8", str(0.8 - 0.6)], ["Top_5_Acc", "1.0", "1.0", "0.0"],
     ]  # fmt: skip
     header, *classes = rows(page, "classes.csv")
-    assert header == ["class", "first", "second", "difference", "interval from", "to", ""]
+    assert header == ["class", "first", "second", "difference", "interval from", "to", "", "images"]
+    assert [row[7] for row in classes] == ["2", "3", "0"]
     assert [row[:4] for row in classes] == [
         [NAMES[0], "0.5", "1.0", "0.5"], [NAMES[1], str(2 / 3), str(2 / 3), "0.0"], [NAMES[2], "", "", ""],
     ]  # fmt: skip
@@ -228,7 +244,8 @@ def test_segmentations(segmentation_reports, tmp_path):
     assert metrics["pixel_acc"][:2] == pytest.approx([10 / 11, 10 / 11])
     for name, values in metrics.items():
         assert values[:2] == [read_facts(one)["metrics"][name] for one in segmentation_reports]
-    assert [row[0] for row in rows(page, "classes.csv")[1:]] == REGIONS
+    held = [row[::7] for row in rows(page, "classes.csv")[1:]]
+    assert held == [[REGIONS[0], "2"], [REGIONS[1], "2"], [REGIONS[2], "0"]]
     counts = np.array([  # of each image right, labelled, predicted of both classes, then of the second report
         [[4, 4, 5, 2, 3, 2], [4, 4, 4, 3, 3, 3]], [[2, 2, 2, 2, 2, 2], [2, 2, 3, 1, 2, 1]], np.zeros((2, 6)),
     ])  # fmt: skip
