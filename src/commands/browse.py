@@ -19,13 +19,12 @@ from ..data.decoding import ImageRules
 from ..errors import UserError
 from ..inference.sample_pictures import spread
 from ..inference.sheets import seen_by_training, without_augmentation
-from ..outputs import Inputs
 from ..pages.page import Page
 from ..process.command import entry_point
 from ..process.logs import PACKAGE, quiet_logs, start_logging
 from ..reports import data_page
 from ..reports.data_page import LookedAt
-from ..reports.folder import check_report_folder, write_report
+from ..reports.folder import check_page_folder, write_report
 from ..tasks import TASKS
 from .places import inputs_of
 
@@ -66,7 +65,7 @@ def browse(cfg: Config, options: Options) -> Path:
     that cannot be written or holds something else.
     """
     folder = Path(options.out or Path(cfg.train_outputs) / f"browse_{options.split}")
-    _check_place(folder, inputs_of(cfg))
+    check_page_folder("--out", folder, inputs_of(cfg), KIND)
     task, found, title = TASKS[cfg.task], {}, f"The data of {Path(cfg.origin[0]).name}" if cfg.origin else "The data"
     cfg = task.resolved(cfg)
     if options.split == "val" and not task.has_validation(cfg):
@@ -102,13 +101,6 @@ def browse(cfg: Config, options: Options) -> Path:
         flush=True,
     )
     return folder / "index.html"
-
-
-def _check_place(folder: Path, inputs: Inputs) -> None:
-    check_report_folder("--out", folder, inputs, kind=KIND)
-    for name, place in inputs.folders:
-        if place.resolve() in (folder.resolve(), *folder.resolve().parents):
-            raise UserError(f"--out {folder} lies in {name}, where pages are no data: give another folder")
 
 
 def _look_at_sets(cfg: Config, options: Options) -> tuple[dict[str, LookedAt], list[str]]:

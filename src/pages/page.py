@@ -92,8 +92,11 @@ class Page:
         """A table beside the page, see `write_csv`."""
         write_csv(self.folder / file, header, rows)
 
-    def picture(self, name: str, image: np.ndarray | bytes, caption: str = "") -> None:
-        """image: (h, w, 3) uint8 BGR, written as JPEG, or a PNG's bytes (see `plots`). name: without suffix; unique."""
+    def picture(self, name: str, image: np.ndarray | bytes, caption: str = "") -> str:
+        """The picture's file, relative to the page.
+
+        image: (h, w, 3) uint8 BGR, written as JPEG, or a PNG's bytes (see `plots`). name: without suffix; unique.
+        """
         if isinstance(image, bytes):
             file = f"{PICTURES}/{name}.png"
         else:
@@ -102,6 +105,7 @@ class Page:
         write_bytes(self.folder / file, image)
         below = f"<figcaption>{_escaped(caption)}</figcaption>" if caption else ""
         self._body.append(f'<figure><img loading="lazy" src="{_address(file)}" alt="{_escaped(name)}">{below}</figure>')
+        return file
 
     def write(self) -> Path:
         """The page's path."""
@@ -134,17 +138,17 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]])
 
 
 def _escaped(words: object) -> str:
-    return html.escape(_readable(str(words)))
+    return html.escape(readable(str(words)))
 
 
-def _readable(words: str) -> str:
+def readable(words: str) -> str:
     """A file's name may hold bytes that are no text: they are shown as \\xNN."""
     return os.fsencode(words).decode("utf-8", "backslashreplace")
 
 
 def _text(value: Cell) -> object:
     value = value.words if isinstance(value, Link) else value
-    return _readable(value) if isinstance(value, str) else value
+    return readable(value) if isinstance(value, str) else value
 
 
 def _address(file: str) -> str:

@@ -50,7 +50,7 @@ def write_classification_report(
     _classes(page, scores, result.images, names, font)
     confusion_section(page, result.confusion, names, font, "images")
     _images(page, result.images, paths, names)
-    _errors(page, dataset, result.images, paths, max_pixels, rules)
+    pictures = _errors(page, dataset, result.images, paths, max_pixels, rules)
     unreadable = [dataset.images[one.index][0] for one in result.images if one.predicted is None]
     left_out(page, [f"{why_unreadable(path, max_pixels)}; counted as wrong" for path in unreadable])
     page.write()
@@ -61,6 +61,7 @@ def write_classification_report(
         "classes": names,
         "images": len(dataset),
         "unreadable": result.unreadable,
+        "pictures": pictures,
     }
 
 
@@ -96,13 +97,15 @@ def _images(page: Page, images: Sequence[ImageOutcome], paths: Sequence[str], na
 def _errors(
     page: Page, dataset: ImageFolder, images: Sequence[ImageOutcome], paths: Sequence[str], max_pixels: int,
     rules: ImageRules,
-) -> None:  # fmt: skip
+) -> dict[str, int]:  # fmt: skip
+    """The pictures' files, each with the image's row of images.csv."""
     page.heading("Most confident errors")
     page.line("A network that is sure and wrong has been misled, or the label is wrong.", is_note=True)
     page.link("images.csv", "All images:")
     errors = confident_errors(images, MOST_ERRORS)
     if not errors:
         page.line("None.")
+    shown, rows = {}, {one.index: row for row, one in enumerate(images)}
     for place, one in enumerate(errors, start=1):
         image = read_bgr(dataset.images[one.index][0], rules.upright, max_pixels, rules)
         if image is None:
@@ -113,4 +116,5 @@ def _errors(
         truth, predicted = dataset.classes[one.label], dataset.classes[one.predicted]
         sure = f"{one.confidence:.3f}, the truth {one.of_truth:.3f}"
         caption = f"{truth}, taken for {predicted} ({sure}): {paths[one.index]}"
-        page.picture(f"error_{place:02d}", image, caption)
+        shown[page.picture(f"error_{place:02d}", image, caption)] = rows[one.index]
+    return shown

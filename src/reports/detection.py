@@ -71,7 +71,7 @@ def write_detection_report(
     left_out(writer.page, [*left, *writer.pictures.unreadable.values()])
     writer.page.write()
     writer.matches()
-    return facts(report)
+    return facts(report) | {"pictures": writer.shown}
 
 
 def left_lines(report: DetectionReport, dataset: DetectionIndex, unreadable: Sequence[Id]) -> list[str]:
@@ -119,6 +119,7 @@ class _Writer:
         self.names, self.families = drawn_names(report.matches.classes, cfg.font)
         self.indices, self.files, self.paths = tables.image_names(report, dataset)
         self.pictures = DetectionPictures(cfg, dataset)
+        self.shown: dict[str, int] = {}  # file of a picture: the image, as its row of images.csv
         metrics, protocol = report.scores.metrics, report.scores.protocol
         self.page: Page = begin(folder, "Detection report", metrics, protocol, tables.scores(report))
 
@@ -279,7 +280,7 @@ class _Writer:
         if picture is None:
             self.page.line(f"{caption} (the image cannot be read)")
         else:
-            self.page.picture(name, picture, caption)
+            self.shown[self.page.picture(name, picture, caption)] = image
 
     def _link(self, *files: str) -> None:
         self.page.links([Link(file, file) for file in files])

@@ -15,7 +15,8 @@ from ..reading import is_folder, read_json
 
 PAGE, FACTS = "index.html", "report.json"
 OWN_NAME = re.compile(rf"(?:{PICTURES}/)?[\w-][\w.-]*", re.ASCII)  # of a file that a report writes
-KINDS = {"": "a report of an evaluation", "data": "a page of data"}  # by what report.json says
+# By what report.json says.
+KINDS = {"": "a report of an evaluation", "data": "a page of data", "comparison": "a comparison of two reports"}
 MOST_FACTS = 2**28  # bytes of report.json
 
 
@@ -38,6 +39,14 @@ def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence
         raise UserError(f"{key} {folder} holds {plain(first)}, which no report has written: give another folder")
     if own and (found := read_facts(folder).get("kind", "")) != kind:
         raise UserError(f"{key} {folder} holds {KINDS.get(str(found), 'something else')}: give another folder")
+
+
+def check_page_folder(key: str, folder: Path, inputs: Inputs, kind: str) -> None:
+    """The same for a page of another kind than an evaluation's, which lies in no folder of inputs either."""
+    check_report_folder(key, folder, inputs, kind=kind)
+    for name, place in inputs.folders:
+        if place.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise UserError(f"{key} {folder} lies in {name}, where pages are no data: give another folder")
 
 
 def write_report(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ def write_segmentation_report(
     confusion_section(page, result.confusion, names, font, "pixels")
     paths = relative_names([image for image, _ in dataset.samples], dataset.root)
     _images(page, result, paths, names)
-    _worst_images(page, dataset, result, paths)
+    pictures = _worst_images(page, dataset, result, paths)
     left_out(page, result.unreadable)
     page.write()
     return {
@@ -38,6 +38,7 @@ def write_segmentation_report(
         "images": len(dataset),
         "classes_neither_there_nor_predicted": [name for name, is_one in zip(names, result.absent) if is_one],
         "unreadable": len(result.unreadable),
+        "pictures": pictures,
     }
 
 
@@ -82,17 +83,21 @@ def _images(page: Page, result: SegmentationResult, paths: Sequence[str], names:
 
 def _worst_images(
     page: Page, dataset: SegmentationDataset, result: SegmentationResult, paths: Sequence[str]
-) -> None:
+) -> dict[str, int]:
+    """The pictures' files, each with the image's row of images.csv."""
     page.heading("Worst images")
     page.line("By the mean IoU over the classes that are in the image or are predicted there. Errors: wrong pixels are "
               "red, ignored ones black.", is_note=True)  # fmt: skip
     page.link("images.csv", "All images:")
     page.link("image_classes.csv", "The pixels of each class in them:")
     palette, accuracy = dataset.labels.palette[..., ::-1], {one.index: one.accuracy for one in result.images.counts}
+    shown, rows = {}, {one.index: row for row, one in enumerate(result.images.counts)}
     for place, one in enumerate(result.images.worst, start=1):
         image = dataset.read_image(one.index)
         if image is not None:
             row = segmentation_row(image, one.label, one.predicted, palette, LONGEST_SIDE)
             share = accuracy[one.index]
             right = "no pixel labelled" if share is None else f"pixel accuracy {share:.3f}"
-            page.picture(f"worst_{place:02d}", row, f"{paths[one.index]}: mIoU {one.mean_iou:.3f}, {right}")
+            file = page.picture(f"worst_{place:02d}", row, f"{paths[one.index]}: mIoU {one.mean_iou:.3f}, {right}")
+            shown[file] = rows[one.index]
+    return shown

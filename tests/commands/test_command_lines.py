@@ -22,6 +22,7 @@ PROGRAMS = {  # what runs it; arguments without which it says that they are miss
     "onnx_detect": ("deploy/onnx_detect.py",), "adopt": ("-m", "src.commands.adopt"),
     "average": ("-m", "src.commands.average"),
     "browse": ("-m", "src.commands.browse"), "new": ("-m", "src.commands.new"),
+    "compare": ("-m", "src.commands.compare"),
     "modelarts": ("modelarts/start.py",),
 }  # fmt: skip
 PARSED = [name for name in PROGRAMS if name != "onnx_detect"]  # which takes its arguments by their places

@@ -117,6 +117,8 @@ def test_every_image_stands_with_its_probabilities(report):
 def test_the_errors_that_it_is_surest_of_are_shown_and_what_was_unreadable_is_named(report):
     names = sorted(path.name for path in (report / "pictures").iterdir())
     assert names == ["confusion.png", "error_01.jpg", "f1.png"]
+    row = [row[0] for row in rows(report, "images.csv")[1:]].index(f"{ODD}/2.png")
+    assert read_facts(report)["pictures"] == {"pictures/error_01.jpg": row}
     text = (report / "index.html").read_text(encoding="utf-8")
     sure = softmax(LOGITS[2])
     shown = "&lt;i&gt;a&quot;&#x27;&amp;$x^2$#%25 猫"

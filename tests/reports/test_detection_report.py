@@ -211,6 +211,10 @@ def test_every_file_is_named_and_the_page_needs_nothing_else(report):
     assert not reader.of("i") and not reader.of("b") and BAR_NAME in reader.texts
     for name in ("worst_01", "false_positive_04", "label_04"):
         assert cv2.imread(str(report / "pictures" / f"{name}.jpg")).std() > 10
+    wanted = {"worst_01": 1, "worst_02": 2, "worst_03": 3}  # rows of images.csv
+    wanted |= {"false_positive_01": 2, "false_positive_02": 1, "false_positive_03": 1, "false_positive_04": 2}
+    wanted |= {"label_01": 2, "label_02": 3, "label_03": 1, "label_04": 2}
+    assert facts["pictures"] == {f"pictures/{name}.jpg": row for name, row in wanted.items()}
 
 
 def test_facts(report, dataset):

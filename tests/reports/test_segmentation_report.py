@@ -118,6 +118,7 @@ def test_every_image_has_its_scores_and_the_counts_that_make_up_all_of_them(repo
 def test_the_worst_images_are_drawn_with_their_errors_and_what_was_left_out_is_named(report):
     names = sorted(path.name for path in (report / "pictures").iterdir())
     assert names == ["confusion.png", "iou.png", "worst_01.jpg", "worst_02.jpg"]
+    assert read_facts(report)["pictures"] == {"pictures/worst_01.jpg": 1, "pictures/worst_02.jpg": 0}
     text = (report / "index.html").read_text(encoding="utf-8")
     assert "i 1 &lt;i&gt;#%25.png: mIoU 0.000, pixel accuracy 0.000" in text
     assert "i0.png: mIoU 0.733, pixel accuracy 0.857" in text and "<b>s" not in text and "<i>" not in text
