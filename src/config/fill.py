@@ -120,7 +120,7 @@ def _convert_mapping(item: dataclasses.Field, value: Any, dotted: str, source: S
     found = {}
     for name, number in value.items():
         called = f"{dotted}.{plain(name, LONGEST_NAME)}"
-        _check_text(name, called, source)
+        _check_text(name, called, source, is_path=False)
         found[name] = _convert_leaf(item.type.__args__[1], number, called, source)
         _check_range(item, found[name], called, source)
     return found
@@ -177,7 +177,7 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Sourc
     if rules["words"] and isinstance(value, str) and value not in rules["words"]:
         raise UserError(f"{source}: {dotted} is {short(value)}; it may be a number or {listed(rules['words'])}")
     if isinstance(value, str):
-        _check_text(value, dotted, source)
+        _check_text(value, dotted, source, is_path=item.type != list[str])
     if isinstance(value, str | bool):
         return
     too_low = rules["low"] is not None and not value >= rules["low"]
@@ -190,13 +190,14 @@ def _check_range(item: dataclasses.Field, value: Any, dotted: str, source: Sourc
         raise UserError(f"{source}: {dotted} is {short(value)}; it must be {' and '.join(filter(None, (low, high)))}")
 
 
-def _check_text(value: str, dotted: str, source: Source) -> None:
-    """UserError for a text that can be no path, nor anything else that a key takes."""
-    if problem := _text_problem(value):
+def _check_text(value: str, dotted: str, source: Source, is_path: bool) -> None:
+    """UserError for a text that can be nothing that a key takes. is_path: it may be one, and must not be too long then.
+    """
+    if problem := _text_problem(value, is_path):
         raise UserError(f"{source}: {dotted} is {short(value)}; it {problem}")
 
 
-def _text_problem(value: str) -> str:
+def _text_problem(value: str, is_path: bool) -> str:
     if "\0" in value:
         return "must not hold a NUL character"
     if len(value) > LONGEST_TEXT:
@@ -205,7 +206,7 @@ def _text_problem(value: str) -> str:
         longest = max(len(part.encode("utf-8", "surrogateescape")) for part in value.split("/"))
     except UnicodeEncodeError:
         return "holds half of a character (a surrogate)"
-    if longest > LONGEST_PART:
+    if is_path and longest > LONGEST_PART:
         return f"holds a name of {longest} bytes, files' names have at most {LONGEST_PART}"
     return ""
 

@@ -30,7 +30,8 @@ class Distribution:
     def line(self) -> str:
         low, middle, high = np.quantile(self.values, (0.05, 0.5, 0.95))
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.title}: median {middle:.4g}{unit}, 5% below {low:.4g}, 5% above {high:.4g}"
+        low, middle, high = (f"{one:,.4g}" if one < 1000 else f"{one:,.0f}" for one in (low, middle, high))
+        return f"{self.title}: median {middle}{unit}, 5% below {low}, 5% above {high}"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ from ..files import write_bytes, write_text
 Cell = Union[str, int, float, None, "Link"]
 PICTURES = "pictures"  # folder beside the page
 JPEG_QUALITY = 88
+LONGEST_WORD = 30  # letters that stand on one line of a cell
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 77rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; border-bottom: 1px solid #ccc; margin-top: 2.2rem; }
 h3 { font-size: 1.05rem; } nav a { margin-right: 1rem; } .wide { overflow-x: auto; } p.note { color: #666; }
 table { border-collapse: collapse; margin: .6rem 0; }
-th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; } td { overflow-wrap: anywhere; }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #e3e3e3; }
+td.long { overflow-wrap: anywhere; }
 th { text-align: left; background: #f5f5f5; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { display: inline-block; margin: .4rem .8rem .8rem 0; vertical-align: top; max-width: 100%; }
@@ -158,10 +160,15 @@ def _address(file: str) -> str:
 def _cell(value: Cell) -> str:
     if isinstance(value, Link):
         target = value.target if value.target.startswith("#") else quote(os.fsencode(value.target))
-        return f'<td><a href="{html.escape(target)}">{_escaped(value.words)}</a></td>'
+        return f'<td{_width(value.words)}><a href="{html.escape(target)}">{_escaped(value.words)}</a></td>'
     if value is None:
         return '<td class="n">-</td>'
     if isinstance(value, str):
-        return f"<td>{_escaped(value)}</td>"
+        return f"<td{_width(value)}>{_escaped(value)}</td>"
     shown = f"{value:.3f}" if isinstance(value, float | np.floating) else str(value)
     return f'<td class="n">{shown}</td>'
+
+
+def _width(words: str) -> str:
+    """A cell with a word for which there may be no room is broken anywhere; others only between words."""
+    return ' class="long"' if max(map(len, words.split()), default=0) > LONGEST_WORD else ""

@@ -29,11 +29,17 @@ def histogram(values: Sequence[float], x: str, bins: int = 40, logarithmic: bool
     """How many values lie where; logarithmic: bins of equal ratio, for positive values."""
     figure, axis = _figure(5.2, 3.2)
     values = np.asarray(values, np.float64)
-    if logarithmic and len(values) and values.max() > values.min():
-        axis.hist(values, bins=np.geomspace(values.min(), values.max(), bins))
+    least, most = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    if logarithmic and most > least > 0:
+        axis.hist(values, bins=np.geomspace(least, most, bins))
         axis.set_xscale("log")
+        _plain_numbers(axis.xaxis)
     else:
-        axis.hist(values, bins=bins)
+        around = 0.5 * (abs(least) or 1.0) if most == least else 0.0  # one bar, with its value in the middle
+        axis.hist(values, bins=1 if around else bins, range=(least - around, most + around))
+        axis.ticklabel_format(useOffset=False)
+        if around:
+            axis.set_xticks([least])
     axis.set_xlabel(x)
     axis.set_ylabel("count")
     return _png(figure)
@@ -90,10 +96,22 @@ def _figure(width: float, height: float):
     return figure, figure.subplots()
 
 
+def _plain_numbers(axis) -> None:
+    """1, 2, 5, 10, 20, ... on a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _png(figure) -> bytes:
+    from matplotlib.ticker import FixedFormatter
+
     file = io.BytesIO()
     for axis in figure.axes:  # a name of a class is no formula
-        for text in (*axis.get_xticklabels(), *axis.get_yticklabels(), *axis.texts):
+        named = [one for one in (axis.xaxis, axis.yaxis) if isinstance(one.get_major_formatter(), FixedFormatter)]
+        for text in (*(label for one in named for label in one.get_ticklabels()), *axis.texts):
             text.set_parse_math(False)
         if axis.get_legend():
             for text in axis.get_legend().get_texts():

@@ -1,5 +1,7 @@
 """A key that takes one text, or several in a list: in files, on the command line, saved."""
 
+from pathlib import Path
+
 import pytest
 
 from src.config import load_config, save_config
@@ -59,3 +61,15 @@ def test_another_kind_of_value_is_refused_in_words(write):
     for text in ("3", "{a: b}", "true"):
         with pytest.raises(UserError, match="places must be a text or a list of texts, not "):
             load_config(write(f"places: {text}\n"))
+
+
+def test_a_class_may_have_a_longer_name_than_a_file():
+    """A label file's own classes become a run's configuration, which is read again."""
+    long = "x" * 300
+    path = str(Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_1x_coco.yaml")
+    cfg = load_config(path, [f"--coco_classes=['background', '{long}']", "--num_classes=2"])
+    assert cfg.coco_classes == ["background", long]
+    with pytest.raises(UserError, match="train_dataset is 'xxx.* holds a name of 300 bytes"):
+        load_config(path, [f"--train_dataset={long}"])
+    with pytest.raises(UserError, match="holds a name of 300 bytes"):
+        load_config(path, [f"--train_dataset=[a, {long}]"])

@@ -132,3 +132,30 @@ def test_every_line_of_a_diagram_is_named_whatever_its_name_begins_with(monkeypa
     monkeypatch.setattr(Axes, "legend", lambda axis, lines, names, **_: named.append((len(lines), names)))
     plots.curves({"_hidden": ([0, 1], [1, 0]), "b": ([0, 1], [0, 1])}, "x", "y")
     assert named == [(2, ["_hidden", "b"])]
+
+
+def labels_of(monkeypatch, draw) -> list[str]:
+    """The numbers at the lower axis of a diagram."""
+    found = []
+    usual = plots._png
+    monkeypatch.setattr(plots, "_png", lambda figure: found.append(figure) or usual(figure))
+    draw()
+    return [one.get_text() for one in found[0].axes[0].get_xticklabels() if one.get_text()]
+
+
+def test_numbers_at_an_axis_are_numbers_on_one_of_equal_ratios_too(monkeypatch):
+    labels = labels_of(monkeypatch, lambda: plots.histogram([8, 30, 900, 2400], "pixels", logarithmic=True))
+    assert {"10", "100", "1,000"} <= set(labels) and not any("$" in one for one in labels)
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_values_that_are_all_one_are_one_bar_at_its_place(monkeypatch, logarithmic):
+    labels = labels_of(monkeypatch, lambda: plots.histogram([9000] * 5, "pixels", logarithmic=logarithmic))
+    assert labels == ["9000"]
+
+
+def test_short_words_of_a_table_stay_whole_and_long_ones_may_be_broken(page):
+    words = "a name of many words that is long as a whole"
+    page.table(["class"], [["triangle"], [words], ["x" * 31], [Link("y" * 40, "a")]])
+    found = Reader(page.write().read_text(encoding="utf-8"))
+    assert [one.get("class") for one in found.of("td")] == [None, None, "long", "long"]
