@@ -323,7 +323,8 @@ class Detection(Task):
         }
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
-        return detector_inputs(replace(ImageSettings.from_config(cfg), turns=False), cfg.val_dataset)
+        of_file = replace(ImageSettings.from_config(cfg), turns=False, own=0)  # one size, one orientation
+        return detector_inputs(of_file, cfg.val_dataset)
 
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         height, width = cfg.img_height, cfg.img_width
