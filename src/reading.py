@@ -29,6 +29,16 @@ def is_folder(path: str | Path) -> bool:
     return _has_kind(path, stat.S_ISDIR)
 
 
+def need_folder(path: str | Path) -> Path:
+    """A data set's folder. UserError if there is none."""
+    if is_folder(path):
+        return Path(path)
+    if not is_file(path):
+        raise UserError(f"data set folder {path} does not exist")
+    hint = ": train_annotations and val_annotations name label files" if str(path).endswith(".json") else ""
+    raise UserError(f"data set folder {path} is a file{hint}")
+
+
 def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """The content of a regular file of at most `most` bytes.
 

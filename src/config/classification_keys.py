@@ -27,7 +27,7 @@ class TimmAugmentKeys:
     cutmix_minmax: list[float] = key(
         [],
         "classification: [0.2, 0.8], least and largest side of CutMix's boxes as shares of the image's (timm's modes); "
-        "empty: by cutmix",
+        "empty: by cutmix; switches CutMix on, whatever cutmix says, as in timm",
         low=0,
         high=1,
         most=2,

@@ -15,7 +15,10 @@ class CombinationKeys:
         0.0, "detection: probability of objects of another training image on this one (needs masks)", low=0, high=1
     )
     copy_paste_max: int = key(
-        100, "detection: fewer objects than this are pasted (MMDetection's max_num_pasted)", low=1, high=10_000
+        100,
+        "detection: fewer objects than this are pasted, so 2 at least (MMDetection's max_num_pasted)",
+        low=1,
+        high=10_000,
     )
     copy_paste_selected: bool = key(
         True, "detection: a random choice of the other image's objects is pasted; 0 pastes all"

@@ -131,7 +131,7 @@ def _convert_leaf(kind: type, value: Any, dotted: str, source: Source) -> Any:
     if hasattr(kind, "__origin__"):
         if isinstance(value, list | tuple):
             return [_convert_leaf(kind.__args__[0], part, dotted, source) for part in value]
-        raise UserError(f"{source}: {dotted} must be a list of lists, not {short([value])}")
+        raise UserError(f"{source}: {dotted} must be a list of lists, not one with {short(value)} in it")
     if kind in (str, Texts) and value is None:
         return ""
     if kind in (bool, bool | str) and isinstance(value, bool | int) and value in (0, 1):

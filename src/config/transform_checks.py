@@ -20,7 +20,8 @@ def check_transforms(cfg: Any) -> None:
     if cfg.box_style == "legacy" and (on := [name for name in CONTINUOUS if getattr(cfg, name)]):
         raise UserError(f"{listed(on)}: for box_style continuous; it is 'legacy'")
     if trains_by_orientation(cfg) and (on := [name for name in TURNING if getattr(cfg, name)]):
-        raise UserError(f"{listed(on)}: for batches of all orientations; train_resize is 'short_long', set it to fit")
+        others = listed(on, len(TURNING))
+        raise UserError(f"train_resize short_long does not go with {others}: set it to fit, or switch the other off")
     on = [name for name in RESIZING if getattr(cfg, name)]
     if len(on) > 1:
         raise UserError("train_scales and large_scale_jitter both choose an image's size; leave one of them empty")
@@ -29,6 +30,8 @@ def check_transforms(cfg: Any) -> None:
     if on and cfg.resize == "fit_twice":
         raise UserError(f"{on[0]} has its own resizing; resize is 'fit_twice', set it to fit")
     _check_jitter(cfg.large_scale_jitter)
+    if cfg.copy_paste and cfg.copy_paste_selected and cfg.copy_paste_max < 2:
+        raise UserError("copy_paste_max is 1, below which no object is left to paste: set it to 2 at least")
     for scale in cfg.train_scales:
         _check_scale(scale, cfg.img_width, cfg.img_height)
 

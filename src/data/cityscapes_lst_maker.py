@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config.arguments import Arguments
 from ..process.command import entry_point
+from ..reading import need_folder
 from .formats import sample_list
 
 IMAGES, IMAGE_SUFFIX = "leftImg8bit", "_leftImg8bit.png"
@@ -17,7 +18,7 @@ def make_lists(root: Path, overwrite: bool = False) -> None:
     """Write both lists. UserError, and nothing written, for a missing folder, a subset without a labelled image,
     or a list that is there with other lines, unless it may be overwritten.
     """
-    sample_list.need_folder(root)
+    need_folder(root)
     sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS}, overwrite)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config.arguments import Arguments, number
 from ..errors import UserError
 from ..process.command import entry_point
+from ..reading import need_folder
 from .formats import sample_list
 from .formats.mask_folders import find_place, folder_names, read_pairs
 from .held_out import split_part
@@ -20,7 +21,7 @@ def make_lists(root: Path, share: float = 0.0, overwrite: bool = False) -> None:
     UserError, and nothing written: no such folders, nothing in them that belongs together, no share where one is
     needed, or a list that is there with other lines, unless it may be overwritten.
     """
-    sample_list.need_folder(root)
+    need_folder(root)
     places = {split: find_place(root, split, "custom") for split in sample_list.SUBSETS}
     if None in places.values():
         missing = next(split for split, place in places.items() if place is None)

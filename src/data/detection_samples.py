@@ -1,5 +1,6 @@
 """Annotated images -> training samples of fixed shape."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -27,6 +28,7 @@ MASKS = "gt_masks"
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", MASKS, "sample_seed")
 HAS_MASK = "gt_has_mask"  # one more column, where the data have objects without a mask
 BLACK = (0, 0, 0)
+ORIENTATIONS = ("landscapes", "portraits")
 MASK_ROWS = 100  # of gt_masks, if num_gts is not less; more of them only as far as an image has as many objects
 
 
@@ -37,12 +39,13 @@ class DetectionSamples:
     """
 
     sparse = {MASKS: "gt_labels"}
+    kind_names = ORIENTATIONS
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
         self.origins = origins_of(dataset.sets, indices)
         self.settings, self.entries = ImageSettings.for_training(cfg), ReadableEntries(self)
-        self.kinds = self._orientations() if self.settings.turns else None
+        self.kinds = orientations(dataset, indices) if self.settings.turns else None
         self.is_legacy = cfg.box_style == "legacy"
         self.columns = (*COLUMNS, HAS_MASK) if dataset.lacks_masks else COLUMNS
         if not has_masks(cfg):
@@ -93,10 +96,6 @@ class DetectionSamples:
     def _settings(self, record: ImageRecord) -> ImageSettings:
         """Those of the image's own orientation, whatever becomes of it."""
         return replace(self.settings.for_image(record.width, record.height), turns=False)
-
-    def _orientations(self) -> list[int]:
-        records = map(self.dataset.record, self.keys)
-        return [int(record.height > record.width) for record in records]
 
     def _changed(self, scene: Scene, streams: SampleStreams) -> tuple[Scene, SampleStreams]:
         """At the network's size, as chance has it; and the streams, as far as they were drawn from."""
@@ -149,6 +148,11 @@ class DetectionSamples:
         """A legacy box of one column or row has x1 == x2 or y1 == y2."""
         wide, high = box[2] - box[0], box[3] - box[1]
         return (wide < 0 or high < 0) if self.is_legacy else (wide <= 0 or high <= 0)
+
+
+def orientations(dataset: DetectionIndex, indices: Sequence[int]) -> list[int]:
+    """Of the images at `indices`: a place in ORIENTATIONS; a square one is a landscape."""
+    return [int(record.height > record.width) for record in map(dataset.record, indices)]
 
 
 def read_image(record: ImageRecord, rules: ImageRules = USUAL_RULES) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config.arguments import Arguments
 from ..errors import UserError
 from ..process.command import entry_point
+from ..reading import need_folder
 from .formats import sample_list
 from .formats.text_lines import read_lines
 
@@ -27,7 +28,7 @@ def make_lists(root: Path, overwrite: bool = False) -> None:
     """Write both lists. UserError, and nothing written: a missing folder or id file, a subset without samples,
     or a list that is there with other lines, unless it may be overwritten.
     """
-    sample_list.need_folder(root)
+    need_folder(root)
     sample_list.write_lists(root, {subset: _samples(root, subset) for subset in sample_list.SUBSETS}, overwrite)
 
 

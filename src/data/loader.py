@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from .batch_memory import side_by_side, stacked
 from .readable import ReadableEntries, kinds_of
 from .sampling import Sampling
 from .streams import SampleStreams
+from .whole_batches import kind_lines, left_out_line, whole_batches
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Samples(Protocol):
     within that, from which it comes then. name: the data set in messages.
     entries: what reads them, where `make` reads others of them too; so that both report an unreadable file once.
     kinds: a number for each entry, where samples of another kind have other shapes: a batch holds one kind.
+    kind_names: of each kind, for a log.
     """
 
     columns: tuple[str, ...]
@@ -48,6 +51,7 @@ class Samples(Protocol):
     origins: Sequence[tuple[int, int]] = ()
     entries: ReadableEntries | None = None
     kinds: Sequence[int] | None = None
+    kind_names: Sequence[str] = ()
 
     def read(self, entry: int) -> Any:
         """The entry's file, decoded; None where it cannot be read."""
@@ -120,8 +124,7 @@ class TrainSource:
         if known_epoch != epoch:
             order = self.sampling.order(self.seed, epoch)
             if (kinds := kinds_of(self.samples)) is not None:
-                own = [kinds[entry] for entry in order[:, 0]]
-                order = order[in_batches_of_a_kind(own, self.batch_size * self.size)]
+                order = whole_batches(order, kinds, self.batch_size * self.size)
             self._order = (epoch, order)
         return order
 
@@ -236,13 +239,10 @@ def make_train_loader(
     kinds = kinds_of(samples)
     steps_per_epoch = count // global_batch
     if kinds is not None:
-        taken = sampling.order(0, 0)[:, 0]  # as many of each kind in every epoch, see `check_transforms`
-        steps_per_epoch = len(in_batches_of_a_kind([kinds[entry] for entry in taken], global_batch)) // global_batch
-    if not steps_per_epoch:
-        raise UserError(f"no kind of image fills a batch of {global_batch} images in {samples.name}: lower batch_size")
-    left_out = count - steps_per_epoch * global_batch
-    if left_out:
-        logger.info("%d of %d %s are left out of each epoch (another choice every time)", left_out, count, what)
+        order = sampling.order(0, 0)  # as many of each kind in every epoch, see `check_transforms`
+        steps_per_epoch = _steps_of_kinds(samples, order, kinds, global_batch, what)
+    elif left_out := count % global_batch:
+        logger.info(left_out_line(left_out, count, what))
     remaining = max(cfg.epoch_size * steps_per_epoch - start_step, 0)
     source = TrainSource(
         samples, cfg.seed, cfg.batch_size, rank, size, steps_per_epoch, start_step, remaining, sampling
@@ -252,6 +252,16 @@ def make_train_loader(
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
     waiting = max(WAITING // (cfg.batch_size * cfg.img_height * cfg.img_width * 12), PREFETCH)  # 3 x float32
     return TrainLoader(source, workers, cfg.python_multiprocessing, waiting)
+
+
+def _steps_of_kinds(samples: Samples, order: np.ndarray, kinds: Sequence[int], size: int, what: str) -> int:
+    """Steps of an epoch of these samples, each step of one kind; says what fills no batch."""
+    own = [kinds[entry] for entry in order[:, 0]]
+    if max(Counter(own).values()) < size:
+        raise UserError(f"no kind of image fills a batch of {size} images in {samples.name}: lower batch_size")
+    for line in kind_lines(own, size, what, samples.kind_names):
+        logger.info(line)
+    return len(whole_batches(order, kinds, size)) // size
 
 
 def sent_by_workers(source: TrainSource) -> _Sent:
@@ -266,25 +276,6 @@ def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
     """
     rows = [np.flatnonzero(told[: len(array)]) for array, told in zip(arrays, told_by)]
     return sparse.squeeze_rows(arrays, rows, step=sum(array.nbytes for array in arrays) // STEPS)
-
-
-def in_batches_of_a_kind(kinds: Sequence[int], size: int) -> np.ndarray:
-    """The places in a list of samples of these kinds that fill batches of `size` of one kind, batch after batch.
-
-    A batch stands where its last sample stood. Whatever the order, there are as many batches.
-
-    >>> in_batches_of_a_kind([0, 1, 0, 1, 0], 2).tolist()
-    [0, 2, 1, 3]
-    """
-    waiting: dict[int, list[int]] = {}
-    found: list[int] = []
-    for place, kind in enumerate(kinds):
-        group = waiting.setdefault(int(kind), [])
-        group.append(place)
-        if len(group) == size:
-            found += group
-            group.clear()
-    return np.array(found, int)
 
 
 @contextlib.contextmanager

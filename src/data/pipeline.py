@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..config import Config, has_masks
+from ..config import Config, has_masks, trains_by_orientation
 from .augmentation import COMBINATIONS
 from .augmentation.scene import CROWD_LABEL
 from .detection_samples import (
@@ -15,7 +15,9 @@ from .detection_samples import (
     HAS_MASK,
     MASK_ROWS,
     MASKS,
+    ORIENTATIONS,
     DetectionSamples,
+    orientations,
     read_image,
     unreadable_reason,
 )
@@ -26,6 +28,7 @@ from .network_input import ImageSettings, prepare_image
 from .read_ahead import read_ahead
 from .repeat_factors import RepeatFactors
 from .sampling import Sampling, sampling_of
+from .whole_batches import kind_lines
 
 __all__ = [
     "COLUMNS", "CROWD_LABEL", "HAS_MASK", "MASKS", "MASK_ROWS", "DetectionSamples", "EvalBatch", "EvalImage",
@@ -80,6 +83,18 @@ def detection_sampling(cfg: Config, dataset: DetectionIndex, indices: Sequence[i
     sets = [dataset.sets[index] for index in indices] if dataset.sets else ()
     sampling, further = sampling_of(cfg, sets, dataset.label_files, repeats)
     return sampling, lines + further
+
+
+def sampling_lines(cfg: Config, dataset: DetectionIndex) -> list[str]:
+    """What there is to say before training of how often an epoch takes which image."""
+    indices = training_images(cfg, dataset)
+    sampling, lines = detection_sampling(cfg, dataset, indices)
+    if not trains_by_orientation(cfg):
+        return lines
+    counts = sampling.counts(0, 0)
+    kinds = np.repeat(orientations(dataset, indices), counts).tolist()
+    what = "images" if sampling.is_plain else "samples"
+    return lines + list(kind_lines(kinds, cfg.batch_size * cfg.device_num, what, ORIENTATIONS))
 
 
 # ------------------------------------------------------------------------------------------------------- evaluation

@@ -1,6 +1,6 @@
 """Training samples as pictures: what a network gets, back in pixels, with its labels drawn on it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +11,7 @@ from ..config import Config
 from ..data.label_sets import LabelSet
 from ..data.loader import Samples, streams_of
 from ..data.normalisation import PixelNormalisation
+from ..data.readable import kinds_of
 from .fonts import FontBook
 from .label_text import label_text
 from .segment_files import blend
@@ -121,8 +122,7 @@ def seen_by_training(samples: Samples, entries: Sequence[int], cfg: Config) -> I
     size = min(cfg.batch_size, MOST_TOGETHER)
     for number, start in enumerate(range(0, len(entries), size)):
         made = {entry: _made(samples, entry, cfg.seed) for entry in entries[start : start + size]}
-        readable = [entry for entry, sample in made.items() if sample is not None]
-        if readable:
+        for readable in _of_a_kind(samples, [entry for entry, sample in made.items() if sample is not None]):
             twice = readable[-1:] if size % 2 == 0 and len(readable) % 2 else []  # who mixes pairs finds pairs
             batch = tuple(np.stack(arrays) for arrays in zip(*(made[entry] for entry in readable + twice)))
             batch = samples.mix(batch, np.random.RandomState([cfg.seed % 2**32, 0, number, 0]))
@@ -141,6 +141,14 @@ def without_augmentation(samples: Samples, entries: Sequence[int], cfg: Config) 
         else:
             sample = samples.plain(item, streams_of(samples, cfg.seed % 2**32, 0, entry))
             yield entry, dict(zip(samples.columns, sample))
+
+
+def _of_a_kind(samples: Samples, entries: Sequence[int]) -> Iterable[list[int]]:
+    """The entries in groups whose samples have one shape."""
+    kinds, groups = kinds_of(samples), {}
+    for entry in entries:
+        groups.setdefault(kinds and kinds[entry], []).append(entry)
+    return groups.values()
 
 
 def _made(samples: Samples, entry: int, seed: int) -> tuple[np.ndarray, ...] | None:

@@ -10,7 +10,15 @@ import numpy as np
 from mindspore import nn
 
 from ..checkpoint import checkpoint_hash
-from ..config import Config, config_hash, has_masks, has_open_classes, has_orientations, score_settings
+from ..config import (
+    Config,
+    config_hash,
+    has_masks,
+    has_open_classes,
+    has_orientations,
+    score_settings,
+    trains_by_orientation,
+)
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
 from ..config.thresholds import class_thresholds, named_thresholds
@@ -21,12 +29,7 @@ from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings, evaluated_size, resize_rule, short_long_rule
-from ..data.pipeline import (
-    DetectionSamples,
-    build_train_loader,
-    detection_sampling,
-    training_images,
-)
+from ..data.pipeline import DetectionSamples, build_train_loader, sampling_lines
 from ..data.sampling import is_sampled
 from ..data.survey import Survey, survey_objects
 from ..errors import UserError
@@ -320,7 +323,8 @@ class Detection(Task):
         }
 
     def example_inputs(self, cfg: Config) -> dict[str, dict[str, np.ndarray]]:
-        return detector_inputs(replace(ImageSettings.from_config(cfg), turns=False), cfg.val_dataset)
+        of_file = replace(ImageSettings.from_config(cfg), turns=False, own=0)  # one size, one orientation
+        return detector_inputs(of_file, cfg.val_dataset)
 
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         height, width = cfg.img_height, cfg.img_width
@@ -355,7 +359,7 @@ class Detection(Task):
         train, rules = self.open(cfg, "train"), ImageRules.from_config(cfg)
         fate = "left out of training" if cfg.filter_empty_gt else "kept"
         yield "training data", inspection.annotated_images(train, fate, cfg.num_gts, rules)
-        if is_sampled(cfg) and (lines := detection_sampling(cfg, train, training_images(cfg, train))[1]):
+        if (is_sampled(cfg) or trains_by_orientation(cfg)) and (lines := sampling_lines(cfg, train)):
             yield "sampling", iter(lines)
         if self.has_validation(cfg):
             yield "validation data", inspection.annotated_images(self.open(cfg, "val"), "kept", rules=rules)

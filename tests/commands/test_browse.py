@@ -84,6 +84,20 @@ def test_the_sheets_show_the_very_samples_that_training_takes(drawn):
         assert all((again[k][name] == shown[k][name]).all() for k in entries for name in samples.columns)
 
 
+def test_portraits_among_landscapes_are_shown_each_in_its_own_input(coco_set, make, tmp_path):
+    sizes = [(48, 32), (32, 48), (48, 32), (32, 48), (48, 32)]
+    folder = coco_set(sizes, [box(4, 4, 20, 20, image=k) for k in range(1, 6)])
+    short_long = ("--train_resize", "short_long", "--img_width", 96, "--batch_size", 2)
+    cfg = make(folder, "", *short_long)
+    samples = TASKS[cfg.task].samples(cfg, "train")
+    shown = dict(seen_by_training(samples, range(5), cfg))
+    assert [shown[k]["image"].shape[1:] for k in range(5)] == [(64, 96) if k % 2 == 0 else (96, 64) for k in range(5)]
+    alone = dict(seen_by_training(samples, [3], cfg))
+    np.testing.assert_array_equal(shown[3]["image"], alone[3]["image"])
+    browse(cfg, Options("train", True, str(tmp_path / "page"), images=5))
+    assert len(list((tmp_path / "page" / "pictures").glob("image_*.jpg"))) == 5
+
+
 def test_every_task_has_a_page_with_a_picture_of_each_sample(drawn, tmp_path):
     for (name, cfg), (split, count) in zip(configs(drawn).items(), (("train", 3), ("train", 5), ("val", 2))):
         out = tmp_path / name

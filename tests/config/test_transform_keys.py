@@ -19,15 +19,19 @@ LEGACY = ("--resize=fit", "--box_style=legacy", "--roi.roi_layer.aligned=0", "--
         (["--train_scales=[[900,900]]"], ["[900, 900]", "1344 x 800"]),
         (["--train_scales=[[800,1344,8]]"], ["[800, 1344, 8]", "[w, h]"]),
         (["--train_scales=[[800,4]]"], ["train_scales", "4", "at least 8"]),
-        (["--train_scales=[800,1344]"], ["train_scales", "list of lists"]),
+        (["--train_scales=[800,1344]"], ["train_scales must be a list of lists, not one with 800 in it"]),
         (["--large_scale_jitter=[0.1]"], ["large_scale_jitter is [0.1]", "[LOW, HIGH]"]),
         (["--large_scale_jitter=[2,0.1]"], ["large_scale_jitter", "lower first"]),
         (["--large_scale_jitter=[0.001,2]"], ["large_scale_jitter", "at least 0.01"]),
         (["--large_scale_jitter=[0.1,2]", "--train_scales=[[64,64]]"], ["train_scales and large_scale_jitter"]),
         (["--large_scale_jitter=[0.1,2]", "--keep_ratio=0"], ["large_scale_jitter", "keep_ratio"]),
         (["--train_scales=[[64,64]]", "--resize=fit_twice"], ["train_scales", "'fit_twice'"]),
-        (["--train_resize=short_long", "--mosaic=0.5"], ["mosaic", "train_resize is 'short_long'"]),
-        (["--train_resize=short_long", "--rotate90_ratio=0.5"], ["rotate90_ratio", "train_resize is 'short_long'"]),
+        (
+            ["--train_resize=short_long", "--mosaic=0.5", "--rotate90_ratio=0.5"],
+            ["train_resize short_long does not go with rotate90_ratio, mosaic: set it to fit, or switch"],
+        ),
+        (["--train_resize=short_long", "--train_weights=[2]"], ["short_long does not go with train_weights: set"]),
+        (["--copy_paste=1", "--copy_paste_max=1"], ["copy_paste_max is 1", "set it to 2 at least"]),
         (["--random_erasing=1.5"], ["random_erasing is 1.5", "at most 1"]),
         (["--vertical_flip_ratio=-1"], ["vertical_flip_ratio", "at least 0"]),
         (["--rotate90_ratio=2"], ["rotate90_ratio", "at most 1"]),
@@ -53,6 +57,7 @@ def test_both_orders_of_a_scale_fit_and_colours_are_free():
     path = str(CONFIGS / "mask_rcnn_r50_fpn_1x_coco.yaml")
     cfg = load_config(path, ["--train_scales=[[1333,800],[800,1333]]", "--photometric_distortion=1"])
     assert cfg.train_scales == [[1333, 800], [800, 1333]] and cfg.photometric_distortion
+    assert load_config(path, ["--copy_paste=1", "--copy_paste_max=1", "--copy_paste_selected=0"]).copy_paste_max == 1
     assert load_config(path, [*LEGACY, "--photometric_distortion=1", "--color_jitter=0.4"]).color_jitter == 0.4
 
 

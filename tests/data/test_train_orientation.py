@@ -1,12 +1,14 @@
 """train_resize short_long: training batches of one orientation, as pure a function of seed and epoch as any."""
 
+import logging
+
 import numpy as np
 import pytest
 
 from src.data.formats.coco import read_coco
 from src.data.held_losses import loss_batches
-from src.data.loader import in_batches_of_a_kind
-from src.data.pipeline import DetectionSamples, build_train_loader
+from src.data.pipeline import DetectionSamples, build_train_loader, sampling_lines
+from src.data.whole_batches import in_batches_of_a_kind, whole_batches
 from src.errors import UserError
 from tests.data.tiny import CLASSES, square
 
@@ -95,6 +97,52 @@ def test_a_file_that_cannot_be_read_is_replaced_by_one_of_its_orientation(mixed,
     loader = build_train_loader(config(), mixed)
     assert loader.source._read(1)[0].image_id == 4 and samples.kinds == [int(k in HIGH) for k in range(1, 12)]
     assert len(list(loader)) == 10
+
+
+def test_an_orientation_that_fills_no_batch_is_filled_up_with_repeats_behind_its_last_sample():
+    kinds = [0, 1, 0, 0, 1, 1]
+    order = np.array([[1, 0], [0, 0], [4, 0], [2, 0], [5, 0], [3, 0], [4, 1]])  # 4 stands there twice
+    landscapes = [[0, 0], [2, 0], [3, 0], [0, 1], [2, 1]]  # the third and last one stands before the last portrait
+    assert whole_batches(order, kinds, 5).tolist() == [*landscapes, [1, 0], [4, 0], [5, 0], [4, 1], [1, 1]]
+    assert whole_batches(order, kinds, 7).tolist()[7:] == [[1, 0], [4, 0], [5, 0], [4, 1], [1, 1], [4, 2], [5, 1]]
+    assert whole_batches(order, kinds, 3).tolist() == [[1, 0], [4, 0], [5, 0], [0, 0], [2, 0], [3, 0]]
+
+
+@pytest.fixture()
+def five_and_one(coco_folder):
+    sizes = [(60, 40), (60, 40), (40, 60), (60, 40), (60, 40), (60, 40)]  # image 3, entry 2, is the portrait
+    return read_coco(coco_folder(sizes, [square(k, (10, 4, 20, 8)) for k in range(1, 7)]), CLASSES)
+
+
+def test_the_rarer_orientation_is_trained_in_every_epoch(five_and_one, config, caplog):
+    caplog.set_level(logging.INFO, "src")
+    loader = build_train_loader(config(epoch_size=9), five_and_one)
+    of_landscapes = "landscapes: 1 of 5 images are left out of each epoch (another choice every time)"
+    of_portraits = "portraits: 1 images, less than a batch of 2: filled up with 1 further repeats in each epoch"
+    assert caplog.messages == [of_landscapes, of_portraits]
+    assert sampling_lines(config(), five_and_one) == caplog.messages
+    assert loader.steps_per_epoch == 2 + 1 and len(loader) == 27
+    seen = set()
+    for epoch in range(9):
+        order = loader.source._permutation(epoch)
+        entries = order[:, 0].tolist()
+        assert len(order) == 6 and order[order[:, 0] == 2].tolist() == [[2, 0], [2, 1]]
+        assert entries.index(2) % 2 == 0 and not order[order[:, 0] != 2, 1].any()
+        assert len(set(entries)) == 5
+        seen |= set(entries)
+    assert seen == set(range(6))
+
+
+def test_its_repeats_are_other_samples_the_same_for_every_rank_and_after_a_resume(five_and_one, config):
+    whole = build_train_loader(config(epoch_size=2), five_and_one)
+    later = whole.from_step(3)
+    (place,) = [k for k in range(3) if whole.source._permutation(1)[2 * k, 0] == 2]
+    batch, again = whole.source[3 + place], later.source[place]
+    assert all((one == other).all() for one, other in zip(batch, again, strict=True))
+    assert batch[0].shape == (2, 3, 96, 64) and batch[-1][0] != batch[-1][1]  # seeds of what is drawn on the device
+    for rank in range(2):
+        half = build_train_loader(config(epoch_size=2, batch_size=1), five_and_one, rank, 2).source[3 + place]
+        assert all((one[0] == other[rank]).all() for one, other in zip(half, batch, strict=True))
 
 
 def test_too_few_of_either_orientation_is_one_line(coco_folder, config):

@@ -261,6 +261,9 @@ def test_sets_that_are_not_there_or_are_the_same_are_refused(bolts, washers, mak
         return str(said.value)
 
     assert error(f"[{bolts}, {tmp_path / 'nowhere'}]") == f"data set folder {tmp_path / 'nowhere'} does not exist"
+    labels = washers / "labels.json"
+    hint = "is a file: train_annotations and val_annotations name label files"
+    assert error(f"[{bolts}, {labels}]") == f"data set folder {labels} {hint}"
     assert error(f"[{bolts}, {bolts}/../bolts]").endswith(
         "is named twice as training data: train_weights takes one set more often"
     )

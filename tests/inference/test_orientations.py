@@ -12,6 +12,7 @@ from src.config import load_config
 from src.data.formats.coco import read_coco
 from src.inference.predictor import Predictor
 from src.process.runtime import SINGLE, Runtime
+from src.tasks import TASKS
 from src.tasks.detection_predictions import predict_dataset, together, unfinished_predictions
 from tests.models.detection.mmdet_case import BASE, CONFIG, build
 
@@ -139,3 +140,12 @@ def test_an_evaluation_that_was_stopped_goes_on_to_the_same_results(dataset, mod
         assert 0 < part.done < len(dataset)
         assert predict_dataset(cfg, model, dataset, SINGLE, part) == whole
     assert together(config("--test_batch_size", "2")) == 16 and together(cfg) == 1
+
+
+def test_the_inputs_that_an_exported_file_is_checked_with_have_its_size_whatever_the_padding(folder):
+    for keys, size in (([], (64, 96)), (["--eval_width", "64", "--eval_height", "128"], (128, 64))):
+        cfg = config("--eval_padding", "own", "--test_batch_size", "1", "--val_dataset", str(folder), *keys)
+        cases = TASKS["detection"].example_inputs(cfg)
+        assert len(cases) == 3 and str(folder / "0.png") in cases
+        assert all(inputs["image"].shape == (1, 3, *size) for inputs in cases.values())
+        assert [array.shape for array in TASKS["detection"].blank_inputs(cfg)] == [(1, 3, 64, 96), (1, 2)]

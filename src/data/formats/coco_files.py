@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UserError
-from ...reading import is_file, is_folder, read_start
+from ...reading import is_file, is_folder, need_folder, read_start
 from ..images import is_there
 from .places import inside
 
@@ -92,9 +92,7 @@ def _find_labels(folder: str | Path, split: str) -> tuple[Path, Sequence[Path], 
     """The label file, the folders in which its images may be, and the root. UserError where there is none."""
     if not str(folder):
         raise UserError(f"{split}_dataset is empty: give the folder of the images")
-    folder = Path(folder)
-    if not is_folder(folder):
-        raise UserError(f"data set folder {folder} does not exist")
+    folder = need_folder(folder)
     for labels, images in _usual_places(folder, split):
         if is_file(labels):
             return labels, [images], _above(images, labels.parent)

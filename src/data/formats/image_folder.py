@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError, listed, plain, short
-from ...reading import is_folder
+from ...reading import need_folder
 from ..images import IMAGE_SUFFIXES
 from . import fields
 from .report import named, unsaid
@@ -30,9 +30,7 @@ class ImageFolder:
     sets, set_names = (), ()  # it is one data set
 
     def __init__(self, folder: str | Path, class_names: Sequence[str] = ()):
-        self.folder = Path(folder)
-        if not is_folder(self.folder):
-            raise UserError(f"data set folder {folder} does not exist")
+        self.folder = need_folder(folder)
         found, beside = _sorted_entries(self.folder)
         found = [name for name in found if not name.startswith(".")]
         if not found:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError
-from ...reading import is_file, is_folder
+from ...reading import is_file, is_folder, need_folder
 from ..images import IMAGE_SUFFIXES
 from .label_folders import files_below
 from .places import locate
@@ -23,8 +23,8 @@ def unlabelled_images(cfg: Config) -> list[Path]:
     if not cfg.val_dataset:
         raise UserError("val_dataset is empty: give the folder of the images, or a list of them")
     source = Path(cfg.val_dataset)
-    if source.suffix != ".lst" and not is_folder(source):
-        raise UserError(f"data set folder {source} does not exist")
+    if source.suffix != ".lst":
+        need_folder(source)
     lists = [source] if source.suffix == ".lst" else [source / name for name in LISTS if is_file(source / name)]
     if lists:
         return _listed(lists[0], cfg.allow_outside)

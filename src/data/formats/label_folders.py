@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ...config import Config
 from ...errors import UserError
-from ...reading import is_folder, read_start, why
+from ...reading import is_folder, need_folder, read_start, why
 
 SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation")}  # of folders within a data set's
 READERS, TOGETHER = 8, 16  # threads, and files that each reads in one go: what is read ahead takes memory
@@ -22,9 +22,7 @@ def data_folder(cfg: Config, split: str) -> Path:
     named = getattr(cfg, f"{split}_dataset")
     if not named:
         raise UserError(f"{split}_dataset is empty: give the folder of the images")
-    if not is_folder(named):
-        raise UserError(f"data set folder {named} does not exist")
-    return Path(named)
+    return need_folder(named)
 
 
 def split_folder(folder: Path, split: str) -> Path:

@@ -7,18 +7,11 @@ from pathlib import Path
 from ...errors import UserError, short
 from ...files import write_text
 from ...outputs import Inputs, check_output_file
-from ...reading import is_folder
+from ...reading import need_folder
 
 SUBSETS = ("train", "val")
 NAMES_SHOWN = 5
 Pairs = list[tuple[str, str]]
-
-
-def need_folder(folder: Path) -> Path:
-    """`folder`; UserError if it is none."""
-    if not is_folder(folder):
-        raise UserError(f"data set folder {folder} does not exist")
-    return folder
 
 
 def files_by_name(folder: Path, pattern: str, suffix: str, root: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from ...config import Config
 from ...config.train_sets import texts, train_sets
 from ...errors import UserError, plain
-from ...reading import is_file, is_folder
+from ...reading import is_file, is_folder, need_folder
 from ..decoding import USUAL_RULES, ImageRules
 from ..held_out import split_part
 from ..images import MAX_PIXELS, header_size, read_content, read_for_label, why_unreadable
@@ -63,8 +63,8 @@ class SegmentationDataset:
         is_list = source.suffix == ".lst"
         self.list_file = source if is_list else source / f"{split}.lst"
         self.root, self.labels, self.max_pixels, self.rules = self.list_file.parent, labels, max_pixels, rules
-        if not is_list and not is_folder(source):
-            raise UserError(f"data set folder {source} does not exist")
+        if not is_list:
+            need_folder(source)
         place = find_place(source, split, paired) if paired and not is_list and not is_file(self.list_file) else None
         self.is_whole = place is not None and place.is_whole
         if place is None:

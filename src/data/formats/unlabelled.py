@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import UserError
-from ...reading import is_file, is_folder, read_json
+from ...reading import is_file, need_folder, read_json
 from ..decoding import ImageRules, look_at
 from ..images import IMAGE_SUFFIXES, read_content
 from . import coco_files
@@ -55,9 +55,7 @@ def _label_files(cfg: Config) -> CocoFiles | None:
         return coco_files.named_files(cfg.val_dataset, cfg.val_annotations, cfg.val_images, SPLIT)
     if not cfg.val_dataset:
         raise UserError("val_dataset is empty: give the folder of the images")
-    folder = Path(cfg.val_dataset)
-    if not is_folder(folder):
-        raise UserError(f"data set folder {folder} does not exist")
+    folder = need_folder(cfg.val_dataset)
     info = folder.parent / "annotations" / f"image_info_{folder.name}.json"
     if is_file(info):
         return CocoFiles(info, ImagePlaces((folder,), folder.parent))

@@ -59,7 +59,7 @@ def test_off_they_change_no_bit(made, monkeypatch):
 
 
 def test_where_nothing_is_pasted_all_is_as_without(made):
-    assert_same(made(copy_paste=1, copy_paste_max=1), made())
+    assert_same(made(copy_paste=1, num_gts=1), made(num_gts=1))  # no object has room beside the image's own
 
 
 def test_the_samples_own_choices_stay(made):
