@@ -1,6 +1,7 @@
 """Overlays: boxes, masks where there are any, class names and scores drawn on the image, from infer.py's JSON."""
 
 import colorsys
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from ..outputs import Inputs, check_output_files
 from ..reading import read_json
 from .fonts import FontBook, drawable
 from .label_text import EnglishText, FontText, Style, label_text
+
+logger = logging.getLogger(__name__)
 
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
@@ -98,9 +101,18 @@ def draw_prediction_file(
     if isinstance(score_threshold, float | int) and not math.isfinite(score_threshold):
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     fonts, entries = FontBook(font), load_inference_json(pred_file)
+    found = [one for entry in entries.values() if not is_of_classifier(entry) for one in entry["predictions"]]
     if isinstance(score_threshold, Mapping):
+        if found and (unseen := sorted(set(score_threshold) - {one["class"]["name"] for one in found})):
+            logger.warning("score_thr: no prediction in %s is of %s", pred_file, listed(unseen))
         entries = {path: _above(entry, score_threshold) for path, entry in entries.items()}
         score_threshold = -math.inf
+        reaching = sum(len(entry["predictions"]) for entry in entries.values())
+    else:
+        reaching = sum(one["score"] >= score_threshold for one in found)
+    if found and not reaching:
+        best = max(one["score"] for one in found)
+        logger.warning("no prediction reaches its score_thr, the highest score is %.3f: nothing is drawn", best)
     outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
     if outside:
         where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"

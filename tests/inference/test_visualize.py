@@ -230,7 +230,7 @@ def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_it
     assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1
 
 
-def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path):
+def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path, caplog):
     entry = {"height": 40, "width": 60}
     entry["predictions"] = [prediction(40, 60, (5, 5, 20, 20), 0.5, name) for name in ("square", "disc")]
     cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 60, 3), 90, np.uint8))
@@ -244,7 +244,12 @@ def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path):
     arguments = ("--pred_file", tmp_path / "found.json", "--out_dir", tmp_path / "out", "--allow_outside", 1)
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == f"score_thr: no prediction in {tmp_path / 'found.json'} is of bar\n"
     assert (tmp_path / "out" / "a_pred.png").read_bytes() == pictures[1] != pictures[2]
+    for least in ({"square": 0.6, "disc": 0.7}, 1.7):
+        draw_prediction_file(tmp_path / "found.json", tmp_path / "out", least, allow_outside=True)
+    said = "no prediction reaches its score_thr, the highest score is 0.500: nothing is drawn"
+    assert [record.getMessage() for record in caplog.records] == [said, said]
     (tmp_path / "t.yaml").write_text("square: 0.6\n")
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 2 and "score_thr has no threshold for disc" in done.stderr
