@@ -67,6 +67,16 @@ def test_predictions_below_the_threshold_are_left_out():
     assert not draw_overlay(image, []).any()
 
 
+def test_a_white_frame_is_about_a_box_and_over_no_label():
+    image, one = np.full((400, 400, 3), 90, np.uint8), prediction(400, 400, (100, 60, 200, 80), 0.9)
+    plain, framed = draw_overlay(image, [one]), draw_overlay(image, [one], framed=[(100, 60, 200, 80)])
+    assert (framed[55, 250] == 255).all() and (framed[145, 120:290] == 255).all() and (framed[100, 305] == 255).all()
+    label = np.zeros((400, 400), bool)
+    label[45:59, 103:160] = True  # above the box, where the frame is
+    assert (plain[label] != 90).any() and (framed[label] == plain[label]).all()
+    assert (draw_overlay(image, [one], framed=[]) == plain).all()
+
+
 def test_a_tiny_image_is_enlarged_by_a_whole_factor_so_that_labels_fit():
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     overlay = draw_overlay(image, [prediction(48, 64, (40, 30, 10, 10), 0.9)])
