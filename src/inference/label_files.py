@@ -19,7 +19,7 @@ from ..data.formats.fields import Id
 from ..data.formats.index import clipped_box
 from ..data.label_writers import json_list, labelme_names, labelme_shape, labelme_text, write_coco_file
 from ..data.mask_outlines import mask_outlines
-from ..errors import UserError, listed
+from ..errors import UserError, is_text, listed
 from ..files import temporary_folder, write_text, written_whole
 from ..reading import is_folder
 from .output import Found
@@ -44,7 +44,7 @@ def with_text_names(kind: str, paths: Sequence[Path], pred_input: str, output: P
     kept = []
     for path, name, file in named:
         texts = (name,) if kind == "coco" else (file, _seen_from(path, output / file))
-        if all(map(_is_text, texts)):
+        if all(map(is_text, texts)):
             kept.append(path)
     if len(kept) < len(paths):
         others = sorted(set(paths) - set(kept))
@@ -157,14 +157,6 @@ def _seen_from(image: str | Path, file: Path) -> str:
     """The image's path, relative to the label file's folder."""
     image = os.path.join(os.path.realpath(os.path.dirname(image)), os.path.basename(image))
     return os.path.relpath(image, os.path.realpath(file.parent))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _names(paths: Sequence[Path], pred_input: str) -> list[str]:
