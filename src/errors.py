@@ -37,6 +37,20 @@ def plain(value: object, most: int = VALUE) -> str:
     return _cut(one_line(value), most) if isinstance(value, str) else short(value, most)
 
 
+def is_text(name: str) -> bool:
+    """Whether a name has no bytes that are no text in UTF-8, as those of files may have."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def counted(number: int, what: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def one_line(text: str) -> str:
     """A text on one line: control characters escaped, the middle left out where it is very long."""
     if len(text) > LONGEST:

@@ -54,7 +54,7 @@ def check_output_files(key: str, folder: Path, paths: Sequence[Path], inputs: In
     per_set: of so many files, one after the other, all are there or none where the command wrote them before: then
     they are its own, in a folder of inputs too.
     """
-    _check_place(key, folder / "x", folder, [""])
+    _check_place(key, folder, folder, [""])
     existing = [os.path.lexists(path) for path in paths]
     if any(existing):
         known = {}
@@ -83,7 +83,8 @@ def names_folder(text: str) -> bool:
 
 
 def _check_place(key: str, path: Path, folder: Path, beside: Sequence[str]) -> None:
-    """UserError unless `path` can be written in `folder`, which need not exist."""
+    """UserError unless `path`, which may be `folder` itself, can be written in `folder`, which need not exist."""
+    which = "the" if path == folder else "its"
     if "\0" in str(path):
         raise UserError(f"{key} {_short(path)!r} is no path: it holds a NUL character")
     room = max((len(ending) for ending in beside), default=0)
@@ -94,13 +95,13 @@ def _check_place(key: str, path: Path, folder: Path, beside: Sequence[str]) -> N
         place = place.parent
     try:
         if not stat.S_ISDIR(os.stat(place).st_mode):
-            raise UserError(f"{key} {_short(path)}: its folder cannot be made ({_short(place)} is no folder)")
+            raise UserError(f"{key} {_short(path)}: {which} folder cannot be made ({_short(place)} is no folder)")
         with tempfile.TemporaryFile(dir=place, buffering=0) as probe:
             if probe.write(PROBE) < len(PROBE):
                 probe.write(PROBE)  # says why it is cut off
             os.fsync(probe.fileno())
     except OSError as error:
-        raise UserError(f"{key} {_short(path)}: its folder cannot be written ({error.strerror})") from None
+        raise UserError(f"{key} {_short(path)}: {which} folder cannot be written ({error.strerror})") from None
 
 
 def _check_kind(key: str, path: Path, read_only: bool = False) -> None:

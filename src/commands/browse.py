@@ -16,7 +16,7 @@ from pathlib import Path
 from ..config import Config, parse_cli
 from ..config.arguments import Arguments, whole_number
 from ..data.decoding import ImageRules
-from ..errors import UserError
+from ..errors import UserError, counted
 from ..inference.sample_pictures import spread
 from ..inference.sheets import seen_by_training, without_augmentation
 from ..pages.page import Page
@@ -70,6 +70,7 @@ def browse(cfg: Config, options: Options) -> Path:
     cfg = task.resolved(cfg)
     if options.split == "val" and not task.has_validation(cfg):
         raise UserError("--split val: the configuration names no validation data, and val_split holds none out")
+    among: list[str] = []
     with _heard() as said:
         drawer, samples = task.drawer(cfg, options.split), task.samples(cfg, options.split)  # known to fit, before all
 
@@ -88,6 +89,7 @@ def browse(cfg: Config, options: Options) -> Path:
             words = _sheet_words(cfg, options, len(samples.keys), len(own.names))
             found["images"] = data_page.images(page, *words, shown)
             found["duplicates"] = len(data_page.duplicates(page, sets, cfg.max_image_pixels, rules))
+            among.append(data_page.among_opened(sets))
             data_page.classes_and_sizes(page, sets, drawer.legend, cfg.font)
             data_page.oddities(page, sets, said.lines)
             found["unusable"] = sum(len(one.problems) for one in sets.values())
@@ -96,8 +98,8 @@ def browse(cfg: Config, options: Options) -> Path:
 
         write_report(folder, fill)
     print(
-        f"{folder / 'index.html'}: {found['images']} images of {SPLITS[options.split]}, {found['duplicates']} "
-        f"duplicates, {found['unusable']} unusable images",
+        f"{folder / 'index.html'}: {counted(found['images'], 'image')} of {SPLITS[options.split]}, "
+        f"{counted(found['duplicates'], 'duplicate')}{among[0]}, {counted(found['unusable'], 'unusable image')}",
         flush=True,
     )
     return folder / "index.html"
@@ -125,16 +127,18 @@ def _look_at_sets(cfg: Config, options: Options) -> tuple[dict[str, LookedAt], l
 
 
 def _sheet_words(cfg: Config, options: Options, total: int, whole: int) -> tuple[str, list[str]]:
-    """Title and notes. total: images that take part, of all that there are."""
-    count = min(options.images, total)
-    title = f"{count} of {total} {SPLITS[options.split]} images"
+    """Title, behind the number of images that are shown, and notes. total: that take part, of all that there are."""
+    left = whole - total
+    title = f"of {counted(total, f'{SPLITS[options.split]} image')}"
     size = f"{cfg.img_width}x{cfg.img_height}"
     if options.augmented:
         how = f"As the first epoch of seed {cfg.seed} has them, in the network's input of {size}, changed at random."
     else:
         how = f"As the network gets them in its input of {size}, without random changes (--augmented 1 makes them)."
     notes = [f"{how} Labels are drawn from the sample's own boxes, masks and classes; evenly over the set."]
-    return title, notes + ([f"{whole - total} more take no part: see what is odd."] if total < whole else [])
+    if left:
+        notes.append(f"{left} more {'takes' if left == 1 else 'take'} no part: see what is odd.")
+    return title, notes
 
 
 @dataclass

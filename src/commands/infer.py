@@ -7,6 +7,7 @@ from ..config import Config
 from ..errors import UserError
 from ..inference.backends import reordered
 from ..inference.find_images import find_images
+from ..inference.label_files import with_text_names
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
@@ -32,6 +33,8 @@ def infer(cfg: Config) -> None:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the {what}")
     if kind == "json" and os.path.isdir(output):
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
+    if kind == "labels":
+        paths = with_text_names(cfg.infer_format, paths, cfg.pred_input, output)
     if kind == "json":
         check_predictions(cfg)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ..errors import UserError, listed, plain, short
+from ..errors import UserError, is_text, listed, plain, short
 from .read import read_documents_of
 
 
@@ -14,7 +14,7 @@ def thresholds_text(origin: str, thresholds: Iterable[tuple[str, float, str]]) -
     """YAML of (class, least score, remark). origin: where they are from, in lines of comment above."""
     lines = [f"# {line}" for line in origin.splitlines()]
     for name, threshold, remark in thresholds:
-        entry = yaml.safe_dump({name: float(threshold)}, allow_unicode=_is_text(name), width=math.inf).rstrip("\n")
+        entry = yaml.safe_dump({name: float(threshold)}, allow_unicode=is_text(name), width=math.inf).rstrip("\n")
         lines.append(f"{entry}  # {remark}")
     return "\n".join(lines) + "\n"
 
@@ -54,11 +54,3 @@ def class_thresholds(threshold: float | str, classes: Sequence[str], key: str) -
 def named_thresholds(threshold: float | list[float], classes: Sequence[str]) -> float | Mapping[str, float]:
     """What `class_thresholds` gave, for a file that says how predictions were made."""
     return dict(zip(classes, threshold)) if isinstance(threshold, list) else threshold
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes that are no text, in a name from a file
-        return False
-    return True

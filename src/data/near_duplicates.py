@@ -22,6 +22,9 @@ MOST_BITS = 80  # of 255 that differ: of two pictures that have nothing in commo
 MOST_DIFFERENCE = 12.0  # grey levels, root of the mean square over the thumbnails
 MOST_SHARE = 0.4  # the same, in shares of the thumbnails' own contrast: foggy pictures are not all alike
 FLAT = 1.0  # grey levels of contrast below which a picture shows nothing
+# Below so much contrast, as in pictures taken at night, the hash is of noise, and two thumbnails are near one another
+# whatever little there is to see: sides must be in one ratio, and the thumbnails, but for their mean, noise apart.
+NEAR_FLAT, SAME_RATIO, NOISE = 4.0, 1.02, 0.25  # grey levels, and the share by which width / height may differ
 BLOCK = 4096  # pictures of either set that are compared at once
 ROWS, CANDIDATES = 64, 16  # whose thumbnails are, each with the likest hashes of a block
 WORKERS = 8
@@ -90,12 +93,15 @@ def within(pictures: Sequence[Fingerprint | None]) -> list[Duplicate]:
 
 @dataclass(frozen=True)
 class _Stack:
-    """The fingerprints of a list that there are. places: in the list; signs: (N, 255) float32 of 1 and -1."""
+    """The fingerprints of a list that there are. places: in the list; signs: (N, 255) float32 of 1 and -1;
+    ratios: (N,) width / height.
+    """
 
     places: np.ndarray
     digests: list[bytes]
     signs: np.ndarray
     thumbnails: np.ndarray
+    ratios: np.ndarray
 
     @classmethod
     def of(cls, found: Sequence[Fingerprint | None]) -> "_Stack":
@@ -104,7 +110,12 @@ class _Stack:
         thumbnails = np.array([found[place].thumbnail for place in places], np.uint8)
         thumbnails = thumbnails.reshape(len(places), THUMB * THUMB, 3)
         signs = np.where(bits, np.float32(1), np.float32(-1))
-        return cls(np.array(places, int), [found[place].digest for place in places], signs, thumbnails)
+        ratios = np.array([found[place].size[0] / found[place].size[1] for place in places])
+        return cls(np.array(places, int), [found[place].digest for place in places], signs, thumbnails, ratios)
+
+    def seen(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Thumbnails and ratios of some of them."""
+        return self.thumbnails[rows].astype(np.float32), self.ratios[rows]
 
 
 def _nearest(first: _Stack, second: _Stack, within: bool) -> Iterator[Duplicate]:
@@ -130,17 +141,23 @@ def _pairs(first: _Stack, second: _Stack, below: int, start: int, within: bool) 
         count = min(CANDIDATES, products.shape[1])
         others = np.argpartition(-products[some], count - 1, axis=1)[:, :count]
         values = np.take_along_axis(products[some], others, axis=1)
-        differences = _differences(first.thumbnails[others + below], second.thumbnails[some + start][:, None])
+        differences = _differences(first.seen(others + below), second.seen((some + start)[:, None]))
         for i, k in np.argwhere((values >= least) & np.isfinite(differences)):
             row, other = int(some[i]) + start, int(others[i, k]) + below
             is_other = first.digests[other] != second.digests[row]
             yield row, (is_other, float(differences[i, k]), round((most - float(values[i, k])) / 2), other)
 
 
-def _differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Grey levels, root of the mean square over thumbnails (..., 256, 3); infinite where they are of two pictures."""
-    one, other = one.astype(np.float32), other.astype(np.float32)
-    difference = np.sqrt(((one - other) ** 2).mean((-2, -1)))
+def _differences(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Grey levels, root of the mean square over thumbnails (..., 256, 3); infinite where they are of two pictures.
+
+    first, second: thumbnails, and ratios (...) of the pictures' sides.
+    """
+    (one, ratio), (other, other_ratio) = first, second
+    apart = one - other
+    difference = np.sqrt((apart**2).mean((-2, -1)))
     contrast = np.maximum(one.std(-2).mean(-1), other.std(-2).mean(-1))
     most = np.where(contrast < FLAT, FLAT, np.minimum(MOST_DIFFERENCE, MOST_SHARE * contrast))
-    return np.where(difference <= most, difference, np.inf)
+    in_content = np.sqrt(((apart - apart.mean(-2, keepdims=True)) ** 2).mean((-2, -1)))
+    is_alike = (in_content <= MOST_SHARE * contrast + NOISE) & (abs(np.log(ratio / other_ratio)) <= np.log(SAME_RATIO))
+    return np.where((difference <= most) & ((contrast >= NEAR_FLAT) | is_alike), difference, np.inf)

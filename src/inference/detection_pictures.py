@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -16,7 +15,6 @@ from .visualize import draw_overlay
 
 AROUND = 0.75  # what a part shows around its boxes, in shares of their longer side
 LEAST_PART = 96  # pixels of a side
-FRAME = 5  # pixels between a box and its frame
 
 Box = Sequence[float]  # x, y, w, h
 
@@ -41,20 +39,16 @@ class DetectionPictures:
             self.unreadable[index] = unreadable_reason(record)
             return None
         truth, found = truth_of(record, self._names), [self._entry(one) for one in results]
-        x1 = y1 = 0
         if around:
             window = _window(around, record)
             x1, y1, x2, y2 = window
             image = image[y1:y2, x1:x2]
             truth, found = (_inside(entries, window) for entries in (truth, found))
-        pictures = (
-            draw_overlay(image, truth, fonts=self._fonts, with_scores=False),
-            draw_overlay(image, found, 0, self._fonts),
+            around = [(x - x1, y - y1, w, h) for x, y, w, h in around]
+        return beside(
+            draw_overlay(image, truth, fonts=self._fonts, with_scores=False, framed=around),
+            draw_overlay(image, found, 0, self._fonts, framed=around),
         )
-        for picture in pictures:
-            for x, y, w, h in around:
-                _frame(picture, (x - x1, y - y1, w, h), picture.shape[0] // image.shape[0])
-        return beside(*pictures)
 
     def _entry(self, result: dict) -> dict:
         """A COCO result as `draw_overlay` takes it."""
@@ -79,14 +73,6 @@ def _window(boxes: Sequence[Box], record: ImageRecord) -> tuple[int, int, int, i
     first = np.clip(np.floor(centre - side / 2), 0, size - 1).astype(int)
     last = np.clip(np.ceil(centre + side / 2), first + 1, size).astype(int)
     return (*first.tolist(), *last.tolist())
-
-
-def _frame(picture: np.ndarray, box: Box, zoom: int) -> None:
-    """A white line with black edges, a little outside of a box."""
-    x, y, w, h = (side * zoom for side in box)
-    corners = (round(x) - FRAME, round(y) - FRAME), (round(x + w) + FRAME, round(y + h) + FRAME)
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
-        cv2.rectangle(picture, *corners, colour, thickness)
 
 
 def _inside(entries: Sequence[dict], window: tuple[int, int, int, int]) -> list[dict]:

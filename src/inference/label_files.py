@@ -19,7 +19,7 @@ from ..data.formats.fields import Id
 from ..data.formats.index import clipped_box
 from ..data.label_writers import json_list, labelme_names, labelme_shape, labelme_text, write_coco_file
 from ..data.mask_outlines import mask_outlines
-from ..errors import UserError
+from ..errors import UserError, is_text, listed
 from ..files import temporary_folder, write_text, written_whole
 from ..reading import is_folder
 from .output import Found
@@ -36,6 +36,23 @@ class _Object(NamedTuple):
     box: list[float]
     mask: dict | None
     score: float
+
+
+def with_text_names(kind: str, paths: Sequence[Path], pred_input: str, output: Path) -> list[Path]:
+    """The images that label files can name, which are text in UTF-8; the others are named. UserError if none can be."""
+    named = zip(paths, _names(paths, pred_input), label_file_names("labelme", paths, pred_input))
+    kept = []
+    for path, name, file in named:
+        texts = (name,) if kind == "coco" else (file, _seen_from(path, output / file))
+        if all(map(is_text, texts)):
+            kept.append(path)
+    if len(kept) < len(paths):
+        others = sorted(set(paths) - set(kept))
+        what = f"{len(others)} images have a name that is no text in UTF-8, which label files cannot hold"
+        if not kept:
+            raise UserError(f"{pred_input}: {what}, and no others are there: infer_format json takes them")
+        logger.warning("%s: left out: %s", what, listed([path.name for path in others]))
+    return kept
 
 
 def label_file_names(kind: str, paths: Sequence[Path], pred_input: str) -> list[str]:
@@ -104,8 +121,7 @@ def _write_labelme(
             for number, one in enumerate(_objects(entry), start=1)
             for shape in _shapes(one, number, entry["height"], entry["width"])
         ]
-        image = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        image = os.path.relpath(image, os.path.realpath((output / files[path]).parent))
+        image = _seen_from(path, output / files[path])
         write_text(folder / files[path], labelme_text(image, entry["height"], entry["width"], shapes))
 
 
@@ -135,6 +151,12 @@ def _objects(entry: dict) -> list[_Object]:
             mask = mask if mask is not None and coco_mask.area(mask) else None
             objects.append(_Object(one["class"]["name"], box, mask, one["score"]))
     return objects
+
+
+def _seen_from(image: str | Path, file: Path) -> str:
+    """The image's path, relative to the label file's folder."""
+    image = os.path.join(os.path.realpath(os.path.dirname(image)), os.path.basename(image))
+    return os.path.relpath(image, os.path.realpath(file.parent))
 
 
 def _names(paths: Sequence[Path], pred_input: str) -> list[str]:

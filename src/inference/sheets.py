@@ -12,6 +12,7 @@ from ..data.label_sets import LabelSet
 from ..data.loader import Samples, streams_of
 from ..data.normalisation import PixelNormalisation
 from ..data.readable import kinds_of
+from ..errors import counted
 from .fonts import FontBook
 from .label_text import label_text
 from .segment_files import blend
@@ -62,7 +63,7 @@ def object_drawer(cfg: Config, classes: Sequence[str]) -> Drawer:
                 one["mask"] = mask
             objects.append(one)
         crowds = int((sample["gt_labels"] < 0).sum())
-        words = f"{len(objects) - crowds} objects" + (f", {crowds} crowds" if crowds else "")
+        words = counted(len(objects) - crowds, "object") + (f", {counted(crowds, 'crowd')}" if crowds else "")
         return Shown(_limited(draw_overlay(image, objects, 0.0, fonts, with_scores=False)), words)
 
     return Drawer(draw)

@@ -1,6 +1,7 @@
 """Overlays: boxes, masks where there are any, class names and scores drawn on the image, from infer.py's JSON."""
 
 import colorsys
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +21,12 @@ from ..reading import read_json
 from .fonts import FontBook, drawable
 from .label_text import EnglishText, FontText, Style, label_text
 
+logger = logging.getLogger(__name__)
+
 MASK_OPACITY = 0.45
 UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
+FRAME = 5  # pixels between a box and its frame
 GOLDEN_RATIO = 0.618034
 BOX = ("x_min", "y_min", "width", "height")
 FAR = 2**24  # pixels; OpenCV's coordinates are 32 bits, some of them for parts of a pixel
@@ -37,12 +41,14 @@ def draw_overlay(
     score_threshold: float = 0.3,
     fonts: FontBook | None = None,
     with_scores: bool = True,
+    framed: Sequence[Sequence[float]] = (),
 ) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with its predictions of at least `score_threshold`, one colour each.
 
     predictions: `predictions` of the image's entry in the inference JSON. An image whose longer side is below 384
     pixels is enlarged by a whole factor. fonts: where those for names that are not plain English are looked for.
-    with_scores: behind the names; what is true has none.
+    with_scores: behind the names; what is true has none. framed: boxes (x, y, w, h) with a white frame about each
+    under the labels.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
     canvas, zoom = enlarged(image)
@@ -53,6 +59,8 @@ def draw_overlay(
         _draw_mask(canvas, shown[k]["mask"], colours[k], zoom, thickness)
     for one, colour in zip(shown, colours):
         cv2.rectangle(canvas, *_corners(one["bbox"], zoom), colour, thickness, cv2.LINE_AA)
+    for box in framed:
+        _draw_frame(canvas, box, zoom)
     style, fonts = _label_style(canvas), fonts or FontBook()
     texts = [
         _label(one["class"]["name"], one["class"].get("label"), one["score"] if with_scores else None, style, fonts)
@@ -98,9 +106,18 @@ def draw_prediction_file(
     if isinstance(score_threshold, float | int) and not math.isfinite(score_threshold):
         raise UserError(f"score_thr is {score_threshold}; it must be a finite number")
     fonts, entries = FontBook(font), load_inference_json(pred_file)
+    found = [one for entry in entries.values() if not is_of_classifier(entry) for one in entry["predictions"]]
     if isinstance(score_threshold, Mapping):
+        if found and (unseen := sorted(set(score_threshold) - {one["class"]["name"] for one in found})):
+            logger.warning("score_thr: no prediction in %s is of %s", pred_file, listed(unseen))
         entries = {path: _above(entry, score_threshold) for path, entry in entries.items()}
         score_threshold = -math.inf
+        reaching = sum(len(entry["predictions"]) for entry in entries.values())
+    else:
+        reaching = sum(one["score"] >= score_threshold for one in found)
+    if found and not reaching:
+        best = max(one["score"] for one in found)
+        logger.warning("no prediction reaches its score_thr, the highest score is %.3f: nothing is drawn", best)
     outside = [name for name in entries if not allow_outside and inside(name, Path(), Path(pred_file).parent) is None]
     if outside:
         where = f"{shown(outside[0])}, which lies neither below the working folder nor below the file's own"
@@ -278,6 +295,14 @@ def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoo
     np.copyto(region, blended, where=inside[:, :, None].astype(bool))
     contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA, offset=(left * zoom, top * zoom))
+
+
+def _draw_frame(canvas: np.ndarray, box: Sequence[float], zoom: int) -> None:
+    """A white line with black edges, a little outside of a box."""
+    x, y, w, h = (side * zoom for side in box)
+    corners = (round(x) - FRAME, round(y) - FRAME), (round(x + w) + FRAME, round(y + h) + FRAME)
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+        cv2.rectangle(canvas, *corners, colour, thickness)
 
 
 def _label_style(canvas: np.ndarray) -> Style:

@@ -4,7 +4,7 @@ import csv
 import html
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -57,10 +57,18 @@ class Page:
         self._body: list[str] = []
         self._headings: list[str] = []
 
-    def heading(self, words: str) -> None:
-        """A section's, to which the links at the top lead."""
-        self._headings.append(words)
-        self._body.append(f'<h2 id="section{len(self._headings)}">{_escaped(words)}</h2>')
+    def heading(self, words: str) -> Callable[[str], None]:
+        """A section's, to which the links at the top lead. What comes back gives it other words, known later."""
+        number, place = len(self._headings), len(self._body)
+        self._headings.append("")
+        self._body.append("")
+
+        def reword(words: str) -> None:
+            self._headings[number] = words
+            self._body[place] = f'<h2 id="section{number + 1}">{_escaped(words)}</h2>'
+
+        reword(words)
+        return reword
 
     def subheading(self, words: str, name: str = "") -> None:
         """name: what a `Link` to `#NAME` leads to."""

@@ -12,6 +12,7 @@ from ..data.images import ImageFile, read_bgr, why_unreadable
 from ..data.near_duplicates import Duplicate, Fingerprint, across, fingerprint, within
 from ..data.read_ahead import read_ahead
 from ..data.survey import Survey, image_sizes
+from ..errors import counted
 from ..inference.diagram_names import drawn_names, font_families
 from ..inference.sheets import Shown
 from ..pages import plots
@@ -110,7 +111,7 @@ def duplicates(page: Page, sets: Mapping[str, LookedAt], max_pixels: int, rules)
     """The rows of duplicates.csv, those across sets first."""
     page.heading("The same picture twice")
     found: list[tuple[str, LookedAt, LookedAt, Duplicate]] = []
-    names = list(sets)
+    names, among = list(sets), among_opened(sets)
     for number, first in enumerate(names):
         for second in names[number + 1 :]:
             pairs = across(sets[first].prints, sets[second].prints)
@@ -126,8 +127,9 @@ def duplicates(page: Page, sets: Mapping[str, LookedAt], max_pixels: int, rules)
     ]  # fmt: skip
     if len(sets) > 1:
         count = sum(not row[0].startswith("within") for row in rows)
-        too = f"{count} images of {names[1]} are in {names[0]} too: scores on them are of what was learned."
-        page.line(too if count else f"No image of {names[1]} is in {names[0]} too.")
+        too = f"{counted(count, 'image')} of {names[1]} {'is' if count == 1 else 'are'} in {names[0]} too{among}: "
+        too += "scores on them are of what was learned."
+        page.line(too if count else f"No image of {names[1]} is in {names[0]} too{among}.")
     page.line(
         "Copies are found though they were encoded anew or resized; cropped, mirrored or repainted ones are not. Each "
         "image is named once, with the nearest.",
@@ -138,7 +140,7 @@ def duplicates(page: Page, sets: Mapping[str, LookedAt], max_pixels: int, rules)
         page.table(PAIRED, rows[:MOST_ROWS])
         page.line(f"duplicates.csv has all {len(rows)}.", is_note=True)
     else:
-        page.line("No picture is there twice.")
+        page.line(f"No picture is there twice{among}.")
     for number, (which, first, second, one) in enumerate(found[:MOST_PAIRS]):
         files = second.survey.files[second.places[one.second]], first.survey.files[first.places[one.first]]
         pictures = [read_bgr(file, rules.upright, max_pixels, rules) for file in files]
@@ -146,6 +148,14 @@ def duplicates(page: Page, sets: Mapping[str, LookedAt], max_pixels: int, rules)
             words = f"{which}: {rows[number][1]} | {rows[number][2]}"
             page.picture(f"twice_{number:03d}", _side_by_side(pictures), words)
     return rows
+
+
+def among_opened(sets: Mapping[str, LookedAt]) -> str:
+    """What a sentence about copies ends with where not all files were opened."""
+    if all(len(one.places) == len(one.names) for one in sets.values()):
+        return ""
+    opened = (f"{len(one.places)} of {len(one.names)} of {name}" for name, one in sets.items())
+    return f" among the files opened ({', '.join(opened)})"
 
 
 def classes_and_sizes(page: Page, sets: Mapping[str, LookedAt], legend: np.ndarray | None, font: str = "") -> None:
@@ -161,7 +171,8 @@ def classes_and_sizes(page: Page, sets: Mapping[str, LookedAt], legend: np.ndarr
         page.table(table.header, table.rows[:MOST_ROWS])
         never = [str(row[0]) for row in ranked if not row[1] and not str(row[0]).startswith("(")]
         if never:
-            page.line(f"{len(never)} classes never occur: {_first(never)}")
+            what = "class never occurs" if len(never) == 1 else "classes never occur"
+            page.line(f"{len(never)} {what}: {_first(never)}")
         drawn, families = drawn_names([str(row[0]) for row in ranked[:MOST_BARS]], font)
         with font_families(families):
             bars = {_unlike(text, drawn[:k]): row[1] for k, (text, row) in enumerate(zip(drawn, ranked))}
@@ -178,8 +189,11 @@ def classes_and_sizes(page: Page, sets: Mapping[str, LookedAt], legend: np.ndarr
 
 
 def images(page: Page, title: str, lines: Sequence[str], shown: Iterator[tuple[str, Shown | None]]) -> int:
-    """Contact sheets; how many images they have. shown: caption's beginning and picture, None for an unreadable one."""
-    page.heading(title)
+    """Contact sheets; how many images they have, which the title begins with.
+
+    shown: caption's beginning and picture, None for an unreadable one.
+    """
+    reword = page.heading(title)
     for line in lines:
         page.line(line, is_note=True)
     count, unreadable = 0, []
@@ -189,8 +203,9 @@ def images(page: Page, title: str, lines: Sequence[str], shown: Iterator[tuple[s
             continue
         page.picture(f"image_{count:04d}", one.picture, f"{name}: {one.words}" if one.words else name)
         count += 1
+    reword(f"{count} {title}")
     if unreadable:
-        page.line(f"{len(unreadable)} of these cannot be read: {_first(unreadable)}")
+        page.line(f"{len(unreadable)} more cannot be read: {_first(unreadable)}")
     return count
 
 

@@ -179,8 +179,9 @@ class _Writer:
         first = header.index("threshold")
         page.table(["class", *header[first:]], [[row[0], *row[first:]] for row in rows])
         page.line(
-            f"threshold: the score from which on F1 is largest, of boxes at IoU {IOU}; the highest of equal ones, none "
-            "where nothing is found. best ...: from there on. `infer.py --infer_score_thr thresholds.yaml` takes them.",
+            f"threshold: the score from which on F1 is largest, of boxes at IoU {IOU}; the highest of equal ones. "
+            f"Where nothing is right there is none here (-), and {SCORE} in the file. best ...: from there on. "
+            "`infer.py --infer_score_thr thresholds.yaml` takes them.",
             is_note=True,
         )
         self._link("thresholds.yaml")

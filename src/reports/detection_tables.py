@@ -22,7 +22,10 @@ def scores(report: DetectionReport) -> Table:
 
 
 def classes(report: DetectionReport) -> Table:
-    """Each class: its APs; what is right at the working score; the best threshold and what is right from there on."""
+    """Each class: its APs; what is right at the working score; the best threshold and what is right from there on.
+
+    Nothing stands where no detection, or no object, defines a number.
+    """
     kinds, names = report.scores.kinds, report.matches.classes
     header = ["class", "objects"]
     columns: list[Sequence] = [names, report.scores.objects]
@@ -32,7 +35,10 @@ def classes(report: DetectionReport) -> Table:
             columns.append([_defined(value) for value in one.per_class(iou=iou)])
     counts = report.analysis.classes.values()
     header += ["detections", "correct", "precision", "recall", "F1"]
-    columns += [[getattr(one, key) for one in counts] for key in ("detections", "correct", "precision", "recall", "f1")]
+    columns += [[getattr(one, key) for one in counts] for key in ("detections", "correct")]
+    columns.append([one.precision if one.detections else None for one in counts])
+    columns.append([one.recall if one.objects else None for one in counts])
+    columns.append([one.f1 if one.objects or one.detections else None for one in counts])
     header += ["threshold", "best precision", "best recall", "best F1"]
     for key in ("scores", "precision", "recall", "f1"):
         columns.append([None if one.best is None else float(getattr(one, key)[one.best]) for one in report.curves])

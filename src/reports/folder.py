@@ -1,9 +1,10 @@
 """The folder of a report: whole or not at all, and never at the cost of a file that no report has written."""
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,22 @@ from ..errors import UserError, plain
 from ..files import REPORT_FORMAT, TEMPORARY, require_readable, sweep, temporary_folder, write_text
 from ..outputs import Inputs, check_output_files
 from ..pages.page import PICTURES
-from ..reading import is_folder, read_json
+from ..reading import is_folder, read_bytes, read_json
 
 PAGE, FACTS = "index.html", "report.json"
+HASHES = "sha256"  # in report.json, of the files of EDITED as they were written
 OWN_NAME = re.compile(rf"(?:{PICTURES}/)?[\w-][\w.-]*", re.ASCII)  # of a file that a report writes
 # By what report.json says.
 KINDS = {"": "a report of an evaluation", "data": "a page of data", "comparison": "a comparison of two reports"}
+EDITED = ("thresholds.yaml",)  # what people may write into: not replaced once they have
 MOST_FACTS = 2**28  # bytes of report.json
 
 
 def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence[str] = (), kind: str = "") -> None:
     """UserError, in one line that begins with `key`, unless a report can be written into `folder`.
 
-    A folder that exists is empty or holds an earlier report, which is replaced, and nothing else. shared: the names of
+    A folder that exists is empty or holds an earlier report, which is replaced, and nothing else; of that no file of
+    `EDITED` has been changed by hand. shared: the names of
     the report's files, where it may lie among others: none of them is there but of an earlier report. kind: see KINDS.
     """
     if os.path.lexists(folder) and not is_folder(folder):
@@ -39,6 +43,9 @@ def check_report_folder(key: str, folder: Path, inputs: Inputs, shared: Sequence
         raise UserError(f"{key} {folder} holds {plain(first)}, which no report has written: give another folder")
     if own and (found := read_facts(folder).get("kind", "")) != kind:
         raise UserError(f"{key} {folder} holds {KINDS.get(str(found), 'something else')}: give another folder")
+    if edited := _edited(folder, own):
+        words = "was edited since its report was written: move it elsewhere, or give another folder"
+        raise UserError(f"{key} {folder}: {edited} {words}")
 
 
 def check_page_folder(key: str, folder: Path, inputs: Inputs, kind: str) -> None:
@@ -62,6 +69,8 @@ def write_report(folder: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
             files = sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
             if odd := [name for name in files if not OWN_NAME.fullmatch(name)]:
                 raise ValueError(f"{odd[0]!r} is no name for a report's file")
+            if hashes := {name: _hash(new / name) for name in EDITED if name in files}:
+                facts |= {HASHES: hashes}
             text = json.dumps(facts | {"files": sorted([*files, FACTS])}, indent=1, allow_nan=False)
             _replace(folder, new, files, text)
     except OSError as error:
@@ -104,6 +113,18 @@ def _replace(folder: Path, new: Path, files: Sequence[str], text: str) -> None:
         os.replace(new / name, folder / name)
     if is_folder(folder / PICTURES) and not os.listdir(folder / PICTURES):
         os.rmdir(folder / PICTURES)
+
+
+def _edited(folder: Path, own: Collection[str]) -> str:
+    """A file of the report that is not what was written, "" where there is none; reports of before tell nothing."""
+    hashes = read_facts(folder).get(HASHES) if own else None
+    hashes = hashes if isinstance(hashes, dict) else {}
+    return next((name for name in EDITED if name in hashes and _hash(folder / name) not in ("", hashes[name])), "")
+
+
+def _hash(path: Path) -> str:
+    """Of a file's content, "" where there is none."""
+    return hashlib.sha256(read_bytes(path)).hexdigest() if os.path.lexists(path) else ""
 
 
 def _names_in(folder: Path) -> Iterable[str]:

@@ -37,7 +37,7 @@ from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from ..reports import classification as page
 from ..reports.classification_files import FOUR_FILES, write_four_files
-from ..reports.folder import check_report_folder
+from ..reports.folder import check_report_folder, report_files
 from .task import Section, Task
 
 logger = logging.getLogger(__name__)
@@ -85,13 +85,20 @@ class Classification(Task):
         return replace(cfg, class_names=self.open(cfg, "train").classes)
 
     def check_report(self, cfg: Config, inputs: Inputs) -> None:
-        """The folder may hold other files too; where one has a name of the page's, the four files alone are written."""
+        """The folder may hold other files too; where one has a name of the page's, the four files alone are written.
+
+        One of the four that no report has written is not replaced. Without `report.json` they are a report's, of before
+        there was a page, where all four are there.
+        """
         FontBook(cfg.font)
         folder = Path(cfg.report_dir)
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise UserError(f"report_dir {folder} is a file; give the name of a folder")
         files = [folder / name for name in FOUR_FILES]
         check_output_files("report_dir", folder, files, inputs, per_set=len(files))
+        there = [file.name for file in files if os.path.lexists(file)]
+        if len(there) < len(files) and (foreign := sorted(set(there) - set(report_files(folder)))):
+            raise UserError(f"report_dir {folder} holds {foreign[0]}, which no report has written: give another folder")
         if why := self._no_page(cfg):
             logger.warning("%s for the page; only %s are written", why, ", ".join(FOUR_FILES))
 
@@ -117,9 +124,9 @@ class Classification(Task):
         metrics = result.metrics()
         print(f"total images num: {len(dataset)}, {each:.4f} s per image, unreadable: {result.unreadable}")
         print(metrics, flush=True)
-        if cfg.report_dir and self._no_page(cfg):
+        if cfg.report_dir and (why := self._no_page(cfg)):
             write_four_files(Path(cfg.report_dir), result, dataset.classes, cfg.font)
-            print(f"Report written to {cfg.report_dir}")
+            print(f"{', '.join(FOUR_FILES)} written to {cfg.report_dir}, but no page: {why}", flush=True)
         elif cfg.report_dir:
             conditions = {"images": len(dataset), "size": f"{cfg.img_width}x{cfg.img_height}"}
             conditions |= {"short side": cfg.eval_resize} | self.origin(cfg, protocol)

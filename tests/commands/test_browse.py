@@ -119,7 +119,7 @@ def test_boxes_and_masks_are_drawn_where_the_sample_has_them_and_its_padding_is_
     bare = dict(sample) | {"gt_labels": sample["gt_labels"] * 0}
     drawer = TASKS[cfg.task].drawer(cfg, "train")
     with_labels, without = drawer.draw(sample), drawer.draw(bare)
-    assert (with_labels.words, without.words) == ("1 objects", "0 objects")
+    assert (with_labels.words, without.words) == ("1 object", "0 objects")
     assert with_labels.picture.shape == (384, 384, 3)  # six times 64
     changed = np.argwhere((with_labels.picture != without.picture).any(2))
     edges = 6 * np.array([6.4, 25.6])
@@ -193,8 +193,9 @@ def test_what_is_odd_is_named_whole_and_nothing_in_a_name_becomes_a_tag(coco_set
     assert any("2 images have more than num_gts = 1 objects" in text for text in texts)
     assert any("1 annotations have no area inside their image" in text for text in texts)
     assert "The configuration names no validation data." in texts
-    assert "1 of these cannot be read: 4.jpg" in texts
-    assert "odd # 100% <b> 'q' \\xff.jpg: 1 objects" in texts  # the crowd has no room beside it
+    assert "1 more cannot be read: 4.jpg" in texts
+    assert "2 of 3 training images" in texts and "1 more takes no part: see what is odd." in texts
+    assert "odd # 100% <b> 'q' \\xff.jpg: 1 object" in texts  # the crowd has no room beside it
     assert rows(out / "classes_training.csv") == [["<i>dog & 猫", "3", "1", "3"], ["cat", "1", "0", "1"]]
     assert "<i>dog & 猫" in texts and not Reader(page.read_text()).of("i") and not Reader(page.read_text()).of("b")
     assert not list(out.glob("classes_validation*"))
@@ -278,12 +279,16 @@ def test_only_a_page_of_its_own_is_replaced_and_the_data_are_left_alone(drawn, t
     assert not inside.exists()
 
 
-def test_large_sets_are_opened_evenly_and_the_table_says_how_many(drawn, tmp_path):
+def test_large_sets_are_opened_evenly_and_the_page_says_how_many(drawn, tmp_path, capsys):
     cfg = configs(drawn)["mask_rcnn_hrnet_shapes"]
     browse(cfg, Options(out=str(tmp_path / "page"), images=1, most_files=4))
     texts = page_texts(tmp_path / "page" / "index.html")
     place = texts.index("training")
     assert texts[place + 2 : place + 5] == ["10", "4", "0"]
+    among = "among the files opened (4 of 10 of training, 4 of 4 of validation)"
+    assert f"No image of validation is in training too {among}." in texts
+    assert f"No picture is there twice {among}." in texts
+    assert f", 0 duplicates {among}, 0 unusable images" in capsys.readouterr().out
 
 
 def test_the_command_line_reads_what_makes_samples_and_says_what_it_does_not_read(drawn, tmp_path, caplog, capsys):
@@ -294,4 +299,4 @@ def test_the_command_line_reads_what_makes_samples_and_says_what_it_does_not_rea
          "--lr", "1", "--color_jitter", "0.4", "--seed", "3", "--font", ""]
     )  # fmt: skip
     assert "keys without effect (command line): lr (browse does not read it)" in caplog.text
-    assert "1 images of training" in capsys.readouterr().out
+    assert ": 1 image of training, " in capsys.readouterr().out

@@ -55,6 +55,16 @@ def test_auto_takes_the_one_format_that_the_folder_holds(tmp_path, monkeypatch, 
     assert open_detection(dataclasses.replace(cfg, train_data_type="first"), "train") == "first"
 
 
+def test_the_folder_above_a_data_set_is_told_from_one_without_labels(coco_folder, make_config):
+    folder = coco_folder([(32, 24)], [square(1, (2, 4, 6, 8), 4)])
+    (folder.parent / "empty").mkdir()
+    words = f"^{folder.parent} holds no labels of its own, but these of its folders do: {folder.name}; name one$"
+    with pytest.raises(UserError, match=words):
+        open_detection(make_config(val_dataset=folder.parent), "val")
+    with pytest.raises(UserError, match="empty holds no labels of a known format; looked for coco"):
+        open_detection(make_config(val_dataset=folder.parent / "empty"), "val")
+
+
 def test_auto_takes_the_layouts_of_before_as_before_whatever_lies_beside_them(coco_folder, monkeypatch, make_config):
     folder = coco_folder([(32, 24)], [square(1, (2, 4, 6, 8), 4)])
     fake_format(monkeypatch, "other", "labels.json")

@@ -77,6 +77,37 @@ def test_two_foggy_pictures_are_two_though_their_pixels_are_near(tmp_path):
     assert [(one.first, one.second, one.is_same_file) for one in within(fingerprints(names))] == [(0, 2, True)]
 
 
+def at_night(width: int, height: int, x: int, y: int, light: int, seed: int) -> np.ndarray:
+    """A square light in the dark: contrast 0.4 to 0.6 grey levels, as different as 0.7 to 0.9."""
+    noise = np.random.RandomState(seed).normal(3, 2, (height, width, 3))
+    image = np.clip(noise, 0, 255).astype(np.uint8)
+    image[y : y + light, x : x + light] = 60, 200, 220
+    return image
+
+
+def test_two_pictures_in_the_dark_are_two_and_their_copies_are_found(tmp_path):
+    lights = [(1000, 600, 150, 150, 10), (1000, 600, 700, 400, 10), (900, 540, 150, 400, 12), (450, 150, 70, 37, 4)]
+    images = [at_night(*one, seed) for seed, one in enumerate(lights)]
+    smaller = cv2.resize(images[0], (500, 300), interpolation=cv2.INTER_AREA)
+    names = [encoded(tmp_path / f"{k}.jpg", image) for k, image in enumerate(images)]
+    found = fingerprints([*names, encoded(tmp_path / "smaller.jpg", smaller, 70)])
+    assert [(one.first, one.second) for one in within(found)] == [(0, 4)]
+
+
+def test_two_dark_pictures_are_one_in_the_same_ratio_of_sides_alone():
+    """The same hash and thumbnail, 3 grey levels apart in one cell: contrast 0.19 and 0."""
+    lit = np.full((16, 16, 3), 7, np.uint8)
+    lit[3, 4] = 10
+    alike = [Fingerprint(b"a", (400, 300), np.ones(255, bool), lit)]
+    for size, is_found in (((200, 150), True), ((403, 300), True), ((410, 300), False), ((300, 400), False)):
+        other = Fingerprint(b"b", size, np.ones(255, bool), np.full((16, 16, 3), 7, np.uint8))
+        assert bool(across(alike, [other])) == is_found, size
+    bright = np.where(np.arange(256).reshape(16, 16, 1) % 2, lit, 20).astype(np.uint8)  # contrast of a photograph
+    assert across([Fingerprint(b"a", (400, 300), np.ones(255, bool), bright)], [
+        Fingerprint(b"b", (300, 400), np.ones(255, bool), bright)
+    ])  # fmt: skip
+
+
 def test_the_nearest_of_several_is_named_the_same_file_first(tmp_path):
     image = np.random.RandomState(0).randint(0, 256, (8, 8, 3)).astype(np.uint8)
     image = cv2.resize(image, (256, 256), interpolation=cv2.INTER_CUBIC)

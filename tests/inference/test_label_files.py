@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -194,7 +195,8 @@ def test_a_run_that_was_stopped_goes_on_and_takes_what_a_killed_one_has_written(
     assert [path.read_text() for path in other.iterdir()] == ["somebody's"] and part_path(other).exists()
 
 
-ODD = ['a "b" <i>#%.png', "tab\tand\nline.png", "ünï.png", os.fsdecode(b"raw\xff.png")]
+ODD = ['a "b" <i>#%.png', "tab\tand\nline.png", "ünï.png"]
+RAW = os.fsdecode(b"caf\xe9.png")
 
 
 def test_odd_names_folders_thin_boxes_empty_masks_and_unreadable_images(run, tmp_path, capsys):
@@ -212,16 +214,52 @@ def test_odd_names_folders_thin_boxes_empty_masks_and_unreadable_images(run, tmp
     (images / "broken.png").write_bytes(b"no image")
     out = run("coco", tmp_path / "coco", pred_input=images, recursive=1)
     printed = capsys.readouterr()
-    assert "4 predictions are thinner than a pixel, or lie beside their image: left out" in printed.out + printed.err
+    assert "3 predictions are thinner than a pixel, or lie beside their image: left out" in printed.out + printed.err
     assert "1 images cannot be read" in printed.out + printed.err
     cfg = config(val_annotations=out / "labels.json", val_images=images)
     dataset = open_detection(cfg, "val")
-    assert {os.fsencode(dataset.record(k).path.name) for k in range(4)} == {os.fsencode(one) for one in ODD}
-    assert all(len(dataset.record(k).objects) == 2 and not dataset.record(k).objects[0].segmentation for k in range(4))
+    assert {os.fsencode(dataset.record(k).path.name) for k in range(3)} == {os.fsencode(one) for one in ODD}
+    assert all(len(dataset.record(k).objects) == 2 and not dataset.record(k).objects[0].segmentation for k in range(3))
     out = run("labelme", tmp_path / "labelme", pred_input=images, recursive=1)
-    assert len(list((out / "in").iterdir())) == 4
+    assert len(list((out / "in").iterdir())) == 3
     shapes = json.loads((out / "in" / "ünï.json").read_text())["shapes"]
     assert [one["points"] for one in shapes] == [[[10, 10], [60, 40]], [[0, 10], [30, 40]]]
+
+
+@pytest.mark.parametrize("kind", ["coco", "labelme"])
+def test_an_image_whose_name_is_no_text_is_named_and_left_out_and_the_files_can_be_learned_from(
+    place, run, tmp_path, kind, capsys
+):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    name, *_ = sorted(run.made)
+    for own in (name, RAW):
+        os.link(place / "data" / name, images / own)
+    run.made[RAW] = run.made[name]
+    run(kind, out, pred_input=images)
+    shown = "1 images have a name that is no text in UTF-8, which label files cannot hold: left out: caf\\udce9.png"
+    assert shown in "".join(capsys.readouterr())
+    keys = {"val_annotations": out / "labels.json", "val_images": images}
+    if kind == "labelme":
+        keys = {"val_data_type": "labelme", "val_dataset": out, "allow_outside": 1}
+    dataset = open_detection(config(**keys), "val")
+    assert [dataset.record(k).path.name for k in range(len(dataset))] == [name]
+    (images / name).unlink()
+    with pytest.raises(UserError, match="1 images have a name that is no text .*, and no others are there: infer_for"):
+        run(kind, tmp_path / "none", pred_input=images)
+    assert not (tmp_path / "none").exists()
+    run("json", tmp_path / "found.json", pred_input=images)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [Path(one).name for one in found] == [RAW]
+
+
+def test_a_folder_whose_name_is_no_text_is_named_by_labelme_files_elsewhere_alone(place, run, tmp_path):
+    images = tmp_path / RAW
+    shutil.copytree(place / "data", images)
+    assert len(list(run("coco", tmp_path / "coco", pred_input=images).iterdir())) == 2
+    with pytest.raises(UserError, match="12 images have a name that is no text in UTF-8"):
+        run("labelme", tmp_path / "labelme", pred_input=images)
+    assert len(list(run("labelme", images, pred_input=images).glob("*.json"))) == 12
 
 
 def test_the_json_file_is_the_usual_output_and_as_it_was(run, tmp_path):

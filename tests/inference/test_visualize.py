@@ -67,6 +67,16 @@ def test_predictions_below_the_threshold_are_left_out():
     assert not draw_overlay(image, []).any()
 
 
+def test_a_white_frame_is_about_a_box_and_over_no_label():
+    image, one = np.full((400, 400, 3), 90, np.uint8), prediction(400, 400, (100, 60, 200, 80), 0.9)
+    plain, framed = draw_overlay(image, [one]), draw_overlay(image, [one], framed=[(100, 60, 200, 80)])
+    assert (framed[55, 250] == 255).all() and (framed[145, 120:290] == 255).all() and (framed[100, 305] == 255).all()
+    label = np.zeros((400, 400), bool)
+    label[45:59, 103:160] = True  # above the box, where the frame is
+    assert (plain[label] != 90).any() and (framed[label] == plain[label]).all()
+    assert (draw_overlay(image, [one], framed=[]) == plain).all()
+
+
 def test_a_tiny_image_is_enlarged_by_a_whole_factor_so_that_labels_fit():
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     overlay = draw_overlay(image, [prediction(48, 64, (40, 30, 10, 10), 0.9)])
@@ -230,7 +240,7 @@ def test_a_prediction_file_reaches_no_image_outside_of_the_working_folder_and_it
     assert len(draw_prediction_file(tmp_path / "elsewhere" / "out.json", "out", 0.3)[0]) == 1
 
 
-def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path):
+def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path, caplog):
     entry = {"height": 40, "width": 60}
     entry["predictions"] = [prediction(40, 60, (5, 5, 20, 20), 0.5, name) for name in ("square", "disc")]
     cv2.imwrite(str(tmp_path / "a.png"), np.full((40, 60, 3), 90, np.uint8))
@@ -244,7 +254,12 @@ def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path):
     arguments = ("--pred_file", tmp_path / "found.json", "--out_dir", tmp_path / "out", "--allow_outside", 1)
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == f"score_thr: no prediction in {tmp_path / 'found.json'} is of bar\n"
     assert (tmp_path / "out" / "a_pred.png").read_bytes() == pictures[1] != pictures[2]
+    for least in ({"square": 0.6, "disc": 0.7}, 1.7):
+        draw_prediction_file(tmp_path / "found.json", tmp_path / "out", least, allow_outside=True)
+    said = "no prediction reaches its score_thr, the highest score is 0.500: nothing is drawn"
+    assert [record.getMessage() for record in caplog.records] == [said, said]
     (tmp_path / "t.yaml").write_text("square: 0.6\n")
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 2 and "score_thr has no threshold for disc" in done.stderr

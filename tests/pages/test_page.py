@@ -86,10 +86,11 @@ def test_a_name_that_is_no_text_is_shown_alike_on_the_page_and_in_its_file(page)
 
 def test_links_at_the_top_lead_to_the_sections(page):
     page.heading("first")
-    page.heading("second")
+    page.heading("2nd")("second")
     found = Reader(page.write().read_text(encoding="utf-8"))
     assert [one["href"] for one in found.of("a")] == ["#section1", "#section2"]
     assert [one["id"] for one in found.of("h2")] == ["section1", "section2"]
+    assert found.texts.count("second") == 2 and "2nd" not in found.texts
 
 
 def test_a_line_of_links_leads_to_files_beside_the_page(page):

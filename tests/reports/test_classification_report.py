@@ -153,7 +153,29 @@ def test_among_files_of_others_the_four_files_are_written_as_ever_and_the_page_w
     assert (folder / "index.html").exists() and (folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_name_of_the_page_that_somebody_has_taken_leaves_the_four_files(dataset, tmp_path, caplog):
+@pytest.mark.parametrize("taken", [FOUR_FILES[:1], FOUR_FILES[1:], ["classes.csv", FOUR_FILES[2]]])
+def test_one_of_the_four_files_that_no_report_has_written_is_not_replaced(tmp_path, taken):
+    for name in taken:
+        (tmp_path / name).write_text("mine")
+    first = min(set(taken) & set(FOUR_FILES))
+    with pytest.raises(UserError, match=f"^report_dir {tmp_path} holds {first}, which no report has written: give an"):
+        TASKS["classification"].check_report(config("--report_dir", str(tmp_path)), Inputs())
+    assert sorted(os.listdir(tmp_path)) == sorted(taken)
+
+
+def test_the_four_files_of_a_report_of_before_there_was_a_page_are_replaced(dataset, report, tmp_path):
+    for name in FOUR_FILES:
+        (tmp_path / name).write_text("old")
+    cfg = config("--report_dir", str(tmp_path))
+    TASKS["classification"].check_report(cfg, Inputs())
+    score(cfg, dataset)
+    assert (tmp_path / "index.html").exists()
+    (tmp_path / FOUR_FILES[0]).unlink()
+    TASKS["classification"].check_report(cfg, Inputs())  # report.json says that the other three are its own
+    assert (tmp_path / FOUR_FILES[2]).read_bytes() == (report / FOUR_FILES[2]).read_bytes()
+
+
+def test_a_name_of_the_page_that_somebody_has_taken_leaves_the_four_files(dataset, tmp_path, caplog, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "metrics.csv").write_text("mine")
@@ -162,10 +184,12 @@ def test_a_name_of_the_page_that_somebody_has_taken_leaves_the_four_files(datase
     assert "holds metrics.csv, which no report has written" in caplog.text and "are written" in caplog.text
     for _ in range(2):
         score(cfg, dataset)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("confusion_matrix.csv, ") and "but no page: " in last and "holds metrics.csv" in last
     assert sorted(os.listdir(folder)) == sorted([*FOUR_FILES, "metrics.csv"])
     assert (folder / "metrics.csv").read_text() == "mine"
     (folder / "confusion_matrix.csv").unlink()
-    with pytest.raises(UserError, match="would replace"):
+    with pytest.raises(UserError, match="would replace a file of val_dataset"):
         TASKS["classification"].check_report(cfg, Inputs(folders=(("val_dataset", folder),)))
 
 

@@ -84,8 +84,8 @@ def test_classes(report):
     ap50 = [row["bbox AP50"] for row in rows]
     assert ap50 == [pytest.approx(51 * 0.5 / 101), pytest.approx((51 + 50 * 2 / 3) / 101), NONE]
     expected = {
-        "objects": [4, 2, 0], "detections": [5, 2, 0], "correct": [2, 1, 0], "precision": [0.4, 0.5, 0.0],
-        "recall": [0.5, 0.5, 0.0], "F1": [4 / 9, 0.5, 0.0], "threshold": [0.6, 0.2, NONE],
+        "objects": [4, 2, 0], "detections": [5, 2, 0], "correct": [2, 1, 0], "precision": [0.4, 0.5, NONE],
+        "recall": [0.5, 0.5, NONE], "F1": [4 / 9, 0.5, NONE], "threshold": [0.6, 0.2, NONE],
         "best precision": [0.5, 2 / 3, NONE], "best recall": [0.5, 1.0, NONE], "best F1": [0.5, 0.8, NONE],
     }  # fmt: skip
     assert {name: [row[name] for row in rows] for name in expected} == expected
@@ -95,6 +95,7 @@ def test_thresholds(report):
     assert read_thresholds(report / "thresholds.yaml") == {"square": 0.6, "disc": 0.2, BAR_NAME: 0.3}
     text = (report / "thresholds.yaml").read_text(encoding="utf-8")
     assert "square: 0.6  # F1 0.500, precision 0.500, recall 0.500 of 4 objects\n" in text
+    assert any("Where nothing is right there is none here (-), and 0.3 in the file." in one for one in shown(report))
     assert "# images 4, size 100x100, checkpoint 34cd\n" in text
 
 
@@ -276,6 +277,8 @@ def test_no_predictions_at_all(tmp_path, dataset):
     folder = write(tmp_path, dataset, [])
     assert table(folder, "confusion.csv")[1:3] == [["square", 0, 0, 0, 4], ["disc", 0, 0, 0, 2]]
     assert set(read_thresholds(folder / "thresholds.yaml").values()) == {0.3}
+    header, square, *_ = table(folder, "classes.csv")
+    assert [square[header.index(name)] for name in ("precision", "recall", "F1")] == [NONE, 0, 0]
     assert len(table(folder, "f1.csv")) == 1 and table(folder, "label_errors.csv")[1:] == []
     assert [row[0] for row in table(folder, "images.csv")[1:]] == list(IMAGES.values())
 
@@ -284,6 +287,8 @@ def test_no_objects_at_all(tmp_path):
     folder = write(tmp_path, write_data(tmp_path / "data", objects=()), results())
     assert {cell for row in table(folder, "metrics.csv")[1:] for cell in row[1:]} == {NONE}
     assert table(folder, "confusion.csv")[-1] == ["background", 6, 2, 0, 0]
+    header, square, *_ = table(folder, "classes.csv")
+    assert [square[header.index(name)] for name in ("precision", "recall", "F1")] == [0, NONE, 0]
     kinds = [row[2] for row in table(folder, "label_errors.csv")[1:]]
     # what lies on something better (0.5) or is the same again in another class (0.2) is not listed twice
     assert kinds == ["missing"] * 7

@@ -81,6 +81,24 @@ def test_no_list_of_files_leads_out_of_the_folder(tmp_path):
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+def test_thresholds_that_somebody_has_edited_are_not_replaced(tmp_path):
+    folder, name = tmp_path / "r", "thresholds.yaml"
+    for _ in range(2):
+        check_report_folder("report_dir", folder, NOTHING)
+        write_report(folder, fill("index.html", name))
+    (folder / name).write_text("cat: 0.4")
+    words = f"^report_dir {folder}: thresholds.yaml was edited since its report was written: move it elsewhere, or give"
+    with pytest.raises(UserError, match=words):
+        check_report_folder("report_dir", folder, NOTHING)
+    assert (folder / name).read_text() == "cat: 0.4"
+    (folder / name).rename(tmp_path / name)
+    check_report_folder("report_dir", folder, NOTHING)
+    for told in ({}, {"sha256": 3}, {"sha256": {"index.html": "0"}}):  # reports of before, and what anybody may write
+        write_text(folder / "report.json", json.dumps({"files": ["report.json", "index.html", name]} | told))
+        write_text(folder / name, "old")
+        check_report_folder("report_dir", folder, NOTHING)
+
+
 def test_a_report_that_fails_leaves_the_one_before_as_it_was(tmp_path):
     write_report(tmp_path / "r", fill("index.html", "a.csv", number=1))
     before = content(tmp_path / "r")
@@ -116,8 +134,10 @@ def test_a_report_that_is_killed_while_it_takes_another_ones_place_can_be_writte
 
 def test_a_file_and_a_place_that_cannot_be_written_are_named(tmp_path):
     write_text(tmp_path / "file", "")
-    for place, words in (("file", "is a file"), ("file/in", "its folder cannot be made")):
-        with pytest.raises(UserError, match=f"^report_dir .*{words}"):
+    for place, words in (
+        ("file", "is a file"), ("file/in", "the folder cannot be made"), ("/proc/r", "the folder cannot be written"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"^report_dir {tmp_path / place}:? {words}"):
             check_report_folder("report_dir", tmp_path / place, NOTHING)
     with pytest.raises(UserError, match="the report cannot be written"):
         write_report(tmp_path / "file" / "in", fill("index.html"))

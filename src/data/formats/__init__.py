@@ -13,7 +13,7 @@ from pathlib import Path
 from ...config import Config
 from ...config.choices import AUTO
 from ...config.train_sets import train_sets
-from ...errors import UserError
+from ...errors import UserError, listed
 from ...reading import is_folder, without_collection
 from ..held_out import split_part
 from . import cityscapes, coco, coco_files, instance_masks, labelme, mindrecord, via, voc, yolo, yolo_files
@@ -24,6 +24,8 @@ from .label_folders import data_folder
 from .report import unsaid
 
 logger = logging.getLogger(__name__)
+
+MOST_FOLDERS = 20  # that are looked into where a folder holds no data
 
 
 def dataset_key(cfg: Config, split: str) -> str:
@@ -185,6 +187,8 @@ def format_name(cfg: Config, split: str) -> str:
     if not dataset_key(cfg, split) or not is_folder(folder) or coco_files.is_usual(folder, split):
         return "coco"  # which says what is wrong with the folder
     fitting = [name for name, entry in FORMATS.items() if entry.found is not None and entry.found(folder, split)]
+    if not fitting and (deeper := _folders_with_labels(folder, split)):
+        raise UserError(f"{folder} holds no labels of its own, but these of its folders do: {listed(deeper)}; name one")
     if not fitting:
         raise UserError(f"{folder} holds no labels of a known format; looked for {_looked_for()}")
     if len(fitting) > 1:
@@ -206,6 +210,16 @@ def _has_records_alone(cfg: Config, split: str) -> bool:
     """Whether `mindrecord_dir` names the data, and `train_dataset` or `val_dataset` none."""
     others = getattr(cfg, f"{split}_annotations") or is_folder(dataset_key(cfg, split))
     return bool(cfg.mindrecord_dir) and not others
+
+
+def _folders_with_labels(folder: Path, split: str) -> list[str]:
+    """Which of the first folders in `folder` hold data of a known format."""
+    try:
+        inside = sorted(path for path in folder.iterdir() if is_folder(path))[:MOST_FOLDERS]
+    except OSError:
+        return []
+    finders = [entry.found for entry in FORMATS.values() if entry.found is not None]
+    return [path.name for path in inside if any(found(path, split) for found in finders)]
 
 
 def _looked_for() -> str:
