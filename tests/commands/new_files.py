@@ -20,8 +20,20 @@ def made(data: Path, out: Path, wish: Wish = TINY, task: str = ""):
     return load_config(str(new(data, out, task, wish)))
 
 
+WARNING = ". WARNING: "
+
+
 def reasons(path: Path) -> dict[str, str]:
-    """The comment above each key, on one line. Keys of sections are told by their last name."""
+    """The comment above each key without its warning, on one line. Keys of sections are told by their last name."""
+    return {name: text.partition(WARNING)[0] for name, text in _comments(path).items()}
+
+
+def warnings(path: Path) -> dict[str, str]:
+    """The warnings in the same comments."""
+    return {name: text.partition(WARNING)[2] for name, text in _comments(path).items() if WARNING in text}
+
+
+def _comments(path: Path) -> dict[str, str]:
     found, comment = {}, []
     for line in path.read_text(encoding="utf-8").splitlines()[3:]:
         text = line.strip()
