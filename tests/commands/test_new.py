@@ -1,6 +1,5 @@
 """A configuration to start from: it loads, makes batches and trains, and every number in its reasons is true."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -25,7 +24,7 @@ from src.data.synthetic.imagenet import write_imagenet
 from src.data.synthetic.lip import write_lip
 from src.errors import UserError
 from src.tasks import TASKS
-from tests.commands.new_files import TINY, goes_on, made, numbers, reasons, write_masks
+from tests.commands.new_files import TINY, box, goes_on, made, numbers, reasons, write_masks, write_objects
 from tests.data.nine_ways import CLASSES, WAYS, drawn_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -80,24 +79,6 @@ def test_quirky_labels_give_one_or_the_line_that_says_why_not(name, tmp_path):
     goes_on(cfg)
 
 
-def box(number: int, image: int, x: float, y: float, w: float, h: float, category: int = 3) -> dict:
-    outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-    return {
-        "id": number, "image_id": image, "category_id": category, "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
-        "segmentation": outline,
-    }  # fmt: skip
-
-
-def write_objects(folder: Path, sizes: list, annotations: list[dict]) -> None:
-    (folder / "data").mkdir(parents=True)
-    for k, (width, height) in enumerate(sizes, start=1):
-        cv2.imwrite(str(folder / "data" / f"{k}.jpg"), np.full((height, width, 3), 9 * k, np.uint8))
-    images = [{"id": k, "file_name": f"{k}.jpg", "width": w, "height": h} for k, (w, h) in enumerate(sizes, start=1)]
-    categories = [{"id": 3, "name": "yes: #1"}, {"id": 7, "name": "1e3"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "labels.json").write_text(json.dumps(content))
-
-
 def test_the_reasons_of_a_hand_worked_set_of_objects(tmp_path, monkeypatch):
     """Sides 16, 16, 20, 64 px in 160 x 120: their quarter lies at 16, so images double, to 320 x 240, but 256 are the
     most: 1.6 times, 256 x 192, where they are 25.6, 25.6, 32, 102.4.
@@ -130,8 +111,8 @@ def test_the_reasons_of_a_hand_worked_set_of_objects(tmp_path, monkeypatch):
         "img_height": "as above",
         "num_gts": "an image has 2 objects at most, and 300 are room enough",
         "batch_size": "the least of three, and 1 at least: an image of 256x192 takes about 0.0737 GiB (an estimate), "
-        "and 8 GiB (--memory) less 1 hold 94; 3 training images make at least 8 updates an epoch with no number of them "
-        "a batch; more than 8 are not usual",
+        "and 8 GiB (--memory) less 1 hold 94; 3 training images make at least 8 updates an epoch with no number of "
+        "them a batch; more than 8 are not usual",
         "lr": "0.002 is for 8 images an update: 0.002 x 1 / 8",
         "epoch_size": "4,800 images are to be learned from, 3 an epoch, in 6 to 60 epochs; 3 updates an epoch make 180",
         "warmup_step": "a tenth of the run's 180 updates",

@@ -1,5 +1,6 @@
 """A configuration to start from for objects with masks, or with boxes alone."""
 
+import os
 from dataclasses import dataclass, replace
 
 from ...config import Config, has_masks
@@ -99,7 +100,8 @@ def _opened(cfg: Config, told: Told) -> _Data:
         if told.val != told.train:
             raise
         val = None
-    if val is not None and not val.paths() & whole.paths():
+    is_given = "val_dataset" in cfg.typed and os.path.realpath(told.val) != os.path.realpath(told.train)
+    if val is not None and (is_given or not val.paths() & whole.paths()):
         return _Data(whole, whole, _learned(whole, cfg), val, None)
     names = [whole.record(index).path.name for index in range(len(whole))]
     there = [() if index in whole.missing else labels for index, labels in enumerate(_shown(whole))]

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...config import Config
 from ..formats.index import ImageRecord
-from .recipe import SAID, STEP, Base, Choice, Choices, rounded_up
+from .recipe import STEP, Base, Choice, Choices, rounded_up
+from .typed import typed_size
 
 QUARTER = 0.25  # of the objects, at most, are to be smaller than the smallest anchor
 MOST_ZOOM = 2.0  # images are made larger by no more
@@ -62,18 +63,15 @@ def _size(base: Base, own: Config, records, sides: np.ndarray, smallest: int) ->
     if min(standing, lying) >= ODD_SHARE:
         width = height = longer
         square = f"; square, for {standing:.0%} of the images stand and {lying:.0%} lie"
-    if "input_size" in own.typed or own.typed >= {"img_width", "img_height"}:
-        return (own.img_width, own.img_height), SAID
-    if "img_width" in own.typed:
-        return (own.img_width, _side(own.img_width * height / width)), "by img_width and the images' shape"
-    if "img_height" in own.typed:
-        return (_side(own.img_height * width / height), own.img_height), "by img_height and the images' shape"
+    if (given := typed_size(own, width, height)) is not None:
+        (width, height), rule = given
+        return (max(LEAST_SIDE, width), max(LEAST_SIDE, height)), rule
     if base.sides is None:
         return (own.img_width, own.img_height), "the published size"
     scale, rule = 1.0, "as large as the images"
     if len(sides):  # of which a quarter at most is below this one
         scale = smallest / max(float(np.quantile(sides, QUARTER, method="lower")), 1e-6)
-        rule = f"as large as makes a quarter of the objects at most smaller than {smallest} px in a usual image"
+        rule = f"so large that a quarter of the objects at most is below {smallest} px in images of the median size"
     if scale > MOST_ZOOM:
         scale, rule = MOST_ZOOM, f"{MOST_ZOOM:g} times as large as the images, the most there is"
     least, most = (side / longer for side in base.sides)

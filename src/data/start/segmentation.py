@@ -15,9 +15,9 @@ from ..formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..formats.text_lines import read_lines
 from ..read_ahead import read_ahead
 from .parting import Parting, part, validation
-from .recipe import SAID, Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights
+from .recipe import Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights
 from .told import Told
-from .typed import changed, merged, network, reading
+from .typed import changed, merged, network, reading, typed_size
 
 BASES = {  # GiB a million pixels were measured on a CPU, of one and four images of 256 x 256
     "tiny": Base("demo/hrnet_seg_{data}_shapes.yaml", 8, 3.0, 8, (64, 256), 1600, (6, 60)),
@@ -159,14 +159,8 @@ def _sizes(base: Base, own: Config, train: SegmentationDataset) -> tuple[tuple[i
     width, height = (float(side) for side in np.median(sizes, axis=0))
     longer = max(width, height)
     images = f"the images are {width:g}x{height:g} at the median"
-    if "input_size" in own.typed or own.typed >= {"img_width", "img_height"}:
-        size, words = (own.img_width, own.img_height), f"{images}; {SAID}"
-    elif "img_width" in own.typed:
-        size = own.img_width, rounded_up(own.img_width * height / width)
-        words = f"{images}; by img_width and the images' shape"
-    elif "img_height" in own.typed:
-        size = rounded_up(own.img_height * width / height), own.img_height
-        words = f"{images}; by img_height and the images' shape"
+    if (given := typed_size(own, width, height)) is not None:
+        size, words = given[0], f"{images}; {given[1]}"
     elif base.sides is None:
         size, words = (own.img_width, own.img_height), f"{images}; the published size of the crops"
     else:

@@ -10,17 +10,15 @@ from ...config.choices import NUM_CLASSES
 from ...config.fill import Source
 from ...config.overrides import override, parse_overrides
 from ...errors import UserError
-from .recipe import SAID, Base, Choice, Choices
+from .recipe import SAID, Base, Choice, Choices, rounded_up
 from .told import Told
 
 OF_CLASSES = ("coco_classes", "class_names", "num_classes", "label_colours", "class_weights", "dataset")
-OF_DATA = {"train_dataset": "the training data are --data here", "mindrecord_dir": "the training data are --data here"}
 FOLLOWS = {  # keys that only what is there decides, and what else would
     "num_classes": "--coco_classes or --class_names name others",
     "run_eval": "--val_dataset or --val_split give some",
 }
-SIDES = ("img_width", "img_height", "input_size")
-PATHS = ("val_dataset", "train_annotations", "train_images", "val_annotations", "val_images")
+PATHS = ("val_dataset", "train_annotations", "train_images", "val_annotations", "val_images", "mindrecord_dir")
 
 
 def reading(told: Told, overrides: Sequence[str]) -> Config:
@@ -29,8 +27,8 @@ def reading(told: Told, overrides: Sequence[str]) -> Config:
     """
     cfg, source, names = default_config(), Source("command line"), []
     for dotted, text in parse_overrides(overrides):
-        if dotted in OF_DATA:
-            raise UserError(f"--{dotted}: {OF_DATA[dotted]}")
+        if dotted == "train_dataset":
+            raise UserError("--train_dataset: the training data are --data here")
         if "." not in dotted:
             cfg = override(cfg, dotted, text, source)
             names.append(dotted)
@@ -55,6 +53,19 @@ def network(base: Base, overrides: Sequence[str]) -> Config:
     return base.load(kept)
 
 
+def typed_size(own: Config, width: float, height: float) -> tuple[tuple[int, int], str] | None:
+    """(w, h) of the network's input where a side is typed, and why; None where none is. The other side follows by the
+    images' shape, width x height. own: of `network`.
+    """
+    if "input_size" in own.typed or own.typed >= {"img_width", "img_height"}:
+        return (own.img_width, own.img_height), SAID
+    if "img_width" in own.typed:
+        return (own.img_width, rounded_up(own.img_width * height / width)), "by img_width and the images' shape"
+    if "img_height" in own.typed:
+        return (rounded_up(own.img_height * width / height), own.img_height), "by img_height and the images' shape"
+    return None
+
+
 def merged(choices: Choices, cfg: Config, own: Config) -> Choices:
     """The choices with what is typed in its place. cfg: of `reading`, own: of `network`. UserError for a typed key that
     the data decide otherwise.
@@ -69,7 +80,7 @@ def merged(choices: Choices, cfg: Config, own: Config) -> Choices:
         usual = choices.get(name)
         if name in FOLLOWS and usual is not None and usual.value != value:
             raise UserError(f"--{name} {value}: it is {usual.value} here ({usual.reason}); {FOLLOWS[name]}")
-        if name in PATHS and value and isinstance(value, str):
+        if name in PATHS and isinstance(value, str) and os.path.exists(value):  # the file works from anywhere
             value = os.path.abspath(value)
         found[name] = Choice(value, SAID, usual.warning if usual else "")
     return choices | found
