@@ -116,3 +116,15 @@ def test_classifiers_and_segmenters_take_typed_sizes_and_names(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     main(["--data", "cls/train", "--out", "rel.yaml", "--preset", "tiny", "--val_dataset", "cls/val"])
     assert yaml.safe_load((tmp_path / "rel.yaml").read_text())["val_dataset"] == str(tmp_path / "cls" / "val")
+
+
+def test_more_objects_than_there_is_room_for_are_said_and_images_without_any_counted(tmp_path):
+    crowded = [box(k, 1, k % 100, k // 4, 20, 20) for k in range(1, 401)]
+    write_objects(tmp_path / "d" / "train", [(128, 128)] * 10, [*crowded, box(401, 2, 0, 0, 40, 40)])
+    write_objects(tmp_path / "d" / "val", [(128, 128)], [box(1, 1, 0, 0, 40, 40)])
+    cfg = typed(tmp_path / "d", tmp_path / "my.yaml", "--filter_empty_gt", "0")
+    said = reasons(tmp_path / "my.yaml")
+    assert said["num_gts"] == "an image has 400 objects at most, of which 300 are learned from" and cfg.num_gts == 300
+    assert said["train_dataset"] == "10 images; 10 are learned from"
+    assert cfg.test_cfg.rcnn.max_per_img == cfg.test_cfg.rpn.max_per_img == 128
+    assert said["max_per_img"] == "detections of an image: as many as proposals, 128; 24 in the base"

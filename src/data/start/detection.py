@@ -64,13 +64,12 @@ def choices(told: Told, wish: Wish) -> Choices:
     base = BASES[wish.preset, with_masks]
     own = network(base, wish.overrides)
     share = f"{masked:,} of {count(len(objects), 'object')} have a mask"
+    learned = f"{len(data.indices):,} that show an object" if cfg.filter_empty_gt else f"{len(data.indices):,}"
     found: Choices = {
         "_base_": Choice(base.file, f"{base.load().detector} with {own.backbone.type}, the {wish.preset} preset"),
         "task": Choice("detection", f"the folder holds labels of objects ({told.why})"),
         "detector": Choice(own.detector, f"{share}, {'at least' if with_masks else 'less than'} half"),
-        "train_dataset": Choice(
-            told.train, f"{count(len(data.whole), 'image')}; {len(data.indices):,} that show an object are learned from"
-        ),
+        "train_dataset": Choice(told.train, f"{count(len(data.whole), 'image')}; {learned} are learned from"),
         "train_data_type": Choice(kind, "the format of its labels, told by the folder"),
     }
     if data.own is not None:
@@ -123,11 +122,14 @@ def _shown(data: DetectionIndex) -> Shown:
 def _objects(own: Config, records: list[ImageRecord]) -> Choices:
     most = max(len(record.objects) for record in records)
     room = min(max(LEAST_OBJECTS, -(-most // 8) * 8), MOST_OBJECTS)
-    found = {"num_gts": Choice(room, f"an image has {most} objects at most, and {MOST_OBJECTS} are room enough")}
+    words = "and {} are room enough" if most <= MOST_OBJECTS else "of which {} are learned from"
+    found = {"num_gts": Choice(room, f"an image has {most} objects at most, {words.format(MOST_OBJECTS)}")}
     room = own.num_gts if "num_gts" in own.typed else room
     if own.test_cfg.rcnn.max_per_img < room:
-        words = f"detections of an image: as many as it may have objects, {own.test_cfg.rcnn.max_per_img} in the base"
-        found["test_cfg.rcnn.max_per_img"] = Choice(min(room, own.test_cfg.rpn.max_per_img), words)
+        proposals = own.test_cfg.rpn.max_per_img
+        words = f"as many as it may have objects, {room}" if room <= proposals else f"as many as proposals, {proposals}"
+        words = f"detections of an image: {words}; {own.test_cfg.rcnn.max_per_img} in the base"
+        found["test_cfg.rcnn.max_per_img"] = Choice(min(room, proposals), words)
     return found
 
 

@@ -110,15 +110,13 @@ def _classes(cfg: Config, told: Told) -> tuple[list[str], Choices]:
         shown = "0 and 255 alone" if is_white else f"values up to {max(plain, default=0)}"
         ignored = f", and {WHITE}, which does not count" if WHITE in values and not is_white else ""
         words = f"{looked} hold {shown}{ignored}"
-    names, whose = _names(Path(told.train), number)
     for key in ("class_names", "label_colours"):
         typed = getattr(cfg, key)
         if key in cfg.typed and typed and len(typed) < number:
             raise UserError(f"--{key} has {len(typed)}, too few: {words}, {count(number, 'class', 'classes')}")
-    if typed := cfg.class_names if "class_names" in cfg.typed else []:
-        names, number = typed, len(typed)
-    elif typed := cfg.label_colours if "label_colours" in cfg.typed else []:
-        names, number = [f"class_{k}" for k in range(len(typed))], len(typed)
+        number = len(typed) if key in cfg.typed and typed else number
+    names, whose = _names(Path(told.train), number)
+    names = cfg.class_names if "class_names" in cfg.typed and cfg.class_names else names
     found = {
         "class_names": Choice(names, f"{words}; {whose}"),
         "num_classes": Choice(number, "as many"),
