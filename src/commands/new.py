@@ -9,18 +9,18 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..checkpoint import read_checkpoint
 from ..config import load_config
 from ..config.arguments import Arguments, number
 from ..config.commented import commented_yaml
 from ..config.overrides import parse_overrides
 from ..data.start import STARTS
-from ..data.start.recipe import CONFIGS, PRESETS, Choice, Choices, Wish
+from ..data.start.recipe import CONFIGS, PRESETS, Choice, Wish
 from ..data.start.told import TASKS, tell
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import temporary_path, write_text
 from ..outputs import Inputs, check_output_file
 from ..process.command import entry_point
@@ -65,39 +65,39 @@ def new(data: Path, out: Path, task: str, wish: Wish, typed: str = "") -> Path:
     check_output_file("--out", out, Inputs())
     told = tell(str(data), task)
     typed_keys = dict(parse_overrides(wish.overrides))
-    if "train_dataset" in typed_keys:
-        raise UserError("--train_dataset: the training data are --data here")
-    if val := typed_keys.get("val_dataset", ""):
-        told = replace(told, val=os.path.abspath(val))
+    if "val_dataset" in typed_keys:
+        told = replace(told, val=typed_keys["val_dataset"] and os.path.abspath(typed_keys["val_dataset"]))
+    if given := typed_keys.get("backbone.pretrained"):
+        wish = replace(wish, weights=given)
+    if wish.weights:
+        read_checkpoint(wish.weights)
     choices = STARTS[told.task](told, wish)
-    choices |= _typed(wish.overrides, choices)
-    choices["brief"] = Choice(out.stem, "the run's name, after this file")
+    choices["brief"] = choices.pop("brief", Choice(out.stem, "the run's name, after this file"))
     base = choices.pop("_base_")
     text = commented_yaml(
         [
             f"Written by: python -m src.commands.new {typed}".rstrip(),
             f"Preset {wish.preset}: {WORDS[wish.preset]}. Change what you know better; the rest is that of the base.",
         ],
-        {"_base_": Choice(_reached(CONFIGS / base.value, out), base.reason)} | choices,
+        {"_base_": Choice(_reached(CONFIGS / base.value, out), base.reason)}
+        | {name: Choice(one.value, _told(one)) for name, one in choices.items()},
     )
     _write(out, text)
     print(f"{out}: {told.task}, {choices['train_dataset'].reason}", flush=True)
+    for name, one in choices.items():
+        if one.warning:
+            print(f"WARNING: {name}: {one_line(one.warning)}", flush=True)
     for name in ("check", "browse"):
         print(f"python -m src.commands.{name} --config_path {shlex.quote(str(out))}")
     print(f"python train.py --config_path {shlex.quote(str(out))}", flush=True)
     return out
 
 
-def _typed(overrides: Sequence[str], choices: Choices) -> Choices:
-    """The keys of the command line, as the configuration has them."""
-    cfg = load_config(str(CONFIGS / choices["_base_"].value), overrides)
-    found = {}
-    for dotted, _ in parse_overrides(overrides):
-        value = cfg
-        for name in dotted.split("."):
-            value = getattr(value, name)
-        found[dotted] = Choice(value, "as the command line says")
-    return found
+def _told(choice: Choice) -> str:
+    """The comment of a key."""
+    if choice.warning in ("", choice.reason):
+        return choice.reason
+    return f"{choice.reason}. WARNING: {choice.warning}"
 
 
 def _reached(base: Path, out: Path) -> str:
@@ -111,7 +111,10 @@ def _write(out: Path, text: str) -> None:
     part = temporary_path(out)
     write_text(part, text)
     try:
-        load_config(str(part))
+        try:
+            load_config(str(part))
+        except UserError as error:
+            raise UserError(str(error).replace(str(part), str(out))) from None
         if os.path.lexists(out):
             raise UserError(f"--out {out} exists already; give another name or remove it first")
         os.replace(part, out)

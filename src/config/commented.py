@@ -29,7 +29,7 @@ def _lines(tree: Mapping[str, Any], indent: str):
             yield f"{indent}{name}:"
             yield from _lines(found, f"{indent}  ")
             continue
-        value, reason = found
+        value, reason, *_ = found
         yield from _comment(reason, indent)
         yield from (f"{indent}{line}" for line in _yaml({name: value}).splitlines())
 

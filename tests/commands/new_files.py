@@ -1,8 +1,10 @@
 """What tests of `new` have in common."""
 
+import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -20,8 +22,20 @@ def made(data: Path, out: Path, wish: Wish = TINY, task: str = ""):
     return load_config(str(new(data, out, task, wish)))
 
 
+WARNING = ". WARNING: "
+
+
 def reasons(path: Path) -> dict[str, str]:
-    """The comment above each key, on one line. Keys of sections are told by their last name."""
+    """The comment above each key without its warning, on one line. Keys of sections are told by their last name."""
+    return {name: text.partition(WARNING)[0] for name, text in _comments(path).items()}
+
+
+def warnings(path: Path) -> dict[str, str]:
+    """The warnings in the same comments."""
+    return {name: text.partition(WARNING)[2] for name, text in _comments(path).items() if WARNING in text}
+
+
+def _comments(path: Path) -> dict[str, str]:
     found, comment = {}, []
     for line in path.read_text(encoding="utf-8").splitlines()[3:]:
         text = line.strip()
@@ -59,3 +73,21 @@ def write_masks(folder: Path, values: list, colours: bool = False, splits: tuple
                 place = folder / split / name
                 place.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(place / f"{k}.png")
+
+
+def box(number: int, image: int, x: float, y: float, w: float, h: float, category: int = 3) -> dict:
+    outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    return {
+        "id": number, "image_id": image, "category_id": category, "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
+        "segmentation": outline,
+    }  # fmt: skip
+
+
+def write_objects(folder: Path, sizes: list, annotations: list[dict]) -> None:
+    (folder / "data").mkdir(parents=True)
+    for k, (width, height) in enumerate(sizes, start=1):
+        cv2.imwrite(str(folder / "data" / f"{k}.jpg"), np.full((height, width, 3), 9 * k, np.uint8))
+    images = [{"id": k, "file_name": f"{k}.jpg", "width": w, "height": h} for k, (w, h) in enumerate(sizes, start=1)]
+    categories = [{"id": 3, "name": "yes: #1"}, {"id": 7, "name": "1e3"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "labels.json").write_text(json.dumps(content))

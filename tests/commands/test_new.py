@@ -1,6 +1,5 @@
 """A configuration to start from: it loads, makes batches and trains, and every number in its reasons is true."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from src.checkpoint import save_arrays
 from src.commands.new import main, new
 from src.config import load_config
 from src.data.formats.coco import open_coco
@@ -24,7 +24,7 @@ from src.data.synthetic.imagenet import write_imagenet
 from src.data.synthetic.lip import write_lip
 from src.errors import UserError
 from src.tasks import TASKS
-from tests.commands.new_files import TINY, goes_on, made, numbers, reasons, write_masks
+from tests.commands.new_files import TINY, box, goes_on, made, numbers, reasons, write_masks, write_objects
 from tests.data.nine_ways import CLASSES, WAYS, drawn_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -79,24 +79,6 @@ def test_quirky_labels_give_one_or_the_line_that_says_why_not(name, tmp_path):
     goes_on(cfg)
 
 
-def box(number: int, image: int, x: float, y: float, w: float, h: float, category: int = 3) -> dict:
-    outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-    return {
-        "id": number, "image_id": image, "category_id": category, "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
-        "segmentation": outline,
-    }  # fmt: skip
-
-
-def write_objects(folder: Path, sizes: list, annotations: list[dict]) -> None:
-    (folder / "data").mkdir(parents=True)
-    for k, (width, height) in enumerate(sizes, start=1):
-        cv2.imwrite(str(folder / "data" / f"{k}.jpg"), np.full((height, width, 3), 9 * k, np.uint8))
-    images = [{"id": k, "file_name": f"{k}.jpg", "width": w, "height": h} for k, (w, h) in enumerate(sizes, start=1)]
-    categories = [{"id": 3, "name": "yes: #1"}, {"id": 7, "name": "1e3"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "labels.json").write_text(json.dumps(content))
-
-
 def test_the_reasons_of_a_hand_worked_set_of_objects(tmp_path, monkeypatch):
     """Sides 16, 16, 20, 64 px in 160 x 120: their quarter lies at 16, so images double, to 320 x 240, but 256 are the
     most: 1.6 times, 256 x 192, where they are 25.6, 25.6, 32, 102.4.
@@ -124,17 +106,17 @@ def test_the_reasons_of_a_hand_worked_set_of_objects(tmp_path, monkeypatch):
         "coco_classes": "2 classes of the labels, in their order",
         "num_classes": "2 and the background",
         "img_width": "the images are 160x120 at the median, the objects' sides 18 px (root of the box's area); at "
-        "256x192 they become 29 px, and 50% are below 32 px. So large that a quarter of the objects at most is below "
-        "32 px, the smallest anchor's side, with a longer side of 64 to 256 px and images no more than 2 times as "
-        "large",
+        "256x192 they become 29 px, and 50% are below 32 px, the smallest anchor's side. No larger, for a longer side "
+        "of 256 px is the most with this preset; in multiples of 32",
         "img_height": "as above",
         "num_gts": "an image has 2 objects at most, and 300 are room enough",
-        "batch_size": "the least of three: an image of 256x192 takes about 0.0737 GiB (an estimate), and 8 GiB "
-        "(--memory) less 1 hold 94; 3 training images make 8 updates an epoch with 1; more than 8 are not usual",
+        "batch_size": "the least of three, and 1 at least: an image of 256x192 takes about 0.0737 GiB (an estimate), "
+        "and 8 GiB (--memory) less 1 hold 94; 3 training images make at least 8 updates an epoch with no number of "
+        "them a batch; more than 8 are not usual",
         "lr": "0.002 is for 8 images an update: 0.002 x 1 / 8",
         "epoch_size": "4,800 images are to be learned from, 3 an epoch, in 6 to 60 epochs; 3 updates an epoch make 180",
         "warmup_step": "a tenth of the run's 180 updates",
-        "eval_every": "about 12 evaluations in 60 epochs",
+        "eval_every": "12 evaluations are wanted: every 5 epochs of 60 makes 12",
         "num_parallel_workers": "this machine has 3 cores; 8 do",
         "brief": "the run's name, after this file",
     }
@@ -151,7 +133,7 @@ def test_small_objects_that_no_image_size_helps_get_smaller_anchors(tmp_path):
     shown = TASKS["detection"].open(cfg, "train")
     large = sum(one.box[2] == 120 for k in range(len(shown)) for one in shown.record(k).objects)
     usual = round(100 * large / len(shown))  # 120 / 128 squared is 0.88
-    assert said == f"100% of the objects can reach IoU 0.7 with an anchor at 256x256; with the usual 8 {usual}%"
+    assert said == f"100% of the objects can reach IoU 0.7 with an anchor at 256x256; {usual}% with the usual 8"
     published = made(tmp_path / "d", tmp_path / "published.yaml", Wish("published", 16))
     assert published.rpn.anchor_generator.scales == [8]
 
@@ -166,15 +148,19 @@ def test_standing_and_lying_images_get_a_square_and_large_objects_no_larger_imag
 
 def test_weights_for_the_backbone_keep_what_goes_with_them(tmp_path):
     write_objects(tmp_path / "d", [(160, 120)] * 4, [box(k, k, 0, 0, 40, 40) for k in range(1, 5)])
-    (tmp_path / "w.ckpt").write_bytes(b"x")
+    save_arrays({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "w.ckpt")
     wish = Wish("published", 16, str(tmp_path / "w.ckpt"))
     cfg = made(tmp_path / "d", tmp_path / "with.yaml", wish)
     assert cfg.backbone.pretrained == str(tmp_path / "w.ckpt")
     assert cfg.backbone.norm_eval is True and cfg.backbone.frozen_stages == 1
     cfg = made(tmp_path / "d", tmp_path / "without.yaml", Wish("published"))
     assert cfg.backbone.norm_eval is False and cfg.backbone.frozen_stages == 0 and not cfg.backbone.pretrained
-    with pytest.raises(UserError, match="--pre_trained .*gone.ckpt is no file"):
-        made(tmp_path / "d", tmp_path / "gone.yaml", Wish("tiny", weights=str(tmp_path / "gone.ckpt")))
+    (tmp_path / "damaged.ckpt").write_bytes(b"x")
+    for name, problem in (
+        ("gone.ckpt", "does not exist"), ("with.yaml", "ends in '.yaml'"), ("damaged.ckpt", "is cut off or damaged"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"{name} .*{problem}"):
+            made(tmp_path / "d", tmp_path / "gone.yaml", Wish("tiny", weights=str(tmp_path / name)))
 
 
 # ------------------------------------------------------------------------------------------------------ label pictures
@@ -222,7 +208,7 @@ def test_trees_of_known_sets_keep_their_classes(write, dataset, classes, tmp_pat
         said = reasons(tmp_path / f"{preset}.yaml")
         assert said["train_dataset"] == "10 images, 10 of them are learned from"
         assert said["val_dataset"] == "its own 4 images of validation"
-        assert numbers(said["batch_size"])[:2] == [cfg.img_width, cfg.img_height]
+        assert numbers(said["batch_size"])[1:3] == [cfg.img_width, cfg.img_height]
     goes_on(load_config(str(tmp_path / "tiny.yaml")))
 
 
@@ -298,8 +284,9 @@ def test_folders_of_classes_with_and_without_splits_and_a_table(tmp_path, monkey
     limits = "as large, in multiples of 32, 32 to 64 px"
     assert said["input_size"] == f"the images' shorter side is 48 px at the median; {limits}"
     assert said["batch_size"] == (
-        "the least of three: an image of 64x64 takes about 0.0041 GiB (an estimate), and 8 GiB (--memory) less 1 hold "
-        "1,708; 19 training images make 8 updates an epoch with 2; more than 64 are not usual"
+        "the least of three, and 1 at least: an image of 64x64 takes about 0.0041 GiB (an estimate), and 8 GiB "
+        "(--memory) less 1 hold 1,708; 19 training images make at least 8 updates an epoch with up to 2 a batch; more "
+        "than 64 are not usual"
     )
     assert said["lr"] == "0.002 is for 64 images an update: 0.002 x 2 / 64" and cfg.lr == 6.25e-05
     run = "9 updates an epoch make 540"
@@ -310,7 +297,10 @@ def test_folders_of_classes_with_and_without_splits_and_a_table(tmp_path, monkey
     cfg = made(tmp_path / "d" / "train", tmp_path / "parted.yaml")
     said = reasons(tmp_path / "parted.yaml")
     held = len(TASKS[cfg.task].open(cfg, "val"))
-    assert said["val_split"] == f"a tenth is held out by a hash of the files' names: {held} of 19 images"
+    assert said["val_split"] == (
+        f"{cfg.val_split:g} is held out by a hash of the files' names: {held} of 19 images; with 0.1 fewer of the "
+        "classes would be on both sides"
+    )
     assert said["train_dataset"] == f"19 images, {19 - held} of them are learned from"
     goes_on(cfg)
 

@@ -57,7 +57,10 @@ def test_every_number_in_a_reason_is_true_of_photographs(preset, tmp_path):
         assert at == [1344, 800] and "scales" not in said
     else:
         least, most = {"tiny": (64, 256), "small": (256, 800)}[preset]
-        assert least <= max(at) <= most and numbers(said["img_width"])[8:] == [32, least, most, 2]
+        standing = round(100 * np.mean([one["height"] > one["width"] for one in images.values()]))
+        lying = round(100 * np.mean([one["width"] > one["height"] for one in images.values()]))
+        bound = {"tiny": most, "small": 32}[preset]  # the longer side of images, or the smallest anchor's
+        assert least <= max(at) <= most and numbers(said["img_width"])[8:] == [bound, standing, lying, 32]
     if "scales" in said:
         usual = load_config(str(ROOT / "configs" / "demo" / "mask_rcnn_hrnet_shapes.yaml")).rpn.anchor_generator
         crowds = [one for one in content["train"]["annotations"] if one["iscrowd"]]
@@ -71,7 +74,7 @@ def test_every_number_in_a_reason_is_true_of_photographs(preset, tmp_path):
             shapes = [stride * (cell[2:] - cell[:2]) for stride in usual.strides for cell in cells]
             best = [max(_iou(one, shape) for shape in shapes) for one in wide]
             shares.append(round(100 * np.mean(np.array(best) >= 0.7)))
-        assert numbers(said["scales"]) == [shares[0], 0.7, *at, 8, shares[1]]
+        assert numbers(said["scales"]) == [shares[0], 0.7, *at, shares[1], 8]
     base = load_config(yaml.safe_load((tmp_path / "my.yaml").read_text())["_base_"])
     gib, own, largest, seen, epochs, each = {
         "tiny": (1.5, 1, 8, 4800, (6, 60), 8), "small": (13, 2, 8, 120_000, (12, 100), 16),
@@ -80,7 +83,7 @@ def test_every_number_in_a_reason_is_true_of_photographs(preset, tmp_path):
     cost = float(f"{gib * at[0] * at[1] / 1e6:.3g}")
     fitting = int((24 - own) / (gib * at[0] * at[1] / 1e6))
     fair = len(shown) // 8
-    assert numbers(said["batch_size"]) == [*at, cost, 24, own, fitting, len(shown), 8, fair, largest]
+    assert numbers(said["batch_size"]) == [1, *at, cost, 24, own, fitting, len(shown), 8, fair, largest]
     assert cfg.batch_size == min(fitting, fair, largest)
     assert numbers(said["lr"]) == [base.lr, each, base.lr, cfg.batch_size, each]
     assert cfg.lr == pytest.approx(base.lr * cfg.batch_size / each, rel=1e-3)
@@ -88,7 +91,9 @@ def test_every_number_in_a_reason_is_true_of_photographs(preset, tmp_path):
     run = updates * cfg.epoch_size
     assert numbers(said["epoch_size"]) == [seen, len(shown), *epochs, updates, run]
     assert cfg.epoch_size == min(max(-(-seen // len(shown)), epochs[0]), epochs[1])
-    assert numbers(said["eval_every"]) == [12, cfg.epoch_size] and cfg.eval_every == max(1, cfg.epoch_size // 12)
+    every = max(1, cfg.epoch_size // 12)
+    assert numbers(said["eval_every"]) == [12, every, cfg.epoch_size, cfg.epoch_size // every]
+    assert cfg.eval_every == every
     assert numbers(said["num_parallel_workers"]) == [os.cpu_count(), 8]
     if preset != "tiny":
         assert cfg.lr_steps == [round(cfg.epoch_size * 8 / 12), round(cfg.epoch_size * 11 / 12)]

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from ...config import Config
-from ...errors import UserError
+from ...errors import UserError, listed
 from ...reading import is_file
 from ..formats.image_sizes import upright_size
 from ..formats.label_files import WHITE, read_colours, read_indices
 from ..formats.segmentation_list import SegmentationDataset, open_segmentation
 from ..formats.text_lines import read_lines
 from ..read_ahead import read_ahead
-from .recipe import VAL_SPLIT, Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights, validation
-from .told import Told, config_of
+from .parting import Parting, part, validation
+from .recipe import Base, Choice, Choices, Wish, count, rounded_up, schedule, start_weights
+from .told import Told
+from .typed import changed, merged, network, reading, typed_size
 
 BASES = {  # GiB a million pixels were measured on a CPU, of one and four images of 256 x 256
     "tiny": Base("demo/hrnet_seg_{data}_shapes.yaml", 8, 3.0, 8, (64, 256), 1600, (6, 60)),
@@ -31,39 +33,41 @@ WORKERS = 8
 
 def choices(told: Told, wish: Wish) -> Choices:
     """See `STARTS`. UserError for data that cannot be read."""
-    cfg = replace(config_of(told, wish.overrides), task="segmentation", dataset=told.kind)
-    names, of_labels = _classes(cfg, told)
-    cfg = replace(cfg, num_classes=len(names) or OFFICIAL[told.kind], class_names=names)
+    cfg = reading(told, wish.overrides)
+    told = replace(told, kind=cfg.dataset) if "dataset" in cfg.typed else told
+    data = changed(cfg, task="segmentation", dataset=told.kind)
+    names, of_labels = _classes(data, told)
+    data = changed(data, num_classes=len(names) or OFFICIAL[told.kind], class_names=names)
     if "label_colours" in of_labels:
-        cfg = replace(cfg, label_colours=of_labels["label_colours"].value)
-    train, val, held, total = _opened(cfg, told)
+        data = changed(data, label_colours=of_labels["label_colours"].value)
+    train, own_images, parting, total = _opened(data, told)
     base = BASES[wish.preset]
     base = replace(base, file=base.file.format(data="lip" if told.kind == "lip" else "cityscapes"))
-    own, number = base.load(), len(train) - _gone(train)
+    own, number = network(base, wish.overrides), len(train) - _gone(train)
     found: Choices = {
         "_base_": Choice(base.file, f"{own.segmenter} with {own.backbone.type}, the {wish.preset} preset"),
         "task": Choice("segmentation", f"the folder holds label pictures ({told.why})"),
         "dataset": Choice(told.kind, "what the labels' values mean" + ("" if names else ", told by the folders")),
         "train_dataset": Choice(told.train, f"{count(total, 'image')}, {number:,} of them are learned from"),
     }
-    found |= validation(val, held, held, total) | of_labels
+    found |= validation(told.val, own_images, parting, total, cfg) | of_labels
     if told.kind not in ("cityscapes", "lip") and own.class_weights:
         found["class_weights"] = Choice([], "the base's are of other classes")
     size, of_size = _sizes(base, own, train)
-    return found | of_size | start_weights(wish) | schedule(base, own, number, size, wish)
+    return merged(found | of_size | start_weights(wish) | schedule(base, own, number, size, wish), cfg, own)
 
 
-def _opened(cfg: Config, told: Told) -> tuple[SegmentationDataset, str, int, int]:
-    """The training data, the place of validation data, how many of these there are or are held out, and the total."""
-    train = open_segmentation(replace(cfg, val_dataset=""), told.train, "train")
+def _opened(cfg: Config, told: Told) -> tuple[SegmentationDataset, int, Parting | None, int]:
+    """The images that are learned from, how many a validation set of its own has, how they are parted where there is
+    none, and how many there are before that.
+    """
+    whole = open_segmentation(changed(cfg, val_dataset="", val_split=0.0), told.train, "train")
     if told.val:
-        return train, told.val, len(open_segmentation(cfg, told.val, "val")), len(train)
-    try:
-        parted = replace(cfg, val_dataset="", val_split=VAL_SPLIT)
-        part, held = (open_segmentation(parted, "", split) for split in ("train", "val"))
-        return part, "", len(held), len(train)
-    except UserError:  # too few images
-        return train, "", 0, len(train)
+        val = open_segmentation(changed(cfg, val_split=0.0), told.val, "val")
+        return whole, len(val), None, len(whole)
+    shown = [{0}] * len(whole)  # every label picture shows classes: which, is not read
+    parting = part([image.name for image, _ in whole.samples], shown, cfg, whole.list_file)
+    return whole.part(parting.train) if parting else whole, 0, parting, len(whole)
 
 
 def _gone(dataset: SegmentationDataset) -> int:
@@ -72,11 +76,17 @@ def _gone(dataset: SegmentationDataset) -> int:
 
 
 def _classes(cfg: Config, told: Told) -> tuple[list[str], Choices]:
-    """The names, none of a set that has its own, and what the file says of them."""
+    """The names, none of a set that has its own, and what the file says of them. UserError for typed names or colours
+    that are fewer than the label pictures hold.
+    """
     if told.kind != "custom":
+        if told.kind not in OFFICIAL:
+            raise UserError(f"--dataset {told.kind}: {listed(['custom', *OFFICIAL])} can be started from")
         number = OFFICIAL[told.kind]
         return [], {"num_classes": Choice(number, f"{told.kind} has {number} classes")}
-    open_cfg = replace(cfg, class_names=["a", "b", "c"], num_classes=3, val_dataset="", val_split=0.0)
+    open_cfg = replace(
+        cfg, class_names=["a", "b", "c"], num_classes=3, val_dataset="", val_split=0.0, label_colours=[]
+    )
     paths = [label for _, label in open_segmentation(open_cfg, told.train, "train").samples]
     some = paths[:: -(-len(paths) // LOOKED_AT)]
     values: Counter = Counter()
@@ -100,7 +110,13 @@ def _classes(cfg: Config, told: Told) -> tuple[list[str], Choices]:
         shown = "0 and 255 alone" if is_white else f"values up to {max(plain, default=0)}"
         ignored = f", and {WHITE}, which does not count" if WHITE in values and not is_white else ""
         words = f"{looked} hold {shown}{ignored}"
+    for key in ("class_names", "label_colours"):
+        typed = getattr(cfg, key)
+        if key in cfg.typed and typed and len(typed) < number:
+            raise UserError(f"--{key} has {len(typed)}, too few: {words}, {count(number, 'class', 'classes')}")
+        number = len(typed) if key in cfg.typed and typed else number
     names, whose = _names(Path(told.train), number)
+    names = cfg.class_names if "class_names" in cfg.typed and cfg.class_names else names
     found = {
         "class_names": Choice(names, f"{words}; {whose}"),
         "num_classes": Choice(number, "as many"),
@@ -141,18 +157,20 @@ def _sizes(base: Base, own: Config, train: SegmentationDataset) -> tuple[tuple[i
     width, height = (float(side) for side in np.median(sizes, axis=0))
     longer = max(width, height)
     images = f"the images are {width:g}x{height:g} at the median"
-    if base.sides is None:
-        size = own.img_width, own.img_height
-        words, scale_one = f"{images}; the published size of the crops", round(longer)
+    if (given := typed_size(own, width, height)) is not None:
+        size, words = given[0], f"{images}; {given[1]}"
+    elif base.sides is None:
+        size, words = (own.img_width, own.img_height), f"{images}; the published size of the crops"
     else:
         scale = min(max(1.0, base.sides[0] / longer), base.sides[1] / longer)
         size = rounded_up(width * scale), rounded_up(height * scale)
         limits = f"a longer side of {base.sides[0]} to {base.sides[1]} px"
         words = f"{images}: as large, with {limits}, in multiples of 32: {scale:.2g} times as large"
-        scale_one = max(size)
+    scale_one = round(longer) if base.sides is None else max(size)
+    of_sides = ("as above", words) if "img_width" in own.typed else (words, "as above")
     found = {
-        "img_width": Choice(size[0], words),
-        "img_height": Choice(size[1], "as above"),
+        "img_width": Choice(size[0], of_sides[0]),
+        "img_height": Choice(size[1], of_sides[1]),
         "base_size": Choice(
             scale_one, f"the longer side of an image at scale 1: {scale_one / longer:.2g} times its own"
         ),

@@ -1,11 +1,11 @@
 """Which task a folder of data is for, and where its training and validation sets are."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...config import Config, default_config
+from ...config import default_config
 from ...errors import UserError, plain
 from ...reading import is_file, is_folder
 from ..formats import FORMATS, format_name, instance_masks
@@ -151,9 +151,3 @@ def _are_instances(folder: Path) -> bool:
 def _unknown(folder: Path, problems: dict[str, str]) -> str:
     shown = "; ".join(f"{name}: {plain(text, 160)}" for name, text in problems.items())
     return f"--data {folder} holds no labels that are known: {shown}"
-
-
-def config_of(told: Told, overrides: Sequence[str]) -> Config:
-    """The configuration by which the data are read, as far as it is known."""
-    cfg = default_config(overrides)
-    return replace(cfg, train_dataset=told.train, val_dataset=told.val)
