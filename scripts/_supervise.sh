@@ -35,7 +35,7 @@ supervise() {
         [ "$signalled" != "$SIGNALS" ] || break # otherwise a signal has cut the wait short
     done
     trap "" INT TERM HUP
-    kill -KILL -- "-$JOB" 2>/dev/null || true # what the job has left
+    end_leftovers
     [ -z "$beside" ] || wait "$beside" 2>/dev/null || true
     WATCHER_STATUS=0
     (echo "done" >&"$lifeline") 2>/dev/null || true # the watcher may have gone
@@ -43,6 +43,16 @@ supervise() {
     # shellcheck disable=SC2034 # the caller reads it
     wait "$watcher" 2>/dev/null || WATCHER_STATUS=$?
     trap - INT TERM HUP
+}
+
+# end_leftovers: what the job has left in its group. A moment is for who still writes its last words into a log.
+end_leftovers() {
+    local tries=20
+    while [ "$tries" -gt 0 ] && kill -0 -- "-$JOB" 2>/dev/null; do
+        sleep 0.05
+        tries=$((tries - 1))
+    done
+    kill -KILL -- "-$JOB" 2>/dev/null || true
 }
 
 # pass_on SIGNAL: what the traps of supervise do.
