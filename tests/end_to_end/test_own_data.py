@@ -22,7 +22,7 @@ def test_the_page_leads_from_a_folder_of_labels_to_a_drawn_detection(tmp_path):
     images, labels = (sorted(path.name for path in mine.glob(f"*.{ending}")) for ending in ("jpg", "json"))
     assert len(images) == len(labels) == 24 and len(list(mine.iterdir())) == 48
     started = load_config(str(tmp_path / "started.yaml"))
-    assert (started.task, started.detector, started.val_split) == ("detection", "mask_rcnn", 0.1)
+    assert (started.task, started.detector, started.val_split) == ("detection", "mask_rcnn", 0.15)
     drawn = {shape["label"] for path in mine.glob("*.json") for shape in json.loads(path.read_text())["shapes"]}
 
     printed = bash(train, tmp_path)
