@@ -188,7 +188,7 @@ class Task(ABC):
     def check_report(self, cfg: Config, inputs: Inputs) -> None:
         """UserError, before anything is computed, unless the report can be written into `report_dir`."""
         if not self.report_files:
-            raise UserError(f"report_dir: task {self.name} has no report")
+            raise self._no_report()
         FontBook(cfg.font)
         shared = self.report_files if self.shares_report_dir else ()
         check_report_folder("report_dir", Path(cfg.report_dir), inputs, shared)
@@ -199,7 +199,10 @@ class Task(ABC):
         found: what the task's `score` knows of predictions and scores. Returns the facts for `report.json`, as JSON
         has them: `task`, `metrics`, `protocol` (by name), `classes`, `images` (their number), and the task's own.
         """
-        raise NotImplementedError
+        raise self._no_report()
+
+    def _no_report(self) -> UserError:
+        return UserError(f"report_dir: task {self.name} has no report")
 
     def origin(self, cfg: Config, protocol: dict | None) -> dict[str, Any]:
         """Of which configuration and weights a report is. protocol: what the caller of `score` knows of the run."""
