@@ -18,11 +18,11 @@ from ..data.formats.image_folder import ImageFolder
 from ..data.formats.index import DetectionIndex, ImageRecord
 from ..data.formats.segmentation_list import SegmentationDataset
 from ..data.images import read_bgr, why_unreadable
-from ..data.pipeline import build_eval_loader, read_image, unreadable_reason
+from ..data.pipeline import read_image, unreadable_reason
 from .classify import classify_files, known_class_names
 from .fonts import FontBook
 from .panels import coloured, in_a_row
-from .predictor import Predictor
+from .predictors import make_predictor
 from .results import to_json
 from .segment import make_segmenter
 from .visualize import draw_class, draw_overlay, unique_stems
@@ -51,7 +51,7 @@ def detector_pictures(cfg: Config, dataset: DetectionIndex, count: int) -> Draw:
 
     def draw(model) -> dict[str, np.ndarray]:
         pictures = {}
-        found = Predictor(model, cfg).predict_stream(build_eval_loader(cfg, part))
+        found = make_predictor(model, cfg).predict_dataset(part)
         for name, record, (_, prediction) in zip(names, records, found):
             image = read_image(record, rules)
             if image is not None and prediction is not None:

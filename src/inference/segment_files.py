@@ -9,8 +9,9 @@ import numpy as np
 
 from ..config import Config
 from ..data.decoding import ImageRules
-from ..data.images import log_if_too_large, read_bgr, write_picture
+from ..data.images import log_if_too_large, write_picture
 from ..data.label_sets import label_set
+from ..data.pictures import read_any
 from ..errors import UserError
 from ..reading import is_folder
 from .output import origin_of
@@ -85,7 +86,7 @@ def write_segmented(
         part.keep(next(missing, len(are_there)))
         are_there = are_there[: part.done]
         for path, targets in zip(paths[part.done :], pictures[part.done :]):
-            image = read_bgr(path, rules.upright, cfg.max_image_pixels, rules)
+            image = read_any(path, cfg.max_image_pixels, rules)
             if image is None:
                 log_if_too_large(path, cfg.max_image_pixels)
             else:

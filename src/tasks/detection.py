@@ -47,7 +47,7 @@ from ..inference.prediction_file import (
     require_same_origin,
     save_predictions,
 )
-from ..inference.predictor import Predictor
+from ..inference.predictors import make_predictor
 from ..inference.results import to_json
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
@@ -297,7 +297,7 @@ class Detection(Task):
         least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
 
         def predict(paths: Sequence[Path]) -> Iterator[tuple[str, dict | None]]:
-            for path, found in Predictor(model, cfg).predict_files(paths):
+            for path, found in make_predictor(model, cfg).predict_files(paths):
                 yield path, None if found is None else to_json(found.above(least), names, category_ids)
 
         write = write_json

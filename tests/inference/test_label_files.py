@@ -79,7 +79,7 @@ def run(place, monkeypatch):
                         one = ImagePrediction(one.height, one.width, one.boxes, one.labels, one.scores, None)
                     yield str(path), one
 
-        monkeypatch.setattr(module, "Predictor", Made)
+        monkeypatch.setattr(module, "make_predictor", Made)
         monkeypatch.setattr(type(TASKS["detection"]), "load", lambda self, cfg: None)
         monkeypatch.setattr("src.commands.infer.compile_once", lambda *_: None)
         places = {"pred_input": pred_input, "pred_output": out, "val_dataset": place}
