@@ -56,7 +56,7 @@ def read_for_label(
     header = look_at(content)
     if header is None or header.size[0] * header.size[1] > max_pixels:
         return None
-    upright = rules.upright if label is None else _is_turned(path, header, label, rules)
+    upright = rules.upright if label is None else is_turned(path, header, label, rules)
     return _decoded(path, content, header, bool(upright), rules)
 
 
@@ -124,7 +124,7 @@ def labelled_bgr(path: ImageFile, height: int, width: int, rules: ImageRules = U
     """
     content = read_content(path)
     header = look_at(content)
-    upright = None if header is None else _is_turned(path, header, (height, width), rules)
+    upright = None if header is None else is_turned(path, header, (height, width), rules)
     if upright is None:
         return None
     image = _decoded(path, content, header, upright, rules)
@@ -145,7 +145,9 @@ def differs_in_size(path: ImageFile, height: int, width: int) -> tuple[int, int]
     return None if decode(content, header, upright=False) is None else header.size
 
 
-def _is_turned(path: str | ImageFile, header: Header, labels: tuple[int, int], rules: ImageRules) -> bool | None:
+def is_turned(
+    path: str | ImageFile, header: Header, labels: tuple[int, int], rules: ImageRules
+) -> bool | None:
     """Whether labels that count pixels in (h, w) mean the upright image; None where they fit neither way."""
     fits_stored, fits_upright = header.size == labels, header.upright_size == labels
     if not (fits_stored and fits_upright):
@@ -162,10 +164,15 @@ def _decoded(
 ) -> np.ndarray | None:
     image = decode(content, header, upright, rules)
     if image is not None and is_own_range(header, rules):
-        where = f"{path}, and maybe others, has more than 8 bits a channel"
-        how = "its own least and largest value become 0 and 255; `image_window: [LOW, HIGH]` sets them for all files"
-        _say_once("own range", f"{where}: {how}")
+        tell_own_range(path)
     return image
+
+
+def tell_own_range(path: str | ImageFile) -> None:
+    """Say once that files are scaled by their own range, for want of another."""
+    where = f"{path}, and maybe others, has more than 8 bits a channel"
+    how = "its own least and largest value become 0 and 255; `image_window: [LOW, HIGH]` sets them for all files"
+    _say_once("own range", f"{where}: {how}")
 
 
 def _say_once(kind: str, line: str) -> None:
