@@ -9,6 +9,7 @@ from ..data.formats.index import DetectionIndex
 from ..data.pictures import ImageSource
 from .predictor import Predictor
 from .results import ImagePrediction
+from .tiles import TiledPredictor
 
 
 class Predicts(Protocol):
@@ -30,4 +31,5 @@ class Predicts(Protocol):
 
 def make_predictor(model, cfg: Config) -> Predicts:
     """The predictor of `model`, a network in evaluation mode or an exported file."""
-    return Predictor(model, cfg)
+    predictor = Predictor(model, cfg)
+    return TiledPredictor(predictor, cfg) if cfg.tile else predictor

@@ -51,6 +51,7 @@ from ..inference.predictors import make_predictor
 from ..inference.results import to_json
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
+from ..inference.tiles import tile_rule
 from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -272,7 +273,7 @@ class Detection(Task):
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         if has_orientations(cfg):
             rule = short_long_rule(ImageSettings.from_config(cfg))
-        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
+        protocol = {"size": size, "flip": "off"} | tile_rule(cfg) | (protocol or {}) | {RULE: rule}
         results, unreadable = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings, unreadable)

@@ -218,3 +218,41 @@ def test_a_whole_box_that_falls_short_of_the_border_while_the_object_goes_on_is_
     """The left tile ends its box 6 pixels before its border; the right one sees that the object goes on to 150."""
     parts = tile(LEFT, (50, 10, 94, 40, 0.9), masks=None), tile(RIGHT, (80, 10, 150, 40, 0.8), masks=None)
     assert merge([LEFT, RIGHT], *parts) == [(50, 10, 150, 40, 0.9, 0)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tiles_that_see_exactly_give_back_exactly_what_is_there(seed):
+    """Discs and bars, some of them touching, some longer than a tile, at tiles of any size and overlap above 0."""
+    rng = np.random.RandomState(seed)
+    size, side = (150, 230), int(rng.randint(50, 90))
+    step = side - int(rng.uniform(0.1, 0.6) * side)
+    taken, objects = np.zeros(size, bool), []
+    y, x = np.mgrid[: size[0], : size[1]]
+    for _ in range(25):
+        top, left, radius = rng.randint(0, 140), rng.randint(0, 220), rng.randint(5, 20)
+        shape = (y - top) ** 2 + (x - left) ** 2 < radius**2
+        if rng.rand() < 0.3:
+            shape = (y >= top) & (y < top + radius) & (x >= left) & (x < left + 8 * radius)
+        if not (shape & taken).any() and shape.sum() > 60:
+            taken |= shape
+            objects.append((shape, int(rng.randint(2)), round(float(rng.uniform(0.5, 1)), 3)))
+    starts = [sorted({min(k, length - side) for k in range(0, length, step)}) for length in size]
+    places = [(top, left) for top in starts[0] for left in starts[1]]
+
+    def seen(top, left):
+        rect = (left, top, left + side, top + side)
+        parts, bitmaps = [], []
+        for shape, label, score in objects:
+            ys, xs = np.nonzero(shape[top : top + side, left : left + side])
+            if len(ys):
+                box = left + xs.min(), top + ys.min(), left + xs.max() + 1, top + ys.max() + 1
+                parts.append((*map(int, box), score, label))
+                bitmaps.append(shape)
+        return tile(rect, *parts, masks=bitmaps)
+
+    found = merge_tiles(size, places, [seen(*place) for place in places])
+    wanted = sorted(objects, key=lambda one: -one[2])
+    assert found.masks == [rle(shape) for shape, _, _ in wanted]
+    assert found.labels.tolist() == [label for _, label, _ in wanted]
+    boxes = coco_mask.toBbox([rle(shape) for shape, _, _ in wanted])
+    assert np.abs(found.boxes - np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)).max() == 0
