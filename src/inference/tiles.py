@@ -21,6 +21,7 @@ from .seams import merge_tiles
 
 logger = logging.getLogger(__name__)
 
+TILES = "tiles"  # key of the protocol
 MANY = 64  # tiles of an image that is said to have so many: it takes its time
 
 
@@ -91,4 +92,4 @@ def tile_places(size: tuple[int, int], side: int, overlap: float) -> list[tuple[
 
 def tile_rule(cfg: Config) -> dict[str, str]:
     """What the protocol says of tiles; nothing where there are none."""
-    return {"tiles": f"{cfg.tile} with an overlap of {cfg.tile_overlap:g}"} if cfg.tile else {}
+    return {TILES: f"{cfg.tile} with an overlap of {cfg.tile_overlap:g}"} if cfg.tile else {}

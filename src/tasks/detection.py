@@ -51,7 +51,7 @@ from ..inference.predictors import make_predictor
 from ..inference.results import to_json
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
-from ..inference.tiles import tile_rule
+from ..inference.tiles import TILES, tile_rule
 from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -246,7 +246,7 @@ class Detection(Task):
         """Metrics of COCO results, printed with their protocol, the analysis and the report where they are asked for.
         """
         protocol = {key: found.protocol[key] for key in sorted(found.protocol, key=lambda key: key == RULE)}
-        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg))
+        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg), all_count=TILES in protocol)
         report = report_of(scores, dataset.classes, found.results) if cfg.report_dir else None
         if cfg.analysis and not all("bbox" in result for result in found.results):
             print("No error analysis: it needs a box of every prediction.")
