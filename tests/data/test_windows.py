@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import itertools
 import random
 import struct
 import zlib
@@ -91,21 +92,24 @@ def built(planes, order="<", big=False, tile=None, rows=10, photometric=2, extra
                 code = part.astype(part.dtype.newbyteorder(order)).tobytes()
                 codes.append(compress(code) if compress else code)
     samples, bits = sum(plane.shape[2] for plane in planes), 8 * planes[0].dtype.itemsize
-    long = "Q" if big else "I"
-    kind = 16 if big else 4
-    entries = {256: (3, [width]), 257: (3, [height]), 258: (3, [bits] * samples), 259: (3, [8 if compress else 1])}
-    entries |= {262: (3, [photometric]), 277: (3, [samples]), 284: (3, [2 if len(planes) > 1 else 1])}
+    own = {258: (3, [bits] * samples), 259: (3, [8 if compress else 1]), 262: (3, [photometric])}
+    own |= {277: (3, [samples]), 284: (3, [2 if len(planes) > 1 else 1])} | dict(extra)
+    return written(codes, height, width, order, big, tile, rows, own)
+
+
+def written(codes, height, width, order="<", big=False, tile=None, rows=10, own=None) -> bytes:
+    """A TIFF of coded segments; own: further entries of the directory, tag -> (kind, values); deflated RGB without."""
+    long, kind, head, room = ("Q", 16, 16, 8) if big else ("I", 4, 8, 4)
+    entries = {256: (3, [width]), 257: (3, [height])}
     entries |= {322: (3, [tile[1]]), 323: (3, [tile[0]])} if tile else {278: (3, [rows])}
     names = (324, 325) if tile else (273, 279)
     entries |= {names[0]: (kind, [0] * len(codes)), names[1]: (kind, [len(code) for code in codes])}
-    entries |= dict(extra)
-    head = 16 if big else 8
-    room = 8 if big else 4
+    entries |= own or {258: (3, [8, 8, 8]), 259: (3, [8]), 262: (3, [2]), 277: (3, [3]), 284: (3, [1])}
     table = head + (8 if big else 2) + len(entries) * (20 if big else 12) + room
     forms = {3: "H", 4: "I", 16: "Q"}
     size = sum(n for k, v in entries.values() if (n := len(v) * struct.calcsize(forms[k])) > room)
-    places = [table + size + sum(map(len, codes[:k])) for k in range(len(codes))]
-    entries[names[0]] = (kind, places)
+    ends = list(itertools.accumulate(map(len, codes), initial=table + size))
+    entries[names[0]] = (kind, ends[:-1])
     lines, beyond = [], b""
     for tag, (of, values) in sorted(entries.items()):
         value = struct.pack(f"{order}{len(values)}{forms[of]}", *values)
