@@ -31,6 +31,8 @@ def is_folder(path: str | Path) -> bool:
 
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
+    if not str(path):
+        raise UserError("no data set is named: give --val_dataset FOLDER (to train, --train_dataset FOLDER)")
     if is_folder(path):
         return Path(path)
     if not is_file(path):
