@@ -21,11 +21,12 @@ from ..data.images import read_bgr, why_unreadable
 from ..data.pipeline import read_image, unreadable_reason
 from .classify import classify_files, known_class_names
 from .fonts import FontBook
+from .overlay import draw_class, draw_overlay
 from .panels import coloured, in_a_row
 from .predictors import make_predictor
 from .results import to_json
 from .segment import make_segmenter
-from .visualize import draw_class, draw_overlay, unique_stems
+from .visualize import unique_stems
 
 logger = logging.getLogger(__name__)
 
