@@ -1,4 +1,4 @@
-"""Draw the predictions that infer.py wrote: one overlay with boxes, masks, class names and scores for every image."""
+"""Draw the predictions that infer.py wrote, on their images or on the frames of their video."""
 
 from src.process.command import entry_point
 

@@ -2,7 +2,9 @@
 
 import colorsys
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +15,12 @@ from .label_text import EnglishText, FontText, Style, label_text
 from .prediction_entries import BOX
 
 MASK_OPACITY = 0.45
+OPACITY = 0.5  # of the colours of classes over a whole image
 UNKNOWN = "unknown"  # the name of a class that nobody has named
 SMALLEST_SIDE = 384  # smaller images are enlarged by a whole factor: labels need room
 FRAME = 5  # pixels between a box and its frame
 GOLDEN_RATIO = 0.618034
+COLOURS = 2**20  # numbers that colours are worked out from
 FAR = 2**24  # pixels; OpenCV's coordinates are 32 bits, some of them for parts of a pixel
 LONGEST_NAME = 100  # characters of a class name in a picture
 
@@ -30,18 +34,19 @@ def draw_overlay(
     fonts: FontBook | None = None,
     with_scores: bool = True,
     framed: Sequence[Sequence[float]] = (),
+    colours: str = "object",
 ) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with its predictions of at least `score_threshold`, one colour each.
 
     predictions: `predictions` of the image's entry in the inference JSON. An image whose longer side is below 384
     pixels is enlarged by a whole factor. fonts: where those for names that are not plain English are looked for.
     with_scores: behind the names; what is true has none. framed: boxes (x, y, w, h) with a white frame about each
-    under the labels.
+    under the labels. colours: "class" gives those of a class one colour, the same in every picture.
     """
     shown = sorted((one for one in predictions if one["score"] >= score_threshold), key=lambda one: -one["score"])
     canvas, zoom = enlarged(image)
     thickness = max(1, round(max(canvas.shape[:2]) / 600))
-    colours = [instance_colour(k) for k in range(len(shown))]
+    colours = [class_colour(one["class"]) if colours == "class" else instance_colour(k) for k, one in enumerate(shown)]
     masked = [k for k, one in enumerate(shown) if "mask" in one]
     for k in sorted(masked, key=lambda k: -int(coco_mask.area(shown[k]["mask"]))):  # small ones on top
         _draw_mask(canvas, shown[k]["mask"], colours[k], zoom, thickness)
@@ -68,11 +73,12 @@ def draw_class(
     fonts: FontBook | None = None,
     colour: tuple[int, int, int] | None = None,
     with_scores: bool = True,
+    colours: str = "object",
 ) -> np.ndarray:
     """The image (H, W, 3) uint8 BGR with a classifier's first class and its score in its top left corner.
 
     predictions: best first, each with `name`, `label` and `score`. An image is enlarged as by `draw_overlay`. colour:
-    BGR behind the text.
+    BGR behind the text; without one it is told by `colours`, as there.
     """
     canvas = enlarged(image)[0]
     if predictions:
@@ -81,7 +87,8 @@ def draw_class(
         score = best["score"] if with_scores else None
         text = _label(name, best["label"], score, _label_style(canvas), fonts or FontBook())
         corner = (0, 0), (canvas.shape[1], canvas.shape[0])
-        _draw_label(canvas, text, _place_label(canvas, text, corner, []), colour or instance_colour(0))
+        colour = colour or (class_colour(best) if colours == "class" else instance_colour(0))
+        _draw_label(canvas, text, _place_label(canvas, text, corner, []), colour)
     return canvas
 
 
@@ -90,6 +97,29 @@ def instance_colour(index: int) -> tuple[int, int, int]:
     saturation, value = (0.95, 0.7)[index // 8 % 2], (1.0, 0.85)[index % 2]
     red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, saturation, value)
     return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def class_colour(kind: Mapping[str, Any]) -> tuple[int, int, int]:
+    """BGR of a class, by its `label`, or by its `name` where it has no such number."""
+    label = kind.get("label")
+    index = label if type(label) is int else zlib.crc32(kind["name"].encode(errors="surrogateescape"))
+    return instance_colour(index % COLOURS)
+
+
+def draw_classes(image: np.ndarray, classes: Sequence[dict], palette: np.ndarray | None = None) -> np.ndarray:
+    """The image (H, W, 3) uint8 BGR with the classes of its pixels over it: a segmenter's, each with its `label` and
+    its `mask`. palette: (C, 3) RGB of the labels; without one they have colours of ours.
+    """
+    colour = image.copy()
+    for one in classes:
+        own = class_colour(one) if palette is None else palette[one["label"]][::-1]
+        colour[coco_mask.decode(one["mask"]).astype(bool)] = own
+    return blend(image, colour)
+
+
+def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8: the image with the class colours over it."""
+    return cv2.addWeighted(image, 1 - OPACITY, np.ascontiguousarray(colour), OPACITY, 0)
 
 
 def enlarged(image: np.ndarray) -> tuple[np.ndarray, int]:

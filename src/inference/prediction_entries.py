@@ -17,7 +17,7 @@ def load_inference_json(path: str | Path) -> dict[str, dict]:
     if not isinstance(entries, dict):
         raise UserError(f"{path}: inference output maps image paths to predictions, this is a {type(entries).__name__}")
     for image_path, entry in entries.items():
-        if problem := _problem(entry):
+        if problem := problem_of(entry):
             raise UserError(f"{path}: {plain(image_path, LONGEST_PATH)}: not the structure infer.py writes ({problem})")
     return entries
 
@@ -27,22 +27,44 @@ def is_of_classifier(entry: dict) -> bool:
     return "height" not in entry
 
 
-def _problem(entry: object) -> str:
+def problem_of(entry: object) -> str:
     """What of an image's entry drawing cannot use, or nothing."""
     if not isinstance(entry, dict):
         return f"{short(entry)} is not an object"
     if not isinstance(entry.get("predictions"), list):
         return "no list 'predictions'"
-    sides = () if is_of_classifier(entry) else ("height", "width")
-    for side in sides:
-        if type(entry.get(side)) is not int or entry[side] < 1:
-            return f"{side} {short(entry.get(side))}, not a number of pixels"
-    size = [entry[side] for side in sides]
+    if not is_of_classifier(entry) and (problem := problem_of_size(entry)):
+        return problem
+    size = [] if is_of_classifier(entry) else [entry["height"], entry["width"]]
     for place, one in enumerate(entry["predictions"]):
         if not isinstance(one, dict):
             return f"predictions[{place}] is {short(one)}, not an object"
         if problem := (_problem_of_object(one, size) if size else _problem_of_class(one)):
             return f"predictions[{place}] has {problem}"
+    return ""
+
+
+def problem_of_map(entry: dict) -> str:
+    """The same of a segmenter's: `height`, `width` and `classes`, each with its `label`, `name` and `mask`."""
+    if problem := problem_of_size(entry):
+        return problem
+    if not isinstance(entry["classes"], list):
+        return f"classes {short(entry['classes'])}, not a list"
+    for place, one in enumerate(entry["classes"]):
+        if not isinstance(one, dict):
+            return f"classes[{place}] is {short(one)}, not an object"
+        if type(one.get("label")) is not int or one["label"] < 0 or not isinstance(one.get("name"), str):
+            return f"classes[{place}] has label {short(one.get('label'))} and name {short(one.get('name'))}"
+        if problem := _problem_of_mask(one.get("mask"), [entry["height"], entry["width"]]):
+            return f"classes[{place}] has {problem}"
+    return ""
+
+
+def problem_of_size(entry: dict) -> str:
+    """What is wrong with `height` and `width`, or nothing."""
+    for side in ("height", "width"):
+        if type(entry.get(side)) is not int or entry[side] < 1:
+            return f"{side} {short(entry.get(side))}, not a number of pixels"
     return ""
 
 
@@ -56,7 +78,10 @@ def _problem_of_object(one: dict, size: list[int]) -> str:
         return f"class {short(kind)}, without a text 'name'"
     if "mask" not in one:  # of a detector without masks
         return ""
-    mask = one["mask"]
+    return _problem_of_mask(one["mask"], size)
+
+
+def _problem_of_mask(mask: object, size: list[int]) -> str:
     if not isinstance(mask, dict) or mask.get("size") != size or not isinstance(mask.get("counts"), str):
         return f"mask {short(mask)}, not a compressed RLE of the image's size {size}"
     return "" if is_rle(mask, *size) else f"a mask whose counts are not those of its size {size}"
