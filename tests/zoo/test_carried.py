@@ -148,7 +148,7 @@ def test_an_exported_file_says_nothing_of_machines_and_places():
     cfg = load_config(str(TINY), [*typed, "--device_target", "CPU", "--train_outputs", "/secret/o"])
     values = portable_values(cfg)
     assert "/secret" not in str(values) and "device_target" not in values
-    assert values["class_names"] == [] and values["coco_classes"] == cfg.coco_classes
+    assert values["class_names"] == [] and values["coco_classes"] == cfg.coco_classes and "test_batch_size" in values
 
 
 def test_without_either_it_is_the_line_of_before(tmp_path):
