@@ -29,6 +29,8 @@ def only_portable(cfg: Config) -> Config:
     own = {item.name: item for item in dataclasses.fields(cfg) if not _is_taken(item)}
     usual = type(cfg)()
     values = {name: getattr(usual, name) for name in own if name not in cfg.typed}
+    if "infer_score_thr" not in cfg.typed and isinstance(cfg.infer_score_thr, str):  # a file's name
+        values["infer_score_thr"] = usual.infer_score_thr
     if "backbone.pretrained" not in cfg.typed:
         values["backbone"] = dataclasses.replace(cfg.backbone, pretrained="")
     return replaced(cfg, **values)
@@ -39,6 +41,7 @@ def portable_values(cfg: Config) -> dict[str, Any]:
     values = dataclasses.asdict(cfg)
     kept = {item.name for item in dataclasses.fields(cfg) if _is_taken(item)} - {*PLACES, *DEVICE}
     values["backbone"] = values["backbone"] | {"pretrained": ""}
+    kept -= {"infer_score_thr"} if isinstance(cfg.infer_score_thr, str) else set()
     return {name: value for name, value in values.items() if name in kept}
 
 
