@@ -11,9 +11,10 @@ from src.config import definition, load_config
 from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
+from src.inference import predictor
 from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
-from src.tasks import TASKS, detection_predictions
+from src.tasks import TASKS
 from src.tasks import detection as detection_module
 from src.tasks.detection import evaluate_saved
 from tests.evaluation.tiny import SIZE, detection
@@ -93,7 +94,7 @@ class KnowingModel:
 @pytest.fixture()
 def use_loader(monkeypatch):
     def use(loader):
-        monkeypatch.setattr(detection_predictions, "build_eval_loader", lambda cfg, dataset, indices: loader)
+        monkeypatch.setattr(predictor, "build_eval_loader", lambda cfg, dataset, indices: loader)
 
     return use
 
@@ -203,7 +204,7 @@ def test_ranks_that_share_the_images_find_what_one_finds(tiny_dataset, monkeypat
     def loader(cfg, dataset, indices):
         return KnowingLoader(dataset, unreadable=[12], indices=indices)
 
-    monkeypatch.setattr(detection_predictions, "build_eval_loader", loader)
+    monkeypatch.setattr(predictor, "build_eval_loader", loader)
     channels, _ = connect(size)
 
     def evaluate(process):
@@ -254,7 +255,7 @@ def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, mon
         10, 10, np.float32([[0, 0, 5, 5]] * 3), np.array([0, 1, 1]), np.float32([0.5, 0.5, 0.75]), None
     )
     monkeypatch.setattr(detection_module, "known_category_ids", lambda cfg: [7, 3])
-    monkeypatch.setattr(detection_module, "Predictor", lambda model, cfg: SimpleNamespace(
+    monkeypatch.setattr(detection_module, "make_predictor", lambda model, cfg: SimpleNamespace(
         predict_files=lambda paths: ((str(path), found) for path in paths)))  # fmt: skip
     monkeypatch.setattr(detection_module, "together", lambda cfg: 1)
     facts = []
