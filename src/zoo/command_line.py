@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..config import Config, load_config
+from ..config import Config, Otherwise, load_config
 from ..config import parse_cli as parse_with_file
 from ..config.overrides import parse_overrides
 from ..config.portable import replaced
@@ -13,8 +13,9 @@ from .carried import carried_config, on_this_machine
 
 PREFIX = "zoo:"
 EVALUATED = ("checkpoint_path", "checkpoint_url")  # keys of weights, the second in the originals' words
-STARTED_FROM = ("pre_trained", *EVALUATED)
-STARTS = ("train.py",)  # commands whose network is trained, by a configuration of its own
+TRAINED = ("train.py",)  # commands whose network is trained, by a configuration of its own
+KEYS = {"train.py": ("pre_trained", *EVALUATED), "check": (*EVALUATED, "pre_trained")}
+WORDS = "[--key value ...], by the configuration that comes with it"
 
 
 def parse_cli(
@@ -24,10 +25,9 @@ def parse_cli(
     weights by a name (`zoo:NAME`) stands the path of their checkpoint, which is fetched once everything else is right.
     """
 
-    def otherwise(overrides: Sequence[str]) -> Config | None:
-        """   or: --checkpoint_path FILE (zoo:NAME) [--key value ...], by the configuration that comes with it"""
-        return _with_weights(overrides, command in STARTS)
-
+    keys, is_trained = KEYS.get(command, EVALUATED), command in TRAINED
+    words = f"--{keys[0]} {'zoo:NAME' if is_trained else 'FILE (zoo:NAME)'} {WORDS}"
+    otherwise = Otherwise(words, lambda overrides: _with_weights(overrides, keys, is_trained))
     return with_fetched(parse_with_file(description, argv, required, command, otherwise))
 
 
@@ -58,9 +58,11 @@ def weights_path(text: str, config_path: str = "", is_whole: bool = False) -> st
     return str(weights.converted(config_path))
 
 
-def _with_weights(overrides: Sequence[str], is_training: bool) -> Config | None:
+def _with_weights(overrides: Sequence[str], keys: Sequence[str], is_trained: bool) -> Config | None:
     """The configuration that comes with the weights of a command line; None where it names none, or has them in
     ModelArts' storage.
+
+    keys: that name them, the first of them counts. is_trained: a file's own configuration is that of another training.
     """
     try:
         typed = dict(parse_overrides(overrides))
@@ -68,7 +70,8 @@ def _with_weights(overrides: Sequence[str], is_training: bool) -> Config | None:
         return None
     if typed.get("enable_modelarts", "0").lower() not in ("0", "false"):
         return None
-    text = next((typed[name] for name in (STARTED_FROM if is_training else EVALUATED) if typed.get(name)), "")
+    key = next((name for name in keys if typed.get(name)), "")
+    text = typed.get(key, "")
     if text.startswith(PREFIX):
         from .fetch import require_whole
 
@@ -77,7 +80,7 @@ def _with_weights(overrides: Sequence[str], is_training: bool) -> Config | None:
         if weights.row.configs:
             return on_this_machine(load_config(str(weights.config_path()), overrides))
         text = str(weights.fetched())
-    return carried_config(Path(text), overrides) if text and not is_training else None
+    return carried_config(Path(text), overrides) if key in EVALUATED and not is_trained else None
 
 
 def _named(text: str):

@@ -121,8 +121,6 @@ def test_without_a_net_it_is_one_line(get, tmp_path):
         address = f"http://127.0.0.1:{free.getsockname()[1]}/w.pth"
     with pytest.raises(UserError, match=r"w\.pth cannot be reached \(Connection refused\): put it at HERE"):
         download(address, tmp_path / "w.pth", BY_HAND, print)
-    with pytest.raises(UserError, match=r"no-such-host\.invalid/w\.pth cannot be reached \(.*: put it at HERE"):
-        download("http://no-such-host.invalid/w.pth", tmp_path / "w.pth", BY_HAND, print)
 
 
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/w.pth", "data:,x", "gopher://x/"])
