@@ -9,9 +9,9 @@ from ..config import parse_cli as parse_with_file
 from ..config.overrides import parse_overrides
 from ..config.portable import replaced
 from ..errors import UserError
+from . import PREFIX
 from .carried import carried_config, on_this_machine
 
-PREFIX = "zoo:"
 EVALUATED = ("checkpoint_path", "checkpoint_url")  # keys of weights, the second in the originals' words
 TRAINED = ("train.py",)  # commands whose network is trained, by a configuration of its own
 KEYS = {"train.py": ("pre_trained", *EVALUATED), "check": (*EVALUATED, "pre_trained")}

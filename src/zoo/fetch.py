@@ -21,7 +21,7 @@ from ..convert.digest import check_name
 from ..convert.published import Published
 from ..errors import UserError, listed, one_line, plain
 from ..file_facts import read_facts
-from ..files import temporary_folder
+from ..files import sweep, temporary_folder
 from ..process.caches import weights_home, weights_mirror, weights_table
 from ..process.child import run_module
 from .download import download, forget
@@ -111,13 +111,13 @@ class Weights:
         if file and file.suffix == ".ckpt" and read_facts(file):
             return self._checked(file)
         path = self._checkpoint(typed)
-        if file and _is_newer(path, file):
+        if _is_current(path, file):
             return path
         with _alone(self.folder, say):
             file = self._fetched(say)
             if file.suffix == ".ckpt" and read_facts(file):
                 return file
-            if not _is_newer(path, file):
+            if not _is_current(path, file):
                 self._convert(file, path, typed, account or (lambda line: None))
                 say(f"{file.name} converted into {path}")
         return path
@@ -157,6 +157,7 @@ class Weights:
 
     def _convert(self, file: Path, path: Path, typed: str, account: Say) -> None:
         config, whole = self.config_path(typed), path.parents[1]
+        sweep(self.folder)
         try:
             with temporary_folder(whole) as folder:
                 inner = folder / "whole" / "ckpt" / path.name
@@ -184,10 +185,10 @@ def require_whole(weights: Weights) -> None:
         )
 
 
-def _is_newer(path: Path, file: Path) -> bool:
-    """Whether a checkpoint is there, converted after the file was last changed."""
+def _is_current(path: Path, file: Path | None) -> bool:
+    """Whether a checkpoint is there, converted after the file was last changed, which may be gone since."""
     try:
-        return path.stat().st_mtime_ns >= file.stat().st_mtime_ns
+        return path.stat().st_mtime_ns >= (file.stat().st_mtime_ns if file else 0)
     except OSError:
         return False
 

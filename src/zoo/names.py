@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 from ..convert.published import Published, published_weights, read_table
 from ..errors import UserError, listed, plain, short
 from ..process.caches import weights_table
+from . import PREFIX
 
-PREFIX = "zoo:"
 EVERYONES = "model"  # how files are called whose folder has the name
 LONGEST = 200  # bytes of a name, which becomes a folder's; longer ones are not looked for
 SHOWN = 4  # names of a message

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -174,6 +175,20 @@ def test_a_mirror_takes_the_place_of_every_address(zoo, server, conversions, mon
     shutil.rmtree(zoo.home)
     monkeypatch.setenv("VISION_ZOO_MIRROR", "file:///etc")
     assert "file:///etc/tiny" in error("tiny") and "is no http or https address" in error("tiny")
+
+
+def test_any_name_finds_its_way_to_the_server_and_into_the_cache(zoo, server, conversions, monkeypatch):
+    file = "a b#?%41'<é>&.pth"
+    zoo(file=file, address="https://example.invalid/page", sha256="")
+    monkeypatch.setenv("VISION_ZOO_MIRROR", server.address)
+    server.files = {f"/{quote(file[:-4])}/{quote(file)}": b"weights"}
+    assert weights_path(f"zoo:{file[:-4]}") and (zoo.home / file[:-4] / file).read_bytes() == b"weights"
+
+
+def test_the_checkpoint_is_enough_once_the_file_was_removed(zoo, server, conversions):
+    path = weights_path("zoo:tiny")
+    (zoo.home / NAME / FILE).unlink()
+    assert weights_path("zoo:tiny") == path and len(server.asked) == len(conversions) == 1
 
 
 def test_a_checkpoint_of_this_project_is_taken_as_it_is_and_brings_its_configuration(zoo, server, tmp_path):
