@@ -1,9 +1,9 @@
 """Train a model: weights from scratch, from a backbone, from a checkpoint, or on with a stopped run (--resume 1)."""
 
-from src.config import parse_cli
 from src.process.command import entry_point
 from src.process.logs import outlive_the_terminal, quiet_logs
 from src.process.threads import share_cores
+from src.zoo.command_line import parse_cli
 
 
 @entry_point
