@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..config import Config
@@ -15,11 +14,11 @@ from ..data.pictures import ImageSource, read_any
 from ..errors import UserError
 from ..reading import is_folder
 from .output import origin_of
+from .overlay import blend as blend
 from .segment import Segmenter, make_segmenter
 from .unfinished import unfinished
 from .visualize import unique_stems
 
-OPACITY = 0.5
 KINDS = ("index", "color", "overlay")
 
 
@@ -128,8 +127,3 @@ def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) ->
     for indices in together.values():
         stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
     return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]
-
-
-def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8: the image with the class colours over it."""
-    return cv2.addWeighted(image, 1 - OPACITY, np.ascontiguousarray(colour), OPACITY, 0)
