@@ -12,7 +12,7 @@ SOURCE = ROOT / "src"
 
 # From the top floor down; a file imports from floors below its own, and from its own room.
 FLOORS = (
-    "api", "commands", "engine", "export", "tasks", "reports", "evaluation", "inference", "data", "zoo",
+    "__main__", "api", "commands", "engine", "export", "tasks", "reports", "evaluation", "inference", "data", "zoo",
     "convert", "integrations", "models", "process", "checkpoint", "checkpoint_entries", "ops", "config", "pages",
     "outputs", "file_facts", "files", "reading", "errors",
 )  # fmt: skip

@@ -17,8 +17,9 @@ from ..config import load_config
 from ..config.arguments import Arguments, number
 from ..config.commented import commented_yaml
 from ..config.overrides import parse_overrides
+from ..config.ready import CONFIGS, IS_INSTALLED, name_of
 from ..data.start import STARTS
-from ..data.start.recipe import CONFIGS, PRESETS, Choice, Wish
+from ..data.start.recipe import PRESETS, Choice, Wish
 from ..data.start.told import TASKS, tell
 from ..errors import UserError, one_line
 from ..files import temporary_path, write_text
@@ -103,7 +104,11 @@ def _told(choice: Choice) -> str:
 
 
 def _reached(base: Path, out: Path) -> str:
-    """The base's path for a file at `out`: relative within the repository, which may be moved, else absolute."""
+    """The base for a file at `out`: within the repository, which may be moved, its relative path, else the absolute
+    one; of an installed package its name.
+    """
+    if IS_INSTALLED:
+        return name_of(base)
     root, folder = CONFIGS.parent.resolve(), out.absolute().parent.resolve()
     return os.path.relpath(base.resolve(), folder) if folder.is_relative_to(root) else str(base.resolve())
 
