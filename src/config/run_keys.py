@@ -295,8 +295,19 @@ class EvaluationKeys:
         "segmentation: whole images (above scale 1 by windows) or windows of img_width x img_height",
         choices=("whole", "slide"),
     )
-    eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10, most=64)
-    eval_flip: bool = key(False, "segmentation: add the scores of the mirrored image, left and right classes swapped")
+    eval_scales: list[float] = key(
+        [1.0],
+        "segmentation: scales whose scores are added up; detection, eval.py and infer.py: shares of the evaluated size "
+        "at which each image is seen, boxes merged by NMS, masks averaged",
+        low=0.1,
+        high=10,
+        most=64,
+    )
+    eval_flip: bool = key(
+        False,
+        "segmentation: add the scores of the mirrored image, left and right classes swapped; detection, eval.py and "
+        "infer.py: merge with what is found in the mirror image",
+    )
     eval_stride: float = key(1.0, "segmentation: step between windows, in shares of the window", low=0.1, high=1)
     eval_label_size: str = key(
         "own",

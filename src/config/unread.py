@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("val_dataset", "val_annotations", "val_images"), (*RUNNING, RECORD, *FILES)),
 }  # fmt: skip
 DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmentation"
+OF_TASK = {  # the same of one task, where the others' commands are others
+    (DETECTION, "eval_flip"): (EVAL, INFER),
+    (DETECTION, "eval_scales"): (EVAL, INFER),
+}
 TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
@@ -114,14 +118,15 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
             "segmenter", "seg_head", "class_weights", "loss_over_all", "ohem", "ohem_threshold", "ohem_min_kept",
-            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip",
-            "eval_stride", "eval_label_size", "flip_swaps_labels",
+            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_stride", "eval_label_size",
+            "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
     **dict.fromkeys(
-        ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height"), (DETECTION, SEGMENTATION)
+        ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"),
+        (DETECTION, SEGMENTATION),
     ),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
@@ -278,9 +283,9 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
         yield f"{command} reads it with enable_modelarts alone" if command in COPYING else f"{command} does not read it"
     if leaf.name == "enable_modelarts" and command not in COPYING:
         yield f"{command} does not read it"
-    usual = BY_REACH.get(leaf.matters, ALL)
+    usual = OF_TASK.get((cfg.task, leaf.name)) or COMMANDS.get(leaf.name) or BY_REACH.get(leaf.matters, ALL)
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
-    if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
+    if command in ALL and command not in usual and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
     if command == BROWSE and leaf.name in OF_RUNS:
         yield f"{command} does not read it"

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from ..config import Config
+from ..config import Config, has_views
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.pictures import ImageSource
 from .predictor import Predictor
 from .results import ImagePrediction
+from .views import ViewPredictor
 
 
 class Predicts(Protocol):
@@ -30,4 +31,4 @@ class Predicts(Protocol):
 
 def make_predictor(model, cfg: Config) -> Predicts:
     """The predictor of `model`, a network in evaluation mode or an exported file."""
-    return Predictor(model, cfg)
+    return ViewPredictor(model, cfg) if has_views(cfg) else Predictor(model, cfg)

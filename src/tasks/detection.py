@@ -18,6 +18,7 @@ from ..config import (
     has_orientations,
     score_settings,
     trains_by_orientation,
+    without_views,
 )
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
@@ -59,9 +60,9 @@ from ..process.runtime import SINGLE, Runtime
 from ..reading import is_file
 from ..reports import detection as page
 from .detection_classes import known_category_ids, with_classes
-from .detection_predictions import predict_dataset, together, unfinished_predictions
+from .detection_predictions import predict_dataset, together, unfinished_predictions, view_facts
 from .meaning import stated_facts
-from .task import GIVE_CHECKPOINT, Section, Task
+from .task import GIVE_CHECKPOINT, Evaluator, Section, Task
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,11 @@ class Detection(Task):
 
     # ------------------------------------------------------------------------------------------------- evaluation
 
+    def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
+        """Each image is seen once, whatever `eval_flip` and `eval_scales`: they are for the end (MMDetection's --tta).
+        """
+        return super().make_evaluator(without_views(cfg), process)
+
     def evaluate(self, cfg: Config) -> dict[str, float]:
         """Where `prediction_path` exists, it is evaluated and no network is run.
 
@@ -271,7 +277,7 @@ class Detection(Task):
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         if has_orientations(cfg):
             rule = short_long_rule(ImageSettings.from_config(cfg))
-        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
+        protocol = {"size": size, **view_facts(cfg)} | (protocol or {}) | {RULE: rule}
         results, unreadable = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings, unreadable)
@@ -282,7 +288,7 @@ class Detection(Task):
         return Predicted(results, protocol, unreadable)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
-        return detector_pictures(cfg, self.open(cfg, "val"), count)
+        return detector_pictures(without_views(cfg), self.open(cfg, "val"), count)
 
     # -------------------------------------------------------------------------------------------------- inference
 
