@@ -1,4 +1,4 @@
-"""Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
+"""Run a checkpoint on images, folders and lists of them, or on a video: predictions as JSON, pictures of them."""
 
 from src.process.command import entry_point
 from src.process.logs import quiet_logs
@@ -7,7 +7,7 @@ from src.zoo.command_line import parse_cli
 
 @entry_point
 def main() -> None:
-    required = ("checkpoint_path|checkpoint_url", "pred_input", "pred_output")
+    required = ("checkpoint_path|checkpoint_url", "pred_input", "pred_output|draw")
     cfg = parse_cli(__doc__, required=required, command="infer.py")
     quiet_logs()
     from src.commands.infer import infer
