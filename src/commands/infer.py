@@ -3,18 +3,22 @@
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from ..config import Config
+from ..data.decoding import ImageRules
+from ..data.video import Source, open_video
 from ..errors import UserError
 from ..inference.backends import reordered
 from ..inference.inputs import find_inputs
 from ..inference.label_files import with_text_names
+from ..inference.video_predictions import Outputs, write_video_predictions
 from ..process import runtime
 from ..process.compile_cache import compile_once
 from ..process.logs import start_logging
 from ..tasks import TASKS
 from ..tasks.task import Task
-from .places import check_drawn, check_labels, check_pictures, check_predictions
+from .places import check_drawn, check_labels, check_pictures, check_predictions, check_video
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +30,41 @@ def infer(cfg: Config) -> None:
     """Write `cfg.pred_output`, and pictures into `cfg.draw`, for `cfg.pred_input`; unreadable images are named.
 
     UserError for wrong input. pred_output is a JSON file, or a folder where the task writes files (pictures, label
-    files). A run that was stopped or killed has left `NAME.part`, from which the same command goes on.
+    files); of a video a file of JSON lines. A run that was stopped or killed has left `NAME.part`, from which the same
+    command goes on.
     """
     start_logging()
     task = TASKS[cfg.task]
     folders = [cfg.draw, cfg.pred_output if task.writes(cfg) == "pictures" else ""]
     given = find_inputs(cfg, [Path(folder) for folder in folders if folder])
+    if given.video is not None:
+        _infer_video(cfg, task, given.video)
+        return
     paths = _checked(cfg, task, given.images)
+    cfg, model = _loaded(cfg, task)
+    task.infer(cfg, model, paths, Path(cfg.pred_output or cfg.draw))
+
+
+def _infer_video(cfg: Config, task: Task, source: Source) -> None:
+    if cfg.infer_format != "json":
+        raise UserError(f"infer_format {cfg.infer_format} is for images; of a video there are lines of JSON")
+    if "recursive" in cfg.typed:
+        logger.warning("keys without effect: recursive (pred_input is a video)")
+    check_video(cfg, source)
+    with open_video(source, cfg.max_image_pixels, ImageRules.from_config(cfg).upright) as video:
+        cfg, model = _loaded(cfg, task)
+        how = task.predictor(cfg, model), task.drawing(cfg), Outputs.from_config(cfg, source), task.describe(cfg)
+        write_video_predictions(cfg, video, *how)
+
+
+def _loaded(cfg: Config, task: Task) -> tuple[Config, Any]:
+    """The configuration to go on with, and its network, ready to run."""
     cfg, order = task.to_run(cfg)
     task.check_inference(cfg)
     process = runtime.start(cfg, may_be_single=True)
     model = task.load(cfg)
     compile_once(cfg, process, model)
-    task.infer(cfg, reordered(model, order), paths, Path(cfg.pred_output or cfg.draw))
+    return cfg, reordered(model, order)
 
 
 def _checked(cfg: Config, task: Task, paths: list[Path]) -> list[Path]:

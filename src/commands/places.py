@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..config.train_sets import texts
+from ..data.video import Source
 from ..errors import UserError
 from ..files import sweep
 from ..inference.draw_inferred import draw_targets
@@ -15,6 +16,7 @@ from ..inference.label_files import label_file_names
 from ..inference.prediction_file import PROTOCOL_ENDING
 from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
+from ..inference.video_predictions import DRAWN, Outputs
 from ..outputs import Inputs, check_output_file, check_output_files
 from ..tasks import TASKS
 
@@ -92,6 +94,17 @@ def check_drawn(cfg: Config, images: Sequence[Path]) -> None:
     check_output_files("draw", folder, draw_targets(cfg, images), _with_images(cfg, images))
     if not cfg.pred_output:
         check_output_file("draw", part_path(folder), inputs_of(cfg), lambda path: True)
+
+
+def check_video(cfg: Config, source: Source) -> None:
+    """UserError unless the lines and the MP4 of a video's predictions can be written."""
+    outputs, inputs = Outputs.from_config(cfg, source), inputs_of(cfg)
+    if outputs.lines and outputs.lines.suffix.lower() == DRAWN:
+        raise UserError(f"pred_output {outputs.lines}: predictions are lines of JSON; draw names the drawn video")
+    if outputs.lines:
+        check_output_file("pred_output", cfg.pred_output, inputs, beside=(ENDING,))
+    if outputs.drawn:
+        check_output_file("draw", outputs.drawn, inputs, beside=() if outputs.lines else (ENDING,))
 
 
 def _with_images(cfg: Config, images: Sequence[Path]) -> Inputs:

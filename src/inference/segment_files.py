@@ -133,5 +133,5 @@ def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) ->
         together.setdefault(folder, []).append(index)
     stems = {}
     for indices in together.values():
-        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
+        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices], room=len("_overlay.png"))))
     return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]
