@@ -24,7 +24,7 @@ READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
     "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
 )  # fmt: skip
-NAMING = (".lst", ".txt", ".csv", ".tsv", ".yaml", ".yml")
+NAMING = (".lst", ".csv", ".tsv", ".yaml", ".yml")
 LOOKED_AT = 2**16  # characters of a file from which its kind is told
 # What infer.py writes begins with the first image's name and a key of its entry.
 OF_INFER = re.compile(r'\{\}\Z|\{\n "(?:[^"\\]|\\.)*": \{\n  "(?:height|predictions)":')
@@ -43,7 +43,7 @@ def inputs_of(cfg: Config) -> Inputs:
                 folders.append((name, path.parent / "annotations"))  # COCO's own layout has the label files there
         elif text:
             files.append((name, path))
-            if path.suffix in NAMING:  # the folder of the files that it names
+            if path.suffix in NAMING and name != "pred_input":  # the folder of the files that it names
                 folders.append((name, path.parent))
     return Inputs(tuple(files), tuple(folders))
 

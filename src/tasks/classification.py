@@ -25,6 +25,7 @@ from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult
 from ..evaluation.classification_images import ImageOutcome
 from ..inference.backends import run_model
+from ..inference.bars import with_bar
 from ..inference.classify import TOP, known_class_names
 from ..inference.draw_inferred import InferredPictures
 from ..inference.example_inputs import dense_inputs
@@ -201,7 +202,7 @@ def classify_dataset(
     share = process.share(len(dataset))
     images, outcomes, indices = [dataset.images[k] for k in share], [], iter(share)
     batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
-    for image, items, readable in batches:
+    for image, items, readable in with_bar(batches, -(-len(share) // cfg.test_batch_size), "batch"):
         logits = run_model(model, image)[0].astype(np.float64)
         for row, (path, label), is_readable, index in zip(logits, items, readable, indices):  # that one last
             if not is_readable:

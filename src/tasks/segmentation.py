@@ -22,6 +22,7 @@ from ..data.survey import Survey, survey_labels
 from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
+from ..inference.bars import bar
 from ..inference.draw_inferred import drawing_of
 from ..inference.drawing import Drawing
 from ..inference.example_inputs import dense_inputs
@@ -261,8 +262,10 @@ def segment_dataset(
             result.images.add(index, confusion, label, predicted)
         return confusion
 
-    for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
-        result.confusion += confusion
+    with bar(len(indices)) as progress:
+        for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
+            result.confusion += confusion
+            progress.update()
     return result
 
 
