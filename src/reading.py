@@ -29,6 +29,11 @@ def is_folder(path: str | Path) -> bool:
     return _has_kind(path, stat.S_ISDIR)
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether a file or a folder is there; False too for a name that none can have."""
+    return is_file(path) or is_folder(path)
+
+
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
     if not str(path):

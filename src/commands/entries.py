@@ -42,7 +42,7 @@ def evaluate() -> None:
 
 @entry_point
 def infer() -> None:
-    """Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
+    """Run a checkpoint on images, folders and lists of them, or on a video: predictions as JSON, pictures of them."""
     required = (WEIGHTS, "pred_input", "pred_output|draw")
     cfg = parse_cli(_described(infer), required=required, command="infer.py")
     quiet_logs()

@@ -12,6 +12,7 @@ from typing import Any
 from .choices import CASCADES
 from .classification_keys import PERMUTED
 from .config import Config
+from .inference_keys import InferenceKeys
 from .orientation import has_orientations, trains_by_orientation
 from .run_keys import (
     CommandKeys,
@@ -60,17 +61,24 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
     "eval_padding": (TRAIN, EVAL, INFER),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
-    **dict.fromkeys(("pred_input", "recursive", "infer_score_thr", "infer_format"), (INFER,)),
+    **dict.fromkeys(
+        (
+            "pred_input", "recursive", "infer_score_thr", "infer_format", "draw", "draw_score_thr", "draw_colours",
+            "frame_step", "max_frames",
+        ),
+        (INFER,),
+    ),
     "pred_output": (INFER, EVAL),
     "format_only": (EVAL,),
     **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
     **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
     **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
-    **dict.fromkeys(("report_dir", "font", "analysis"), (TRAIN, EVAL)),
+    **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
+    "font": (TRAIN, EVAL, INFER),
     **dict.fromkeys(("compile_cache", "compile_cache_path", "test_batch_size"), (TRAIN, EVAL, INFER)),
     "log_style": (TRAIN, EVAL, CONVERT, RECORD, *FILES),
     "eval_label_size": (TRAIN, EVAL, *FILES),
-    "allow_outside": (TRAIN, EVAL, CHECK, RECORD, *FILES),
+    "allow_outside": (TRAIN, EVAL, INFER, CHECK, RECORD, *FILES),
     "checkpoint_path": (EVAL, INFER, EXPORT, CHECK),
     "class_names": (*RUNNING, CONVERT, *FILES),
     "coco_classes": (*RUNNING, CONVERT, RECORD),
@@ -103,7 +111,7 @@ TASKS = {  # key or section: tasks that read it
             "copy_paste_least_pixels",
             "repeat_threshold",
             "train_scales", "large_scale_jitter",
-            "infer_score_thr", "infer_format", "analysis", "prediction_path",
+            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr",
         ),
         (DETECTION,),
     ),
@@ -125,9 +133,9 @@ TASKS = {  # key or section: tasks that read it
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
     **dict.fromkeys(
-        ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"),
-        (DETECTION, SEGMENTATION),
+        ("keep_ratio", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"), (DETECTION, SEGMENTATION)
     ),
+    "draw_colours": (DETECTION, CLASSIFICATION),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
 PLAIN = ("mask_rcnn", "pointrend", "faster_rcnn")  # one box head
@@ -172,7 +180,8 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
     "report_dir": (lambda cfg: not cfg.format_only, "format_only 0"),
-    "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures, "report_dir or sample_pictures"),
+    "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures or cfg.draw, "report_dir, sample_pictures or draw"),
+    **dict.fromkeys(("draw_score_thr", "draw_colours"), (lambda cfg: cfg.draw, "draw")),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(
         ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "sample_pictures", "val_loss"),
@@ -241,7 +250,8 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
 OF_RUNS = {
     item.name
     for kind in (
-        OptimizerKeys, LearningRateKeys, ScheduleKeys, RunKeys, DeviceKeys, EvaluationKeys, CommandKeys, ConvertKeys
+        OptimizerKeys, LearningRateKeys, ScheduleKeys, RunKeys, DeviceKeys, EvaluationKeys, CommandKeys, ConvertKeys,
+        InferenceKeys,
     )
     for item in fields(kind)
 } - {"seed", "batch_size", "font", "train_outputs"}  # fmt: skip

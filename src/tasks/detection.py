@@ -38,6 +38,7 @@ from ..evaluation.coco_eval import score_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
+from ..inference.draw_inferred import InferredPictures
 from ..inference.example_inputs import detector_inputs
 from ..inference.find import Predict, entries_of, objects_on
 from ..inference.label_files import label_writer
@@ -294,6 +295,7 @@ class Detection(Task):
 
     def check_inference(self, cfg: Config) -> None:
         class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+        class_thresholds(cfg.draw_score_thr, cfg.coco_classes[1:], "draw_score_thr")
 
     def writes(self, cfg: Config) -> str:
         return "json" if cfg.infer_format == "json" else "labels"
@@ -305,11 +307,12 @@ class Detection(Task):
         names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
         least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
         predict = entries_of(objects_on(cfg, model, category_ids))
-        write = write_json
+        write = write_json if cfg.pred_output else None
         if cfg.infer_format != "json":
             write = label_writer(cfg.infer_format, paths, cfg.pred_input, names, category_ids)
+        pictures = InferredPictures(cfg, paths) if cfg.draw else None
         facts = {"category_ids": category_ids, "infer_score_thr": named_thresholds(least, names)}
-        write_predictions(cfg, paths, output, predict, facts, together(cfg), write)
+        write_predictions(cfg, paths, output, predict, facts, together(cfg), write, pictures)
 
     # --------------------------------------------------------------------------------------------- exported files
 

@@ -21,7 +21,7 @@ EXAMPLES = [
     ("train.py", "pt_path ckpt_path source verify mindrecord_shards output_path load_path"),
     ("eval.py", "lr epoch_size batch_size pre_trained backbone.pretrained train_outputs brief resume train_url"),
     ("eval.py", "train_dataset flip_ratio file_name rpn.loss_cls.loss_weight train_cfg.rcnn.sampler.num"),
-    ("infer.py", "prediction_path report_dir analysis allow_outside eval_every log_every python_multiprocessing"),
+    ("infer.py", "prediction_path report_dir analysis eval_every log_every python_multiprocessing"),
     ("export.py", "test_batch_size backend fold_batchnorm compile_cache pred_output num_parallel_workers"),
     ("convert_weights.py", "checkpoint_path train_dataset batch_size flip_ratio run_eval enable_modelarts data_path"),
     ("check", "brief resume save_every end_epoch max_steps report_dir enable_modelarts"),
