@@ -19,6 +19,9 @@ from mindspore.common.api import _cell_graph_executor  # noqa: E402
 
 from src.data.formats import report  # noqa: E402
 
+# In PyNative mode threads wait awake for one another otherwise: the same numbers in half of the CPU time.
+mindspore.set_context(pynative_synchronize=True)
+
 DATA_FILES = Path(__file__).parent / "data_files"
 LONGEST = (  # files by time
     "test_compile_once", "test_any_backbone", "test_museum", "test_distributed", "test_commands",
