@@ -104,7 +104,7 @@ def test_cross_entropy_and_its_gradient_equal_torch(graph_mode, smoothing):
     np.testing.assert_allclose(gradient.asnumpy(), leaf.grad.numpy(), atol=1e-6)
 
 
-def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(graph_mode):
+def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(pynative_mode):
     model = build_model(load_config(DEMO, ["--label_smoothing", "0.1", *RESNET]))
     model.set_train(False)
     image = Tensor(np.random.RandomState(0).randn(3, 3, 64, 64).astype(np.float32))
