@@ -91,6 +91,8 @@ def _check_window(cfg: Any) -> None:
 
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
+    if 0 < cfg.tile < LEAST_SIDE:
+        raise UserError(f"tile is {cfg.tile}; it must be at least {LEAST_SIDE}, or 0 for whole images")
     for key, is_so in (("resize", has_orientations(cfg)), ("train_resize", trains_by_orientation(cfg))):
         if is_so:
             _check_short_long(cfg, key)
@@ -216,8 +218,14 @@ def _check_assigners(cfg: Any) -> None:
             )
 
 
+def _refuse_tiles(cfg: Any, why: str) -> None:
+    if cfg.tile:
+        raise UserError(f"tile is {cfg.tile}, which is for detection: {why}")
+
+
 def _check_segmentation(cfg: Any) -> None:
     check_named_classes(cfg)
+    _refuse_tiles(cfg, "segmentation takes windows of the network's size with eval_mode slide")
     if cfg.class_weights and len(cfg.class_weights) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
     if cfg.ignore_label < cfg.num_classes:
@@ -250,6 +258,7 @@ def _check_label_colours(cfg: Any) -> None:
 
 def _check_classification(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"))
+    _refuse_tiles(cfg, "a classified image has one class")
     check_named_classes(cfg)
     check_timm(cfg)
     if cfg.cls_head.conv_sigma and cfg.cls_head.conv_init != "TruncatedNormal":

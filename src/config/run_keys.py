@@ -338,6 +338,16 @@ class EvaluationKeys:
         "Detectron2 pad a single image: one graph for each size that comes, some 30 on COCO",
         choices=("input", "own"),
     )
+    tile: int = key(
+        0,
+        "detection: images are put to the network by tiles of so many pixels of theirs a side, and what is found in "
+        "them is joined over the seams; 0 puts each image to it as a whole",
+        low=0,
+        high=MOST_SIDE,
+    )
+    tile_overlap: float = key(
+        0.2, "share of a tile that the next one shows too: as much as the largest object's side", low=0, high=0.9
+    )
     eval_resize: int = key(
         256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE
     )

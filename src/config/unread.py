@@ -59,7 +59,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
     **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
-    "eval_padding": (TRAIN, EVAL, INFER),
+    **dict.fromkeys(("eval_padding", "tile", "tile_overlap"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
     **dict.fromkeys(
         (
@@ -111,7 +111,7 @@ TASKS = {  # key or section: tasks that read it
             "copy_paste_least_pixels",
             "repeat_threshold",
             "train_scales", "large_scale_jitter",
-            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr",
+            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr", "tile_overlap",
         ),
         (DETECTION,),
     ),
@@ -133,7 +133,8 @@ TASKS = {  # key or section: tasks that read it
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
     **dict.fromkeys(
-        ("keep_ratio", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"), (DETECTION, SEGMENTATION)
+        ("keep_ratio", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"),
+        (DETECTION, SEGMENTATION),
     ),
     "draw_colours": (DETECTION, CLASSIFICATION),
     "divider": (DETECTION, CLASSIFICATION),
@@ -209,6 +210,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
+    "tile_overlap": (lambda cfg: cfg.tile, "tile"),
     "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
     "lr_steps": (lambda cfg: cfg.lr_type == "multistep", "lr_type multistep"),

@@ -21,10 +21,10 @@ from .detection_samples import (
     DetectionSamples,
     orientations,
     read_image,
+    tell_unreadable,
     unreadable_reason,
 )
 from .formats.index import DetectionIndex, ImageRecord
-from .images import differs_in_size
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, prepare_image
 from .read_ahead import read_ahead
@@ -244,9 +244,7 @@ class EvalLoader:
     def _load(self, prepare: Callable[[np.ndarray], Any], record: ImageRecord) -> EvalImage:
         image = read_image(record, self.settings.reading)
         if image is None:
-            takes_part = differs_in_size(record.path, record.height, record.width) is None
-            fate = "it counts without predictions" if takes_part else "it is left out with its objects"
-            logger.warning("%s; %s", unreadable_reason(record), fate)
+            tell_unreadable(record)
         prepared = None if image is None else prepare(image)
         return EvalImage(record.image_id, (record.height, record.width), prepared)
 

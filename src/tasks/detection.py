@@ -52,6 +52,7 @@ from ..inference.prediction_file import (
 )
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
+from ..inference.tiles import TILES, tile_rule
 from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -251,7 +252,7 @@ class Detection(Task):
         """Metrics of COCO results, printed with their protocol, the analysis and the report where they are asked for.
         """
         protocol = {key: found.protocol[key] for key in sorted(found.protocol, key=lambda key: key == RULE)}
-        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg))
+        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg), all_count=TILES in protocol)
         report = report_of(scores, dataset.classes, found.results) if cfg.report_dir else None
         if cfg.analysis and not all("bbox" in result for result in found.results):
             print("No error analysis: it needs a box of every prediction.")
@@ -278,7 +279,7 @@ class Detection(Task):
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         if has_orientations(cfg):
             rule = short_long_rule(ImageSettings.from_config(cfg))
-        protocol = {"size": size, **view_facts(cfg)} | (protocol or {}) | {RULE: rule}
+        protocol = {"size": size, **view_facts(cfg)} | tile_rule(cfg) | (protocol or {}) | {RULE: rule}
         results, unreadable = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings, unreadable)

@@ -82,4 +82,4 @@ def view_facts(cfg: Config) -> dict[str, str]:
 
 def together(cfg: Config) -> int:
     """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
-    return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)
+    return 1 if cfg.tile else group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config import load_config
+from src.config import default_config, load_config
 from src.errors import UserError
 from tests.config.refused import refusal
 
@@ -139,3 +139,18 @@ def test_views_of_a_detector_go_with_these(write, keys):
     cfg = load_config(write(), [*FLIP, *SCALES, *keys])
     assert cfg.eval_flip and cfg.eval_scales == [0.5, 1.0]
     load_config(write(), [*FLIP, "--backend", "onnx", "--detector", "faster_rcnn", *keys])
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_tiles_are_of_detection(task):
+    words = ["--task", task, "--dataset", "lip", "--num_classes", "20", "--class_weights", "[]"]
+    assert default_config(words).tile == 0
+    with pytest.raises(UserError, match="tile is 64, which is for detection: ") as caught:
+        default_config([*words, "--tile", "64"])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_and_the_overlap_of_tiles_have_bounds(write):
+    assert "tile is 7; it must be at least 8" in refusal(write(), "--tile", "7")
+    for key, value in (("tile", "-1"), ("tile", "20000"), ("tile_overlap", "0.95"), ("tile_overlap", "-0.1")):
+        assert key in refusal(write(), f"--{key}", value)
+    cfg = load_config(write(), ["--tile", "1024", "--tile_overlap", "0.2"])
+    assert (cfg.tile, cfg.tile_overlap) == (1024, 0.2)
