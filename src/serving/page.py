@@ -1,0 +1,183 @@
+"""The page: its parts, and what happens when somebody drops an image or moves something."""
+
+import html
+import json
+import os
+from abc import ABCMeta
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from gradio.components.annotated_image import AnnotatedImageData, Annotation
+from gradio.data_classes import FileData
+
+from ..data.images import IMAGE_SUFFIXES
+from ..errors import UserError, counted
+from .service import Service
+from .sessions import Sessions
+from .uploads import Uploads
+from .view import Layer, View
+
+USUAL_THRESHOLD = 0.3  # as draw_predictions.py has it
+GONE = "the image is no longer here: drop it again"
+NETWORK = "network"  # the line of those who wait for it
+DRAWERS = 4  # drawings at a time, which need no network
+FONTS, FIXED = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")
+STYLE = "footer {display: none !important} .mask {image-rendering: auto}"
+# What the button's text says is saved by the browser; no file of it is made here.
+SAVE = """(text) => {
+    if (!text) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
+    link.download = "predictions.json";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}"""
+
+
+class _Part(type(gr.File)):
+    """Parts of one's own without the `.pyi` file that Gradio would write beside this one."""
+
+    def __new__(cls, name, bases, attributes):
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class Dropped(gr.File, metaclass=_Part):
+    """A file that is given to the function as the path of its upload, neither opened nor copied."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return None if payload is None else payload.path
+
+
+class Overlay(gr.AnnotatedImage, metaclass=_Part):
+    """An annotated image whose layers are drawn already: its value is a view and the layers that are to be seen."""
+
+    is_template = True
+
+    def postprocess(self, value: tuple[View, list[Layer]] | None) -> AnnotatedImageData | None:
+        if value is None:
+            return None
+        view, layers = value
+        folder = Path(self.GRADIO_CACHE, view.token)
+        return AnnotatedImageData(
+            image=_file(folder / "image.jpg", view.jpeg),
+            annotations=[
+                Annotation(image=_file(folder / f"{one.number}.png", one.png), label=one.label) for one in layers
+            ],
+        )
+
+
+def _file(path: Path, content: bytes) -> FileData:
+    """For the browser to fetch; what is old has been removed."""
+    try:
+        os.utime(path)
+    except OSError:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return FileData(path=str(path))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor looks at. name: of the file, as infer.py's JSON has it."""
+
+    name: str
+    view: View
+
+
+@dataclass
+class Handlers:
+    """What happens on the page; each visitor has a session of his own."""
+
+    service: Service
+    uploads: Uploads
+    sessions: Sessions[Shown]
+
+    def predict(self, path: str | None, threshold: float, request: gr.Request):
+        """An image has been dropped: its picture, a line of words, its classes, the likely ones, the button."""
+        self.sessions.forget(request.session_hash)
+        view = self._look(path)
+        self.sessions.keep(request.session_hash, Shown(Path(path).name, view))
+        names = view.names()
+        return (
+            *_picture(view, threshold, names),
+            gr.update(choices=names, value=names, visible=bool(names)),
+            dict(view.likely) or None,
+            gr.update(interactive=True),
+        )
+
+    def show(self, threshold: float, names: list[str], request: gr.Request):
+        """The slider or a class has moved. The network is not asked."""
+        shown = self._shown(request)
+        return _picture(shown.view, threshold, names)
+
+    def text(self, request: gr.Request) -> str:
+        """The JSON of what the visitor looks at, as infer.py writes it."""
+        shown = self._shown(request)
+        return json.dumps({shown.name: shown.view.entry}, indent=1)
+
+    def entry(self, path: str | None) -> dict:
+        """For programs: the entry of an image's predictions in infer.py's JSON."""
+        return self._look(path).entry
+
+    def leave(self, request: gr.Request) -> None:
+        """The page is closed, or the image taken away."""
+        self.sessions.forget(request.session_hash)
+
+    def _look(self, path: str | None) -> View:
+        content = None if path is None else self.uploads.take(path)
+        if content is None:
+            raise gr.Error(GONE, print_exception=False)
+        try:
+            return self.service.look(content)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def _shown(self, request: gr.Request) -> Shown:
+        shown = self.sessions.get(request.session_hash)
+        if shown is None:
+            raise gr.Error(GONE, print_exception=False)
+        return shown
+
+
+def _picture(view: View, threshold: float, names: list[str]):
+    layers = view.shown(threshold, names)
+    colours = {one.label: "#{:02x}{:02x}{:02x}".format(*one.colour) for one in layers}
+    words = f"{view.width} x {view.height} pixels"
+    if view.layers:
+        what = "object" if view.has_scores else "class"
+        words = f"{len(layers)} of {counted(len(view.layers), what).replace('classs', 'classes')} shown, {words}"
+    return gr.update(value=(view, layers), color_map=colours), words
+
+
+def make_page(handlers: Handlers, example: View, title: str, most_waiting: int) -> gr.Blocks:
+    """The page, with the parts that results like `example` can use."""
+    with gr.Blocks(title=title, analytics_enabled=False) as page:
+        gr.HTML(f"<h1>{html.escape(title)}</h1>")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                dropped = Dropped(label="image", file_types=list(IMAGE_SUFFIXES), height=140, elem_id="dropped")
+                threshold = gr.Slider(0, 1, USUAL_THRESHOLD, step=0.01, label="least score", elem_id="threshold")
+                classes = gr.CheckboxGroup(label="classes", show_select_all=True, visible=False, elem_id="classes")
+                likely = gr.Label(label="likely classes", visible=bool(example.likely), elem_id="likely")
+                save = gr.Button("download JSON", interactive=False, elem_id="save")
+                text = gr.Textbox(visible=False)
+            with gr.Column(scale=3):
+                picture = Overlay(show_label=False, elem_id="picture")
+                words = gr.Textbox(show_label=False, container=False, interactive=False, elem_id="words")
+        ask = gr.Button(visible=False)
+        found = gr.JSON(visible=False)
+        results = [picture, words, classes, likely, save]
+        network = {"concurrency_limit": 1, "concurrency_id": NETWORK}
+        drawing = {"concurrency_limit": DRAWERS, "concurrency_id": "drawing", "api_visibility": "private"}
+        dropped.upload(handlers.predict, [dropped, threshold], results, api_visibility="private", **network)
+        dropped.clear(handlers.leave, None, None, **drawing)
+        moved = [threshold.change, classes.input]
+        gr.on(moved, handlers.show, [threshold, classes], [picture, words], trigger_mode="always_last",
+              show_progress="hidden", **drawing)  # fmt: skip
+        save.click(handlers.text, None, text, show_progress="hidden", **drawing).success(None, text, None, js=SAVE)
+        ask.click(handlers.entry, dropped, found, api_name="predict", **network)
+        page.unload(handlers.leave)
+    return page.queue(max_size=most_waiting, default_concurrency_limit=1, api_open=False)
