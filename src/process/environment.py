@@ -1,4 +1,4 @@
-"""Environment variables that others read too late, or not in words: looked at before a command does anything."""
+"""Environment variables of others: looked at before a command does anything, or set before they are read."""
 
 import os
 import re
@@ -45,3 +45,11 @@ def prepare_gradio(folder: Path) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def quiet_videos() -> None:
+    """FFmpeg, in OpenCV, prints nothing of its own on damaged videos, unless its variable says otherwise.
+
+    To be called before the first video is opened.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
