@@ -172,7 +172,8 @@ def make_page(handlers: Handlers, example: View, title: str, most_waiting: int) 
         results = [picture, words, classes, likely, save]
         network = {"concurrency_limit": 1, "concurrency_id": NETWORK}
         drawing = {"concurrency_limit": DRAWERS, "concurrency_id": "drawing", "api_visibility": "private"}
-        dropped.upload(handlers.predict, [dropped, threshold], results, api_visibility="private", **network)
+        dropped.upload(handlers.predict, [dropped, threshold], results, api_name="drop", api_visibility="private",
+                       **network)  # fmt: skip
         dropped.clear(handlers.leave, None, None, **drawing)
         moved = [threshold.change, classes.input]
         gr.on(moved, handlers.show, [threshold, classes], [picture, words], trigger_mode="always_last",

@@ -1,21 +1,17 @@
 """The server: one process, one loop, its files in a folder of its own that goes with it."""
 
-import contextlib
 import logging
-import os
 import socket
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import fastapi
 import gradio as gr
 import uvicorn
 
-from ..errors import UserError, plain
 from ..process import signals
 from .gate import LOCAL_NAMES, MEGABYTE, Gate
+from .limits import Limits
 from .page import FIXED, FONTS, STYLE, Handlers, make_page
 from .service import Service
 from .sessions import Sessions
@@ -24,15 +20,6 @@ from .uploads import Uploads
 SWEPT_EVERY = 10.0  # seconds
 MOST_CONNECTIONS = 256
 LAST_WORDS = 2  # seconds, which answers have at the end
-
-
-@dataclass(frozen=True)
-class Limits:
-    """megabytes: of an uploaded file; megapixels: of an image; waiting: requests in the queue."""
-
-    megabytes: float = 20
-    megapixels: float = 50
-    waiting: int = 16
 
 
 def application(model, title: str, folder: Path, limits: Limits, is_local: bool) -> tuple[Gate, "Sweeper"]:
@@ -72,50 +59,24 @@ class Sweeper(threading.Thread):
             names.clear()
 
 
-@contextlib.contextmanager
-def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket at this place, where nobody is listened to yet. UserError where it cannot be had."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        raise UserError(f"--host {plain(host)}: there is no such place") from None
-    family, kind, protocol, _, place = found[0]
-    with socket.socket(family, kind, protocol) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(place)
-        except OSError as error:
-            what = "another program has it" if error.errno == 98 else os.strerror(error.errno)
-            raise UserError(f"--port {port} of {plain(host)} cannot be had: {what}") from None
-        yield one
-
-
-def is_loopback(one: socket.socket) -> bool:
-    """Whether this machine alone reaches the socket."""
-    return one.getsockname()[0].startswith("127.") or one.getsockname()[0] == "::1"
-
-
-def address(one: socket.socket) -> str:
-    """What a browser on this machine is given."""
-    host, port = one.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def run(app: Gate, sweeper: Sweeper, one: socket.socket) -> None:
-    """Answer at the socket until a signal comes."""
+def run(app: Gate, sweeper: Sweeper, one: socket.socket) -> int:
+    """Answer at the socket until a signal comes, whose number is returned."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, limit_concurrency=MOST_CONNECTIONS, lifespan="on",
                        timeout_graceful_shutdown=LAST_WORDS)
     )  # fmt: skip
 
+    came: list[int] = []
+
     def stop(number: int) -> None:
-        if server.should_exit:
+        if came:  # the second one does not wait
             signals.leave(128 + number)
+        came.append(number)
         server.should_exit = True
 
     sweeper.start()
     with signals.told_to(stop):
         server.run([one])
     sweeper.stopped.set()
+    return next(iter(came), 0)

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..inference.visualize import BOX, MASK_OPACITY, SMALLEST_SIDE, UNKNOWN, instance_colour, is_of_classifier
+from ..inference.overlay import MASK_OPACITY, SMALLEST_SIDE, UNKNOWN, instance_colour
+from ..inference.prediction_entries import BOX, is_of_classifier
 
 LONGEST_SIDE = 1280  # pixels of the image that is shown
 MOST_LAYERS = 100  # of an image: the best objects, the largest classes; the JSON has all
