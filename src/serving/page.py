@@ -16,10 +16,10 @@ from ..errors import UserError, counted
 from .service import Service
 from .sessions import Sessions
 from .uploads import Uploads
-from .view import Layer, View
+from .view import CLASSES, OBJECTS, Layer, View
 
 USUAL_THRESHOLD = 0.3  # as draw_predictions.py has it
-GONE = "the image is no longer here: drop it again"
+GONE, NONE = "the image is no longer here: drop it again", "no image is here: drop one"
 NETWORK = "network"  # the line of those who wait for it
 DRAWERS = 4  # drawings at a time, which need no network
 FONTS, FIXED = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")
@@ -43,12 +43,12 @@ class _Part(type(gr.File)):
 
 
 class Dropped(gr.File, metaclass=_Part):
-    """A file that is given to the function as the path of its upload, neither opened nor copied."""
+    """A file that is given to the function as its upload's path and its own name, neither opened nor copied."""
 
     is_template = True
 
     def preprocess(self, payload):
-        return None if payload is None else payload.path
+        return None if payload is None else (payload.path, payload.orig_name or Path(payload.path).name)
 
 
 class Overlay(gr.AnnotatedImage, metaclass=_Part):
@@ -95,11 +95,11 @@ class Handlers:
     uploads: Uploads
     sessions: Sessions[Shown]
 
-    def predict(self, path: str | None, threshold: float, request: gr.Request):
+    def predict(self, dropped: tuple[str, str] | None, threshold: float, request: gr.Request):
         """An image has been dropped: its picture, a line of words, its classes, the likely ones, the button."""
         self.sessions.forget(request.session_hash)
-        view = self._look(path)
-        self.sessions.keep(request.session_hash, Shown(Path(path).name, view))
+        view = self._look(dropped)
+        self.sessions.keep(request.session_hash, Shown(dropped[1], view), view.size)
         names = view.names()
         return (
             *_picture(view, threshold, names),
@@ -110,24 +110,31 @@ class Handlers:
 
     def show(self, threshold: float, names: list[str], request: gr.Request):
         """The slider or a class has moved. The network is not asked."""
-        shown = self._shown(request)
-        return _picture(shown.view, threshold, names)
+        shown = self.sessions.get(request.session_hash)
+        return (gr.skip(), NONE) if shown is None else _picture(shown.view, threshold, names)
 
     def text(self, request: gr.Request) -> str:
         """The JSON of what the visitor looks at, as infer.py writes it."""
-        shown = self._shown(request)
+        shown = self.sessions.get(request.session_hash)
+        if shown is None:
+            raise gr.Error(GONE, print_exception=False)
         return json.dumps({shown.name: shown.view.entry}, indent=1)
 
-    def entry(self, path: str | None) -> dict:
+    def entry(self, dropped: tuple[str, str] | None) -> dict:
         """For programs: the entry of an image's predictions in infer.py's JSON."""
-        return self._look(path).entry
+        return self._look(dropped).entry
 
     def leave(self, request: gr.Request) -> None:
-        """The page is closed, or the image taken away."""
+        """The page is closed."""
         self.sessions.forget(request.session_hash)
 
-    def _look(self, path: str | None) -> View:
-        content = None if path is None else self.uploads.take(path)
+    def clear(self, request: gr.Request):
+        """The image was taken away, or refused."""
+        self.leave(request)
+        return None, NONE, gr.update(choices=[], value=[], visible=False), None, gr.update(interactive=False)
+
+    def _look(self, dropped: tuple[str, str] | None) -> View:
+        content = None if dropped is None else self.uploads.take(dropped[0])
         if content is None:
             raise gr.Error(GONE, print_exception=False)
         try:
@@ -135,20 +142,13 @@ class Handlers:
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def _shown(self, request: gr.Request) -> Shown:
-        shown = self.sessions.get(request.session_hash)
-        if shown is None:
-            raise gr.Error(GONE, print_exception=False)
-        return shown
-
 
 def _picture(view: View, threshold: float, names: list[str]):
     layers = view.shown(threshold, names)
     colours = {one.label: "#{:02x}{:02x}{:02x}".format(*one.colour) for one in layers}
     words = f"{view.width} x {view.height} pixels"
     if view.layers:
-        what = "object" if view.has_scores else "class"
-        words = f"{len(layers)} of {counted(len(view.layers), what).replace('classs', 'classes')} shown, {words}"
+        words = f"{len(layers)} of {counted(len(view.layers), view.kind)} shown, {words}"
     return gr.update(value=(view, layers), color_map=colours), words
 
 
@@ -159,22 +159,24 @@ def make_page(handlers: Handlers, example: View, title: str, most_waiting: int) 
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 dropped = Dropped(label="image", file_types=list(IMAGE_SUFFIXES), height=140, elem_id="dropped")
-                threshold = gr.Slider(0, 1, USUAL_THRESHOLD, step=0.01, label="least score", elem_id="threshold")
+                threshold = gr.Slider(0, 1, USUAL_THRESHOLD, step=0.01, label="least score",
+                                      visible=example.kind == OBJECTS, elem_id="threshold")  # fmt: skip
                 classes = gr.CheckboxGroup(label="classes", show_select_all=True, visible=False, elem_id="classes")
-                likely = gr.Label(label="likely classes", visible=bool(example.likely), elem_id="likely")
+                likely = gr.Label(label="likely classes", visible=example.kind == CLASSES, elem_id="likely")
                 save = gr.Button("download JSON", interactive=False, elem_id="save")
                 text = gr.Textbox(visible=False)
             with gr.Column(scale=3):
-                picture = Overlay(show_label=False, elem_id="picture")
+                picture = Overlay(show_label=False, height="70vh", elem_id="picture")
                 words = gr.Textbox(show_label=False, container=False, interactive=False, elem_id="words")
         ask = gr.Button(visible=False)
         found = gr.JSON(visible=False)
         results = [picture, words, classes, likely, save]
         network = {"concurrency_limit": 1, "concurrency_id": NETWORK}
         drawing = {"concurrency_limit": DRAWERS, "concurrency_id": "drawing", "api_visibility": "private"}
-        dropped.upload(handlers.predict, [dropped, threshold], results, api_name="drop", api_visibility="private",
-                       **network)  # fmt: skip
-        dropped.clear(handlers.leave, None, None, **drawing)
+        new = dropped.upload(handlers.predict, [dropped, threshold], results, api_name="drop",
+                             api_visibility="private", **network)  # fmt: skip
+        for gone in (new.failure, dropped.clear):
+            gone(handlers.clear, None, results, show_progress="hidden", **drawing)
         moved = [threshold.change, classes.input]
         gr.on(moved, handlers.show, [threshold, classes], [picture, words], trigger_mode="always_last",
               show_progress="hidden", **drawing)  # fmt: skip

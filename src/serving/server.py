@@ -14,7 +14,7 @@ from .gate import LOCAL_NAMES, MEGABYTE, Gate
 from .limits import Limits
 from .page import FIXED, FONTS, STYLE, Handlers, make_page
 from .service import Service
-from .sessions import Sessions
+from .sessions import MOST_VISITORS, Sessions
 from .uploads import Uploads
 
 SWEPT_EVERY = 10.0  # seconds
@@ -28,6 +28,7 @@ def application(model, title: str, folder: Path, limits: Limits, is_local: bool)
     service = Service(model, round(limits.megapixels * 1e6))
     example = service.warm_up()
     page = make_page(Handlers(service, uploads, sessions), example, title, limits.waiting)
+    page.state_session_capacity = MOST_VISITORS
     page.has_launched = True  # files that were not uploaded are refused by Gradio too; it asks for this one
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(

@@ -1,7 +1,9 @@
 """What of a result a page shows: the image, a layer for each object or class, likely classes."""
 
 import io
+import json
 import secrets
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +15,7 @@ from pycocotools import mask as coco_mask
 from ..inference.overlay import MASK_OPACITY, SMALLEST_SIDE, UNKNOWN, instance_colour
 from ..inference.prediction_entries import BOX, is_of_classifier
 
+OBJECTS, REGIONS, CLASSES = "object", "region", "class"
 LONGEST_SIDE = 1280  # pixels of the image that is shown
 MOST_LAYERS = 100  # of an image: the best objects, the largest classes; the JSON has all
 QUALITY = 90  # of its JPEG
@@ -36,22 +39,29 @@ class Layer:
 
 @dataclass(frozen=True)
 class View:
-    """A result as it is shown. height, width: of the image itself; jpeg: the image as shown; layers: best first, or
-    largest first where they have no scores; likely: classes of the whole image with their scores, best first; entry:
-    what infer.py writes; token: a name that nobody guesses.
+    """A result as it is shown. kind: OBJECTS, REGIONS or CLASSES; height, width: of the image itself; jpeg: the image
+    as shown; packed: what infer.py writes, as compressed JSON; layers: best objects or largest regions first; likely:
+    classes of the whole image with their scores, best first; token: a name that nobody guesses.
     """
 
+    kind: str
     height: int
     width: int
     jpeg: bytes
+    packed: bytes
     layers: list[Layer] = field(default_factory=list)
     likely: list[tuple[str, float]] = field(default_factory=list)
-    entry: dict | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property
-    def has_scores(self) -> bool:
-        return any(layer.score is not None for layer in self.layers)
+    def entry(self) -> dict:
+        """The image's entry in infer.py's file."""
+        return json.loads(zlib.decompress(self.packed))
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, near enough."""
+        return len(self.jpeg) + len(self.packed) + sum(len(one.png) for one in self.layers)
 
     def names(self) -> list[str]:
         """The names of the layers, each once, in their order."""
@@ -69,14 +79,16 @@ def make_view(result, rgb: np.ndarray) -> View:
     shown, scale = _fitted(rgb)
     _, jpeg = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     entry = result.to_json()
-    layers, likely = [], []
+    kind, layers, likely = OBJECTS, [], []
     if hasattr(result, "label_map"):
-        layers = list(_regions(result, shown.shape[:2]))
+        kind, layers = REGIONS, list(_regions(result, shown.shape[:2]))
     elif is_of_classifier(entry):
         likely = [(_class_name(one["name"], one["label"]), one["score"]) for one in entry["predictions"]]
+        kind = CLASSES
     else:
         layers = list(_objects(entry["predictions"], shown.shape[:2], scale))
-    return View(height, width, jpeg.tobytes(), layers, likely, entry)
+    packed = zlib.compress(json.dumps(entry).encode(), 1)
+    return View(kind, height, width, jpeg.tobytes(), packed, layers, likely)
 
 
 def _class_name(name: str, label: object) -> str:

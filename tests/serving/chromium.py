@@ -94,7 +94,7 @@ class Tab:
         if method == "Network.requestWillBeSent":
             self.requests.append(facts["request"]["url"])
         elif method == "Log.entryAdded":
-            self.said.append(facts["entry"]["text"])
+            self.said.append(f"{facts['entry']['text']} {facts['entry'].get('url', '')}")
         elif method == "Runtime.exceptionThrown":
             self.said.append(str(facts["exceptionDetails"]))
 
