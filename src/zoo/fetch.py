@@ -203,7 +203,7 @@ def _alone(folder: Path, say: Say) -> Iterator[None]:
     """One process at a time: the others wait, which they say. Where the file system has no locks nobody waits."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         why = error.strerror
         raise UserError(f"{folder} cannot be written ({why}): VISION_ZOO_HOME names another folder") from None
