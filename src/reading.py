@@ -47,7 +47,7 @@ def need_folder(path: str | Path) -> Path:
 
 
 def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
-    """A regular file, open for reading. OSError as `read_bytes`."""
+    """A regular file of at most `most` bytes, open for reading. OSError as `read_bytes`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except ValueError:

@@ -59,7 +59,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
     **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
-    "eval_padding": (TRAIN, EVAL, INFER),
+    **dict.fromkeys(("eval_padding", "tile", "tile_overlap"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
     **dict.fromkeys(
         (
@@ -95,6 +95,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("val_dataset", "val_annotations", "val_images"), (*RUNNING, RECORD, *FILES)),
 }  # fmt: skip
 DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmentation"
+OF_TASK = {  # the same of one task, where the others' commands are others
+    (DETECTION, "eval_flip"): (EVAL, INFER),
+    (DETECTION, "eval_scales"): (EVAL, INFER),
+}
 TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
@@ -107,7 +111,7 @@ TASKS = {  # key or section: tasks that read it
             "copy_paste_least_pixels",
             "repeat_threshold",
             "train_scales", "large_scale_jitter",
-            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr",
+            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr", "tile_overlap",
         ),
         (DETECTION,),
     ),
@@ -122,13 +126,16 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
             "segmenter", "seg_head", "class_weights", "loss_over_all", "ohem", "ohem_threshold", "ohem_min_kept",
-            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip",
-            "eval_stride", "eval_label_size", "flip_swaps_labels",
+            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_stride", "eval_label_size",
+            "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
-    **dict.fromkeys(("keep_ratio", "format_only", "eval_width", "eval_height"), (DETECTION, SEGMENTATION)),
+    **dict.fromkeys(
+        ("keep_ratio", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"),
+        (DETECTION, SEGMENTATION),
+    ),
     "draw_colours": (DETECTION, CLASSIFICATION),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
@@ -203,6 +210,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
+    "tile_overlap": (lambda cfg: cfg.tile, "tile"),
     "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
     "lr_steps": (lambda cfg: cfg.lr_type == "multistep", "lr_type multistep"),
@@ -287,9 +295,9 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
         yield f"{command} reads it with enable_modelarts alone" if command in COPYING else f"{command} does not read it"
     if leaf.name == "enable_modelarts" and command not in COPYING:
         yield f"{command} does not read it"
-    usual = BY_REACH.get(leaf.matters, ALL)
+    usual = OF_TASK.get((cfg.task, leaf.name)) or COMMANDS.get(leaf.name) or BY_REACH.get(leaf.matters, ALL)
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
-    if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
+    if command in ALL and command not in usual and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
     if command == BROWSE and leaf.name in OF_RUNS:
         yield f"{command} does not read it"

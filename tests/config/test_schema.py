@@ -31,6 +31,7 @@ SAME_ALTHOUGH_IT_NEVER_MATTERS = {
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "patience", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
     "eval_stride", "eval_label_size", "eval_smoothing", "eval_width", "eval_height", "eval_padding", "eval_resize",
+    "tile", "tile_overlap",
     "lr", "scale_lr", "base_batch_size", "min_lr",
     "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "warmup_first_step", "lr_type", "lr_epochs",
     "lr_base_step", "lr_power", "lr_steps",

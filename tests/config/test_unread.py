@@ -176,3 +176,11 @@ def test_every_name_in_the_tables_is_a_key_and_every_key_that_never_matters_has_
     leaf_of = {leaf.name: leaf for leaf in leaves(load_config(str(CONFIGS / FILES["detection"])))}
     never = {name for name, leaf in leaf_of.items() if leaf.matters == "never"}
     assert never - {*COMMANDS, *MODELARTS, "enable_modelarts"} == set()
+
+
+@pytest.mark.parametrize(("task", "reading"), [("detection", ("eval.py", "infer.py")),
+                                               ("segmentation", ("train.py", "eval.py", "infer.py"))])  # fmt: skip
+def test_views_are_of_a_detectors_evaluation_and_not_of_its_training(said, task, reading):
+    for command in ("train.py", "eval.py", "infer.py"):
+        wanted = [] if command in reading else ["eval_flip", "eval_scales"]
+        assert sorted(unread(said, command, ["eval_flip", "eval_scales"], FILES[task])) == wanted
