@@ -1,8 +1,8 @@
 """Evaluate a checkpoint, or saved predictions, on the validation set."""
 
-from src.config import parse_cli
 from src.process.command import entry_point
 from src.process.logs import quiet_logs
+from src.zoo.command_line import parse_cli
 
 
 @entry_point

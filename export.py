@@ -1,8 +1,8 @@
 """Write a checkpoint as MINDIR, ONNX or AIR, and check that the file gives the checkpoint's outputs."""
 
-from src.config import parse_cli
 from src.process.command import entry_point
 from src.process.logs import quiet_logs
+from src.zoo.command_line import parse_cli
 
 
 @entry_point

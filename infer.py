@@ -1,8 +1,8 @@
 """Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
 
-from src.config import parse_cli
 from src.process.command import entry_point
 from src.process.logs import quiet_logs
+from src.zoo.command_line import parse_cli
 
 
 @entry_point

@@ -1,6 +1,6 @@
 """The command line of every entry script."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -12,25 +12,33 @@ from .read import read_file
 from .schema import Leaf, leaves, nested_kind
 from .unread import tell_unread
 
+Otherwise = Callable[[Sequence[str]], Config | None]  # its first line of documentation stands in --help
+
 
 def parse_cli(
-    description: str, argv: Sequence[str] | None = None, required: Sequence[str] = (), command: str = ""
+    description: str,
+    argv: Sequence[str] | None = None,
+    required: Sequence[str] = (),
+    command: str = "",
+    otherwise: Otherwise | None = None,
 ) -> Config:
     """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
 
     required: keys that must not be empty; "a|b" is content with either. command: which one it is: the originals' words
-    for places act as it means them, and of a typed key that it does not read this is said.
+    for places act as it means them, and of a typed key that it does not read this is said. otherwise: gives the
+    configuration where no file of one is named, from what else was typed, or None where that says nothing either.
     """
     parser = Arguments(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
     parser.add_argument("-h", "--help", action="store_true")
     known, overrides = parser.parse_known_args(argv)
     if known.help:
-        print(_help_text(description, known.config_path, required))
+        print(_help_text(description, known.config_path, required, otherwise.__doc__ if otherwise else ""))
         raise SystemExit(0)
-    if not known.config_path:
+    cfg = load_config(known.config_path, overrides) if known.config_path else otherwise and otherwise(overrides)
+    if not cfg:
         raise UserError("--config_path FILE.yaml is missing; see --help")
-    cfg, used = act_locally(load_config(known.config_path, overrides), command)
+    cfg, used = act_locally(cfg, command)
     tell_unread(cfg, command, used)
     for name in required:
         if not any(getattr(cfg, alternative) for alternative in name.split("|")):
@@ -38,9 +46,10 @@ def parse_cli(
     return cfg
 
 
-def _help_text(description: str, config_path: str, required: Sequence[str]) -> str:
+def _help_text(description: str, config_path: str, required: Sequence[str], otherwise: str) -> str:
     helps = read_file(Path(config_path))[1] if config_path else {}
     lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
+    lines += [otherwise] if otherwise else []
     lines += [f"required: {', '.join('--' + name.replace('|', ' or --') for name in required)}"] if required else []
     lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
     lines += [_help_line(leaf, helps) for leaf in leaves(config_type()) if not nested_kind(leaf.item.type)]

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError, plain, short
@@ -31,6 +33,33 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
             text = rest.pop(0)
         pairs.append((name, text))
     return pairs
+
+
+def as_overrides(keys: Mapping[str, Any]) -> list[str]:
+    """{"a": 1, "b": {"c": [2, 3]}} -> ["--a=1", "--b.c=[2, 3]"]: what a program gives as a command line has it.
+
+    UserError for a value that no key can have.
+    """
+    return [f"--{name}={_text_of(value, name)}" for name, value in _flat(keys, "")]
+
+
+def _flat(keys: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in keys.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _text_of(value: Any, name: str) -> str:
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # of numpy
+        value = value.tolist()
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{plain(name)} is {short(value)}; a key is a number, a text, a list or a mapping") from None
 
 
 def override(cfg: Config, dotted: str, text: str, source: Source) -> Config:

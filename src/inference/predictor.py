@@ -3,14 +3,16 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..data.images import log_if_too_large, read_bgr
+from ..data.formats.fields import Id
+from ..data.formats.index import DetectionIndex
+from ..data.images import log_if_too_large
 from ..data.network_input import ImageSettings, prepare_image
-from ..data.pipeline import EvalBatch, EvalImage, eval_batches
+from ..data.pictures import ImageSource, read_any
+from ..data.pipeline import EvalBatch, EvalImage, build_eval_loader, eval_batches
 from ..data.read_ahead import iterate_ahead, read_ahead
 from ..models.detection.detections import Detections, as_detections
 from .backends import run_model
@@ -31,7 +33,7 @@ class Predictor:
     """
 
     def __init__(self, model, cfg, workers: int = 1):
-        self.model = model
+        self.model, self.cfg = model, cfg
         self.mask_threshold = cfg.test_cfg.rcnn.mask_thr_binary
         self.style = "continuous"
         if cfg.box_style == "legacy":
@@ -58,9 +60,15 @@ class Predictor:
 
         return in_order(read_ahead(finish, self._slots(loader), self.workers, ahead=waiting, name="results"))
 
-    def predict_files(self, paths: Sequence[str | Path]) -> Iterator[tuple[str, ImagePrediction | None]]:
-        """(path, prediction) of every image file, in the order of `paths`."""
-        return self.predict_stream(eval_batches(map(self._read, paths), self.batch_size, self.settings, empty_id=""))
+    def predict_files(self, images: Iterable[ImageSource]) -> Iterator[tuple[str, ImagePrediction | None]]:
+        """(name, prediction) of every image file or picture in memory, in the order of `images`."""
+        return self.predict_stream(eval_batches(map(self._read, images), self.batch_size, self.settings, empty_id=""))
+
+    def predict_dataset(
+        self, dataset: DetectionIndex, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[Id, ImagePrediction | None]]:
+        """(image id, prediction) of the images at `indices` (all) of a data set."""
+        return self.predict_stream(build_eval_loader(self.cfg, dataset, indices=indices))
 
     def _slots(self, loader: Iterable[EvalBatch]) -> Iterator[tuple[EvalBatch, Detections, int]]:
         """Batch, outputs and slot of every real image; a batch is read while the network runs on the one before."""
@@ -92,13 +100,12 @@ class Predictor:
         scale_factor, orig_shape = batch.scale_factor[i], batch.orig_shape[i]
         return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold, self.style)
 
-    def _read(self, path: str | Path) -> EvalImage:
-        rules = self.settings.reading
-        pixels = read_bgr(path, rules.upright, self.max_pixels, rules)
+    def _read(self, source: ImageSource) -> EvalImage:
+        pixels = read_any(source, self.max_pixels, self.settings.reading)
         if pixels is None:
-            log_if_too_large(path, self.max_pixels)
-            return EvalImage(str(path), (self.settings.height, self.settings.width), None)
-        return EvalImage(str(path), pixels.shape[:2], prepare_image(pixels, self.settings))
+            log_if_too_large(source, self.max_pixels)
+            return EvalImage(str(source), (self.settings.height, self.settings.width), None)
+        return EvalImage(str(source), pixels.shape[:2], prepare_image(pixels, self.settings))
 
 
 def in_order(found: Iterable[tuple[int | None, tuple]]) -> Iterator[tuple]:

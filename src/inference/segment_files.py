@@ -1,24 +1,24 @@
 """infer.py for segmentation: an index PNG, a colour PNG and a blended overlay of every image."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..config import Config
 from ..data.decoding import ImageRules
-from ..data.images import log_if_too_large, read_bgr, write_picture
+from ..data.images import log_if_too_large, write_picture
 from ..data.label_sets import label_set
+from ..data.pictures import ImageSource, read_any
 from ..errors import UserError
 from ..reading import is_folder
 from .output import origin_of
-from .segment import make_segmenter
+from .overlay import blend as blend
+from .segment import Segmenter, make_segmenter
 from .unfinished import unfinished
 from .visualize import unique_stems
 
-OPACITY = 0.5
 KINDS = ("index", "color", "overlay")
 
 
@@ -72,7 +72,6 @@ def write_segmented(
 
     facts: what decides about the pictures beside the weights, the keys that matter to scores and the images.
     """
-    rules = ImageRules.from_config(cfg)
     for folder in dict.fromkeys([out, *(targets[0].parent for targets in pictures)]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,12 +83,9 @@ def write_segmented(
         missing = (k for k, was_read in enumerate(are_there) if was_read and not all(map(Path.is_file, pictures[k])))
         part.keep(next(missing, len(are_there)))
         are_there = are_there[: part.done]
-        for path, targets in zip(paths[part.done :], pictures[part.done :]):
-            image = read_bgr(path, rules.upright, cfg.max_image_pixels, rules)
-            if image is None:
-                log_if_too_large(path, cfg.max_image_pixels)
-            else:
-                label = segmenter.scores(image).label_map(image.shape[:2])
+        found = label_maps(cfg, segmenter, paths[part.done :])
+        for targets, (path, image, label) in zip(pictures[part.done :], found):
+            if image is not None:
                 for target, picture in zip(targets, draw(image, label)):
                     write_picture(target, picture)
             are_there.append(image is not None)
@@ -97,6 +93,23 @@ def write_segmented(
         part.remove()
     written = {path: list(targets) for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
     return written, [path for path, was_read in zip(paths, are_there) if not was_read]
+
+
+def label_maps(
+    cfg: Config, segmenter: Segmenter, images: Iterable[ImageSource]
+) -> Iterator[tuple[ImageSource, np.ndarray | None, np.ndarray | None]]:
+    """(file or picture in memory, its pixels (h, w, 3) uint8 BGR, label map (h, w) uint8), one at a time.
+
+    Both are None where an image cannot be read.
+    """
+    rules = ImageRules.from_config(cfg)
+    for source in images:
+        image = read_any(source, cfg.max_image_pixels, rules)
+        if image is None:
+            log_if_too_large(source, cfg.max_image_pixels)
+            yield source, None, None
+        else:
+            yield source, image, segmenter.scores(image).label_map(image.shape[:2])
 
 
 def tree_of(cfg: Config) -> Path | None:
@@ -114,8 +127,3 @@ def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) ->
     for indices in together.values():
         stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
     return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]
-
-
-def blend(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8: the image with the class colours over it."""
-    return cv2.addWeighted(image, 1 - OPACITY, np.ascontiguousarray(colour), OPACITY, 0)

@@ -1,4 +1,4 @@
-"""Environment variables that others read too late, or not in words: looked at before a command does anything."""
+"""Environment variables of others: looked at before a command does anything, or set before they are read."""
 
 import os
 import re
@@ -28,3 +28,11 @@ def require_numbers() -> None:
             f"the environment variable OMP_NUM_THREADS is {short(text)}; it must be a number of threads, from 1 to "
             f"{MOST_THREADS}"
         )
+
+
+def quiet_videos() -> None:
+    """FFmpeg, in OpenCV, prints nothing of its own on damaged videos, unless its variable says otherwise.
+
+    To be called before the first video is opened.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -119,6 +119,14 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     return process
 
 
+def set_device(cfg: Config) -> None:
+    """The device of this process alone. UserError if it is not there."""
+    import mindspore as ms
+
+    _warn_of_slow_convolutions(ms.__version__)
+    _set_device(ms, cfg, joined=False)
+
+
 def _launched_size() -> int | None:
     """Processes of the job by Open MPI's or msrun's environment, or None outside of either."""
     size = os.environ.get("MS_WORKER_NUM" if "MS_ROLE" in os.environ else "OMPI_COMM_WORLD_SIZE")

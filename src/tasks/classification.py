@@ -25,8 +25,9 @@ from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult
 from ..evaluation.classification_images import ImageOutcome
 from ..inference.backends import run_model
-from ..inference.classify import TOP, classify_files, known_class_names
+from ..inference.classify import TOP, known_class_names
 from ..inference.example_inputs import dense_inputs
+from ..inference.find import Predict, classes_of, entries_of
 from ..inference.fonts import FontBook
 from ..inference.output import write_predictions
 from ..inference.sample_pictures import Draw, classifier_pictures
@@ -145,12 +146,12 @@ class Classification(Task):
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         return classifier_pictures(cfg, self.open(cfg, "val"), count)
 
-    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        def predict(paths: Sequence[Path]) -> Iterator[tuple[Path, dict | None]]:
-            for path, best in classify_files(cfg, model, paths):
-                yield path, None if best is None else {"predictions": best}
+    def predictor(self, cfg: Config, model) -> Predict:
+        return classes_of(replace(cfg, class_names=known_class_names(cfg)), model)
 
-        write_predictions(cfg, paths, output, predict, {"class_names": known_class_names(cfg)})
+    def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
+        facts = {"class_names": known_class_names(cfg)}
+        write_predictions(cfg, paths, output, entries_of(self.predictor(cfg, model)), facts)
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         return {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}

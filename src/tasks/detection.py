@@ -38,6 +38,7 @@ from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
 from ..inference.example_inputs import detector_inputs
+from ..inference.find import Predict, entries_of, objects_on
 from ..inference.label_files import label_writer
 from ..inference.output import write_json, write_predictions
 from ..inference.prediction_file import (
@@ -47,8 +48,6 @@ from ..inference.prediction_file import (
     require_same_origin,
     save_predictions,
 )
-from ..inference.predictor import Predictor
-from ..inference.results import to_json
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
 from ..inference.unfinished import Unfinished
@@ -289,17 +288,17 @@ class Detection(Task):
 
     def check_inference(self, cfg: Config) -> None:
         class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+
     def writes(self, cfg: Config) -> str:
         return "json" if cfg.infer_format == "json" else "labels"
+
+    def predictor(self, cfg: Config, model) -> Predict:
+        return objects_on(cfg, model, known_category_ids(cfg))
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
         least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
-
-        def predict(paths: Sequence[Path]) -> Iterator[tuple[str, dict | None]]:
-            for path, found in Predictor(model, cfg).predict_files(paths):
-                yield path, None if found is None else to_json(found.above(least), names, category_ids)
-
+        predict = entries_of(objects_on(cfg, model, category_ids))
         write = write_json
         if cfg.infer_format != "json":
             write = label_writer(cfg.infer_format, paths, cfg.pred_input, names, category_ids)
@@ -366,8 +365,6 @@ class Detection(Task):
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
-
-
 
 
 def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:

@@ -23,6 +23,7 @@ from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
 from ..inference.example_inputs import dense_inputs
+from ..inference.find import Predict, map_of
 from ..inference.output import report_unreadable
 from ..inference.sample_pictures import Draw, segmenter_pictures
 from ..inference.segment import Scores, exported_size, make_segmenter, scored_label
@@ -145,6 +146,9 @@ class Segmentation(Task):
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         return segmenter_pictures(cfg, self.open(cfg, "val"), count)
+
+    def predictor(self, cfg: Config, model) -> Predict:
+        return map_of(cfg, model)
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         """Pictures of every image in the folder `output`."""

@@ -1,0 +1,1 @@
+"""Weights by a name or by their file, and the configuration that goes with them. No MindSpore here."""
