@@ -3,27 +3,21 @@
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
-CHOSEN = (1, 3, 4, 9)  # of the overlays, by number from 1
-SIDE = 300  # pixels of one of them
+CHOSEN = (6, 29, 14, 13)  # of the overlays, by number from 1
+HEIGHT = 300  # pixels of one of them
 COLOURS = 64
 LINE, ABOVE = 204, 48  # the grey of the line under a heading; from that line to above the heading, in pixels
 
 
 def overlays(target: Path, sources: list[Path]) -> None:
-    """The chosen pictures in a row, each cut to a square."""
-    squares = [square(cv2.imread(str(sources[k - 1]))) for k in CHOSEN]
-    cv2.imwrite(str(target), np.hstack(squares), [cv2.IMWRITE_JPEG_QUALITY, 85])
-
-
-def square(picture: np.ndarray) -> np.ndarray:
-    """(SIDE, SIDE, 3): the middle of a picture (H, W, 3)."""
-    side = min(picture.shape[:2])
-    top, left = ((length - side) // 2 for length in picture.shape[:2])
-    return cv2.resize(picture[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    """The chosen pictures in a row, each of the same height."""
+    row = [Image.open(sources[k - 1]) for k in CHOSEN]
+    row = [one.resize((round(one.width * HEIGHT / one.height), HEIGHT), Image.Resampling.LANCZOS) for one in row]
+    together = Image.fromarray(np.hstack([np.asarray(one.convert("RGB")) for one in row]))
+    together.save(target, quality=85, optimize=True)
 
 
 def save_small(target: Path, picture: Image.Image) -> None:
