@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The README's pictures anew, into docs/images: an overlay, a run's curve, a report. Needs a demo that has run, and chromium.
+# The README's pictures anew, into docs/images: an overlay, a run's curve, a report, the page. Needs a demo that has
+# run, Gradio and chromium.
 # Usage: bash scripts/make_pictures.sh [DEMO_OUT_DIR]      VENV=DIR uses another environment.
 set -euo pipefail
 # shellcheck source=scripts/_common.sh
@@ -14,7 +15,7 @@ if [ -x "${VENV:-}/bin/python" ]; then
     PYTHON="$VENV/bin/python"
     use_jemalloc
 else
-    prepare_environment requirements.txt
+    prepare_environment requirements-dev.txt
 fi
 export GLOG_v="${GLOG_v:-3}"
 work="$(mktemp -d)"
@@ -37,5 +38,7 @@ photograph() {
     --report_dir "$work/report"
 photograph "$work/report.png" "file://$work/report/index.html" 820 5000
 "$PYTHON" -m scripts.pictures report docs/images/report.png "$work/report.png" 6 7
+
+"$PYTHON" -m scripts.pictures page docs/images/page.png "$run" "$work/data/validation/data/000000000013.jpg" 0.6
 
 du -cb docs/images/*
