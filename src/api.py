@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .config import Config, as_overrides, load_config
+from .config.portable import only_portable
 from .data.images import why_unreadable
 from .data.pictures import ImageSource, Picture
 from .errors import UserError, short
+from .file_facts import EXPORTED
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
+from .zoo.carried import RUN_CONFIG, carried_config, on_this_machine
 
 if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
     from .inference.find import Predict, Threshold
@@ -31,7 +34,6 @@ __all__ = ["Model", "UserError", "load"]
 
 logger = logging.getLogger(__name__)
 
-RUN_CONFIG = "config.yaml"
 CHANNELS = ("rgb", "bgr")
 ARRAY = "array"  # name of an image that has none
 OURS = ("checkpoint_path", "backend", "checkpoint_url")  # keys that the source says
@@ -83,7 +85,7 @@ def load(source: str | Path, **keys: Any) -> Model:
 
     keys: of the configuration, by their names: `infer_score_thr=0.5`, `device_target="GPU"`; those of a section as a
     mapping, `test_cfg={"rcnn": {"score_thr": 0.3}}`, or with dots, `**{"test_cfg.rcnn.score_thr": 0.3}`.
-    `config_path`: a configuration file in the place of the checkpoint's own.
+    `config_path`: a configuration in the place of the run's, or of the one that comes with the file.
 
     UserError for a file or key that is wrong, and for a device that is not this process's one.
     """
@@ -107,17 +109,22 @@ def load(source: str | Path, **keys: Any) -> Model:
 
 
 def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]) -> Config:
-    """Of a run's folder, or of a file; `checkpoint_path` and `backend` are the file's."""
-    path = Path(source)
-    if is_folder(path):
-        path, config_path = _checkpoint_of_run(path), config_path or str(path / RUN_CONFIG)
+    """The configuration file that is named, else the run's, else the one that comes with the file.
+
+    `checkpoint_path` and `backend` are the file's.
+    """
+    path, run = Path(source), is_folder(source)
+    if run:
+        path = _checkpoint_of_run(path)
     elif not is_file(path):
         raise UserError(f"{path} does not exist")
-    config_path = config_path or str(path.parent.parent / RUN_CONFIG)
-    from .inference.backends import SUFFIXES
-
-    backend = next((name for name, suffix in SUFFIXES.items() if path.suffix.lower() == suffix), "mindspore")
-    return load_config(config_path, as_overrides({**keys, "checkpoint_path": path, "backend": backend}))
+    backend = EXPORTED.get(path.suffix.lower(), "mindspore")
+    overrides = as_overrides({**keys, "checkpoint_path": path, "backend": backend})
+    if config_path:
+        return on_this_machine(load_config(config_path, overrides))
+    if run:
+        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), overrides)))
+    return carried_config(path, overrides)
 
 
 def _checkpoint_of_run(folder: Path) -> Path:

@@ -82,7 +82,7 @@ def test_loss_gradients_statistics_and_names_are_those_of_the_plain_network(upsa
         np.testing.assert_allclose(fused_after[name], after[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_evaluation_stays_bit_for_bit():
+def test_evaluation_stays_bit_for_bit(pynative_mode):
     x = Tensor(np.random.RandomState(1).randn(1, 3, 64, 64).astype(np.float32))
     plain, fused = spread(hrnet("bilinear")), spread(hrnet("bilinear"))
     fuse_for_training(fused)
