@@ -29,8 +29,15 @@ def is_folder(path: str | Path) -> bool:
     return _has_kind(path, stat.S_ISDIR)
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether a file or a folder is there; False too for a name that none can have."""
+    return is_file(path) or is_folder(path)
+
+
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
+    if not str(path):
+        raise UserError("no data set is named: give --val_dataset FOLDER (to train, --train_dataset FOLDER)")
     if is_folder(path):
         return Path(path)
     if not is_file(path):
@@ -39,19 +46,39 @@ def need_folder(path: str | Path) -> Path:
     raise UserError(f"data set folder {path} is a file{hint}")
 
 
+def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
+    """A regular file of at most `most` bytes, open for reading. OSError as `read_bytes`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except ValueError:
+        raise OSError(errno.EINVAL, NO_NAME, str(path)) from None
+    found = os.fstat(descriptor)
+    problem = None
+    if stat.S_ISDIR(found.st_mode):
+        problem = IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    elif not stat.S_ISREG(found.st_mode):
+        problem = OSError(errno.EINVAL, "it is no regular file", str(path))
+    elif most is not None and found.st_size > most:
+        problem = OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {most:,} are read", str(path))
+    if problem:
+        os.close(descriptor)
+        raise problem
+    return open(descriptor, "rb")
+
+
 def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
     OSError, as `open` raises it, for everything else: folders, pipes and devices (which might never end), names that no
     file can have.
     """
-    with _open_regular(path, most) as file:
+    with open_regular(path, most) as file:
         return file.read()
 
 
 def read_start(path: str | Path, count: int) -> bytes:
     """The first `count` bytes of a regular file, or all of a shorter one. OSError as `read_bytes`."""
-    with _open_regular(path, None) as file:
+    with open_regular(path) as file:
         return file.read(count)
 
 
@@ -69,7 +96,7 @@ def read_json(path: str | Path, most: int | None = None) -> object:
     A file that does not start as JSON is not read on, however large it is.
     """
     try:
-        with _open_regular(path, most) as file:
+        with open_regular(path, most) as file:
             start = file.read(JSON_START)
             if start.strip()[:1] == b"\0":
                 raise ValueError("it starts with a NUL byte")
@@ -115,25 +142,6 @@ def without_collection() -> Iterator[None]:
 def why(error: OSError | ValueError) -> str:
     """What the system says of a file, in a few words; ValueError: of one with a NUL in its name."""
     return (error.strerror or plain(str(error))) if isinstance(error, OSError) else NO_NAME
-
-
-def _open_regular(path: str | Path, most: int | None) -> BinaryIO:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except ValueError:
-        raise OSError(errno.EINVAL, NO_NAME, str(path)) from None
-    found = os.fstat(descriptor)
-    problem = None
-    if stat.S_ISDIR(found.st_mode):
-        problem = IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    elif not stat.S_ISREG(found.st_mode):
-        problem = OSError(errno.EINVAL, "it is no regular file", str(path))
-    elif most is not None and found.st_size > most:
-        problem = OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {most:,} are read", str(path))
-    if problem:
-        os.close(descriptor)
-        raise problem
-    return open(descriptor, "rb")
 
 
 def _has_kind(path: str | Path, is_kind) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,7 @@ from .formats.image_folder import ImageFolder
 from .images import MAX_PIXELS, read_bgr, why_unreadable
 from .loader import TrainLoader, make_train_loader
 from .normalisation import PixelNormalisation
+from .pictures import ImageSource, read_any
 from .read_ahead import read_ahead
 from .sampling import Sampling, origins_of, sampling_of
 from .streams import SampleStreams
@@ -122,21 +123,21 @@ def folder_sampling(cfg: Config, dataset: ImageFolder) -> tuple[Sampling, list[s
 
 
 def evaluation_batches(
-    items: Sequence[tuple[str, int]], preparation: Preparation, batch_size: int, workers: int
-) -> Iterator[tuple[np.ndarray, list[tuple[str, int]], list[bool]]]:
-    """Every (path, label) once, in order: image (batch_size, 3, H, W) float32, the real items, which were readable.
+    items: Iterable[tuple[ImageSource, int]], preparation: Preparation, batch_size: int, workers: int
+) -> Iterator[tuple[np.ndarray, list[tuple[ImageSource, int]], list[bool]]]:
+    """Every (path or picture in memory, label) once, in order.
 
-    The last batch is filled up with zeros, as are unreadable images.
+    Gives image (batch_size, 3, H, W) float32, the real items, which were readable. The last batch is filled up with
+    zeros, as are unreadable images.
     """
 
-    def load(item: tuple[str, int]) -> np.ndarray | None:
-        rgb = read_rgb(item[0], preparation.reading.upright, preparation.max_pixels, preparation.reading)
-        return None if rgb is None else preparation.for_evaluation(rgb)
+    def load(item: tuple[ImageSource, int]) -> tuple[tuple[ImageSource, int], np.ndarray | None]:
+        bgr = read_any(item[0], preparation.max_pixels, preparation.reading)
+        return item, None if bgr is None else preparation.for_evaluation(bgr[..., ::-1])
 
     images = read_ahead(load, items, max(workers, 1), ahead=batch_size)
-    for start in range(0, len(items), batch_size):
-        group = list(items[start : start + batch_size])
-        loaded = list(itertools.islice(images, len(group)))
+    while read := list(itertools.islice(images, batch_size)):
+        group, loaded = map(list, zip(*read))
         image = np.zeros((batch_size, 3, *preparation.size), np.float32)
         for slot, pixels in enumerate(loaded):
             if pixels is not None:

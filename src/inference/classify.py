@@ -1,6 +1,6 @@
 """infer.py for classifiers: the five likeliest classes of every image as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +9,30 @@ from ..config import Config
 from ..data.formats.classified import read_classes
 from ..data.imagenet import Preparation, evaluation_batches
 from ..data.images import log_if_too_large
+from ..data.pictures import ImageSource
 from .backends import run_model
 
 UNKNOWN = "unknown"
 TOP = 5  # classes of an image that are told, and that top-5 accuracy looks at
 
 
-def classify_files(cfg: Config, model, paths: Sequence[Path]) -> Iterator[tuple[Path, list[dict] | None]]:
-    """(path, predictions best first) of every image; None where it cannot be read.
+def classify_files(
+    cfg: Config, model, images: Iterable[ImageSource]
+) -> Iterator[tuple[ImageSource, list[dict] | None]]:
+    """(file or picture in memory, predictions best first) of every image; None where it cannot be read.
 
     A prediction has `label` (0-based), `name` ('unknown' where neither configuration nor data tell) and `score`.
     """
     names = known_class_names(cfg)
-    items = [(str(path), 0) for path in paths]
+    items = ((Path(image) if isinstance(image, str) else image, 0) for image in images)
     batches = evaluation_batches(items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, group, readable in batches:
         logits = run_model(model, image)[0].astype(np.float64)
         scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-        for row, (path, _), is_readable in zip(scores, group, readable):
+        for row, (source, _), is_readable in zip(scores, group, readable):
             if not is_readable:
-                log_if_too_large(path, cfg.max_image_pixels)
-            yield Path(path), _best(row, names) if is_readable else None
+                log_if_too_large(source, cfg.max_image_pixels)
+            yield source, _best(row, names) if is_readable else None
 
 
 def known_class_names(cfg: Config) -> list[str]:

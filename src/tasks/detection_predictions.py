@@ -8,9 +8,9 @@ from ..config import Config
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.network_input import ImageSettings
-from ..data.pipeline import build_eval_loader, group_size
+from ..data.pipeline import group_size
 from ..inference.output import weights_and_keys
-from ..inference.predictor import Predictor
+from ..inference.predictors import make_predictor
 from ..inference.results import to_coco_results
 from ..inference.unfinished import Unfinished, describe_files, unfinished
 from ..process.log_words import Words
@@ -36,16 +36,15 @@ def predict_dataset(
     """
     share = process.share(len(dataset.image_ids))
     before = [] if part is None else list(part.entries())
-    loader = build_eval_loader(cfg, dataset, indices=share[len(before) :])
-    total = len(share)
+    total, left = len(share), share[len(before) :]
     here = f", {total} of them here" * (process.size > 1)
     words.say("images", images=len(dataset.image_ids), here=here, batches=-(-total // cfg.test_batch_size))
-    predictor = Predictor(model, cfg)
+    predictor = make_predictor(model, cfg)
     results = [result for _, found in before if found is not None for result in found]
     unreadable = [image_id for image_id, found in before if found is None]
     started = time.perf_counter()
     progress = Progress(words, total, len(before), cfg.test_batch_size)
-    for image_id, prediction in progress.over(predictor.predict_stream(loader)):
+    for image_id, prediction in progress.over(predictor.predict_dataset(dataset, left)):
         found = None if prediction is None else to_coco_results(prediction, image_id, dataset.category_ids)
         if part is not None:
             part.append(image_id, found)
@@ -55,7 +54,7 @@ def predict_dataset(
             results += found
     seconds = time.perf_counter() - started - predictor.first_run_seconds
     missing = [image_id for part in process.gather(unreadable) for image_id in part]
-    each = seconds / max(len(loader), 1)
+    each = seconds / max(len(left), 1)
     words.say("each", each=each, first=predictor.first_run_seconds, unreadable=len(missing))
     return [result for part in process.gather(results) for result in part], missing
 
@@ -75,6 +74,12 @@ def unfinished_predictions(
     return unfinished(output, weights_and_keys(cfg) | data, len(share), together(cfg))
 
 
+def view_facts(cfg: Config) -> dict[str, str]:
+    """In which views images are seen, as the protocol names it."""
+    flip, scales = "on" if cfg.eval_flip else "off", ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
+    return {"flip": flip} if list(cfg.eval_scales) == [1] else {"flip": flip, "scales": scales}
+
+
 def together(cfg: Config) -> int:
     """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
-    return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)
+    return 1 if cfg.tile else group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)

@@ -21,7 +21,7 @@ EXAMPLES = [
     ("train.py", "pt_path ckpt_path source verify mindrecord_shards output_path load_path"),
     ("eval.py", "lr epoch_size batch_size pre_trained backbone.pretrained train_outputs brief resume train_url"),
     ("eval.py", "train_dataset flip_ratio file_name rpn.loss_cls.loss_weight train_cfg.rcnn.sampler.num"),
-    ("infer.py", "prediction_path report_dir analysis allow_outside eval_every log_every python_multiprocessing"),
+    ("infer.py", "prediction_path report_dir analysis eval_every log_every python_multiprocessing"),
     ("export.py", "test_batch_size backend fold_batchnorm compile_cache pred_output num_parallel_workers"),
     ("convert_weights.py", "checkpoint_path train_dataset batch_size flip_ratio run_eval enable_modelarts data_path"),
     ("check", "brief resume save_every end_epoch max_steps report_dir enable_modelarts"),
@@ -176,3 +176,11 @@ def test_every_name_in_the_tables_is_a_key_and_every_key_that_never_matters_has_
     leaf_of = {leaf.name: leaf for leaf in leaves(load_config(str(CONFIGS / FILES["detection"])))}
     never = {name for name, leaf in leaf_of.items() if leaf.matters == "never"}
     assert never - {*COMMANDS, *MODELARTS, "enable_modelarts"} == set()
+
+
+@pytest.mark.parametrize(("task", "reading"), [("detection", ("eval.py", "infer.py")),
+                                               ("segmentation", ("train.py", "eval.py", "infer.py"))])  # fmt: skip
+def test_views_are_of_a_detectors_evaluation_and_not_of_its_training(said, task, reading):
+    for command in ("train.py", "eval.py", "infer.py"):
+        wanted = [] if command in reading else ["eval_flip", "eval_scales"]
+        assert sorted(unread(said, command, ["eval_flip", "eval_scales"], FILES[task])) == wanted
