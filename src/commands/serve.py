@@ -80,7 +80,7 @@ def serve(source: str, keys: dict[str, Any], host: str, port: int, limits: Limit
 
 def _one_of(run: str, checkpoint: str) -> str:
     if bool(run) == bool(checkpoint):
-        raise UserError(f"give {'either' if run else ''} --run FOLDER or --checkpoint_path FILE; see --help")
+        raise UserError(f"give {'either ' if run else ''}--run FOLDER or --checkpoint_path FILE; see --help")
     return run or checkpoint
 
 
