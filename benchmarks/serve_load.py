@@ -86,25 +86,29 @@ def served(*arguments: object, environment: dict[str, str] | None = None) -> Ite
 
 def ask_all(server: Served, images: Sequence[Path], wanted: dict[str, dict], clients: int, seconds: float) -> Answers:
     """Each client asks for one image after the other, all of them at once."""
+    from gradio_client import Client
+
+    there = [Client(server.address, verbose=False) for _ in range(clients)]
     answers, until, lock = Answers(), time.monotonic() + seconds, threading.Lock()
-    threads = [
-        threading.Thread(target=_ask, args=(server.address, images[k:] + images[:k], wanted, until, answers, lock))
-        for k in (number % len(images) for number in range(clients))
-    ]
-    for thread in threads:
-        thread.start()
+    threads = []
+    for number, client in enumerate(there):
+        first = number % len(images)
+        order = [*images[first:], *images[:first]]
+        threads.append(threading.Thread(target=_ask, args=(client, order, wanted, until, answers, lock)))
+        threads[-1].start()
     for _ in range(TENTHS):
         time.sleep(seconds / TENTHS)
         answers.memory.append(server.memory())
     for thread in threads:
         thread.join()
+    for client in there:
+        client.close()
     return answers
 
 
-def _ask(address: str, images: Sequence[Path], wanted: dict, until: float, answers: Answers, lock) -> None:
-    from gradio_client import Client, handle_file
+def _ask(client, images: Sequence[Path], wanted: dict, until: float, answers: Answers, lock) -> None:
+    from gradio_client import handle_file
 
-    client = Client(address, verbose=False)
     while time.monotonic() < until:
         for image in images:
             started = time.monotonic()
@@ -120,7 +124,6 @@ def _ask(address: str, images: Sequence[Path], wanted: dict, until: float, answe
                     answers.refused[problem] += 1
                 else:
                     answers.wrong.append(f"{image.name}: {problem or found}")
-    client.close()
 
 
 def _said(log) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from ..api import load
 from ..config.arguments import Arguments, number, whole_number
 from ..config.overrides import parse_overrides
+from ..config.unread import SERVE, tell_unread
 from ..errors import UserError, plain
 from ..files import sweep, temporary_folder
 from ..process.caches import user_caches
@@ -65,6 +66,7 @@ def serve(source: str, keys: dict[str, Any], host: str, port: int, limits: Limit
             what = "whoever reaches this machine can use the page, which asks for no password"
             print(f"warning: --host {plain(host)}: {what}", flush=True)
         model = load(source, **keys)
+        tell_unread(model.config, SERVE)
         with _private_folder() as folder:
             prepare_gradio(folder)
             from ..serving import server  # Gradio looks at its variables as it is imported
@@ -78,7 +80,7 @@ def serve(source: str, keys: dict[str, Any], host: str, port: int, limits: Limit
 
 def _one_of(run: str, checkpoint: str) -> str:
     if bool(run) == bool(checkpoint):
-        raise UserError(f"give {'either' if run else ''} --run FOLDER or --checkpoint_path FILE; see --help")
+        raise UserError(f"give {'either ' if run else ''}--run FOLDER or --checkpoint_path FILE; see --help")
     return run or checkpoint
 
 

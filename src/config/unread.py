@@ -29,7 +29,7 @@ from .schema import Leaf, leaves
 logger = logging.getLogger(__name__)
 
 TRAIN, EVAL, INFER, EXPORT, CONVERT = "train.py", "eval.py", "infer.py", "export.py", "convert_weights.py"
-CHECK, SUMMARY, RECORD, BROWSE = "check", "summary", "mindrecord", "browse"
+CHECK, SUMMARY, RECORD, BROWSE, SERVE = "check", "summary", "mindrecord", "browse", "serve"
 FILES = ("preprocess.py", "postprocess.py", "main.py")  # of deploy/: images without the network
 RUNNING = (TRAIN, EVAL, INFER, EXPORT, CHECK)
 # Who reads keys that matter so far, where they stand in no table.
@@ -259,6 +259,10 @@ OF_RUNS = {
 } - {"seed", "batch_size", "font", "train_outputs"}  # fmt: skip
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
+# The page reads what makes infer.py's predictions, and nothing of the files that this reads and writes.
+NOT_SERVED = {name for name, readers in COMMANDS.items() if readers == (INFER,)} - {"infer_score_thr"} | {
+    "pred_output", "font", "allow_outside"
+}  # fmt: skip
 
 
 def _mixes(cfg: Config) -> bool:
@@ -300,6 +304,8 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
     if command in ALL and command not in usual and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
     if command == BROWSE and leaf.name in OF_RUNS:
+        yield f"{command} does not read it"
+    if command == SERVE and (INFER not in usual or leaf.name in NOT_SERVED):
         yield f"{command} does not read it"
     for kind, table in (("task", TASKS), ("detector", DETECTORS), ("segmenter", SEGMENTERS)):
         own = getattr(cfg, kind)

@@ -180,7 +180,9 @@ def make_page(handlers: Handlers, example: View, title: str, most_waiting: int) 
         moved = [threshold.change, classes.input]
         gr.on(moved, handlers.show, [threshold, classes], [picture, words], trigger_mode="always_last",
               show_progress="hidden", **drawing)  # fmt: skip
-        save.click(handlers.text, None, text, show_progress="hidden", **drawing).success(None, text, None, js=SAVE)
+        told = save.click(handlers.text, None, text, show_progress="hidden", **drawing)
+        saved = told.success(None, text, None, js=SAVE)
+        saved.then(lambda: "", None, text, show_progress="hidden", **drawing)  # Gradio holds on to values
         ask.click(handlers.entry, dropped, found, api_name="predict", **network)
         page.unload(handlers.leave)
     return page.queue(max_size=most_waiting, default_concurrency_limit=1, api_open=False)

@@ -12,6 +12,8 @@ from ..errors import UserError, plain
 @contextlib.contextmanager
 def bound(host: str, port: int) -> Iterator[socket.socket]:
     """A socket at this place, where nobody is listened to yet. UserError where it cannot be had."""
+    if not host:
+        raise UserError("--host is empty; 0.0.0.0 means every network")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):

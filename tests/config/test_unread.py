@@ -27,6 +27,7 @@ EXAMPLES = [
     ("check", "brief resume save_every end_epoch max_steps report_dir enable_modelarts"),
     ("summary", "checkpoint_path pre_trained val_dataset lr enable_modelarts"),
     ("mindrecord", "lr checkpoint_path batch_size test_batch_size backbone.depth rpn.feat_channels device_target"),
+    ("serve", "pred_input pred_output recursive infer_format draw font lr train_outputs report_dir file_name"),
     ("preprocess.py", "lr checkpoint_path backbone.type train_dataset eval_every"),
 ]
 
@@ -53,7 +54,9 @@ def test_a_key_that_the_command_does_not_read_is_said(said, command, names):
 
 
 @pytest.mark.parametrize("path", FILES.values())
-@pytest.mark.parametrize("command", ["eval.py", "infer.py", "export.py", "convert_weights.py", "summary", "mindrecord"])
+@pytest.mark.parametrize(
+    "command", ["eval.py", "infer.py", "export.py", "convert_weights.py", "summary", "mindrecord", "serve"]
+)
 def test_a_command_that_does_not_train_says_every_key_of_the_training_and_no_key_of_the_network(said, command, path):
     found = keys(load_config(str(CONFIGS / path)))
     training = {name for name, leaf in found.items() if leaf.matters == "training"} - READ_BESIDE
@@ -184,3 +187,10 @@ def test_views_are_of_a_detectors_evaluation_and_not_of_its_training(said, task,
     for command in ("train.py", "eval.py", "infer.py"):
         wanted = [] if command in reading else ["eval_flip", "eval_scales"]
         assert sorted(unread(said, command, ["eval_flip", "eval_scales"], FILES[task])) == wanted
+
+
+def test_the_page_reads_what_makes_predictions(said):
+    names = ["checkpoint_path", "infer_score_thr", "device_target", "backend", "eval_flip", "tile", "max_image_pixels",
+             "test_batch_size", "compile_cache", "fold_batchnorm", "test_cfg.rcnn.score_thr"]  # fmt: skip
+    typed = ["--eval_flip", "1", "--tile", "1024"]
+    assert unread(said, "serve", names, typed=typed) == unread(said, "infer.py", names, typed=typed)
