@@ -38,7 +38,6 @@ def sections(whole: np.ndarray, first: int, last: int) -> np.ndarray:
 def page(target: Path, run: str, image: str, score: float) -> None:
     """The page of src.commands.serve with what it shows for an image from this score on, in a real browser."""
     from benchmarks.serve_load import served
-
     from tests.serving.chromium import chromium
 
     with tempfile.TemporaryDirectory() as folder, served("--run", run) as server, chromium(Path(folder)) as tab:

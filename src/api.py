@@ -25,6 +25,7 @@ from .file_facts import EXPORTED
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
 from .zoo.carried import RUN_CONFIG, carried_config, on_this_machine
+from .zoo.command_line import weights_path
 
 if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
     from .inference.find import Predict, Threshold
@@ -81,7 +82,8 @@ class Model:
 
 
 def load(source: str | Path, **keys: Any) -> Model:
-    """The network in `source`: a run's folder (its best checkpoint, else the newest), a checkpoint or an exported file.
+    """The network in `source`: a run's folder (its best checkpoint, else the newest), a checkpoint or an exported file,
+    or published weights by their name, `zoo:NAME`, which are fetched if they are not here.
 
     keys: of the configuration, by their names: `infer_score_thr=0.5`, `device_target="GPU"`; those of a section as a
     mapping, `test_cfg={"rcnn": {"score_thr": 0.3}}`, or with dots, `**{"test_cfg.rcnn.score_thr": 0.3}`.
@@ -113,6 +115,7 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
 
     `checkpoint_path` and `backend` are the file's.
     """
+    source = weights_path(str(source), config_path, is_whole=True)  # of `zoo:NAME`; others as they are
     path, run = Path(source), is_folder(source)
     if run:
         path = _checkpoint_of_run(path)

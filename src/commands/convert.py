@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..checkpoint import save_weights
-from ..config import Config, parse_cli
+from ..config import Config
 from ..convert import expectations
 from ..convert.changes import Layout
 from ..convert.detect import choose_source
@@ -21,21 +21,13 @@ from ..convert.variant import check_variant
 from ..convert.verify import verify
 from ..errors import UserError
 from ..process import runtime
-from ..process.command import entry_point
 from ..process.log_words import Words
-from ..process.logs import quiet_logs, start_logging
+from ..process.logs import start_logging
 from ..reading import is_file
 from ..tasks import TASKS
 from .places import check_converted
 
-logger = logging.getLogger(f"{__package__}.convert")  # as a command of its own too
-
-
-@entry_point
-def main(argv: list[str] | None = None) -> None:
-    cfg = parse_cli(__doc__, argv, ("pt_path", "ckpt_path"), "convert_weights.py")
-    quiet_logs()
-    convert_file(cfg)
+logger = logging.getLogger(__name__)
 
 
 def convert_file(cfg: Config, says_use: bool = True) -> Conversion:
@@ -163,7 +155,3 @@ def _how_to_use(done: Conversion, path: Path) -> str:
     if done.dropped:
         return f": without class layers; train.py --pre_trained {path} --finetune 1"
     return f"; train.py --pre_trained, eval.py and infer.py --checkpoint_path {path}"
-
-
-if __name__ == "__main__":
-    main()

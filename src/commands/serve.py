@@ -3,7 +3,7 @@
 
 Drop an image, move the least score, switch classes on and off, download what infer.py would write. Nothing that is
 uploaded is kept, and the page asks nobody but this server. It is for this machine alone unless --host says otherwise.
-Needs Gradio: pip install -r requirements-serve.txt.
+Needs Gradio: pip install "gradio>=6.31,<7".
 """
 
 import argparse
@@ -59,7 +59,7 @@ def serve(source: str, keys: dict[str, Any], host: str, port: int, limits: Limit
     anything is served.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise UserError("the page needs Gradio: pip install -r requirements-serve.txt")
+        raise UserError('the page needs Gradio: pip install "gradio>=6.31,<7"')
     with bound(host, port) as one:
         if not is_loopback(one):
             what = "whoever reaches this machine can use the page, which asks for no password"

@@ -1,5 +1,6 @@
 """infer.py's `draw`: each image with what is found on it, drawn as soon as that is known."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ..data.images import write_picture
 from .drawing import Drawing
 from .fonts import FontBook
 from .visualize import make_folder, overlay_names, read_for_entry
+
+logger = logging.getLogger(__name__)
 
 
 def draw_targets(cfg: Config, images: Sequence[Path]) -> list[Path]:
@@ -37,7 +40,13 @@ class InferredPictures:
 
     def write(self, image: str, entry: dict | None) -> None:
         """entry: of the image in infer.py's file; None where it could not be read. UserError if it cannot be written.
+
+        An image that is too large to be drawn, or another one now, is said.
         """
-        pixels = None if entry is None else read_for_entry(image, entry, self._max_pixels, self._rules)[0]
-        if pixels is not None:
+        if entry is None:
+            return
+        pixels, problem = read_for_entry(image, entry, self._max_pixels, self._rules)
+        if pixels is None:
+            logger.warning("not drawn: %s", problem)
+        else:
             write_picture(self._targets[image], self._drawing(pixels, entry))

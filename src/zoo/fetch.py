@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from ..config import config_hash, load_config, save_values
-from ..config.own_words import CONFIGS
 from ..config.portable import portable_values
+from ..config.ready import CONFIGS, located
 from ..convert.digest import check_name
 from ..convert.published import Published
 from ..errors import UserError, listed, one_line, plain
@@ -81,8 +81,8 @@ class Weights:
             raise UserError(f"zoo:{self.name}: its row names no configuration")
         if not places[0].is_file():
             raise UserError(f"zoo:{self.name}: its configuration {places[0]} does not exist")
-        same = [place for place in places if typed and place.is_file() and os.path.samefile(place, typed)]
-        return (same or places)[0]
+        own = typed and os.path.realpath(located(Path(typed)))
+        return next((place for place in places if os.path.realpath(place) == own), places[0])
 
     def _place_of(self, config: str) -> Path:
         """A name of configs/, or in a table of one's own a file beside it."""
@@ -163,7 +163,7 @@ class Weights:
                 inner = folder / "whole" / "ckpt" / path.name
                 files = ("--pt_path", str(file), "--ckpt_path", str(inner))
                 source = ("--source", self.row.source) if self.row.source else ()
-                done = run_module("commands.convert", ["--config_path", str(config), *files, *source])
+                done = run_module("commands.cli", ["convert-weights", "--config_path", str(config), *files, *source])
                 if done.returncode or not inner.is_file():
                     raise UserError(f"{file} cannot be converted: {_last_words(done.stderr)}")
                 for line in (done.stdout + done.stderr).splitlines():
@@ -203,7 +203,7 @@ def _alone(folder: Path, say: Say) -> Iterator[None]:
     """One process at a time: the others wait, which they say. Where the file system has no locks nobody waits."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         why = error.strerror
         raise UserError(f"{folder} cannot be written ({why}): VISION_ZOO_HOME names another folder") from None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from .. import COMMAND
+from ..config.ready import IS_INSTALLED
 from ..convert.published import Published, published_weights, read_table
 from ..errors import UserError, listed, plain, short
 from ..process.caches import weights_table
@@ -68,7 +70,7 @@ def find(text: str, table: dict[str, Published]) -> str:
         if len(found) == 1:
             return found[0]
         several = several or found
-    where = "python -m src.commands.weights lists all"
+    where = f"{COMMAND} weights lists all" if IS_INSTALLED else "python -m src.commands.weights lists all"
     if several:
         raise UserError(f"{plain(text)} may be {listed(several, SHOWN)}; give more of its name ({where})")
     nearest = difflib.get_close_matches(wanted, list(table), 1, 0.3) if len(wanted) <= LONGEST else []

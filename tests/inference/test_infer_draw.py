@@ -173,3 +173,30 @@ def test_of_a_segmenter_the_colours_over_the_image_are_drawn(images):
     assert pictures("alone") == pictures("drawn") and pictures("two") == pictures("out")
     assert list(pictures("drawn")) == ["a_pred.png", "a_pred_2.png", "b_pred.jpg"]
     assert pictures("drawn")["a_pred.png"] == pictures("out")["a_overlay.png"]
+
+
+def test_names_of_all_kinds_give_a_picture_each(run):
+    """Long ones are cut where the picture's name would be longer than a file system takes."""
+    content = Path("in/a.png").read_bytes()
+    names = [b"caf\xe9.png", b"%d<b>&\"'#\n.png", b"-.png", b"x" * 251 + b".png", b"y" * 241 + b".png"]
+    names += [b"x" * 250 + b".png"]
+    Path("odd").mkdir()
+    for name in names:
+        Path("odd", os.fsdecode(name)).write_bytes(content)
+    run("detection", "--pred_input", "odd", "--pred_output", "out.json", "--draw", "drawn")
+    main(["--pred_file", "out.json", "--out_dir", "other"])
+    found = set(map(os.fsencode, pictures("drawn")))
+    usual = {name[:-4] + b"_pred.png" for name in names[:3] + names[4:5]}
+    assert found == usual | {b"x" * 200 + b"_pred.png", b"x" * 200 + b"_pred_2.png"}
+    assert pictures("drawn") == pictures("other")
+
+
+def test_an_image_that_is_another_one_by_then_is_said(run, images, monkeypatch, capsys):
+    def changed(*arguments):
+        Path("in/a.png").write_bytes(cv2.imencode(".png", np.zeros((30, 30, 3), np.uint8))[1].tobytes())
+        return detector(*arguments)
+
+    monkeypatch.setitem(MODELS, "detection", changed)
+    run("detection", "--draw", "drawn", "--pred_input", "in/a.png")
+    assert "not drawn: in/a.png: is 30x30, predicted was 90x60" in capsys.readouterr().out
+    assert not pictures("drawn")

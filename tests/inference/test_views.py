@@ -180,6 +180,14 @@ def test_inputs_of_scales_hold_their_images_in_multiples_of_the_divider():
     assert [image.shape[2:] for image, _ in model.shown] == [(96, 64), (96, 64), (128, 96)]
 
 
+def test_every_tile_of_a_large_image_is_seen_in_all_views():
+    model = BrightThings()
+    large = picture("large", 150, 64, (100, 20, 120, 40))
+    found = one_prediction(model, config("--eval_flip", "1", "--tile", "64", "--tile_overlap", "0.25"), large)
+    assert found.boxes.tolist() == [[100, 20, 120, 40]] and area(found) == (400, [100, 20, 120, 40])
+    assert len(model.shown) == 2 * 3  # tiles from 0, 48 and 86 on
+
+
 def test_images_are_read_a_few_ahead():
     asked = []
 

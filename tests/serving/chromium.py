@@ -1,5 +1,6 @@
 """Drive a headless Chromium by its DevTools protocol, over two pipes: no package, no port, no driver program."""
 
+import base64
 import contextlib
 import json
 import os
@@ -72,8 +73,6 @@ class Tab:
 
     def screenshot(self, width: int, height: int) -> bytes:
         """A PNG of the window."""
-        import base64
-
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
@@ -106,7 +105,8 @@ def chromium(folder: Path) -> Iterator[Tab]:
     answers, to_write = os.pipe()
     line = [PROGRAM, *SWITCHES, f"--user-data-dir={folder}", f"--disk-cache-dir={folder / 'cache'}"]
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    shell = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", *line]
+    # Not by sh: dash knows file numbers of one digit alone.
+    shell = ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "bash", *line]
     with open(folder / "log", "wb") as log:
         browser = subprocess.Popen(shell, pass_fds=(to_read, to_write), env=environment, stdout=log, stderr=log)
     try:
