@@ -53,3 +53,20 @@ def united(rles: list[dict]) -> dict:
     counts = code["counts"]
     return {"size": [int(side) for side in code["size"]],
             "counts": counts if isinstance(counts, str) else counts.decode("ascii")}  # fmt: skip
+
+
+def voted(rles: list[dict], weights: list[float]) -> dict:
+    """The pixels that masks of half the weight or more have, of masks of one size.
+
+    Of runs [0, 4] and [2, 6] with the same weight: [0, 6]; with weights 1 and 2: [2, 6].
+    """
+    edges = [edges_of(rle) for rle in rles]
+    signs = [weight * (1 - 2 * (np.arange(len(one)) % 2)) for one, weight in zip(edges, weights)]
+    places = np.concatenate(edges)
+    order = np.argsort(places, kind="stable")
+    places, totals = places[order], np.cumsum(np.concatenate(signs)[order])
+    last = np.ones(len(places), bool)  # of several edges at one place
+    last[:-1] = places[1:] != places[:-1]
+    places, is_on = places[last], totals[last] >= sum(weights) * (0.5 - 1e-9)
+    changes = np.diff(is_on, prepend=False) != 0
+    return encoded(places[changes], *rles[0]["size"])

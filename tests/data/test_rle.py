@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from src.data.rle import edges_of, encoded, moved, united
+from src.data.rle import edges_of, encoded, moved, united, voted
 
 
 def of(bitmap) -> dict:
@@ -55,3 +55,19 @@ def test_a_mask_of_a_window_gets_into_four_thousand_million_pixels_without_a_bit
     tracemalloc.stop()
     assert coco_mask.area(found) == 50 * 35 and found["size"] == [65_535, 65_535]
     assert coco_mask.toBbox(found).tolist() == [65_500, 65_000, 35, 50]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_vote_has_the_pixels_of_half_the_weight(seed):
+    rng = np.random.RandomState(seed)
+    count = rng.randint(1, 6)
+    bitmaps, weights = rng.rand(count, 6, 5) < rng.choice([0, 0.3, 0.6, 1]), rng.choice([1.0, 0.5, 0.25], count)
+    wanted = (bitmaps * weights[:, None, None]).sum(0) >= weights.sum() / 2
+    assert voted([of(one) for one in bitmaps], weights.tolist()) == of(wanted)
+
+
+def test_the_worked_example_of_a_vote():
+    one, other = ({"size": [8, 1], "counts": counts} for counts in ([0, 4, 4], [2, 4, 2]))
+    assert edges_of(voted([one, other], [1, 1])).tolist() == [0, 6]
+    assert edges_of(voted([one, other], [1, 2])).tolist() == [2, 6]
+    assert voted([of(np.zeros((8, 1)))] * 2, [1, 1]) == of(np.zeros((8, 1)))

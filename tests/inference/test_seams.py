@@ -57,30 +57,51 @@ def masks(request):
 
 
 def test_an_object_over_a_seam_is_one_with_the_union_of_both_parts(masks):
+    """The tiles see 4/7 and 5/7 of it: the score is (4^4 x 0.8 + 5^4 x 0.9) / (4^4 + 5^4)."""
     parts = tile(LEFT, (60, 10, 100, 40, 0.8), masks=masks), tile(RIGHT, (80, 10, 130, 40, 0.9), masks=masks)
-    assert merge([LEFT, RIGHT], *parts) == [(60, 10, 130, 40, 0.9, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(60, 10, 130, 40, 0.871, 0)]
 
 
-def test_of_an_object_that_a_tile_sees_whole_its_piece_is_no_part_and_says_nothing(masks):
-    """The right tile has it whole; the left one sees x 82 to 100, draws it too high and is surer of it."""
+def test_of_an_object_that_a_tile_sees_whole_its_piece_is_no_part_and_says_next_to_nothing(masks):
+    """The right tile has it whole; the left one sees x 84 to 100, 8/23 of it, draws it too high and is surer of it:
+    (23^4 x 0.9 + 8^4 x 0.95) / (23^4 + 8^4).
+    """
     parts = tile(LEFT, (82, 8, 100, 44, 0.95), masks=masks), tile(RIGHT, (84, 10, 130, 40, 0.9), masks=masks)
-    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.9, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.901, 0)]
 
 
-def test_the_same_box_in_two_tiles_is_one_the_better_one(masks):
+def test_the_same_box_in_two_tiles_is_one(masks):
     rects = [(0, 0, 100, 100), (50, 0, 150, 100)]
-    parts = tile(rects[0], (60, 10, 90, 40, 0.7), masks=masks), tile(rects[1], (61, 10, 91, 41, 0.8), masks=masks)
-    assert merge(rects, *parts, size=(100, 150)) == [(61, 10, 91, 41, 0.8, 0)]
+    parts = tile(rects[0], (60, 10, 90, 40, 0.7), masks=masks), tile(rects[1], (60, 10, 90, 40, 0.8), masks=masks)
+    assert merge(rects, *parts, size=(100, 150)) == [(60, 10, 90, 40, 0.75, 0)]
+
+
+def test_whole_views_are_averaged_by_their_scores():
+    """Boxes 60 and 64 with 0.9 and 0.6: (0.9 x 60 + 0.6 x 64) / 1.5 = 61.6; of the masks half the weight decides."""
+    rects = [(0, 0, 100, 100), (50, 0, 150, 100)]
+    parts = tile(rects[0], (60, 10, 90, 40, 0.9)), tile(rects[1], (64, 10, 90, 40, 0.6))
+    found = merge_tiles((100, 150), [(0, 0), (0, 50)], parts)
+    np.testing.assert_allclose(found.boxes, [[61.6, 10, 90, 40]], rtol=1e-6)
+    assert coco_mask.toBbox(found.masks[0]).tolist() == [60, 10, 30, 30] and found.scores[0] == np.float32(0.75)
+
+
+def test_a_detection_that_one_of_two_tiles_has_is_worth_half(masks):
+    rects = [(0, 0, 100, 100), (50, 0, 150, 100)]
+    parts = tile(rects[0], (60, 10, 90, 40, 0.9), masks=masks), tile(rects[1], masks=masks)
+    assert merge(rects, *parts, size=(100, 150)) == [(60, 10, 90, 40, 0.45, 0)]
 
 
 def test_an_object_over_a_corner_of_four_tiles_is_one(masks):
+    """They see 3, 3, 5 and 5 ninths of it: (81 x (0.5 + 0.6) + 625 x (0.7 + 0.4)) / (2 x 81 + 2 x 625)."""
     parts = [(60, 70, 100, 100, 0.5), (80, 70, 120, 100, 0.6), (60, 80, 100, 130, 0.7), (80, 80, 120, 130, 0.4)]
     tiles = [tile(rect, part, masks=masks) for rect, part in zip(CORNERS, parts)]
-    assert merge(CORNERS, *tiles, size=(180, 180)) == [(60, 70, 120, 130, 0.7, 0)]
+    assert merge(CORNERS, *tiles, size=(180, 180)) == [(60, 70, 120, 130, 0.55, 0)]
 
 
 def test_an_object_larger_than_a_tile_comes_together_from_all_of_them(masks):
-    """Three tiles of 100 in a row of 260; the middle one sees both of its borders crossed."""
+    """Three tiles of 100 in a row of 260; the middle one sees both of its borders crossed. None sees half of it: the
+    score is the best one.
+    """
     rects = [(0, 0, 100, 100), (80, 0, 180, 100), (160, 0, 260, 100)]
     parts = [(20, 30, 100, 60, 0.5), (80, 30, 180, 60, 0.9), (160, 30, 240, 60, 0.6)]
     tiles = [tile(rect, part, masks=masks) for rect, part in zip(rects, parts)]
@@ -88,13 +109,14 @@ def test_an_object_larger_than_a_tile_comes_together_from_all_of_them(masks):
 
 
 def test_two_touching_objects_of_one_class_over_one_seam_stay_two(masks):
-    """A ends where B begins, at x = 90, in the middle of what both tiles see: each tile has one whole, the other cut.
+    """A ends where B begins, at x = 90, in the middle of what both tiles see: each tile has one whole, the other cut,
+    a quarter of A ((256 x 0.9 + 0.5) / 257) and a fifth of B.
     """
     parts = (
         tile(LEFT, (50, 10, 90, 40, 0.9), (90, 10, 100, 40, 0.6), masks=masks),
         tile(RIGHT, (80, 10, 90, 40, 0.5), (90, 10, 140, 40, 0.8), masks=masks),
     )
-    assert merge([LEFT, RIGHT], *parts) == [(50, 10, 90, 40, 0.9, 0), (90, 10, 140, 40, 0.8, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(50, 10, 90, 40, 0.898, 0), (90, 10, 140, 40, 0.8, 0)]
 
 
 def test_two_objects_one_above_the_other_over_one_seam_stay_two(masks):
@@ -102,7 +124,7 @@ def test_two_objects_one_above_the_other_over_one_seam_stay_two(masks):
         tile(LEFT, (60, 10, 100, 40, 0.9), (60, 40, 100, 70, 0.6), masks=masks),
         tile(RIGHT, (80, 40, 130, 70, 0.8), (80, 10, 130, 40, 0.5), masks=masks),
     )
-    assert merge([LEFT, RIGHT], *parts) == [(60, 10, 130, 40, 0.9, 0), (60, 40, 130, 70, 0.8, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(60, 40, 130, 70, 0.742, 0), (60, 10, 130, 40, 0.616, 0)]
 
 
 def test_a_small_object_before_a_large_one_of_its_class_is_not_swallowed():
@@ -134,8 +156,9 @@ def test_diagonal_bars_whose_boxes_overlap_stay_two_by_their_masks():
 
 
 def test_different_classes_stay_two(masks):
+    """The right tile sees half of the left one's, and has none of it: 0.8 / (1 + 1/16)."""
     parts = tile(LEFT, (60, 10, 100, 40, 0.8, 0), masks=masks), tile(RIGHT, (80, 10, 130, 40, 0.9, 1), masks=masks)
-    assert merge([LEFT, RIGHT], *parts) == [(80, 10, 130, 40, 0.9, 1), (60, 10, 100, 40, 0.8, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(80, 10, 130, 40, 0.9, 1), (60, 10, 100, 40, 0.753, 0)]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +166,7 @@ def test_different_classes_stay_two(masks):
     [
         (0.6, (84, 10, 100, 40), False),  # half a circle that looks like a square, while the whole one is seen
         (0.95, (84, 10, 100, 40), True),  # surer than the whole one
-        (0.6, (84, 10, 92, 26), True),  # another thing before it, a quarter of what is seen: it does not agree
+        (0.6, (92, 10, 100, 26), True),  # another thing before it, a quarter of what is seen: it does not agree
         (0.6, (60, 10, 100, 40), True),  # the other tile does not see all of it
     ],
 )
@@ -153,15 +176,25 @@ def test_a_piece_of_another_class_than_a_whole_object_in_its_place_is_left_out(m
     assert (84, 10, 130, 40, 0.9, 0) in found and len(found) == 1 + stays
 
 
-def test_a_piece_that_nobody_else_has_seen_stays(masks):
+def test_a_piece_of_another_class_stays_beside_a_piece_and_where_the_other_tile_has_it_too(masks):
+    beside = tile(LEFT, (80, 10, 100, 40, 0.6, 1), masks=masks), tile(RIGHT, (80, 10, 130, 40, 0.9, 0), masks=masks)
+    assert len(merge([LEFT, RIGHT], *beside)) == 2
+    both = (
+        tile(LEFT, (82, 10, 99, 40, 0.6, 1), masks=masks),
+        tile(RIGHT, (84, 10, 130, 40, 0.9, 0), (82, 10, 99, 40, 0.5, 1), masks=masks),
+    )
+    assert merge([LEFT, RIGHT], *both) == [(84, 10, 130, 40, 0.9, 0), (82, 10, 99, 40, 0.55, 1)]
+
+
+def test_a_piece_that_nobody_else_has_seen_stays_for_half_its_score(masks):
     parts = tile(LEFT, (85, 10, 100, 40, 0.8), masks=masks), tile(RIGHT, masks=masks)
-    assert merge([LEFT, RIGHT], *parts) == [(85, 10, 100, 40, 0.8, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(85, 10, 100, 40, 0.4, 0)]
 
 
 def test_a_badly_drawn_piece_goes_with_the_object_that_it_lies_in(masks):
     """The left tile sees 16 pixels of the object, and draws 6 x 12 of them: IoU there 0.15, but all of it inside."""
     parts = tile(LEFT, (94, 20, 100, 32, 0.6), masks=masks), tile(RIGHT, (84, 10, 130, 40, 0.9), masks=masks)
-    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.9, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.896, 0)]
 
 
 def test_two_detections_of_one_tile_are_two_whatever_they_share(masks):
@@ -177,10 +210,12 @@ def test_a_weak_double_of_an_object_that_two_tiles_see_is_left_out():
         tile(rects[0], (58, 10, 78, 50, 0.9), (66, 10, 88, 50, 0.2), masks=None),
         tile(rects[1], (60, 10, 80, 50, 0.8), masks=None),
     )
-    assert merge(rects, *parts, size=(100, 150)) == [(58, 10, 78, 50, 0.9, 0)]
+    ((x1, _, x2, _, score, _),) = merge(rects, *parts, size=(100, 150))
+    assert x1 == pytest.approx((0.9 * 58 + 0.8 * 60) / 1.7) and x2 == pytest.approx(x1 + 20) and score == 0.85
 
 
 def test_tiles_without_overlap_go_together_where_objects_meet_the_common_border(masks):
+    """The tiles see 3/7 and 4/7 of the first: (81 x 0.8 + 256 x 0.9) / (81 + 256)."""
     rects = [(0, 0, 90, 100), (90, 0, 180, 100)]
     parts = (
         tile(rects[0], (60, 10, 90, 40, 0.8), (60, 60, 89, 90, 0.6), masks=masks),
@@ -188,12 +223,18 @@ def test_tiles_without_overlap_go_together_where_objects_meet_the_common_border(
     )
     if masks is None:
         assert merge(rects, *parts) == [
-            (60, 10, 130, 40, 0.9, 0), (120, 60, 150, 90, 0.7, 0), (60, 60, 89, 90, 0.6, 0)
+            (60, 10, 130, 40, 0.876, 0), (120, 60, 150, 90, 0.7, 0), (60, 60, 89, 90, 0.6, 0)
         ]  # fmt: skip
     else:
         found = merge_tiles(SIZE, [(0, 0), (0, 90)], parts)
         assert found.boxes.tolist() == [[60, 10, 130, 40], [120, 60, 150, 90], [60, 60, 89, 90]]
         assert coco_mask.area(found.masks).tolist() == [30 * 30 + 40 * 28, 900, 29 * 30]
+
+
+def test_pieces_that_meet_the_common_border_in_other_places_stay_two(masks):
+    rects = [(0, 0, 90, 100), (90, 0, 180, 100)]
+    parts = tile(rects[0], (60, 10, 90, 40, 0.8), masks=masks), tile(rects[1], (90, 26, 130, 56, 0.9), masks=masks)
+    assert len(merge(rects, *parts)) == 2
 
 
 def test_one_above_the_other_without_overlap_too():
@@ -202,7 +243,7 @@ def test_one_above_the_other_without_overlap_too():
         tile(rects[0], (10, 60, 40, 90, 0.8), masks=None),
         tile(rects[1], (10, 90, 40, 130, 0.9), (60, 90, 80, 130, 0.5), masks=None),
     )
-    assert merge(rects, *parts, size=(180, 100)) == [(10, 60, 40, 130, 0.9, 0), (60, 90, 80, 130, 0.5, 0)]
+    assert merge(rects, *parts, size=(180, 100)) == [(10, 60, 40, 130, 0.876, 0), (60, 90, 80, 130, 0.5, 0)]
 
 
 def test_an_image_of_one_tile_is_that_tile_to_the_last_bit():
@@ -215,9 +256,11 @@ def test_nothing_in_any_tile_is_nothing(masks):
 
 
 def test_a_whole_box_that_falls_short_of_the_border_while_the_object_goes_on_is_a_piece():
-    """The left tile ends its box 6 pixels before its border; the right one sees that the object goes on to 150."""
+    """The left tile ends its box 6 pixels before its border; the right one sees that the object goes on to 150.
+    Of [50, 150] they see 5 and 7 tenths: (625 x 0.9 + 2401 x 0.8) / (625 + 2401).
+    """
     parts = tile(LEFT, (50, 10, 94, 40, 0.9), masks=None), tile(RIGHT, (80, 10, 150, 40, 0.8), masks=None)
-    assert merge([LEFT, RIGHT], *parts) == [(50, 10, 150, 40, 0.9, 0)]
+    assert merge([LEFT, RIGHT], *parts) == [(50, 10, 150, 40, 0.821, 0)]
 
 
 @pytest.mark.parametrize("seed", range(12))
