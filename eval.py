@@ -1,20 +1,6 @@
 """Evaluate a checkpoint, or saved predictions, on the validation set."""
 
-from src.config import parse_cli
-from src.process.command import entry_point
-from src.process.logs import quiet_logs
-
-
-@entry_point
-def main() -> None:
-    cfg = parse_cli(__doc__, command="eval.py")
-    quiet_logs()
-    from src.commands.evaluate import evaluate
-    from src.integrations.modelarts import modelarts
-
-    with modelarts(cfg, "checkpoint_path") as cfg:
-        evaluate(cfg)
-
+from src.commands.entries import evaluate as main
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,7 @@
 
     python benchmarks/overfit_coco.py --data FOLDER [--work FOLDER] [--steps N]
 
-FOLDER has data/ and labels.json (see README, data layouts). Prints bbox AP50 and the time; expected: AP50 >= 0.80.
+FOLDER has data/ and labels.json (see docs/data.md, layouts). Prints bbox AP50 and the time; expected: AP50 >= 0.80.
 """
 
 import argparse

@@ -14,7 +14,7 @@ fi
 prepare_environment requirements-dev.txt
 
 "$PYTHON" -m ruff check --no-cache .
-"$VENV/bin/shellcheck" -x scripts/*.sh deploy/*/*.sh deploy/*/*/*.sh .ci/run
+"$VENV/bin/shellcheck" -x scripts/*.sh deploy/*/*.sh deploy/*/*/*.sh .ci/*
 # Compilation, which is most of the time, uses one core: two workers, each with whole files (their fixtures are costly), in
 # the order of tests/conftest.py.
 "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 "${selection[@]}" "$@"

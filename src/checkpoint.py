@@ -23,6 +23,7 @@ from mindspore import dtype as mstype
 from .checkpoint_entries import parse_checkpoint
 from .config.known_checkpoints import known_checkpoint
 from .errors import UserError
+from .file_facts import FACTS_ENTRY
 from .files import CHECKPOINT_FORMAT, require_readable
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ NOT_SAID = {  # what a checkpoint of before, or of a run of one rank, does not h
     STATE_PREFIX + "stop_wish": np.float32(0),
     STATE_PREFIX + "stop_votes": np.float32(0),
 }
-FACTS_ENTRY = STATE_PREFIX + "facts"  # JSON as bytes: what the outputs mean, see `checkpoint_facts`
 SHOWN = 4  # names an error lists
 HEAD = ("_head", "last_layer")  # what the names of heads end with
 FOREIGN_SUFFIXES = {".pth", ".pt", ".pkl", ".safetensors", ".bin", ".h5", ".pdparams"}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .file_facts import CHECKSUM, SUM_BYTES
+
 TYPES = {
     "Int8": "i1", "UInt8": "u1", "Int16": "<i2", "UInt16": "<u2", "Int32": "<i4", "UInt32": "<u4", "Int64": "<i8",
     "UInt64": "<u8", "Float16": "<f2", "Float32": "<f4", "Float64": "<f8", "Bool": "?", "BFloat16": "<u2",
 }  # fmt: skip
-CHECKSUM = b"crc_num"  # and ten bytes, at the end of a file that has one
-SUM_BYTES = 10
 LONGEST_NAME = 300
 SHOWN = 60
 

@@ -29,8 +29,15 @@ def is_folder(path: str | Path) -> bool:
     return _has_kind(path, stat.S_ISDIR)
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether a file or a folder is there; False too for a name that none can have."""
+    return is_file(path) or is_folder(path)
+
+
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
+    if not str(path):
+        raise UserError("no data set is named: give --val_dataset FOLDER (to train, --train_dataset FOLDER)")
     if is_folder(path):
         return Path(path)
     if not is_file(path):
@@ -39,18 +46,8 @@ def need_folder(path: str | Path) -> Path:
     raise UserError(f"data set folder {path} is a file{hint}")
 
 
-def read_bytes(path: str | Path, most: int | None = None) -> bytes:
-    """The content of a regular file of at most `most` bytes.
-
-    OSError, as `open` raises it, for everything else: folders, pipes and devices (which might never end), names that no
-    file can have.
-    """
-    with open_regular(path, most) as file:
-        return file.read()
-
-
-def open_regular(path: str | Path, most: int | None) -> BinaryIO:
-    """A regular file of at most `most` bytes, opened to be read. OSError as `read_bytes`."""
+def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
+    """A regular file of at most `most` bytes, open for reading. OSError as `read_bytes`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except ValueError:
@@ -69,9 +66,19 @@ def open_regular(path: str | Path, most: int | None) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    OSError, as `open` raises it, for everything else: folders, pipes and devices (which might never end), names that no
+    file can have.
+    """
+    with open_regular(path, most) as file:
+        return file.read()
+
+
 def read_start(path: str | Path, count: int) -> bytes:
     """The first `count` bytes of a regular file, or all of a shorter one. OSError as `read_bytes`."""
-    with open_regular(path, None) as file:
+    with open_regular(path) as file:
         return file.read(count)
 
 

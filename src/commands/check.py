@@ -22,7 +22,7 @@ import mindspore as ms
 import numpy as np
 
 from ..checkpoint import checkpoint_hash, load_model_weights
-from ..config import Config, config_hash, parse_cli
+from ..config import Config, config_hash
 from ..data.decoding import ImageRules
 from ..data.formats import image_folder, index, joined
 from ..data.near_duplicates import Fingerprint, fingerprints
@@ -35,6 +35,7 @@ from ..process.logs import PACKAGE, start_logging
 from ..process.provenance import provenance
 from ..tasks import TASKS, Task
 from ..tasks.task import Section
+from ..zoo.command_line import parse_cli
 
 TIMED_STEPS = 5
 MOST_COMPARED = 1000  # images of a set, evenly: seconds

@@ -9,9 +9,10 @@ from typing import Any
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 from .classification_checks import check_timm
-from .orientation import has_orientations, trains_by_orientation
+from .orientation import evaluated_input, has_orientations, trains_by_orientation
 from .train_sets import check_train_sets, texts
 from .transform_checks import check_transforms
+from .views import has_views, holding, scaled_sides
 
 
 def check_together(cfg: Any) -> None:
@@ -96,6 +97,9 @@ def _check_detection(cfg: Any) -> None:
         if is_so:
             _check_short_long(cfg, key)
     _check_box_style(cfg)
+    _check_scales(cfg)
+    if has_views(cfg):
+        _check_views(cfg)
     check_transforms(cfg)
     if cfg.detector in CASCADES:
         _check_cascade(cfg)
@@ -131,6 +135,41 @@ def _check_short_long(cfg: Any, key: str) -> None:
     _check_batch("test_batch_size", cfg.test_batch_size, width, height)
     if cfg.eval_padding == "own" and cfg.test_batch_size > 1:
         raise UserError(f"eval_padding own is for one image at a time: test_batch_size is {cfg.test_batch_size}, not 1")
+
+
+def _check_scales(cfg: Any) -> None:
+    if not cfg.eval_scales:
+        raise UserError("eval_scales is empty; it must name one scale at least")
+
+
+def _check_views(cfg: Any) -> None:
+    """What a detector can be run on several views of an image with."""
+    which = "eval_flip" if cfg.eval_flip else "eval_scales"
+    test, scaled = cfg.test_cfg.rcnn, list(cfg.eval_scales) != [1]
+    if cfg.box_style == "legacy":
+        raise UserError(f"{which} is of box_style continuous; it is 'legacy'")
+    if cfg.resize == "fit_twice":
+        raise UserError(f"{which} is of resize fit or short_long; it is 'fit_twice'")
+    if test.nms == "soft":
+        raise UserError(
+            f"{which} merges views by test_cfg.rcnn.nms nms; it is 'soft', which keeps what a merge would drop"
+        )
+    if test.inclusive_nms:
+        raise UserError(f"{which} merges views by continuous boxes: set test_cfg.rcnn.inclusive_nms to 0")
+    if has_masks(cfg) and cfg.mask_head.boxes == "likeliest":
+        raise UserError(f"{which} reads masks in the merged boxes; mask_head.boxes is 'likeliest', set it to detected")
+    if cfg.backend != "mindspore" and scaled:
+        raise UserError(f"eval_scales is {short(cfg.eval_scales)}, but an exported file takes images of one size: [1]")
+    if cfg.backend != "mindspore" and has_masks(cfg):
+        raise UserError(
+            f"{which} with masks is of backend mindspore; it is {cfg.backend!r}: an exported file gives no masks of "
+            "merged boxes"
+        )
+    for scale in cfg.eval_scales:
+        width, height = holding(scaled_sides(evaluated_input(cfg), scale), cfg.divider)
+        if min(width, height) < LEAST_SIDE:
+            raise UserError(f"eval_scales: {scale:g} makes {width}x{height}: {LEAST_SIDE} is the least of a side")
+        _check_batch("test_batch_size", cfg.test_batch_size, width, height)
 
 
 def _check_box_style(cfg: Any) -> None:
@@ -196,8 +235,7 @@ def _check_segmentation(cfg: Any) -> None:
     if cfg.scale_range[0] > cfg.scale_range[1]:
         raise UserError(f"scale_range {cfg.scale_range} runs backwards")
     _check_label_colours(cfg)
-    if not cfg.eval_scales:
-        raise UserError("eval_scales is empty; it must name one scale at least")
+    _check_scales(cfg)
 
 
 def _check_label_colours(cfg: Any) -> None:

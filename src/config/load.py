@@ -20,7 +20,7 @@ from .fill import Source, fill
 from .original_tables import ALIASES
 from .overrides import override, parse_overrides
 from .own_words import in_own_words
-from .read import read_documents_of, read_file
+from .read import Check, read_documents_of, read_file
 from .schema import is_mapping
 from .variants import refuse_keys_of_others, refuse_translated, take_types
 
@@ -42,6 +42,26 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> Config:
         refuse_keys_of_others(values, place)
 
     values, _, choices = read_file(Path(path), check=check)
+    return _loaded(values, choices, path, overrides, check, files)
+
+
+def load_values(values: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Config:
+    """The same of values that stand in no file of their own, as `to_dict` gives them; name: where, for messages."""
+    files: list[str] = []
+
+    def check(values: dict, place: str | Path) -> None:
+        if place != name:
+            files.append(str(place))
+        refuse_keys_of_others(values, place)
+
+    check(values, name)
+    return _loaded(values, {}, name, overrides, check, files)
+
+
+def _loaded(
+    values: dict[str, Any], choices: dict, path: str, overrides: Sequence[str], check: Check, files: Sequence[str]
+) -> Config:
+    """The configuration of a file's values; check: called with the files that it comes to stand on; files: with all."""
     said = in_own_words(values, parse_overrides(overrides), path, check)
     file, command_line = Source(str(path), called=said.called), Source("command line", called=said.called_typed)
     values, pairs = take_types(said.values, said.pairs, command_line)

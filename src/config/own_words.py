@@ -18,10 +18,9 @@ from .original_tables import (
     translate_typed,
 )
 from .read import Check, merge, read_file
+from .ready import CONFIGS
 
 logger = logging.getLogger(__name__)
-
-CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @dataclass

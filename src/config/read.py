@@ -7,8 +7,9 @@ from typing import Any
 
 from ..errors import UserError, plain, short
 from ..files import RUN_FORMAT, require_readable
-from ..reading import read_text, why
+from ..reading import is_file, read_text, why
 from .bounded_yaml import MOST_BYTES, read_documents
+from .ready import hint, located, named
 
 LONGEST_CHAIN = 20  # files, each the base of the one before
 PIPES = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # what a shell gives for <(...) and for standard input
@@ -20,10 +21,11 @@ Parts = tuple[dict, dict, dict]
 def read_file(path: Path, check: Check | None = None) -> Parts:
     """Values, help texts and choices of a file merged over those of its `_base_` (one or a list: later ones win).
 
+    Both may be the name of a ready configuration, see `ready`, where there is no such file.
     check: called with each file's own values, before they are merged. UserError for a file that is no configuration,
     or a run's of a newer version.
     """
-    return _read(path, check, (), {}, "")
+    return _read(located(path), check, (), {}, "")
 
 
 def read_documents_of(path: Path, name: str = "") -> list[Any]:
@@ -32,7 +34,7 @@ def read_documents_of(path: Path, name: str = "") -> list[Any]:
     try:
         return read_documents(_content(path), path)
     except FileNotFoundError:
-        raise UserError(f"{name} does not exist") from None
+        raise UserError(f"{name} does not exist{hint(path)}") from None
     except OSError as error:
         raise UserError(f"{name} cannot be read: {why(error)}") from None
 
@@ -62,7 +64,9 @@ def _read(path: Path, check: Check | None, chain: tuple[str, ...], known: dict[s
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise UserError(f"{path}: _base_ must name a file or a list of files, not {short(base)}")
-        above = _read(path.parent / base, check, (*chain, place), known, f"{path}: its _base_ {plain(base)}")
+        beside = path.parent / base
+        file = beside if is_file(beside) else named(base) or beside
+        above = _read(file, check, (*chain, place), known, f"{path}: its _base_ {plain(base)}")
         inherited = [merge(*pair) for pair in zip(inherited, above)]
     values, helps, choices = (merge(*pair) for pair in zip(inherited, documents))
     known[place] = values, helps, choices

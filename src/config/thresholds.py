@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import yaml
@@ -41,13 +42,32 @@ def class_thresholds(threshold: float | str, classes: Sequence[str], key: str) -
     """
     if not isinstance(threshold, str):
         return threshold
-    known = read_thresholds(threshold)
+    return _in_order(read_thresholds(threshold), classes, f"{key}: {threshold}")
+
+
+def chosen_thresholds(threshold: object, classes: Sequence[str], key: str) -> float | list[float]:
+    """The same of what a program gives: a number from 0 to 1, a file's name, or the least score by class."""
+    if isinstance(threshold, str | Path):
+        return class_thresholds(str(threshold), classes, key)
+    if isinstance(threshold, Mapping):
+        values = {name: _score(value, f"{key}[{short(name)}]") for name, value in threshold.items()}
+        return _in_order(values, classes, key)
+    return _score(threshold, key)
+
+
+def _score(value: object, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        raise UserError(f"{key} is {short(value)}; it must be from 0 to 1")
+    return float(value)
+
+
+def _in_order(known: Mapping[str, float], classes: Sequence[str], source: str) -> list[float]:
     for names, what in (
         ([name for name in classes if name not in known], "has no threshold for"),
         ([name for name in known if name not in set(classes)], "has a threshold for a class that the model lacks:"),
     ):
         if names:
-            raise UserError(f"{key}: {threshold} {what} {listed(names)}")
+            raise UserError(f"{source} {what} {listed(names)}")
     return [known[name] for name in classes]
 
 

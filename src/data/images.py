@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..files import write_bytes
-from ..reading import is_file, read_bytes
+from ..reading import is_file, read_bytes, read_start
 from .decoding import TRANSPOSED, USUAL_RULES, Header, ImageRules, decode, is_own_range, look_at, problem_of
 from .mask_checks import MOST_PIXELS
 from .said import unsaid
@@ -24,6 +24,7 @@ LONG_TIFF = 2**26  # bytes of a TIFF that is not read as a whole for its size
 MOST_BYTES = 2**31 - 1  # of an image file: OpenCV takes no more
 # Of the files that are taken for images, in lower case: of every task, and of infer.py.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HEADER_BYTES = 2**20  # behind so many bytes no header is looked for
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 
 
@@ -94,6 +95,14 @@ def header_size(content: bytes) -> tuple[int, int] | None:
     """(h, w) as stored that the header of an image file tells, nothing decoded; None where it is no image."""
     header = look_at(content)
     return None if header is None else header.size
+
+
+def look_at_file(path: str | Path) -> Header | None:
+    """The header of an image file, by its first bytes; None where it is none, or cannot be read."""
+    try:
+        return look_at(read_start(path, HEADER_BYTES))
+    except OSError:
+        return None
 
 
 def is_there(path: str | ImageFile) -> bool:

@@ -4,14 +4,17 @@ from typing import Any
 
 from ..checkpoint import checkpoint_hash
 from ..config import Config, config_hash
+from ..config.portable import portable_values
 from ..data.normalisation import PixelNormalisation
+from ..file_facts import CONFIGURATION
 from ..files import EXPORT_FORMAT
 
 
 def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
     """Metadata of every exported file: how to make its input, and where it comes from; the task adds what it gives.
 
-    image = (pixels - mean) / std, channels in RGB order where `to_rgb`, else BGR.
+    image = (pixels - mean) / std, channels in RGB order where `to_rgb`, else BGR. The configuration is what
+    evaluation and inference with the file take where none is typed.
     """
     height, width = image_size
     return {
@@ -22,5 +25,6 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
         "width": width,
         **PixelNormalisation.from_config(cfg).to_dict(),
         "config": config_hash(cfg),
+        CONFIGURATION: portable_values(cfg),
         "checkpoint": checkpoint_hash(cfg.checkpoint_path),
     }

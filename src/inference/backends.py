@@ -5,7 +5,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,14 @@ def run_model(model, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     outputs = model(*(Tensor(array) for array in arrays))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return tuple(output.asnumpy() for output in outputs)
+
+
+def with_network(model: Any, wrap: Callable[[Any], Any]) -> Any:
+    """The model with its MindSpore network wrapped, if it has one: then `wrap(network)` is called in its place."""
+    if isinstance(model, _MindirModel):
+        model.network = wrap(model.network)
+        return model
+    return model if isinstance(model, ExportedModel) else wrap(model)
 
 
 @dataclass(frozen=True)

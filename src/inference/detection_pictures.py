@@ -10,8 +10,8 @@ from ..data.decoding import ImageRules
 from ..data.formats.index import DetectionIndex, ImageRecord
 from ..data.pipeline import read_image, unreadable_reason
 from .fonts import FontBook
+from .overlay import draw_overlay
 from .sample_pictures import beside, truth_of
-from .visualize import draw_overlay
 
 AROUND = 0.75  # what a part shows around its boxes, in shares of their longer side
 LEAST_PART = 96  # pixels of a side

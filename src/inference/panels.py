@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from .segment_files import blend
-from .visualize import enlarged
+from .overlay import blend, enlarged
 
 LONGEST_SIDE = 1024  # of each picture; larger ones are made smaller
 GAP, BAR = 6, 26  # pixels between two, and of the line above them

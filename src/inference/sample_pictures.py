@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
-from ..data import masks as mask_codec
 from ..data.decoding import ImageRules
 from ..data.formats.image_folder import ImageFolder
 from ..data.formats.index import DetectionIndex, ImageRecord
@@ -21,11 +20,13 @@ from ..data.images import read_bgr, why_unreadable
 from ..data.pipeline import read_image, unreadable_reason
 from .classify import classify_files, known_class_names
 from .fonts import FontBook
+from .overlay import draw_class, draw_overlay
 from .panels import coloured, in_a_row
 from .predictors import make_predictor
 from .results import to_json
 from .segment import make_segmenter
-from .visualize import draw_class, draw_overlay, unique_stems
+from .truth import truth_of as truth_of
+from .visualize import unique_stems
 
 logger = logging.getLogger(__name__)
 
@@ -126,24 +127,6 @@ def spread(total: int, count: int) -> list[int]:
 def stems(names: Sequence[str]) -> list[str]:
     """A file name without suffix for each, all different, none of them too long for a file system."""
     return unique_stems([_cut(Path(name).stem) for name in names])
-
-
-def truth_of(record: ImageRecord, class_names: Sequence[str]) -> list[dict]:
-    """An image's objects, without crowds, as `draw_overlay` takes predictions."""
-    found = []
-    for item in record.objects:
-        if item.crowd:
-            continue
-        x1, y1, x2, y2 = item.box
-        one = {
-            "bbox": {"x_min": x1, "y_min": y1, "width": x2 - x1, "height": y2 - y1},
-            "class": {"label": item.label, "name": class_names[item.label]},
-            "score": 1.0,
-        }
-        if item.segmentation is not None:
-            one["mask"] = mask_codec.to_rle(item.segmentation, record.height, record.width)
-        found.append(one)
-    return found
 
 
 def beside(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from mindspore import dtype as mstype
 
 from .conv_gradient import LIBRARY
 from .half_precision import as_float32, as_type
-from .library import BIN_FOLDER, custom_op
+from .library import custom_op, file_of
 
 BITS = 32  # of a word of the ReLU's mask
 INPUTS = ("x", "gamma", "beta", "moving_mean", "moving_variance", "settings")
@@ -51,7 +51,7 @@ class FusedBatchNorm(nn.Cell):
         def gradients(grad, x, gamma, *_):
             return (x, gamma, gamma, x) if has_sum else (x, gamma, gamma)
 
-        floats, tag, library = (mstype.float32,) * 3, f"{relu:d}{has_sum:d}", str(BIN_FOLDER / LIBRARY)
+        floats, tag, library = (mstype.float32,) * 3, f"{relu:d}{has_sum:d}", str(file_of(LIBRARY))
         self.run = custom_op("BatchNormForward", outputs, (*floats, mstype.int32), tag, library=library)
         self.run.add_prim_attr("side_effect_mem", True)
         names = (*INPUTS, "added") if has_sum else INPUTS

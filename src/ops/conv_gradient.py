@@ -9,11 +9,12 @@ import numpy as np
 from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
+from .build import ONEDNN, SHARED_OBJECT
+from .build import RUNTIME as PACKAGE
 from .half_precision import as_float32, as_type
-from .library import BIN_FOLDER, custom_op, is_current, version_of
+from .library import custom_op, file_of, how_to_build, is_current, version_of
 
-LIBRARY = "dnnl_ops_cpu.so"
-PACKAGE, SHARED_OBJECT = "onednn-cpu-gomp", "libdnnl.so.3"  # what onednn-devel-cpu-gomp of requirements.txt brings
+LIBRARY = ONEDNN
 OLDEST = 302  # 100 * major + minor
 SAME_PADDING = (-1,) * 4
 
@@ -34,7 +35,7 @@ class FastGradientConv2D(nn.Cell):
         def weight_shape(grad, x, weight, settings):
             return weight
 
-        tag, library = "_".join(map(str, numbers)), str(BIN_FOLDER / LIBRARY)
+        tag, library = "_".join(map(str, numbers)), str(file_of(LIBRARY))
         self.to_input = custom_op("ConvBackwardData", input_shape, mstype.float32, tag, library=library)
         self.to_weight = custom_op("ConvBackwardWeights", weight_shape, mstype.float32, tag, library=library)
 
@@ -76,7 +77,7 @@ class UsedRowsConv2D(FastGradientConv2D):
             return [x[0], weight[0], *sides]
 
         tag = "_".join(str(number) for number in self.settings.asnumpy())
-        library = str(BIN_FOLDER / LIBRARY)
+        library = str(file_of(LIBRARY))
         self.convolve_rows = custom_op("ConvUsedRows", output_shape, mstype.float32, tag, library=library)
 
     def construct(self, x: Tensor, weight: Tensor, used: Tensor) -> Tensor:
@@ -126,19 +127,20 @@ def why_not_fast() -> str:
     files = _package_files()
     if not files:
         return f"{PACKAGE} is not installed: pip install -r requirements.txt"
-    if not (BIN_FOLDER / LIBRARY).is_file():
-        return f"{LIBRARY} is missing: bash scripts/build_custom.sh"
-    if ":" in str(BIN_FOLDER):
-        return f"MindSpore loads no operators from a path with a colon: {BIN_FOLDER}"
     try:
         ctypes.CDLL(files[0])
-        if not is_current(BIN_FOLDER / LIBRARY):
-            return f"{LIBRARY} is of another version: bash scripts/build_custom.sh"
-        version = version_of(BIN_FOLDER / LIBRARY, "OneDnnVersion")
+        path = file_of(LIBRARY)
+        if not path.is_file():
+            return f"{LIBRARY} is missing: {how_to_build()}"
+        if ":" in str(path):
+            return f"MindSpore loads no operators from a path with a colon: {path.parent}"
+        if not is_current(path):
+            return f"{LIBRARY} is of another version: {how_to_build()}"
+        version = version_of(path, "OneDnnVersion")
     except OSError as error:
-        return f"{LIBRARY} or oneDNN cannot be loaded ({error}): bash scripts/build_custom.sh"
+        return f"{LIBRARY} or oneDNN cannot be loaded ({error}): {how_to_build()}"
     if not version:
-        return f"{LIBRARY} is another library: bash scripts/build_custom.sh"
+        return f"{LIBRARY} is another library: {how_to_build()}"
     return "" if version >= OLDEST else f"another oneDNN is loaded: {version // 100}.{version % 100}"
 
 

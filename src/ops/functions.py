@@ -4,7 +4,7 @@ import mindspore as ms
 
 from ..errors import UserError
 from .conv_gradient import LIBRARY, why_not_fast
-from .library import BIN_FOLDER, LIBRARIES, library_path
+from .library import LIBRARIES, file_of, library_path
 
 GPU_FUNCTIONS = ("RoiAlignForward", "RoiAlignBackward", "MaskCropForward")
 FUNCTIONS = {
@@ -34,4 +34,4 @@ def library_of(function: str) -> str:
         raise UserError(f"the operator {function} is not compiled for {device}")
     if reason := why_not_fast():
         raise UserError(reason)
-    return str(BIN_FOLDER / LIBRARY)
+    return str(file_of(LIBRARY))

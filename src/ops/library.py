@@ -1,7 +1,10 @@
-"""Where the compiled operators are."""
+"""Where the compiled operators are, and where they come from if they are not there."""
 
 import ctypes
+import functools
+import shutil
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +12,37 @@ import mindspore as ms
 from mindspore import ops
 
 from ..errors import UserError
+from .build import CPU, GPU
 
 BIN_FOLDER = Path(__file__).parent / "bin"
+SCRIPT = "bash scripts/build_custom.sh"  # of the repository
 VERSION = 5  # of the operators' inputs and outputs; a change of them raises it here and in version.cc
 ELF_HEADER = 64  # bytes
-LIBRARIES = {"CPU": "custom_ops_cpu.so", "GPU": "custom_ops_gpu.so"}
+LIBRARIES = {"CPU": CPU, "GPU": GPU}
+
+Builder = Callable[[str, Path], Path]
+_builders: list[Builder] = []  # at most one
+
+
+def build_with(builder: Builder) -> None:
+    """From now on a library that is missing, or of another version, is built by `builder(name, its usual path)`, which
+    gives the path where it is; the usual one where it cannot be built, the reason for which is said there.
+    """
+    _builders[:] = [builder]
+
+
+def file_of(name: str) -> Path:
+    """Path of a library; it need not be there, see `why_no_library`."""
+    path = BIN_FOLDER / name
+    if not _builders or path.is_file() and not is_old(path):
+        return path
+    return _builders[0](name, path)
+
+
+def how_to_build() -> str:
+    """What to type for them."""
+    is_repository = (Path(__file__).parents[2] / "scripts" / "build_custom.sh").is_file()
+    return SCRIPT if is_repository else "install a C++17 compiler, and they are built at first use (or --portable 1)"
 
 
 def device_has_custom_ops() -> bool:
@@ -49,21 +78,38 @@ def why_no_library() -> str:
     """
     path = _expected_path()
     if not path.is_file():
-        return f"{path} is missing: build the custom operators with 'bash scripts/build_custom.sh'"
+        how = how_to_build()
+        return f"{path} is missing: {f'build the custom operators with {how!r}' if how == SCRIPT else how}"
     if ":" in str(path):
         return f"{path}: MindSpore loads no operators from a path with a colon; move it, or --portable 1"
-    if path.name != LIBRARIES["CPU"]:  # those for GPUs have not changed, and load where CUDA is alone
+    if path.name != CPU:  # those for GPUs have not changed, and load where CUDA is alone
         return ""
     try:
         if is_current(path):
             return ""
     except OSError as error:
-        return f"{path} cannot be loaded ({error}): remove it and build it again: bash scripts/build_custom.sh"
-    return f"{path} is of another version: build the custom operators again: bash scripts/build_custom.sh"
+        return f"{path} cannot be loaded ({error}): remove it and build it again: {how_to_build()}"
+    return f"{path} is of another version: build the custom operators again: {how_to_build()}"
 
 
 def _expected_path() -> Path:
-    return BIN_FOLDER / LIBRARIES[ms.get_context("device_target")]
+    return file_of(LIBRARIES[ms.get_context("device_target")])
+
+
+def is_old(path: Path) -> bool:
+    """Whether a library can be loaded and is of another version; those for GPUs have not changed."""
+    try:
+        facts = path.stat()
+        return path.name != GPU and not _copy_is_current(path, facts.st_mtime_ns, facts.st_size)
+    except OSError:  # which is said where it is used
+        return False
+
+
+@functools.lru_cache
+def _copy_is_current(path: Path, *_: int) -> bool:
+    """`is_current` of a copy: what a process has loaded from a path once is what it gets from there ever after."""
+    with tempfile.TemporaryDirectory() as folder:
+        return is_current(Path(shutil.copy(path, folder)))
 
 
 def is_current(path: Path) -> bool:

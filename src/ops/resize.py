@@ -9,7 +9,7 @@ from mindspore import dtype as mstype
 
 from .conv_gradient import LIBRARY
 from .half_precision import as_float32, as_type
-from .library import BIN_FOLDER, custom_op
+from .library import custom_op, file_of
 
 
 class NearestUpsampling(nn.Cell):
@@ -24,7 +24,7 @@ class NearestUpsampling(nn.Cell):
         def smaller(grad):
             return [grad[0], grad[1], grad[2] // factor, grad[3] // factor]
 
-        tag, library = str(factor), str(BIN_FOLDER / LIBRARY)
+        tag, library = str(factor), str(file_of(LIBRARY))
         self.run = custom_op("UpsampleNearestForward", larger, mstype.float32, tag, library=library)
         self.differentiate = custom_op("UpsampleNearestBackward", smaller, mstype.float32, tag, library=library)
 
@@ -49,7 +49,7 @@ class BilinearResizing(nn.Cell):
         def like_x(grad, x, settings):
             return x
 
-        tag, library = str(align_corners), str(BIN_FOLDER / LIBRARY)
+        tag, library = str(align_corners), str(file_of(LIBRARY))
         self.run = custom_op("ResizeBilinearForward", like_size, mstype.float32, tag, library=library)
         self.differentiate = custom_op("ResizeBilinearBackward", like_x, mstype.float32, tag, library=library)
 

@@ -89,11 +89,19 @@ def _facts(ms, cfg: Config, process: Runtime) -> dict[str, Any]:
         "configuration": graph_keys(cfg),
         "versions": (ms.__version__, np.__version__, sys.version, platform.machine()),
         "code": code_hash(PACKAGE, "*.py"),
-        "operators": (str(PACKAGE), code_hash(PACKAGE / "ops", "*.so")),  # graphs name their libraries by path
+        "operators": _operators(PACKAGE / "ops"),
         "ranks": (process.rank, process.size, ms.get_auto_parallel_context("gradients_mean")),
         "device": (cfg.device_target, cfg.mode, ms.get_context("jit_level"), ms.get_context("max_call_depth")),
         "environment": sorted(item for item in os.environ.items() if item[0].startswith(COMPILER_SETTINGS)),
     }
+
+
+def _operators(own: Path) -> tuple[str, ...]:
+    """The compiled operators: graphs name their libraries by path."""
+    from .graph_hash import code_hash
+    from .operators import folders
+
+    return tuple(f"{folder} {code_hash(folder, '*.so')}" for folder in (own, *folders()))
 
 
 class _Compiler:

@@ -107,6 +107,9 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     channel = _boot_from_mpi(cfg.device_target) if joined and "MS_ROLE" not in os.environ else None
     import mindspore as ms
 
+    from .operators import build_at_first_use
+
+    build_at_first_use()
     _warn_of_slow_convolutions(ms.__version__)
     ms.set_context(mode=ms.GRAPH_MODE if cfg.mode == "graph" else ms.PYNATIVE_MODE)
     _set_device(ms, cfg, joined)
@@ -117,6 +120,17 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     np.random.seed(cfg.seed % 2**32)
     ms.set_seed(cfg.seed)
     return process
+
+
+def set_device(cfg: Config) -> None:
+    """The device of this process alone. UserError if it is not there."""
+    import mindspore as ms
+
+    from .operators import build_at_first_use
+
+    build_at_first_use()
+    _warn_of_slow_convolutions(ms.__version__)
+    _set_device(ms, cfg, joined=False)
 
 
 def _launched_size() -> int | None:

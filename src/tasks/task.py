@@ -1,7 +1,7 @@
 """What every task answers. Who stands above asks `TASKS[cfg.task]` once and then this object, never which one it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,15 @@ from ..config import Config, config_hash, to_dict
 from ..config.definition import DETECTION, definition
 from ..config.train_sets import texts
 from ..data.loader import Samples
+from ..data.pictures import ImageSource
 from ..data.survey import Survey
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
+from ..inference.draw_inferred import drawing_of
+from ..inference.drawing import Drawing
+from ..inference.find import Predict
 from ..inference.fonts import FontBook
+from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
 from ..models.build_precision import check_precision, set_precision
@@ -262,9 +267,24 @@ class Task(ABC):
     def check_inference(self, cfg: Config) -> None:
         """UserError, before anything is computed, for keys that `infer` cannot use."""
         return
+
     def writes(self, cfg: Config) -> str:
         """What `infer` makes of `pred_output`: a "json" file, or a folder of "pictures" or of "labels"."""
         return "pictures" if self.writes_folder else "json"
+
+    def predictor(self, cfg: Config, model) -> Predict:
+        """What gives the results of images that `model` predicts; the data sets are asked here, once."""
+        raise UserError(f"task {self.name} gives no results to a program")
+
+    def predict(self, cfg: Config, model, images: Iterable[ImageSource]) -> Iterator[tuple[str, Found | None]]:
+        """(name, what is found there) of files and pictures in memory, one after the other with bounded memory; None
+        where an image cannot be read.
+        """
+        return self.predictor(cfg, model)(images)
+
+    def drawing(self, cfg: Config) -> Drawing:
+        """How `draw` draws what is found on an image."""
+        return drawing_of(cfg)
 
     @abstractmethod
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:

@@ -106,6 +106,39 @@ def test_keys_of_masks_stop_no_detector_without_masks():
     assert load_config(config, ["--detector", "faster_rcnn"]).mask_head.boxes == "likeliest"
 
 
+FLIP, SCALES = ("--eval_flip", "1"), ("--eval_scales", "[0.5, 1]")
+NOT_CONTINUOUS = ("--box_style", "legacy", "--roi.roi_layer.aligned", "0", "--mask_roi.roi_layer.aligned", "0")
+
+
+@pytest.mark.parametrize(
+    "keys,said",
+    [
+        ((*FLIP, *NOT_CONTINUOUS), "eval_flip is of box_style continuous; it is 'legacy'"),
+        ((*SCALES, "--resize", "fit_twice"), "eval_scales is of resize fit or short_long; it is 'fit_twice'"),
+        ((*FLIP, "--test_cfg.rcnn.nms", "soft"), "eval_flip merges views by test_cfg.rcnn.nms nms; it is 'soft'"),
+        ((*FLIP, "--test_cfg.rcnn.inclusive_nms", "1"), "set test_cfg.rcnn.inclusive_nms to 0"),
+        ((*FLIP, "--mask_head.boxes", "likeliest"), "mask_head.boxes is 'likeliest', set it to detected"),
+        ((*FLIP, "--backend", "onnx"), "eval_flip with masks is of backend mindspore; it is 'onnx'"),
+        (
+            (*FLIP, *SCALES, "--backend", "mindir", "--detector", "faster_rcnn"),
+            r"eval_scales is [0.5, 1.0], but an exported file takes images of one size: [1]",
+        ),
+        (("--eval_scales", "[]"), "eval_scales is empty; it must name one scale at least"),
+        (("--eval_scales", "[10]", "--test_batch_size", "64"), "test_batch_size is 64: as many images of 10240x10240"),
+        (("--eval_scales", "[11]"), "eval_scales"),
+    ],
+)
+def test_views_of_a_detector_that_do_not_go_with_other_keys_are_refused(write, keys, said):
+    assert said in refusal(write(), "--img_width", "1024", "--img_height", "1024", *keys)
+
+
+@pytest.mark.parametrize(
+    "keys", [(), ("--test_cfg.rcnn.nms_class_agnostic", "1"), ("--resize", "short_long"), ("--keep_ratio", "0")]
+)
+def test_views_of_a_detector_go_with_these(write, keys):
+    cfg = load_config(write(), [*FLIP, *SCALES, *keys])
+    assert cfg.eval_flip and cfg.eval_scales == [0.5, 1.0]
+    load_config(write(), [*FLIP, "--backend", "onnx", "--detector", "faster_rcnn", *keys])
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_tiles_are_of_detection(task):
     words = ["--task", task, "--dataset", "lip", "--num_classes", "20", "--class_weights", "[]"]

@@ -16,11 +16,11 @@ from src.data.masks import to_bitmap
 from src.data.synthetic.coco import CATEGORY_IDS, write_subset
 from src.errors import UserError
 from src.evaluation.coco_eval import evaluate_predictions
+from src.inference import find
 from src.inference.paste import paste_masks
 from src.inference.results import ImagePrediction
 from src.inference.unfinished import part_path
 from src.tasks import TASKS
-from src.tasks import detection as module
 from src.tasks.detection import evaluate_saved
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_shapes.yaml")
@@ -79,7 +79,7 @@ def run(place, monkeypatch):
                         one = ImagePrediction(one.height, one.width, one.boxes, one.labels, one.scores, None)
                     yield str(path), one
 
-        monkeypatch.setattr(module, "make_predictor", Made)
+        monkeypatch.setattr(find, "make_predictor", Made)
         monkeypatch.setattr(type(TASKS["detection"]), "load", lambda self, cfg: None)
         monkeypatch.setattr("src.commands.infer.compile_once", lambda *_: None)
         places = {"pred_input": pred_input, "pred_output": out, "val_dataset": place}

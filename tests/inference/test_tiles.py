@@ -229,7 +229,7 @@ def test_results_that_were_kept_are_taken_and_the_rest_is_worked_out(dataset):
 def test_infer_writes_one_entry_an_image_in_its_own_pixels(tmp_path, dataset, caplog):
     caplog.set_level(logging.INFO)
     paths = [tmp_path / "1.png", tmp_path / "2.png", tmp_path / "3.png"]
-    cfg = config("--pred_input", str(tmp_path))
+    cfg = config("--pred_input", str(tmp_path), "--pred_output", str(tmp_path / "out.json"))
     Detection().infer(cfg, colour_detector, paths, tmp_path / "out.json")
     content = json.loads((tmp_path / "out.json").read_text())
     assert list(content) == [str(path) for path in paths[:2]]

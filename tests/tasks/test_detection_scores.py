@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src.config import definition, load_config
+from src.config import default_config, definition, load_config
 from src.data.network_input import ImageSettings, fitted_size
 from src.data.pipeline import EvalBatch
 from src.errors import UserError
@@ -43,6 +44,8 @@ def make_config(prediction_path="") -> SimpleNamespace:
         alpha_colour=[255, 255, 255],
         pad_colour="mean",
         box_style="continuous",
+        eval_flip=False, tile=0,
+        eval_scales=[1.0],
         detector="mask_rcnn",
         analysis=True,
         report_dir="",
@@ -255,7 +258,7 @@ def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, mon
         10, 10, np.float32([[0, 0, 5, 5]] * 3), np.array([0, 1, 1]), np.float32([0.5, 0.5, 0.75]), None
     )
     monkeypatch.setattr(detection_module, "known_category_ids", lambda cfg: [7, 3])
-    monkeypatch.setattr(detection_module, "make_predictor", lambda model, cfg: SimpleNamespace(
+    monkeypatch.setattr("src.inference.find.make_predictor", lambda model, cfg: SimpleNamespace(
         predict_files=lambda paths: ((str(path), found) for path in paths)))  # fmt: skip
     monkeypatch.setattr(detection_module, "together", lambda cfg: 1)
     facts = []
@@ -268,13 +271,13 @@ def test_inference_takes_a_threshold_for_each_class_and_says_which(tmp_path, mon
     written = []
     (tmp_path / "t.yaml").write_text("disc: 0.6\nsquare: 0.5\n")
     classes, least = ["background", "square", "disc"], str(tmp_path / "t.yaml")
-    cfg = SimpleNamespace(coco_classes=classes, infer_score_thr=least, infer_format="json")
+    cfg = replace(default_config(), coco_classes=classes, num_classes=3, infer_score_thr=least)
     TASK.check_inference(cfg)
     TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
     assert written == [[("square", 0.5), ("disc", 0.75)]] and facts == [{"square": 0.5, "disc": 0.6}]
-    cfg.infer_score_thr = 0.6
+    cfg = replace(cfg, infer_score_thr=0.6)
     TASK.infer(cfg, None, ["a.png"], tmp_path / "out.json")
     assert written[1] == [("disc", 0.75)] and facts[1] == 0.6
-    cfg.infer_score_thr, cfg.coco_classes = str(tmp_path / "t.yaml"), ["background", "square", "disc", "bar"]
+    cfg = replace(cfg, infer_score_thr=least, coco_classes=["background", "square", "disc", "bar"])
     with pytest.raises(UserError, match="infer_score_thr: .*t.yaml has no threshold for bar"):
         TASK.check_inference(cfg)

@@ -4,13 +4,12 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...config import Config, load_config
+from ...config.ready import CONFIGS
 from ...errors import UserError
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 PRESETS = ("tiny", "small", "published")
 LEAST_UPDATES = 8  # of an epoch, for a batch size to be taken
 GPU_MEMORY = 16.0  # GiB that are taken for granted where nobody says more
@@ -61,7 +60,7 @@ class Base:
     own_gib: float = 1.0
 
     def load(self, overrides: Sequence[str] = ()) -> Config:
-        """UserError where the files are not there: an installed package has none."""
+        """UserError where the files are not there."""
         path = CONFIGS / self.file
         if not path.is_file():
             raise UserError(f"{path} is not there: a configuration to start from stands on the files of configs/")

@@ -1,0 +1,165 @@
+"""A trained network in a Python program: `load` a run, a checkpoint or an exported file, `predict` images.
+
+    model = load("outputs/261127_MaskRCNN_demo")
+    result = model.predict("photo.jpg")
+    print(result.names, result.boxes, result.scores)
+
+It changes nothing in the program that uses it: no log lines are set up, no handlers, no random numbers; MindSpore's
+device is chosen once a process. What is wrong with an input is a `UserError` of one line.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .config import Config, as_overrides, load_config
+from .config.portable import only_portable
+from .data.images import why_unreadable
+from .data.pictures import ImageSource, Picture
+from .errors import UserError, short
+from .file_facts import EXPORTED
+from .process.logs import quiet_logs
+from .reading import is_file, is_folder
+from .zoo.carried import RUN_CONFIG, carried_config, on_this_machine
+from .zoo.command_line import weights_path
+
+if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
+    from .inference.find import Predict, Threshold
+    from .inference.found import Found
+
+__all__ = ["Model", "UserError", "load"]
+
+logger = logging.getLogger(__name__)
+
+CHANNELS = ("rgb", "bgr")
+ARRAY = "array"  # name of an image that has none
+OURS = ("checkpoint_path", "backend", "checkpoint_url")  # keys that the source says
+
+
+class Model:
+    """A network with its weights; `load` makes it. Several threads may use it, and several of them may be loaded.
+
+    task: "detection", "segmentation" or "classification"; names: of its classes, in label order; config: the
+    configuration, as it is used; path: the file with the weights.
+    """
+
+    def __init__(self, task: str, cfg: Config, names: Sequence[str], predict: "Predict"):
+        self.task, self.config, self.names = task, cfg, tuple(names)
+        self.path, self._predict = Path(cfg.checkpoint_path), predict
+
+    def __repr__(self) -> str:
+        return f"Model({self.task}, {len(self.names)} classes, {str(self.path)!r})"
+
+    def predict(self, image: Any, score_thr: "Threshold" = None, channels: str = "rgb") -> Any:
+        """What is found on one image: `FoundObjects`, `FoundMap` or `FoundClasses`. Of a list, a list.
+
+        image: a path; an array (h, w, 3) uint8, RGB, or (h, w) uint8, grey; an image of Pillow. channels: "bgr" for
+        arrays in OpenCV's order. score_thr: least score of a detector's objects, for all classes, by class name, or a
+        file of a report; `infer_score_thr` of the configuration by default.
+
+        UserError for one image that cannot be read; in a list there is None in its place, and a warning.
+        """
+        if isinstance(image, list | tuple):
+            return list(self.stream(image, score_thr, channels))
+        source = _source(image, channels)
+        ((_, found),) = self._predict([source], score_thr)
+        if found is None:
+            raise UserError(why_unreadable(str(source), self.config.max_image_pixels))
+        return found
+
+    def stream(
+        self, images: Iterable[Any], score_thr: "Threshold" = None, channels: str = "rgb"
+    ) -> Iterator["Found | None"]:
+        """The same for many images, one result after the other: no more than a few batches of them are in memory."""
+        for name, found in self._predict((_source(image, channels) for image in images), score_thr):
+            if found is None:
+                logger.warning("%s", why_unreadable(name, self.config.max_image_pixels))
+            yield found
+
+
+def load(source: str | Path, **keys: Any) -> Model:
+    """The network in `source`: a run's folder (its best checkpoint, else the newest), a checkpoint or an exported file,
+    or published weights by their name, `zoo:NAME`, which are fetched if they are not here.
+
+    keys: of the configuration, by their names: `infer_score_thr=0.5`, `device_target="GPU"`; those of a section as a
+    mapping, `test_cfg={"rcnn": {"score_thr": 0.3}}`, or with dots, `**{"test_cfg.rcnn.score_thr": 0.3}`.
+    `config_path`: a configuration in the place of the run's, or of the one that comes with the file.
+
+    UserError for a file or key that is wrong, and for a device that is not this process's one.
+    """
+    quiet_logs()
+    if taken := sorted(set(OURS) & set(keys)):
+        raise UserError(f"{taken[0]} is what load's first argument says: leave it out")
+    cfg = _configuration(source, str(keys.pop("config_path", "")), keys)
+    from .inference.backends import reordered, with_network
+    from .process import guest
+    from .process.compile_cache import compile_once
+    from .tasks import TASKS
+
+    task, process = TASKS[cfg.task], guest.enter(cfg)
+    with guest.alone(cfg.mode), guest.randomness_as_before():
+        cfg, order = task.to_run(cfg)
+        task.check_inference(cfg)
+        model = task.load(cfg)
+        compile_once(cfg, process, model)
+        model = reordered(with_network(model, lambda network: guest.Guest(network, cfg.mode)), order)
+        return Model(task.name, cfg, task.describe(cfg).get("class_names", ()), task.predictor(cfg, model))
+
+
+def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]) -> Config:
+    """The configuration file that is named, else the run's, else the one that comes with the file.
+
+    `checkpoint_path` and `backend` are the file's.
+    """
+    source = weights_path(str(source), config_path, is_whole=True)  # of `zoo:NAME`; others as they are
+    path, run = Path(source), is_folder(source)
+    if run:
+        path = _checkpoint_of_run(path)
+    elif not is_file(path):
+        raise UserError(f"{path} does not exist")
+    backend = EXPORTED.get(path.suffix.lower(), "mindspore")
+    overrides = as_overrides({**keys, "checkpoint_path": path, "backend": backend})
+    if config_path:
+        return on_this_machine(load_config(config_path, overrides))
+    if run:
+        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), overrides)))
+    return carried_config(path, overrides)
+
+
+def _checkpoint_of_run(folder: Path) -> Path:
+    """The best checkpoint by the run's own metric, else the newest. UserError where it is no run's folder, or has none.
+    """
+    from .engine.checkpoint_folders import BestFolder, CheckpointFolder
+
+    if not is_file(folder / RUN_CONFIG):
+        raise UserError(f"{folder} is no folder of a run: it has no {RUN_CONFIG}")
+    newest = CheckpointFolder(folder / "ckpt", 0).newest_first()
+    found = BestFolder(folder / "best_ckpt", 0).top() or next(iter(newest), None)
+    if found is None:
+        raise UserError(f"{folder} has no checkpoint yet, neither in best_ckpt nor in ckpt")
+    logger.info("%s: its weights are those of %s", folder, found)
+    return found
+
+
+def _source(image: Any, channels: str) -> ImageSource:
+    """A path as it is; an array or an image of Pillow as a picture in memory. UserError for anything else."""
+    if channels not in CHANNELS:
+        raise UserError(f"channels is {short(channels)}; it must be one of {', '.join(CHANNELS)}")
+    if isinstance(image, str | os.PathLike):
+        return Path(image)
+    if isinstance(image, Picture):
+        return image
+    if hasattr(image, "mode") and hasattr(image, "convert"):  # Pillow's, which need not be installed
+        image, channels = np.asarray(image.convert("RGB")), "rgb"
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an image is a path, an array or an image of Pillow, not {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape or image.shape[2:] not in ((), (3,)):
+        what = f"{list(image.shape)} {image.dtype}"
+        raise UserError(f"an image is an array (h, w, 3) or (h, w) of uint8, not {what}")
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    return Picture(ARRAY, np.ascontiguousarray(image[..., ::-1] if channels == "rgb" else image))

@@ -1,0 +1,110 @@
+"""MindSpore inside somebody else's program: a notebook, a server, a script that uses other networks too.
+
+Its device is chosen once a process. Everything else that it changes for all of the process is put back: the execution
+mode, and the handler that it has for Ctrl-C after each graph, which ends the process. One thread at a time is in it.
+"""
+
+import contextlib
+import ctypes
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..errors import UserError
+from .logs import quiet_logs
+from .runtime import Runtime, set_device
+
+HANDLERS = (signal.SIGINT,)  # that MindSpore takes for itself
+STRUCT_SIZE = 256  # bytes, more than a `struct sigaction` has anywhere
+
+_lock = threading.RLock()
+_device: list[tuple[str, int]] = []  # the one of this process
+
+
+def enter(cfg: Config) -> Runtime:
+    """Choose the device. UserError where it is not there, or where this process has another one already."""
+    wanted = cfg.device_target, cfg.device_id if cfg.device_target != "CPU" else 0
+    with _lock:
+        if _device and _device[0] != wanted:
+            raise UserError(
+                f"device_target is {_named(wanted)}, but this process runs its networks on {_named(_device[0])}: "
+                "MindSpore has one device a process"
+            )
+        if not _device:
+            quiet_logs()
+            set_device(cfg)
+            _device.append(wanted)
+    return Runtime(device=cfg.device_target)
+
+
+@contextlib.contextmanager
+def alone(mode: str) -> Iterator[None]:
+    """No other thread is in MindSpore meanwhile, whose execution mode is `mode`, "graph" or "pynative"."""
+    import mindspore as ms
+
+    wanted = ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE
+    with _lock, _handlers_as_before():
+        before = ms.get_context("mode")
+        if before != wanted:
+            ms.set_context(mode=wanted)
+        try:
+            yield
+        finally:
+            if before != wanted:
+                ms.set_context(mode=before)
+
+
+@contextlib.contextmanager
+def randomness_as_before() -> Iterator[None]:
+    """Random numbers that are drawn meanwhile are drawn again afterwards: the program's own stay as they were."""
+    plain, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(numpy)
+
+
+class Guest:
+    """A network that several threads may call."""
+
+    def __init__(self, network: Callable, mode: str):
+        self.network, self.mode = network, mode
+
+    def __call__(self, *arguments: Any) -> Any:
+        with alone(self.mode):
+            outputs = self.network(*arguments)
+            for output in outputs if isinstance(outputs, tuple) else (outputs,):
+                output.asnumpy()  # which waits for it
+            return outputs
+
+
+@contextlib.contextmanager
+def _handlers_as_before() -> Iterator[None]:
+    """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread."""
+    libc = _libc()
+    kept = {number: (ctypes.c_ubyte * STRUCT_SIZE)() for number in HANDLERS}
+    found = [number for number, state in kept.items() if libc and libc.sigaction(int(number), None, state) == 0]
+    try:
+        yield
+    finally:
+        for number in found:
+            libc.sigaction(int(number), kept[number], None)
+
+
+def _libc() -> Any:
+    try:
+        libc = ctypes.CDLL(None)
+        return libc if hasattr(libc, "sigaction") else None
+    except (OSError, TypeError):  # no POSIX
+        return None
+
+
+def _named(device: tuple[str, int]) -> str:
+    name, number = device
+    return name if name == "CPU" else f"{name} {number}"

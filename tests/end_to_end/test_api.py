@@ -1,0 +1,301 @@
+"""`load(...).predict(...)` gives what infer.py writes, bit for bit: of old runs, checkpoints and exported files."""
+
+import gzip
+import json
+import logging
+import random
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import mindspore as ms
+import numpy as np
+import pytest
+from PIL import Image
+
+from src import api
+from src.config import default_config, save_config
+from src.errors import UserError
+from src.process import guest
+from src.tasks import Task
+from tests.end_to_end.commands import ROOT, run
+
+MUSEUM = ROOT / "tests" / "museum"
+DATA = {"hrnet_cls": "classes", "hrnet_seg_lip": "persons"}
+
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
+
+
+@pytest.fixture(scope="module")
+def museum(tmp_path_factory):
+    """unpacked(family) -> its folder, a copy."""
+    place = tmp_path_factory.mktemp("museum")
+
+    def unpacked(family: str) -> Path:
+        if not (place / family).exists():
+            shutil.copytree(MUSEUM / family, place / family)
+            for packed in list((place / family).rglob("*.gz")):
+                packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+                packed.unlink()
+        return place / family
+
+    return unpacked
+
+
+def run_folder(family: Path) -> Path:
+    return next(family.glob("run/*"))
+
+
+def images(family: str, count: int = 3) -> list[str]:
+    found = (MUSEUM / "data" / DATA.get(family, "shapes")).rglob("*.*")
+    named = {path.name: str(path) for path in sorted(found) if path.suffix in (".jpg", ".png")}
+    return list(named.values())[:count]
+
+
+def written(tmp_path: Path, folder: Path, weights: Path, pictures: list[str], *more: object) -> list[dict]:
+    """The entries of infer.py's file, in the images' order."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for picture in pictures:
+        shutil.copy(picture, place)
+    output = tmp_path / "out.json"
+    run("infer.py", "--config_path", folder / "config.yaml", "--checkpoint_path", weights, "--pred_input", place,
+        "--pred_output", output, *more)  # fmt: skip
+    entries = json.loads(output.read_text())
+    return [entries[str(place / Path(picture).name)] for picture in pictures]
+
+
+def best(folder: Path) -> Path:
+    return next(folder.glob("best_ckpt/*.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "family,suffix",
+    [
+        ("mask_rcnn_hrnet", "onnx"),
+        ("hrnet_cls", "onnx"),
+        ("hrnet_cls", ""),
+        pytest.param("mask_rcnn_hrnet", "", marks=pytest.mark.slow),
+        pytest.param("hrnet_cls", "mindir", marks=pytest.mark.slow),
+    ],
+)
+def test_it_gives_what_infer_writes(family, suffix, museum, tmp_path, monkeypatch):
+    folder, pictures = run_folder(museum(family)), images(family)
+    weights = museum(family) / f"model.{suffix}" if suffix else best(folder)
+    backend = ("--backend", suffix) if suffix else ()
+    wanted = written(tmp_path, folder, weights, pictures, *backend)
+    monkeypatch.chdir(tmp_path)  # nothing depends on the working folder
+    model = api.load(weights, config_path=folder / "config.yaml") if suffix else api.load(folder)
+    assert model.path == weights
+    found = model.predict(pictures)
+    assert [json.loads(json.dumps(one.to_json())) for one in found] == wanted
+    assert [entry["predictions"] for entry in wanted] and any(entry["predictions"] for entry in wanted)
+    assert set(model.names) >= {name for one in found for name in one.names}
+    bgr = cv2.imread(pictures[0])
+    for same in (pictures[0], Path(pictures[0]), bgr[..., ::-1], Image.fromarray(bgr[..., ::-1])):
+        assert model.predict(same).to_json() == wanted[0]
+    assert model.predict(bgr, channels="bgr").to_json() == wanted[0]
+    assert found[0].draw().dtype == np.uint8 and np.array_equal(found[0].image(), bgr[..., ::-1])
+
+
+def test_of_a_segmenter_it_gives_the_pictures_that_infer_writes(museum, tmp_path):
+    folder, (picture,) = run_folder(museum("hrnet_seg_lip")), images("hrnet_seg_lip", 1)
+    weights = museum("hrnet_seg_lip") / "model.onnx"
+    keys = "--config_path", folder / "config.yaml", "--checkpoint_path", weights, "--backend", "onnx"
+    run("infer.py", *keys, "--pred_input", picture, "--pred_output", tmp_path / "out")
+    found = api.load(weights, config_path=folder / "config.yaml").predict(picture)
+    stem = Path(picture).stem
+    index, overlay = (cv2.imread(str(tmp_path / "out" / f"{stem}_{kind}.png"), -1) for kind in ("index", "overlay"))
+    assert np.array_equal(found.label_map, index) and np.array_equal(found.draw()[..., ::-1], overlay)
+    entry = found.to_json()
+    assert sum(one["pixels"] for one in entry["classes"]) == index.size == entry["height"] * entry["width"]
+    assert [one["name"] for one in entry["classes"]] == [found.names[k] for k in np.unique(index)]
+    with pytest.raises(UserError, match="score_thr is of objects"):
+        api.load(weights, config_path=folder / "config.yaml").predict(picture, score_thr=0.5)
+
+
+def test_four_threads_and_two_models_at_once(museum):
+    detector, classifier = museum("mask_rcnn_hrnet"), museum("hrnet_cls")
+    exported = api.load(detector / "model.onnx", config_path=run_folder(detector) / "config.yaml")
+    models = [
+        (exported, images("mask_rcnn_hrnet")),
+        (api.load(run_folder(classifier)), images("hrnet_cls")),
+    ]
+    alone = [[one.to_json() for one in model.predict(pictures)] for model, pictures in models]
+    answers: dict[int, list] = {}
+
+    def work(number: int) -> None:
+        model, pictures = models[number % 2]
+        answers[number] = [model.predict(picture).to_json() for picture in pictures for _ in range(2)][::2]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answers[number] for number in range(4)] == alone * 2
+
+
+# ------------------------------------------------------------------------------------------- without a real network
+
+
+def whole_image_detector(image, image_shape):
+    """Two detections an image: all of it, of class 0 with a score of 0.75, of class 1 with one of 0.25."""
+    sides = image_shape.asnumpy()
+    boxes = np.zeros((len(sides), 2, 4), np.float32)
+    boxes[:, :, 2:] = sides[:, None, ::-1]
+    scores = np.tile(np.float32([0.75, 0.25]), (len(sides), 1))
+    labels = np.tile(np.int32([0, 1]), (len(sides), 1))
+    arrays = boxes, scores, labels, np.ones((len(sides), 2), bool), np.ones((len(sides), 2, 28, 28), np.float32)
+    return tuple(map(ms.Tensor, arrays))
+
+
+@pytest.fixture()
+def folder(tmp_path, monkeypatch):
+    """A run's folder whose network is `whole_image_detector`."""
+    monkeypatch.setattr(Task, "load", lambda task, cfg: whole_image_detector)
+    place = tmp_path / "run's folder"
+    (place / "best_ckpt").mkdir(parents=True)
+    names = "[background, cat, dög]"
+    cfg = default_config(["--img_width", "64", "--img_height", "64", "--coco_classes", names, "--num_classes", "3",
+                          "--detector", "faster_rcnn", "--device_target", "CPU"])  # fmt: skip
+    save_config(cfg, str(place / "config.yaml"))
+    weights = {"weight": np.zeros(1, np.float32)}
+    for name in ("bbox_mAP_0.1000_epoch_0001", "bbox_mAP_0.3000_epoch_0002", "bbox_mAP_0.2000_epoch_0003"):
+        api_checkpoint(weights, place / "best_ckpt" / f"{name}.ckpt")
+    return place
+
+
+def api_checkpoint(weights, path):
+    from src.checkpoint import save_arrays
+
+    save_arrays(weights, path)
+
+
+def test_a_runs_folder_means_its_best_checkpoint(folder):
+    model = api.load(folder)
+    assert model.path.name == "bbox_mAP_0.3000_epoch_0002.ckpt"
+    assert (model.task, model.names) == ("detection", ("cat", "dög"))
+    assert model.config.img_width == 64
+
+
+def test_results_have_numbers_names_and_pictures(folder):
+    found = api.load(folder).predict(np.zeros((40, 80, 3), np.uint8))
+    assert (found.height, found.width, len(found)) == (40, 80, 2)
+    assert found.boxes.tolist() == [[0, 0, 80, 40]] * 2 and found.boxes.dtype == np.float32
+    assert found.labels.tolist() == [0, 1] and found.names == ["cat", "dög"]
+    assert found.scores.tolist() == [0.75, 0.25]
+    assert found.masks.shape == (2, 40, 80) and found.masks.dtype == bool and found.masks.all()
+    assert found.name == "array" and found.draw().shape == (40 * 5, 80 * 5, 3)  # enlarged: labels need room
+    assert found.to_json()["predictions"][1]["class"] == {"label": 1, "category_id": "unknown", "name": "dög"}
+    seen = found.to_supervision()
+    assert seen.xyxy.tolist() == found.boxes.tolist() and seen.data["class_name"].tolist() == found.names
+    assert seen.mask.all() and seen.confidence.tolist() == [0.75, 0.25]
+
+
+def test_thresholds_are_the_configurations_or_the_calls(folder):
+    image = np.zeros((40, 80), np.uint8)
+    assert len(api.load(folder).predict(image)) == 2
+    assert len(api.load(folder, infer_score_thr=0.5).predict(image)) == 1
+    model = api.load(folder, infer_score_thr=0.9)
+    assert len(model.predict(image)) == 0 and len(model.predict(image, score_thr=0.25)) == 2
+    assert model.predict(image, score_thr={"cat": 0.9, "dög": 0.1}).names == ["dög"]
+    nothing = model.predict(image)
+    assert nothing.masks.shape == (0, 40, 80) and len(nothing.to_supervision()) == 0
+    for wrong, reason in ((1.5, "score_thr is 1.5; it must be from 0 to 1"), (True, "score_thr is True"),
+                          ({"cat": 0.5}, "score_thr has no threshold for dög")):  # fmt: skip
+        with pytest.raises(UserError, match=reason):
+            model.predict(image, score_thr=wrong)
+
+
+def test_an_unreadable_image_is_an_error_alone_and_none_in_a_list(folder, tmp_path, caplog):
+    model = api.load(folder)
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(UserError, match="text.jpg is no image, or cut off"):
+        model.predict(tmp_path / "text.jpg")
+    with pytest.raises(UserError, match="gone.jpg is missing"):
+        model.predict(str(tmp_path / "gone.jpg"))
+    caplog.clear()
+    found = model.predict([np.zeros((8, 8, 3), np.uint8), tmp_path / "text.jpg", np.ones((9, 9, 3), np.uint8)])
+    assert [None if one is None else one.height for one in found] == [8, None, 9]
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/text.jpg is no image, or cut off"]
+    assert model.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "image,reason",
+    [
+        (None, "not NoneType"),
+        (3, "not int"),
+        (np.zeros((4, 4, 3)), "not [4, 4, 3] float64"),
+        (np.zeros((4, 4, 4), np.uint8), "not [4, 4, 4] uint8"),
+        (np.zeros((0, 4, 3), np.uint8), "not [0, 4, 3] uint8"),
+        (np.zeros(4, np.uint8), "not [4] uint8"),
+    ],
+)
+def test_what_is_no_image_is_named(folder, image, reason):
+    with pytest.raises(UserError) as error:
+        api.load(folder).predict(image)
+    assert reason in str(error.value)
+
+
+def test_what_cannot_be_loaded_is_named(folder, tmp_path):
+    for source, keys, reason in (
+        (tmp_path / "nothing.ckpt", {}, "nothing.ckpt"),
+        (tmp_path, {}, "is no folder of a run: it has no config.yaml"),
+        (folder, {"infer_score_th": 1}, "infer_score_thr"),  # the nearest key
+        (folder, {"infer_score_thr": 7}, "infer_score_thr"),
+        (folder, {"checkpoint_path": "x"}, "checkpoint_path is what load's first argument says"),
+        (folder, {"test_cfg": {"rcnn": {"max_per_img": "many"}}}, "test_cfg.rcnn.max_per_img"),
+    ):
+        with pytest.raises(UserError) as error:
+            api.load(source, **keys)
+        assert reason in str(error.value), (source, keys)
+
+
+def test_keys_of_sections_are_mappings_or_have_dots(folder):
+    for keys in ({"test_cfg": {"rcnn": {"max_per_img": 7}}}, {"test_cfg.rcnn.max_per_img": np.int64(7)}):
+        model = api.load(folder, test_batch_size=3, img_std=(1.0, 2, 3), keep_ratio=False, **keys)
+        assert model.config.test_cfg.rcnn.max_per_img == 7 and model.config.test_batch_size == 3
+        assert model.config.img_std == [1.0, 2.0, 3.0] and model.config.keep_ratio is False
+
+
+def test_the_program_around_it_stays_as_it_was(folder):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    try:
+        def state():
+            project = logging.getLogger("src")
+            return (
+                signal.getsignal(signal.SIGINT), sys.stdout, sys.stderr, sys.excepthook, threading.excepthook,
+                list(logging.getLogger().handlers), logging.getLogger().level, list(project.handlers),
+                project.propagate, project.level, random.getstate(), str(np.random.get_state()),
+                ms.get_context("mode"), Path.cwd(),
+            )  # fmt: skip
+
+        before = state()
+        api.load(folder).predict(np.zeros((8, 8, 3), np.uint8))
+        assert state() == before
+    finally:
+        ms.set_context(mode=ms.GRAPH_MODE)
+
+
+def test_another_device_is_one_clear_error(folder, monkeypatch):
+    monkeypatch.setattr(guest, "_device", [("GPU", 1)])
+    with pytest.raises(UserError, match="device_target is CPU, but this process runs its networks on GPU 1"):
+        api.load(folder)
+
+
+def test_a_stream_reads_no_more_than_it_needs(folder):
+    asked = []
+
+    def frames():
+        for number in range(10**6):
+            asked.append(number)
+            yield np.full((8, 8 + number, 3), 7, np.uint8)
+
+    stream = api.load(folder, test_batch_size=2).stream(frames())
+    assert [next(stream).width for _ in range(3)] == [8, 9, 10] and len(asked) < 20
+    stream.close()
