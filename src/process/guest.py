@@ -1,7 +1,7 @@
 """MindSpore inside somebody else's program: a notebook, a server, a script that uses other networks too.
 
 Its device is chosen once a process. Everything else that it changes for all of the process is put back: the execution
-mode, and the handler that it has for Ctrl-C after each graph, which ends the process. One thread at a time is in it.
+mode, and the handler that it has for Ctrl-C, which ends the process. One thread at a time is in it.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from .logs import quiet_logs
 from .runtime import Runtime, set_device
 
 HANDLERS = (signal.SIGINT,)  # that MindSpore takes for itself
+MOMENT = 0.05  # seconds
 STRUCT_SIZE = 256  # bytes, more than a `struct sigaction` has anywhere
 
 _lock = threading.RLock()
@@ -86,15 +87,31 @@ class Guest:
 
 @contextlib.contextmanager
 def _handlers_as_before() -> Iterator[None]:
-    """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread."""
+    """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread.
+
+    Put back every moment too: while a graph is compiled or run, Ctrl-C waits for its end instead of ending the process.
+    """
     libc = _libc()
     kept = {number: (ctypes.c_ubyte * STRUCT_SIZE)() for number in HANDLERS}
     found = [number for number, state in kept.items() if libc and libc.sigaction(int(number), None, state) == 0]
+    over = threading.Event()
+
+    def put_back() -> None:
+        for number in found:
+            libc.sigaction(int(number), kept[number], None)
+
+    def watch() -> None:
+        while not over.wait(MOMENT):
+            put_back()
+
+    watcher = threading.Thread(target=watch, name="signal handlers", daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        for number in found:
-            libc.sigaction(int(number), kept[number], None)
+        over.set()
+        watcher.join()
+        put_back()
 
 
 def _libc() -> Any:
