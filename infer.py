@@ -1,4 +1,4 @@
-"""Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
+"""Run a checkpoint on images, folders and lists of them, or on a video: predictions as JSON, pictures of them."""
 
 from src.commands.entries import infer as main
 

@@ -45,9 +45,10 @@ supervise() {
     trap - INT TERM HUP
 }
 
-# end_leftovers: what the job has left in its group. A moment is for who still writes its last words into a log.
+# end_leftovers: what the job has left in its group. Three seconds are for who still writes its last words into a log: on
+# a busy machine the tee of a rank may only start when the rank has ended.
 end_leftovers() {
-    local tries=20
+    local tries=60
     while [ "$tries" -gt 0 ] && kill -0 -- "-$JOB" 2>/dev/null; do
         sleep 0.05
         tries=$((tries - 1))

@@ -24,7 +24,9 @@ from .errors import UserError, short
 from .file_facts import EXPORTED
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
-from .zoo.carried import RUN_CONFIG, carried_config, on_this_machine
+from .zoo import PREFIX
+from .zoo.carried import RUN_CONFIG, on_this_machine
+from .zoo.command_line import config_of
 
 if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
     from .inference.find import Predict, Threshold
@@ -81,7 +83,8 @@ class Model:
 
 
 def load(source: str | Path, **keys: Any) -> Model:
-    """The network in `source`: a run's folder (its best checkpoint, else the newest), a checkpoint or an exported file.
+    """The network in `source`: a run's folder (its best checkpoint, else the newest), a checkpoint or an exported file,
+    or published weights by their name, `zoo:NAME`, which are fetched if they are not here.
 
     keys: of the configuration, by their names: `infer_score_thr=0.5`, `device_target="GPU"`; those of a section as a
     mapping, `test_cfg={"rcnn": {"score_thr": 0.3}}`, or with dots, `**{"test_cfg.rcnn.score_thr": 0.3}`.
@@ -113,18 +116,18 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
 
     `checkpoint_path` and `backend` are the file's.
     """
+    if str(source).startswith(PREFIX):
+        return config_of(str(source), as_overrides(keys), config_path)
     path, run = Path(source), is_folder(source)
     if run:
         path = _checkpoint_of_run(path)
     elif not is_file(path):
         raise UserError(f"{path} does not exist")
-    backend = EXPORTED.get(path.suffix.lower(), "mindspore")
-    overrides = as_overrides({**keys, "checkpoint_path": path, "backend": backend})
-    if config_path:
-        return on_this_machine(load_config(config_path, overrides))
-    if run:
-        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), overrides)))
-    return carried_config(path, overrides)
+    overrides = as_overrides({**keys, "backend": EXPORTED.get(path.suffix.lower(), "mindspore")})
+    if run and not config_path:
+        words = [*overrides, *as_overrides({"checkpoint_path": path})]
+        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), words)))
+    return config_of(str(path), overrides, config_path)
 
 
 def _checkpoint_of_run(folder: Path) -> Path:

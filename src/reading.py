@@ -29,6 +29,11 @@ def is_folder(path: str | Path) -> bool:
     return _has_kind(path, stat.S_ISDIR)
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether a file or a folder is there; False too for a name that none can have."""
+    return is_file(path) or is_folder(path)
+
+
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
     if not str(path):
@@ -42,7 +47,7 @@ def need_folder(path: str | Path) -> Path:
 
 
 def open_regular(path: str | Path, most: int | None = None) -> BinaryIO:
-    """A regular file, open for reading. OSError as `read_bytes`."""
+    """A regular file of at most `most` bytes, open for reading. OSError as `read_bytes`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except ValueError:

@@ -19,11 +19,18 @@ from mindspore.common.api import _cell_graph_executor  # noqa: E402
 
 from src.data.formats import report  # noqa: E402
 
+# In PyNative mode threads wait awake for one another otherwise: the same numbers in half of the CPU time.
+mindspore.set_context(pynative_synchronize=True)
+
 DATA_FILES = Path(__file__).parent / "data_files"
-LONGEST = (  # files by time
-    "test_compile_once", "test_any_backbone", "test_museum", "test_distributed", "test_commands",
-    "test_segmentation_commands", "test_mask_rcnn", "test_export_commands", "test_transfer_training",
-    "test_classification_commands", "test_detectors",
+LONGEST = (  # files by time, those of --all too
+    "test_any_backbone", "test_compile_once", "test_precision", "test_museum", "test_pythons", "test_distributed",
+    "test_killed_ranks", "test_wheel", "test_trained_parity", "test_mask_rcnn", "test_turned_images", "test_commands",
+    "test_api", "test_huge_images", "test_detectors", "test_export_commands", "test_segmentation_commands",
+    "test_classification_commands", "test_cascade", "test_original_launchers", "test_new_on_photographs",
+    "test_own_data", "test_kinds_of_nms", "test_random_kills", "test_without_operators", "test_transfer_training",
+    "test_sampling_page", "test_ocr_commands", "test_box_commands", "test_two_ranks", "test_classification",
+    "test_fused",
 )  # fmt: skip
 
 

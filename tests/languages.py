@@ -9,7 +9,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-COMMENTED = ("bash", "yaml")  # where what is behind a # may be translated
+COMMENTED = ("bash", "yaml", "python")  # where what is behind a # may be translated
 
 
 @dataclass(frozen=True)

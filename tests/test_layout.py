@@ -12,9 +12,9 @@ SOURCE = ROOT / "src"
 
 # From the top floor down; a file imports from floors below its own, and from its own room.
 FLOORS = (
-    "__main__", "api", "commands", "engine", "export", "tasks", "reports", "evaluation", "inference", "data", "zoo",
-    "convert", "integrations", "models", "process", "checkpoint", "checkpoint_entries", "ops", "config", "pages",
-    "outputs", "file_facts", "files", "reading", "errors",
+    "__main__", "commands", "serving", "api", "engine", "export", "tasks", "reports", "evaluation", "inference",
+    "data", "zoo", "convert", "integrations", "models", "process", "checkpoint", "checkpoint_entries", "ops",
+    "config", "pages", "outputs", "file_facts", "files", "reading", "errors",
 )  # fmt: skip
 # Names of module commands from before the move: the only imports upwards.
 OLD_COMMANDS = {"check": "commands.check", "models.summary": "commands.summary"}
@@ -136,6 +136,7 @@ def test_nobody_asks_which_task_it_is():
     [
         (("process",), r"\bos\.environ\b|\bos\.getenv\b|\bputenv\b"),
         (("integrations",), r"^\s*(?:import|from) (?:mlflow|moxing|tensorboardX)\b"),
+        (("serving",), r"^\s*(?:import|from) (?:gradio|fastapi|uvicorn)\b"),
         (("config",), r"\byaml\.(?:safe_)?(?:load|dump)"),
     ],
 )

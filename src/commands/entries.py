@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Callable
 
-from ..config import parse_cli
+from ..config import parse_cli as parse_with_file
 from ..process.command import entry_point
 from ..process.logs import outlive_the_terminal, quiet_logs
 from ..process.threads import share_cores
-from ..zoo.command_line import parse_cli as parse_cli_of_weights
+from ..zoo.command_line import parse_cli
 
 WEIGHTS = "checkpoint_path|checkpoint_url"
 
@@ -31,7 +31,7 @@ def train() -> None:
 @entry_point
 def evaluate() -> None:
     """Evaluate a checkpoint, or saved predictions, on the validation set."""
-    cfg = parse_cli_of_weights(_described(evaluate), command="eval.py")
+    cfg = parse_cli(_described(evaluate), command="eval.py")
     quiet_logs()
     from ..integrations.modelarts import modelarts
     from .evaluate import evaluate as run
@@ -42,9 +42,9 @@ def evaluate() -> None:
 
 @entry_point
 def infer() -> None:
-    """Run a checkpoint on one image or on a folder of images and write the predictions as JSON."""
-    required = (WEIGHTS, "pred_input", "pred_output")
-    cfg = parse_cli_of_weights(_described(infer), required=required, command="infer.py")
+    """Run a checkpoint on images, folders and lists of them, or on a video: predictions as JSON, pictures of them."""
+    required = (WEIGHTS, "pred_input", "pred_output|draw")
+    cfg = parse_cli(_described(infer), required=required, command="infer.py")
     quiet_logs()
     from ..integrations.modelarts import modelarts
     from .infer import infer as run
@@ -56,7 +56,7 @@ def infer() -> None:
 @entry_point
 def export() -> None:
     """Write a checkpoint as MINDIR, ONNX or AIR, and check that the file gives the checkpoint's outputs."""
-    cfg = parse_cli_of_weights(_described(export), required=(WEIGHTS, "file_name"), command="export.py")
+    cfg = parse_cli(_described(export), required=(WEIGHTS, "file_name"), command="export.py")
     quiet_logs()
     from ..integrations.modelarts import modelarts
     from .export import export as run
@@ -70,7 +70,7 @@ def convert_weights() -> None:
     """Convert weights of another project into a checkpoint for a config: PyTorch's (.pth, .pt, .pkl, .safetensors),
     MindSpore's and MindCV's (.ckpt), PaddleSeg's and PaddleDetection's (.pdparams).
     """
-    cfg = parse_cli(_described(convert_weights), required=("pt_path", "ckpt_path"), command="convert_weights.py")
+    cfg = parse_with_file(_described(convert_weights), required=("pt_path", "ckpt_path"), command="convert_weights.py")
     quiet_logs()
     from .convert import convert_file
 

@@ -26,6 +26,7 @@ from ..files import temporary_path, write_text
 from ..outputs import Inputs, check_output_file
 from ..process.command import entry_point
 from ..process.logs import quiet_logs, start_logging
+from ..zoo.command_line import weights_path
 
 WORDS = {
     "tiny": "a narrow network for a CPU, minutes to hours",
@@ -45,13 +46,14 @@ def main(argv: list[str] | None = None) -> None:
     words = "; ".join(f"{name}: {text}" for name, text in WORDS.items())
     parser.add_argument("--preset", choices=PRESETS, default="small", help=f"{words} (small)")
     parser.add_argument("--task", choices=TASKS, default="", help="what the data are for, where they do not tell")
-    parser.add_argument("--pre_trained", default="", metavar="FILE", help="checkpoint that the backbone starts from")
+    parser.add_argument("--pre_trained", default="", metavar="FILE", help="backbone's weights, or zoo:NAME")
     parser.add_argument("--memory", type=number(0.1, 1e5), default=0.0, help="GiB that training may take")
     own, rest = parser.parse_known_args(argv)
     quiet_logs()
     start_logging()
     typed = " ".join(map(shlex.quote, sys.argv[1:] if argv is None else argv))
-    new(Path(own.data), Path(own.out), own.task, Wish(own.preset, own.memory, own.pre_trained, rest), typed)
+    weights = weights_path(own.pre_trained)
+    new(Path(own.data), Path(own.out), own.task, Wish(own.preset, own.memory, weights, rest), typed)
 
 
 def new(data: Path, out: Path, task: str, wish: Wish, typed: str = "") -> Path:

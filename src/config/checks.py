@@ -9,9 +9,10 @@ from typing import Any
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
 from .classification_checks import check_timm
-from .orientation import has_orientations, trains_by_orientation
+from .orientation import evaluated_input, has_orientations, trains_by_orientation
 from .train_sets import check_train_sets, texts
 from .transform_checks import check_transforms
+from .views import has_views, holding, scaled_sides
 
 
 def check_together(cfg: Any) -> None:
@@ -90,10 +91,15 @@ def _check_window(cfg: Any) -> None:
 
 def _check_detection(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"), (8, "masks are packed eight pixels a byte"))
+    if 0 < cfg.tile < LEAST_SIDE:
+        raise UserError(f"tile is {cfg.tile}; it must be at least {LEAST_SIDE}, or 0 for whole images")
     for key, is_so in (("resize", has_orientations(cfg)), ("train_resize", trains_by_orientation(cfg))):
         if is_so:
             _check_short_long(cfg, key)
     _check_box_style(cfg)
+    _check_scales(cfg)
+    if has_views(cfg):
+        _check_views(cfg)
     check_transforms(cfg)
     if cfg.detector in CASCADES:
         _check_cascade(cfg)
@@ -129,6 +135,41 @@ def _check_short_long(cfg: Any, key: str) -> None:
     _check_batch("test_batch_size", cfg.test_batch_size, width, height)
     if cfg.eval_padding == "own" and cfg.test_batch_size > 1:
         raise UserError(f"eval_padding own is for one image at a time: test_batch_size is {cfg.test_batch_size}, not 1")
+
+
+def _check_scales(cfg: Any) -> None:
+    if not cfg.eval_scales:
+        raise UserError("eval_scales is empty; it must name one scale at least")
+
+
+def _check_views(cfg: Any) -> None:
+    """What a detector can be run on several views of an image with."""
+    which = "eval_flip" if cfg.eval_flip else "eval_scales"
+    test, scaled = cfg.test_cfg.rcnn, list(cfg.eval_scales) != [1]
+    if cfg.box_style == "legacy":
+        raise UserError(f"{which} is of box_style continuous; it is 'legacy'")
+    if cfg.resize == "fit_twice":
+        raise UserError(f"{which} is of resize fit or short_long; it is 'fit_twice'")
+    if test.nms == "soft":
+        raise UserError(
+            f"{which} merges views by test_cfg.rcnn.nms nms; it is 'soft', which keeps what a merge would drop"
+        )
+    if test.inclusive_nms:
+        raise UserError(f"{which} merges views by continuous boxes: set test_cfg.rcnn.inclusive_nms to 0")
+    if has_masks(cfg) and cfg.mask_head.boxes == "likeliest":
+        raise UserError(f"{which} reads masks in the merged boxes; mask_head.boxes is 'likeliest', set it to detected")
+    if cfg.backend != "mindspore" and scaled:
+        raise UserError(f"eval_scales is {short(cfg.eval_scales)}, but an exported file takes images of one size: [1]")
+    if cfg.backend != "mindspore" and has_masks(cfg):
+        raise UserError(
+            f"{which} with masks is of backend mindspore; it is {cfg.backend!r}: an exported file gives no masks of "
+            "merged boxes"
+        )
+    for scale in cfg.eval_scales:
+        width, height = holding(scaled_sides(evaluated_input(cfg), scale), cfg.divider)
+        if min(width, height) < LEAST_SIDE:
+            raise UserError(f"eval_scales: {scale:g} makes {width}x{height}: {LEAST_SIDE} is the least of a side")
+        _check_batch("test_batch_size", cfg.test_batch_size, width, height)
 
 
 def _check_box_style(cfg: Any) -> None:
@@ -177,8 +218,14 @@ def _check_assigners(cfg: Any) -> None:
             )
 
 
+def _refuse_tiles(cfg: Any, why: str) -> None:
+    if cfg.tile:
+        raise UserError(f"tile is {cfg.tile}, which is for detection: {why}")
+
+
 def _check_segmentation(cfg: Any) -> None:
     check_named_classes(cfg)
+    _refuse_tiles(cfg, "segmentation takes windows of the network's size with eval_mode slide")
     if cfg.class_weights and len(cfg.class_weights) != cfg.num_classes:
         raise UserError(f"num_classes is {cfg.num_classes}, but class_weights has {len(cfg.class_weights)} numbers")
     if cfg.ignore_label < cfg.num_classes:
@@ -188,8 +235,7 @@ def _check_segmentation(cfg: Any) -> None:
     if cfg.scale_range[0] > cfg.scale_range[1]:
         raise UserError(f"scale_range {cfg.scale_range} runs backwards")
     _check_label_colours(cfg)
-    if not cfg.eval_scales:
-        raise UserError("eval_scales is empty; it must name one scale at least")
+    _check_scales(cfg)
 
 
 def _check_label_colours(cfg: Any) -> None:
@@ -212,6 +258,7 @@ def _check_label_colours(cfg: Any) -> None:
 
 def _check_classification(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"))
+    _refuse_tiles(cfg, "a classified image has one class")
     check_named_classes(cfg)
     check_timm(cfg)
     if cfg.cls_head.conv_sigma and cfg.cls_head.conv_init != "TruncatedNormal":

@@ -1,6 +1,7 @@
 """The command line of every entry script."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
@@ -12,7 +13,16 @@ from .read import read_file
 from .schema import Leaf, leaves, nested_kind
 from .unread import tell_unread
 
-Otherwise = Callable[[Sequence[str]], Config | None]  # its first line of documentation stands in --help
+
+@dataclass(frozen=True)
+class Otherwise:
+    """What gives a configuration where no file of one is named, and how that is said in --help.
+
+    config: from the other arguments (["--key", "value", ...]); None where they say nothing either.
+    """
+
+    words: str
+    config: Callable[[Sequence[str]], Config | None]
 
 
 def parse_cli(
@@ -25,18 +35,19 @@ def parse_cli(
     """The command line of every entry script: `--config_path C [--key value ...]`, `--help` lists all keys.
 
     required: keys that must not be empty; "a|b" is content with either. command: which one it is: the originals' words
-    for places act as it means them, and of a typed key that it does not read this is said. otherwise: gives the
-    configuration where no file of one is named, from what else was typed, or None where that says nothing either.
+    for places act as it means them, and of a typed key that it does not read this is said. otherwise: where else the
+    configuration may come from.
     """
     parser = Arguments(description=description, add_help=False, allow_abbrev=False)
     parser.add_argument("--config_path", default="")
     parser.add_argument("-h", "--help", action="store_true")
     known, overrides = parser.parse_known_args(argv)
     if known.help:
-        print(_help_text(description, known.config_path, required, otherwise.__doc__ if otherwise else ""))
+        print(_help_text(description, known.config_path, required, otherwise.words if otherwise else ""))
         raise SystemExit(0)
-    cfg = load_config(known.config_path, overrides) if known.config_path else otherwise and otherwise(overrides)
-    if not cfg:
+    cfg = load_config(known.config_path, overrides) if known.config_path else None
+    cfg = otherwise.config(overrides) if otherwise and not known.config_path else cfg
+    if cfg is None:
         raise UserError("--config_path FILE.yaml is missing; see --help")
     cfg, used = act_locally(cfg, command)
     tell_unread(cfg, command, used)
@@ -49,7 +60,7 @@ def parse_cli(
 def _help_text(description: str, config_path: str, required: Sequence[str], otherwise: str) -> str:
     helps = read_file(Path(config_path))[1] if config_path else {}
     lines = [description, "", "usage: --config_path FILE.yaml [--key value ...]"]
-    lines += [otherwise] if otherwise else []
+    lines += [f"   or: {otherwise}"] if otherwise else []
     lines += [f"required: {', '.join('--' + name.replace('|', ' or --') for name in required)}"] if required else []
     lines += ["", "Every key of the configuration can be given; nested keys with dots. Keys and defaults:", ""]
     lines += [_help_line(leaf, helps) for leaf in leaves(config_type()) if not nested_kind(leaf.item.type)]

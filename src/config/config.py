@@ -6,6 +6,7 @@ from dataclasses import fields
 from .classification_keys import TimmAugmentKeys
 from .combination_keys import CombinationKeys
 from .data_keys import AugmentationKeys, DataKeys, DataPlaceKeys, ImageKeys
+from .inference_keys import InferenceKeys
 from .model_keys import ModelKeys
 from .run_keys import (
     CommandKeys,
@@ -29,7 +30,7 @@ EXTRA_KEYS: list[type] = []
 class Config(
     AugmentationKeys, SamplingKeys, EvaluationKeys, ImageKeys, DataKeys, DataPlaceKeys, ConvertKeys, CommandKeys,
     DeviceKeys, RunKeys, ScheduleKeys, LearningRateKeys, OptimizerKeys, ModelKeys,
-    TimmAugmentKeys, CombinationKeys, TransformKeys,
+    TimmAugmentKeys, CombinationKeys, TransformKeys, InferenceKeys,
 ):  # fmt: skip
     """All keys. A loaded configuration is an instance whose values have been checked.
 

@@ -143,7 +143,8 @@ class ImageKeys:
     to_rgb: bool = key(True, "channel order RGB (the means' order) instead of BGR")
     max_image_pixels: int = key(
         200_000_000,
-        "pixels of an image file at most: by its header, before it is decoded; one that has more counts as unreadable",
+        "pixels of an image file at most: by its header, before it is decoded; one that has more counts as unreadable; "
+        "with tile those of a strip or tile of a large TIFF, which has as many as it likes",
         low=1,
         high=2**30,
         matters="never",

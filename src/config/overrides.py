@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError, plain, short
+from ..reading import is_there
 from .bounded_yaml import read_value
 from .config import Config
 from .fill import Source, convert, unknown_key
@@ -17,21 +18,28 @@ from .schema import Texts, is_mapping, nested_kind, variants_of
 from .variants import refuse_key_of_other, refuse_keys_of_others
 
 FLAGS = {"sink_mode"}  # options of the originals that have no value
+SEVERAL = {"pred_input"}  # take all words up to the next option (a shell's `images/*.jpg`)
 
 
-def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """["--a", "1", "--b.c=2"] -> [("a", "1"), ("b.c", "2")]; UserError for anything else."""
-    pairs, rest = [], list(arguments)
+def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str | list[str]]]:
+    """["--a", "1", "--b.c=2"] -> [("a", "1"), ("b.c", "2")]; UserError for anything else.
+
+    A key of `SEVERAL` may have more than one word: then it has the list of them.
+    """
+    pairs, rest = [], list(arguments)[::-1]  # taken from the end: there may be thousands
     while rest:
-        argument = rest.pop(0)
+        argument = rest.pop()
         if not argument.startswith("--") or argument == "--":
             raise UserError(f"unexpected argument {short(argument)}: write --key value")
         name, equals, text = argument[2:].partition("=")
-        if not equals and not (name in FLAGS and (not rest or rest[0].startswith("--"))):
+        if not equals and not (name in FLAGS and (not rest or rest[-1].startswith("--"))):
             if not rest:
                 raise UserError(f"--{plain(name)} needs a value")
-            text = rest.pop(0)
-        pairs.append((name, text))
+            text = rest.pop()
+        words = [text]
+        while name in SEVERAL and not equals and rest and not rest[-1].startswith("--"):
+            words.append(rest.pop())
+        pairs.append((name, words if len(words) > 1 else text))
     return pairs
 
 
@@ -62,15 +70,15 @@ def _text_of(value: Any, name: str) -> str:
         raise UserError(f"{plain(name)} is {short(value)}; a key is a number, a text, a list or a mapping") from None
 
 
-def override(cfg: Config, dotted: str, text: str, source: Source) -> Config:
-    """The configuration with one key set from its text on the command line, typed by the schema."""
+def override(cfg: Config, dotted: str, text: str | list[str], source: Source) -> Config:
+    """The configuration with one key set from its text, or texts, on the command line, typed by the schema."""
     if dotted in WITHOUT_EFFECT:
         source.without_effect.append(dotted)
         return cfg
     return _replaced(cfg, dotted.split("."), dotted, text, source)
 
 
-def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: Source) -> Any:
+def _replaced(part: Any, names: Sequence[str], dotted: str, text: str | list[str], source: Source) -> Any:
     """`part`, a configuration or a section of it, with another value of the key that `names` leads to."""
     name, *rest = names
     name = name if rest else ALIASES.get(dotted, name)
@@ -93,11 +101,13 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str, source: S
     return dataclasses.replace(part, **{name: value})
 
 
-def _parse_value(item: dataclasses.Field, dotted: str, text: str, source: Source) -> Any:
+def _parse_value(item: dataclasses.Field, dotted: str, text: str | list[str], source: Source) -> Any:
     """A list may be given as numbers with commas."""
-    if item.type is str:
+    if item.type is str or isinstance(text, list):
         return text
-    if item.type == Texts:  # which may hold commas: a list has brackets
+    if item.type == Texts:  # which may hold commas: a list has brackets, and a file may have that name
+        if dotted in SEVERAL and is_there(text):
+            return text
         with contextlib.suppress(UserError, ValueError):
             value = read_value(text) if text.lstrip().startswith("[") else text
             return value if isinstance(value, list) else text

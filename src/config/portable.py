@@ -17,8 +17,9 @@ PLACES = (  # which are read, if they are there at all
     "train_dataset", "val_dataset", "train_annotations", "train_images", "val_annotations", "val_images",
     "train_data_type", "val_data_type", "mindrecord_dir",
 )  # fmt: skip
-WAYS = ("device_target", "mode", "test_batch_size", "log_style", "infer_score_thr")  # harmless, and as it was run
-TAKEN = frozenset((*CLASSES, *PLACES, *WAYS))
+DEVICE = ("device_target", "mode")
+WAYS = ("test_batch_size", "infer_score_thr", "log_style")  # harmless, and as it was run
+TAKEN = frozenset((*CLASSES, *PLACES, *DEVICE, *WAYS))
 
 
 def only_portable(cfg: Config) -> Config:
@@ -28,6 +29,8 @@ def only_portable(cfg: Config) -> Config:
     own = {item.name: item for item in dataclasses.fields(cfg) if not _is_taken(item)}
     usual = type(cfg)()
     values = {name: getattr(usual, name) for name in own if name not in cfg.typed}
+    if "infer_score_thr" not in cfg.typed and isinstance(cfg.infer_score_thr, str):  # a file's name
+        values["infer_score_thr"] = usual.infer_score_thr
     if "backbone.pretrained" not in cfg.typed:
         values["backbone"] = dataclasses.replace(cfg.backbone, pretrained="")
     return replaced(cfg, **values)
@@ -36,8 +39,9 @@ def only_portable(cfg: Config) -> Config:
 def portable_values(cfg: Config) -> dict[str, Any]:
     """What a file of weights tells of a configuration to whoever gets it: nothing of machines and places."""
     values = dataclasses.asdict(cfg)
-    kept = {item.name for item in dataclasses.fields(cfg) if _is_taken(item)} - {*PLACES, *WAYS}
+    kept = {item.name for item in dataclasses.fields(cfg) if _is_taken(item)} - {*PLACES, *DEVICE}
     values["backbone"] = values["backbone"] | {"pretrained": ""}
+    kept -= {"infer_score_thr"} if isinstance(cfg.infer_score_thr, str) else set()
     return {name: value for name, value in values.items() if name in kept}
 
 

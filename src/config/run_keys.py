@@ -1,7 +1,7 @@
 """Configuration keys of runs: optimisation, outputs, devices, evaluation."""
 
 from .choices import LR_TYPES, MOST_EPOCHS, MOST_IMAGES, MOST_SIDE, MOST_STEPS, OPTIMIZERS
-from .schema import key, keys
+from .schema import Texts, key, keys
 
 
 @keys(matters="training", on_resume="same")
@@ -242,9 +242,15 @@ class CommandKeys:
         "eval.py on a test set without labels: COCO results into prediction_path (detection), label pictures as the "
         "data set's server takes them into the folder pred_output (segmentation)",
     )
-    pred_input: str = key("", "image or folder of images to run on")
+    pred_input: Texts = key(
+        "",
+        "what to run on: an image, a folder of images, a list of them (.txt, .lst), several of these (A B C, or in a "
+        "file [A, B, C]); a video; a camera's number",
+    )
     recursive: bool = key(False, "pred_input is a tree: the images in the folders within it too")
-    pred_output: str = key("", "JSON file for the predictions; a folder where they are pictures or label files")
+    pred_output: str = key(
+        "", "JSON file for the predictions, of a video lines of JSON; a folder where they are pictures or label files"
+    )
     infer_format: str = key(
         "json",
         "what infer.py makes of a detector's predictions: a JSON file; or in the folder pred_output, to be corrected "
@@ -295,8 +301,19 @@ class EvaluationKeys:
         "segmentation: whole images (above scale 1 by windows) or windows of img_width x img_height",
         choices=("whole", "slide"),
     )
-    eval_scales: list[float] = key([1.0], "segmentation: scales whose scores are added up", low=0.1, high=10, most=64)
-    eval_flip: bool = key(False, "segmentation: add the scores of the mirrored image, left and right classes swapped")
+    eval_scales: list[float] = key(
+        [1.0],
+        "segmentation: scales whose scores are added up; detection, eval.py and infer.py: shares of the evaluated size "
+        "at which each image is seen, boxes merged by NMS, masks averaged",
+        low=0.1,
+        high=10,
+        most=64,
+    )
+    eval_flip: bool = key(
+        False,
+        "segmentation: add the scores of the mirrored image, left and right classes swapped; detection, eval.py and "
+        "infer.py: merge with what is found in the mirror image",
+    )
     eval_stride: float = key(1.0, "segmentation: step between windows, in shares of the window", low=0.1, high=1)
     eval_label_size: str = key(
         "own",
@@ -320,6 +337,16 @@ class EvaluationKeys:
         "portraits; or each to its own multiples of divider (own, with test_batch_size 1), as MMDetection and "
         "Detectron2 pad a single image: one graph for each size that comes, some 30 on COCO",
         choices=("input", "own"),
+    )
+    tile: int = key(
+        0,
+        "detection: images are put to the network by tiles of so many pixels of theirs a side, and what is found in "
+        "them is joined over the seams; 0 puts each image to it as a whole",
+        low=0,
+        high=MOST_SIDE,
+    )
+    tile_overlap: float = key(
+        0.2, "share of a tile that the next one shows too: as much as the largest object's side", low=0, high=0.9
     )
     eval_resize: int = key(
         256, "classification: short side before the central crop in evaluation", low=8, high=MOST_SIDE

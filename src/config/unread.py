@@ -12,6 +12,7 @@ from typing import Any
 from .choices import CASCADES
 from .classification_keys import PERMUTED
 from .config import Config
+from .inference_keys import InferenceKeys
 from .orientation import has_orientations, trains_by_orientation
 from .run_keys import (
     CommandKeys,
@@ -28,7 +29,7 @@ from .schema import Leaf, leaves
 logger = logging.getLogger(__name__)
 
 TRAIN, EVAL, INFER, EXPORT, CONVERT = "train.py", "eval.py", "infer.py", "export.py", "convert_weights.py"
-CHECK, SUMMARY, RECORD, BROWSE = "check", "summary", "mindrecord", "browse"
+CHECK, SUMMARY, RECORD, BROWSE, SERVE = "check", "summary", "mindrecord", "browse", "serve"
 FILES = ("preprocess.py", "postprocess.py", "main.py")  # of deploy/: images without the network
 RUNNING = (TRAIN, EVAL, INFER, EXPORT, CHECK)
 # Who reads keys that matter so far, where they stand in no table.
@@ -58,19 +59,26 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("classes", "crowd_rle"), (TRAIN, EVAL, CHECK, RECORD)),
     **dict.fromkeys(("eval_mode", "eval_scales", "eval_flip", "eval_stride"), (TRAIN, EVAL, INFER, *FILES)),
     **dict.fromkeys(("eval_width", "eval_height"), (TRAIN, EVAL, INFER, EXPORT, *FILES)),
-    "eval_padding": (TRAIN, EVAL, INFER),
+    **dict.fromkeys(("eval_padding", "tile", "tile_overlap"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("pt_path", "ckpt_path", "source", "pt_entry", "verify"), (CONVERT,)),
-    **dict.fromkeys(("pred_input", "recursive", "infer_score_thr", "infer_format"), (INFER,)),
+    **dict.fromkeys(
+        (
+            "pred_input", "recursive", "infer_score_thr", "infer_format", "draw", "draw_score_thr", "draw_colours",
+            "frame_step", "max_frames",
+        ),
+        (INFER,),
+    ),
     "pred_output": (INFER, EVAL),
     "format_only": (EVAL,),
     **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
     **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
     **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
-    **dict.fromkeys(("report_dir", "font", "analysis"), (TRAIN, EVAL)),
+    **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
+    "font": (TRAIN, EVAL, INFER),
     **dict.fromkeys(("compile_cache", "compile_cache_path", "test_batch_size"), (TRAIN, EVAL, INFER)),
     "log_style": (TRAIN, EVAL, CONVERT, RECORD, *FILES),
     "eval_label_size": (TRAIN, EVAL, *FILES),
-    "allow_outside": (TRAIN, EVAL, CHECK, RECORD, *FILES),
+    "allow_outside": (TRAIN, EVAL, INFER, CHECK, RECORD, *FILES),
     "checkpoint_path": (EVAL, INFER, EXPORT, CHECK),
     "class_names": (*RUNNING, CONVERT, *FILES),
     "coco_classes": (*RUNNING, CONVERT, RECORD),
@@ -87,6 +95,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("val_dataset", "val_annotations", "val_images"), (*RUNNING, RECORD, *FILES)),
 }  # fmt: skip
 DETECTION, CLASSIFICATION, SEGMENTATION = "detection", "classification", "segmentation"
+OF_TASK = {  # the same of one task, where the others' commands are others
+    (DETECTION, "eval_flip"): (EVAL, INFER),
+    (DETECTION, "eval_scales"): (EVAL, INFER),
+}
 TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
@@ -99,7 +111,7 @@ TASKS = {  # key or section: tasks that read it
             "copy_paste_least_pixels",
             "repeat_threshold",
             "train_scales", "large_scale_jitter",
-            "infer_score_thr", "infer_format", "analysis", "prediction_path",
+            "infer_score_thr", "infer_format", "analysis", "prediction_path", "draw_score_thr", "tile_overlap",
         ),
         (DETECTION,),
     ),
@@ -114,15 +126,17 @@ TASKS = {  # key or section: tasks that read it
     **dict.fromkeys(
         (
             "segmenter", "seg_head", "class_weights", "loss_over_all", "ohem", "ohem_threshold", "ohem_min_kept",
-            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_scales", "eval_flip",
-            "eval_stride", "eval_label_size", "flip_swaps_labels",
+            "dataset", "ignore_label", "base_size", "scale_range", "eval_mode", "eval_stride", "eval_label_size",
+            "flip_swaps_labels",
         ),
         (SEGMENTATION,),
     ),
     "class_names": (CLASSIFICATION, SEGMENTATION),
     **dict.fromkeys(
-        ("keep_ratio", "allow_outside", "format_only", "eval_width", "eval_height"), (DETECTION, SEGMENTATION)
+        ("keep_ratio", "format_only", "eval_width", "eval_height", "eval_flip", "eval_scales"),
+        (DETECTION, SEGMENTATION),
     ),
+    "draw_colours": (DETECTION, CLASSIFICATION),
     "divider": (DETECTION, CLASSIFICATION),
 }  # fmt: skip
 PLAIN = ("mask_rcnn", "pointrend", "faster_rcnn")  # one box head
@@ -167,7 +181,8 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
     **dict.fromkeys(("ohem_threshold", "ohem_min_kept"), (lambda cfg: cfg.ohem, "ohem")),
     "loss_over_all": (lambda cfg: not cfg.ohem or cfg.segmenter == "ocr", "ohem 0"),
     "report_dir": (lambda cfg: not cfg.format_only, "format_only 0"),
-    "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures, "report_dir or sample_pictures"),
+    "font": (lambda cfg: cfg.report_dir or cfg.sample_pictures or cfg.draw, "report_dir, sample_pictures or draw"),
+    **dict.fromkeys(("draw_score_thr", "draw_colours"), (lambda cfg: cfg.draw, "draw")),
     **dict.fromkeys(("mlflow_uri", "mlflow_experiment"), (lambda cfg: cfg.mlflow, "mlflow")),
     **dict.fromkeys(
         ("eval_every", "eval_start", "keep_best_checkpoints_max", "patience", "sample_pictures", "val_loss"),
@@ -195,6 +210,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
+    "tile_overlap": (lambda cfg: cfg.tile, "tile"),
     "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
     "lr_steps": (lambda cfg: cfg.lr_type == "multistep", "lr_type multistep"),
@@ -236,12 +252,17 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
 OF_RUNS = {
     item.name
     for kind in (
-        OptimizerKeys, LearningRateKeys, ScheduleKeys, RunKeys, DeviceKeys, EvaluationKeys, CommandKeys, ConvertKeys
+        OptimizerKeys, LearningRateKeys, ScheduleKeys, RunKeys, DeviceKeys, EvaluationKeys, CommandKeys, ConvertKeys,
+        InferenceKeys,
     )
     for item in fields(kind)
 } - {"seed", "batch_size", "font", "train_outputs"}  # fmt: skip
 MODELARTS = ("data_url", "eval_data_url", "checkpoint_url", "train_url", "data_path", "output_path", "load_path")
 COPYING = (TRAIN, EVAL, INFER, EXPORT)  # with enable_modelarts
+# The page reads what makes infer.py's predictions, and nothing of the files that this reads and writes.
+NOT_SERVED = {name for name, readers in COMMANDS.items() if readers == (INFER,)} - {"infer_score_thr"} | {
+    "pred_output", "font", "allow_outside"
+}  # fmt: skip
 
 
 def _mixes(cfg: Config) -> bool:
@@ -278,11 +299,13 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
         yield f"{command} reads it with enable_modelarts alone" if command in COPYING else f"{command} does not read it"
     if leaf.name == "enable_modelarts" and command not in COPYING:
         yield f"{command} does not read it"
-    usual = BY_REACH.get(leaf.matters, ALL)
+    usual = OF_TASK.get((cfg.task, leaf.name)) or COMMANDS.get(leaf.name) or BY_REACH.get(leaf.matters, ALL)
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
-    if command in ALL and command not in COMMANDS.get(leaf.name, usual) and not on_cpu and not _defines(leaf, command):
+    if command in ALL and command not in usual and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"
     if command == BROWSE and leaf.name in OF_RUNS:
+        yield f"{command} does not read it"
+    if command == SERVE and (INFER not in usual or leaf.name in NOT_SERVED):
         yield f"{command} does not read it"
     for kind, table in (("task", TASKS), ("detector", DETECTORS), ("segmenter", SEGMENTERS)):
         own = getattr(cfg, kind)

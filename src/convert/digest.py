@@ -20,23 +20,25 @@ CHUNK = 2**20
 SHOWN = 16  # digits of a whole digest
 
 
-def check_name(path: str | Path) -> tuple[str, str]:
+def check_name(path: str | Path, name: str = "", known: str = "") -> tuple[str, str]:
     """(what the file's name proves of its content, what it makes doubtful), a line each; empty where it says nothing.
 
-    Raises UserError where the name is of another content, OSError where the file cannot be read.
+    name: that it is to have, where it has another one for now; known: the beginning of its SHA-256, where that is known
+    otherwise. Raises UserError where the name is of another content, OSError where the file cannot be read.
     """
     path = Path(path)
-    known = known_sha256(path.name)
-    named = NAMED.fullmatch(path.name)
+    name = name or path.name
+    known = known or known_sha256(name)
+    named = NAMED.fullmatch(name)
     digits = known or (named[1].lower() if named else "")
     if not digits or (not known and _is_date(digits)):
         return "", ""
     own = _digest(path, "sha256")
     if own.startswith(digits):
-        return f"{path.name} is whole: its SHA-256 begins with {digits[:SHOWN]}, as its name says", ""
+        return f"{name} is whole: its SHA-256 begins with {digits[:SHOWN]}, as its name says", ""
     if any(_digest(path, kind).startswith(digits) for kind in OTHERS):
         return "", ""
-    if not known and (digits.isdecimal() or path.suffix.lower() == ".ckpt"):
+    if not known and (digits.isdecimal() or Path(name).suffix.lower() == ".ckpt"):
         return "", f"{path}: if {digits} in its name is how its SHA-256 begins, it is damaged: its own is {own[:8]}..."
     raise UserError(
         f"{path} is damaged or incomplete, download it again: by its name its SHA-256 begins with {digits[:SHOWN]}, "

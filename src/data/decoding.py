@@ -31,6 +31,7 @@ PLAIN_MODES = ("1", "L", "P", "RGB", "YCbCr")
 REDUCED = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
 }  # fmt: skip
+NO_RANGE = (0.0, 1.0)  # of a picture without a finite number
 ROWS = 2**22  # numbers of a picture that are scaled at once
 # How a stored picture gets upright, by EXIF's number: turned or mirrored first, mirrored next.
 TRANSPOSED = (5, 6, 7, 8)
@@ -192,12 +193,12 @@ def _by_pillow(content: bytes, header: Header, rules: ImageRules) -> np.ndarray 
 
 
 def _deep(content: bytes, header: Header, rules: ImageRules) -> np.ndarray | None:
-    stored = _stored_numbers(content, header)
+    stored = stored_numbers(content, header)
     if stored is None:
         return None
     alpha = stored[..., 3:] if stored.shape[2] == 4 else stored[..., 1:] if stored.shape[2] == 2 else None
-    colours = stored[..., :3] if stored.shape[2] > 2 else stored[..., :1]
-    image = _scaled(colours, rules.window or _range(colours))
+    colours = colours_of(stored)
+    image = _scaled(colours, rules.window or finite_range(colours) or NO_RANGE)
     image = 255 - image if header.is_inverted else image
     image = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     if alpha is not None:
@@ -208,7 +209,7 @@ def _deep(content: bytes, header: Header, rules: ImageRules) -> np.ndarray | Non
     return image
 
 
-def _stored_numbers(content: bytes, header: Header) -> np.ndarray | None:
+def stored_numbers(content: bytes, header: Header) -> np.ndarray | None:
     """(h, w, channels) as stored, 1 to 4 channels, colours BGR. OpenCV reads most files; tifffile, where it is
     installed, more.
     """
@@ -249,15 +250,20 @@ def _numbers_by_tifffile(content: bytes) -> np.ndarray | None:
     return None
 
 
-def _range(numbers: np.ndarray) -> tuple[float, float]:
-    """The least and the largest finite number."""
+def colours_of(stored: np.ndarray) -> np.ndarray:
+    """(h, w, 1 or 3) of what `stored_numbers` gives: without alpha."""
+    return stored[..., :3] if stored.shape[2] > 2 else stored[..., :1]
+
+
+def finite_range(numbers: np.ndarray) -> tuple[float, float] | None:
+    """The least and the largest finite number; None where there is none."""
     if numbers.dtype.kind != "f":
         return float(numbers.min()), float(numbers.max())
     found = []
     for part in _parts(numbers):
         finite = numbers[part][np.isfinite(numbers[part])]
         found += [float(finite.min()), float(finite.max())] if finite.size else []
-    return (min(found), max(found)) if found else (0.0, 1.0)
+    return (min(found), max(found)) if found else None
 
 
 def _scaled(numbers: np.ndarray, window: tuple[float, float]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Annotated images -> training samples of fixed shape."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,8 @@ from .network_input import ImageSettings, normalise_and_pad
 from .readable import ReadableEntries
 from .sampling import origins_of
 from .streams import SampleStreams
+
+logger = logging.getLogger(__name__)
 
 MASKS = "gt_masks"
 COLUMNS = ("image", "image_shape", "gt_boxes", "gt_labels", "gt_valid", MASKS, "sample_seed")
@@ -167,3 +170,10 @@ def unreadable_reason(record: ImageRecord) -> str:
         return why_unreadable(record.path, record.height * record.width)
     found = f"{size[1]} x {size[0]}"
     return f"{record.path} has {found} pixels, its entry in the label file {record.width} x {record.height}"
+
+
+def tell_unreadable(record: ImageRecord, reason: str = "") -> None:
+    """Say of an image that is evaluated and cannot be read why, and what becomes of it."""
+    takes_part = differs_in_size(record.path, record.height, record.width) is None
+    fate = "it counts without predictions" if takes_part else "it is left out with its objects"
+    logger.warning("%s; %s", reason or unreadable_reason(record), fate)

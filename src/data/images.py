@@ -1,6 +1,8 @@
 """Image files to pixels: 8 bits a channel, BGR, turned as whoever labelled them saw them."""
 
+import contextlib
 import logging
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -8,17 +10,21 @@ import cv2
 import numpy as np
 
 from ..files import write_bytes
-from ..reading import is_file, read_bytes
-from .decoding import USUAL_RULES, Header, ImageRules, decode, is_own_range, look_at, problem_of
+from ..reading import is_file, read_bytes, read_start
+from .decoding import TRANSPOSED, USUAL_RULES, Header, ImageRules, decode, is_own_range, look_at, problem_of
+from .mask_checks import MOST_PIXELS
 from .said import unsaid
+from .tiff_segments import NoSegments, TiffSegments
 
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 200_000_000  # of an image, where the configuration says nothing
 SIZE_KEY = "max_image_pixels"  # of the configuration
+LONG_TIFF = 2**26  # bytes of a TIFF that is not read as a whole for its size
 MOST_BYTES = 2**31 - 1  # of an image file: OpenCV takes no more
 # Of the files that are taken for images, in lower case: of every task, and of infer.py.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+HEADER_BYTES = 2**20  # behind so many bytes no header is looked for
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 
 
@@ -56,7 +62,7 @@ def read_for_label(
     header = look_at(content)
     if header is None or header.size[0] * header.size[1] > max_pixels:
         return None
-    upright = rules.upright if label is None else _is_turned(path, header, label, rules)
+    upright = rules.upright if label is None else is_turned(path, header, label, rules)
     return _decoded(path, content, header, bool(upright), rules)
 
 
@@ -89,6 +95,14 @@ def header_size(content: bytes) -> tuple[int, int] | None:
     """(h, w) as stored that the header of an image file tells, nothing decoded; None where it is no image."""
     header = look_at(content)
     return None if header is None else header.size
+
+
+def look_at_file(path: str | Path) -> Header | None:
+    """The header of an image file, by its first bytes; None where it is none, or cannot be read."""
+    try:
+        return look_at(read_start(path, HEADER_BYTES))
+    except OSError:
+        return None
 
 
 def is_there(path: str | ImageFile) -> bool:
@@ -124,7 +138,7 @@ def labelled_bgr(path: ImageFile, height: int, width: int, rules: ImageRules = U
     """
     content = read_content(path)
     header = look_at(content)
-    upright = None if header is None else _is_turned(path, header, (height, width), rules)
+    upright = None if header is None else is_turned(path, header, (height, width), rules)
     if upright is None:
         return None
     image = _decoded(path, content, header, upright, rules)
@@ -136,6 +150,8 @@ def differs_in_size(path: ImageFile, height: int, width: int) -> tuple[int, int]
 
     The header alone is decoded where that has the size that is asked for, or far too many pixels.
     """
+    if (height, width) in _sizes_of_long_tiff(path):
+        return None
     content = read_content(path)
     header = look_at(content)
     if header is None or (height, width) in (header.size, header.upright_size):
@@ -145,7 +161,18 @@ def differs_in_size(path: ImageFile, height: int, width: int) -> tuple[int, int]
     return None if decode(content, header, upright=False) is None else header.size
 
 
-def _is_turned(path: str | ImageFile, header: Header, labels: tuple[int, int], rules: ImageRules) -> bool | None:
+def _sizes_of_long_tiff(path: ImageFile) -> tuple[tuple[int, int], ...]:
+    """(h, w) as stored and turned of a long TIFF, of which its beginning is read alone; none of other files."""
+    with contextlib.suppress(OSError, ValueError, NoSegments):
+        if isinstance(path, str | Path) and os.stat(path).st_size > LONG_TIFF:
+            with contextlib.closing(TiffSegments(path, MOST_PIXELS)) as found:
+                return found.size, found.size[::-1] if found.orientation in TRANSPOSED else found.size
+    return ()
+
+
+def is_turned(
+    path: str | ImageFile, header: Header, labels: tuple[int, int], rules: ImageRules
+) -> bool | None:
     """Whether labels that count pixels in (h, w) mean the upright image; None where they fit neither way."""
     fits_stored, fits_upright = header.size == labels, header.upright_size == labels
     if not (fits_stored and fits_upright):
@@ -162,10 +189,15 @@ def _decoded(
 ) -> np.ndarray | None:
     image = decode(content, header, upright, rules)
     if image is not None and is_own_range(header, rules):
-        where = f"{path}, and maybe others, has more than 8 bits a channel"
-        how = "its own least and largest value become 0 and 255; `image_window: [LOW, HIGH]` sets them for all files"
-        _say_once("own range", f"{where}: {how}")
+        tell_own_range(path)
     return image
+
+
+def tell_own_range(path: str | ImageFile) -> None:
+    """Say once that files are scaled by their own range, for want of another."""
+    where = f"{path}, and maybe others, has more than 8 bits a channel"
+    how = "its own least and largest value become 0 and 255; `image_window: [LOW, HIGH]` sets them for all files"
+    _say_once("own range", f"{where}: {how}")
 
 
 def _say_once(kind: str, line: str) -> None:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .rle import moved
+
 KEPT = 0.98  # share of a mask that its largest parts hold: smaller ones are specks; no more of it is filled holes
 OUTSIDE = 0.05  # share of the side of a mask's box that a speck may reach out of that of the other parts, or a pixel
 TOLERANCES = (1.0, 0.75, 0.5)  # pixels that a simplified outline may be off
@@ -35,7 +37,7 @@ def _parts(mask: dict, kept: float) -> list[tuple[np.ndarray, list[np.ndarray]]]
     left, top, width, height = (int(side) for side in coco_mask.toBbox(mask))
     if not width * height:
         return []
-    bits = coco_mask.decode(mask)[top : top + height, left : left + width]
+    bits = coco_mask.decode(moved(mask, (height, width), (-top, -left)))  # however large the image is
     # Each pixel as four: the contour through their centres then knows on which side of a pixel it runs.
     fourfold = cv2.copyMakeBorder(np.repeat(np.repeat(bits, 2, 0), 2, 1), 2, 2, 2, 2, cv2.BORDER_CONSTANT)
     contours, tree = cv2.findContours(fourfold, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)

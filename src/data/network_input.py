@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..config import Config, has_orientations, trains_by_orientation
+from ..config import Config, evaluated_input, has_orientations, holding, scaled_sides, trains_by_orientation
 from . import batch_memory
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
@@ -20,7 +20,8 @@ class ImageSettings:
     twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read. bounds: (width, height)
     that an image is fitted into, not larger than the input; None: the input. turns: input and bounds are those of
     landscape images (or of portrait ones), the others get both turned. own: a number of which the sides of the input
-    are multiples, as few as an image needs; 0: the input has its size whatever the image.
+    are multiples, as few as an image needs; 0: the input has its size whatever the image. mirrored: left and right
+    change places after the resizing.
     """
 
     width: int
@@ -33,6 +34,7 @@ class ImageSettings:
     bounds: tuple[int, int] | None = None
     turns: bool = False
     own: int = 0
+    mirrored: bool = False
 
     @classmethod
     def from_config(cls, cfg: Config) -> "ImageSettings":
@@ -63,6 +65,20 @@ class ImageSettings:
             black=cfg.pad_colour == "black",
             reading=ImageRules.from_config(cfg),
         )
+
+    @classmethod
+    def of_scales(cls, cfg: Config) -> "list[ImageSettings]":
+        """Of images that are evaluated at each of `eval_scales`."""
+        settings = cls.from_config(cfg)
+        return [settings.scaled(scale, cfg.divider) for scale in cfg.eval_scales]
+
+    def scaled(self, scale: float, divider: int) -> "ImageSettings":
+        """With images so many times as large, and an input that holds them in multiples of `divider`."""
+        if scale == 1:
+            return self
+        bounds = scaled_sides(self.bounds or (self.width, self.height), scale)
+        width, height = holding(bounds, divider)
+        return replace(self, width=width, height=height, bounds=bounds)
 
     @property
     def padding_colour(self) -> Sequence[float]:
@@ -96,9 +112,8 @@ class ImageSettings:
 
 def evaluated_size(cfg: Config) -> tuple[int, int]:
     """(height, width) of a detector's input in evaluation, for images of one orientation."""
-    if not has_orientations(cfg):
-        return cfg.img_height, cfg.img_width
-    return cfg.eval_height or cfg.img_height, cfg.eval_width or cfg.img_width
+    width, height = evaluated_input(cfg)
+    return height, width
 
 
 def fitted_size(width: int, height: int, settings: ImageSettings) -> tuple[int, int]:
@@ -172,10 +187,18 @@ def prepare_image(image: np.ndarray, settings: ImageSettings) -> tuple[np.ndarra
     H and W are those of the image's orientation.
     """
     settings = settings.for_image(image.shape[1], image.shape[0])
-    resized = resize_image(image, settings)
+    return prepare_resized(resize_image(image, settings), image.shape[:2], settings)
+
+
+def prepare_resized(
+    resized: np.ndarray, orig_shape: tuple[int, int], settings: ImageSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`prepare_image` of an image that `resize_image` has resized; orig_shape (h, w): its own size."""
+    settings = settings.for_image(orig_shape[1], orig_shape[0])
     height, width = resized.shape[:2]
-    scale = scale_factors(image.shape[1], image.shape[0], settings)
-    return normalise_and_pad(resized, settings), np.int32([height, width]), scale
+    scale = scale_factors(orig_shape[1], orig_shape[0], settings)
+    pixels = cv2.flip(resized, 1) if settings.mirrored else resized
+    return normalise_and_pad(pixels, settings), np.int32([height, width]), scale
 
 
 def resize_rule(size: str, keep_ratio: bool, resize: str = "fit") -> str:

@@ -2,8 +2,10 @@
 
 import itertools
 import logging
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +21,10 @@ from .detection_samples import (
     DetectionSamples,
     orientations,
     read_image,
+    tell_unreadable,
     unreadable_reason,
 )
 from .formats.index import DetectionIndex, ImageRecord
-from .images import differs_in_size
 from .loader import TrainLoader, make_train_loader
 from .network_input import ImageSettings, prepare_image
 from .read_ahead import read_ahead
@@ -121,11 +123,13 @@ class EvalBatch:
 
 @dataclass(frozen=True)
 class EvalImage:
-    """One image of an evaluation batch. orig_shape: its (h, w); prepared: by `prepare_image`, None if unreadable."""
+    """One image of an evaluation batch. orig_shape: its (h, w); prepared: what `prepare_image` gives, or whatever else
+    it is read for; None if unreadable.
+    """
 
     image_id: Hashable
     orig_shape: tuple[int, int]
-    prepared: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+    prepared: Any
 
 
 def make_eval_batch(
@@ -156,33 +160,49 @@ def make_eval_batch(
 def eval_batches(
     images: Iterable[EvalImage], batch_size: int, settings: ImageSettings, empty_id: Hashable
 ) -> Iterator[EvalBatch]:
-    """All images in batches of `batch_size` slots, the last one filled up with empty slots.
+    """All images in batches of `batch_size` slots, the last one filled up with empty slots; see `eval_groups`."""
+    for group in eval_groups(images, batch_size, settings.turns):
+        yield batch_of_group(*group, batch_size, settings, empty_id)
+
+
+def eval_groups(
+    images: Iterable[EvalImage], batch_size: int, turns: bool
+) -> Iterator[tuple[list[int] | None, list[EvalImage]]]:
+    """The images of each batch, and their numbers where these do not follow one another; turns: see `ImageSettings`.
 
     Where the input turns with the image, a batch holds one orientation. Then each stretch of `group_size` images has
     batches of its own, so that the order of batches and how many images wait follow the stretch alone.
     """
-    if not settings.turns:
+    if not turns:
         images = iter(images)
         while group := list(itertools.islice(images, batch_size)):
-            yield make_eval_batch(group, batch_size, settings, empty_id)
+            yield None, group
         return
     waiting: dict[bool, list[tuple[int, EvalImage]]] = {False: [], True: []}
 
-    def batch(is_portrait: bool) -> EvalBatch:
+    def taken(is_portrait: bool) -> tuple[list[int], list[EvalImage]]:
         places, group = zip(*waiting[is_portrait])
         waiting[is_portrait].clear()
-        height, width = group[0].orig_shape
-        own = settings.for_image(width, height)
-        return replace(make_eval_batch(group, batch_size, own, empty_id), places=list(places))
+        return list(places), list(group)
 
     for place, image in enumerate(images):
         height, width = image.orig_shape
         waiting[height > width].append((place, image))
         if len(waiting[height > width]) == batch_size:
-            yield batch(height > width)
-        if (place + 1) % group_size(batch_size, settings.turns) == 0:
-            yield from [batch(kind) for kind, group in waiting.items() if group]
-    yield from [batch(kind) for kind, group in waiting.items() if group]
+            yield taken(height > width)
+        if (place + 1) % group_size(batch_size, turns) == 0:
+            yield from [taken(kind) for kind, group in waiting.items() if group]
+    yield from [taken(kind) for kind, group in waiting.items() if group]
+
+
+def batch_of_group(
+    places: list[int] | None, group: Sequence[EvalImage], batch_size: int, settings: ImageSettings, empty_id: Hashable
+) -> EvalBatch:
+    """The batch of what `eval_groups` gives."""
+    if places is not None:
+        height, width = group[0].orig_shape
+        settings = settings.for_image(width, height)
+    return replace(make_eval_batch(group, batch_size, settings, empty_id), places=places)
 
 
 def group_size(batch_size: int, turns: bool) -> int:
@@ -213,17 +233,19 @@ class EvalLoader:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        records = (self.dataset.record(i) for i in self.indices)
-        images = read_ahead(self._load, records, self.num_workers, ahead=2 * self.num_workers)
+        images = self.images(partial(prepare_image, settings=self.settings))
         yield from eval_batches(images, self.batch_size, self.settings, empty_id=-1)
 
-    def _load(self, record: ImageRecord) -> EvalImage:
+    def images(self, prepare: Callable[[np.ndarray], Any]) -> Iterator[EvalImage]:
+        """Every image in order, `prepared` from its pixels (h, w, 3) uint8 BGR."""
+        records = (self.dataset.record(i) for i in self.indices)
+        return read_ahead(partial(self._load, prepare), records, self.num_workers, ahead=2 * self.num_workers)
+
+    def _load(self, prepare: Callable[[np.ndarray], Any], record: ImageRecord) -> EvalImage:
         image = read_image(record, self.settings.reading)
         if image is None:
-            takes_part = differs_in_size(record.path, record.height, record.width) is None
-            fate = "it counts without predictions" if takes_part else "it is left out with its objects"
-            logger.warning("%s; %s", unreadable_reason(record), fate)
-        prepared = None if image is None else prepare_image(image, self.settings)
+            tell_unreadable(record)
+        prepared = None if image is None else prepare(image)
         return EvalImage(record.image_id, (record.height, record.width), prepared)
 
 

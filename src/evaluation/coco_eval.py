@@ -12,7 +12,7 @@ from ..data.formats.fields import Id
 from ..data.formats.ids import order
 from ..data.formats.index import DetectionIndex, outline
 from .mask_eval import NO_MASK, MaskEval
-from .table_eval import MatchTable, TableEval
+from .table_eval import LIMIT, MatchTable, TableEval
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -76,15 +76,18 @@ def evaluate_predictions(
 
 
 def score_predictions(
-    dataset: DetectionIndex, results: list[dict], protocol: dict, has_masks: bool = True
+    dataset: DetectionIndex, results: list[dict], protocol: dict, has_masks: bool = True, all_count: bool = False
 ) -> DetectionScores:
-    """`evaluate_predictions` with all that it has found out."""
+    """`evaluate_predictions` with all that it has found out.
+
+    all_count: no detection is left out for being beyond the 100th of its image and class (AR100 is then of all).
+    """
     metrics: dict[str, float] = {}
     kinds: dict[str, KindScores] = {}
     truth = ground_truth(dataset)
     for kind in _kinds_of(results, has_masks):
         prefix, title, _, _ = KINDS[kind]
-        kinds[kind] = _scores(_run(truth, results, kind), truth)
+        kinds[kind] = _scores(_run(truth, results, kind, all_count), truth)
         metrics |= {f"{prefix}_{name}": value for name, value in kinds[kind].statistics.items()}
         print(f"{title} eval result: {metrics[f'{prefix}_mAP']}")
     objects = _objects_per_class(truth)
@@ -165,7 +168,7 @@ def _numbers(ids: Iterable[Id]) -> dict[Id, int]:
     return {one: number for number, one in enumerate(sorted(ids, key=order), start=1)}
 
 
-def _run(truth: COCO, results: list[dict], kind: str) -> TableEval:
+def _run(truth: COCO, results: list[dict], kind: str, all_count: bool = False) -> TableEval:
     """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
 
     A detection's area must be that of the kind: the other shape is left out. An object without a mask is a region to
@@ -195,6 +198,9 @@ def _run(truth: COCO, results: list[dict], kind: str) -> TableEval:
     else:  # loadRes looks at the first detection, which does not exist
         found = _index(numbered_truth.dataset["images"], numbered_truth.dataset["categories"], [])
     evaluator = (MaskEval if kind == "segm" else TableEval)(numbered_truth, found, kind)
+    if all_count:
+        each = Counter((one["image_id"], one["category_id"]) for one in detections)
+        evaluator.params.maxDets[-1] = max([LIMIT, *each.values()])
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()

@@ -4,6 +4,8 @@ What its loops over images, classes, area ranges and thresholds work out one aft
 areas, IoU, the parameters and the summary are pycocotools' own.
 """
 
+import contextlib
+import io
 import time
 from dataclasses import dataclass, replace
 
@@ -12,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from .matching import Group, match_best_first
 
+LIMIT = 100  # detections of an image and class
 ALMOST_ONE = 1 - 1e-10  # the highest threshold of IoU, as pycocotools has it
 
 
@@ -72,6 +75,15 @@ class TableEval(COCOeval):
         self.eval = accumulated(self.table, counts, parameters.recThrs, parameters.maxDets)
         self.eval |= {"params": parameters, "counts": list(counts)}
         print(f"DONE (t={time.time() - started:0.2f}s).")
+
+    def summarize(self) -> None:
+        """pycocotools' own has a limit of 100 detections an image and class written into its first line."""
+        limits, text = self.params.maxDets, io.StringIO()
+        self.params.maxDets = [*limits[:-1], LIMIT]
+        with contextlib.redirect_stdout(text):
+            super().summarize()
+        self.params.maxDets = limits
+        print(text.getvalue().replace(f"maxDets={LIMIT:>3d}", f"maxDets={limits[-1]:>3d}"), end="")
 
     def _match(self) -> MatchTable:
         parameters = self.params

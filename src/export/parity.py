@@ -110,7 +110,7 @@ class DetectionDifference:
 
 
 def compare_detections(case: str, expected: Outputs, found: Outputs, model: nn.Cell | None = None) -> str:
-    """Detections of one image, (1, D, ...) each as `MaskRCNN.detections` gives them, with masks or without.
+    """Detections of one image, (1, D, ...) each as `TwoStageDetector.detections` gives them, with masks or without.
 
     Where `model` tells what chose them, near ties may differ.
     """

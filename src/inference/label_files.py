@@ -21,7 +21,7 @@ from ..data.label_writers import json_list, labelme_names, labelme_shape, labelm
 from ..data.mask_outlines import mask_outlines
 from ..errors import UserError, is_text, listed
 from ..files import temporary_folder, write_text, written_whole
-from ..reading import is_folder
+from .inputs import relative_to, root_of, said
 from .output import Found
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class _Object(NamedTuple):
     score: float
 
 
-def with_text_names(kind: str, paths: Sequence[Path], pred_input: str, output: Path) -> list[Path]:
+def with_text_names(kind: str, paths: Sequence[Path], pred_input: str | list[str], output: Path) -> list[Path]:
     """The images that label files can name, which are text in UTF-8; the others are named. UserError if none can be."""
     named = zip(paths, _names(paths, pred_input), label_file_names("labelme", paths, pred_input))
     kept = []
@@ -50,18 +50,18 @@ def with_text_names(kind: str, paths: Sequence[Path], pred_input: str, output: P
         others = sorted(set(paths) - set(kept))
         what = f"{len(others)} images have a name that is no text in UTF-8, which label files cannot hold"
         if not kept:
-            raise UserError(f"{pred_input}: {what}, and no others are there: infer_format json takes them")
+            raise UserError(f"{said(pred_input)}: {what}, and no others are there: infer_format json takes them")
         logger.warning("%s: left out: %s", what, listed([path.name for path in others]))
     return kept
 
 
-def label_file_names(kind: str, paths: Sequence[Path], pred_input: str) -> list[str]:
+def label_file_names(kind: str, paths: Sequence[Path], pred_input: str | list[str]) -> list[str]:
     """Names of the files of a format, a key of `WRITERS`, for the images `paths`, relative to their folder."""
     return list(COCO_FILES) if kind == "coco" else labelme_names(_names(paths, pred_input))
 
 
 def label_writer(
-    kind: str, paths: Sequence[Path], pred_input: str, classes: Sequence[str], ids: Sequence[Id] | None
+    kind: str, paths: Sequence[Path], pred_input: str | list[str], classes: Sequence[str], ids: Sequence[Id] | None
 ) -> Callable[[Found, Path], None]:
     """write(found, folder) of a format. paths: all images. classes: names in label order. ids: the data set's own of
     them, which are taken where they are numbers.
@@ -159,10 +159,10 @@ def _seen_from(image: str | Path, file: Path) -> str:
     return os.path.relpath(image, os.path.realpath(file.parent))
 
 
-def _names(paths: Sequence[Path], pred_input: str) -> list[str]:
-    """Relative to the folder that `pred_input` is, or that it lies in."""
-    root = Path(pred_input) if is_folder(pred_input) else Path(pred_input).parent
-    return [path.relative_to(root).as_posix() for path in paths]
+def _names(paths: Sequence[Path], pred_input: str | list[str]) -> list[str]:
+    """Relative to the folder that `pred_input` is, or that what it names lies in."""
+    root = root_of(pred_input, paths)
+    return [relative_to(path, root).as_posix() for path in paths]
 
 
 @contextmanager

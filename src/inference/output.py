@@ -10,6 +10,9 @@ from ..checkpoint import checkpoint_hash
 from ..config import Config, score_settings
 from ..errors import UserError
 from ..files import written_whole
+from .bars import bar
+from .draw_inferred import InferredPictures
+from .inputs import said
 from .unfinished import Unfinished, describe_files, unfinished
 
 logger = logging.getLogger(__name__)
@@ -38,17 +41,27 @@ def write_predictions(
     predict: Callable[[Sequence[Path]], Entries],
     facts: Mapping[str, Any],
     group: int = 0,
-    write: Callable[[Found, Path], None] = write_json,
+    write: Callable[[Found, Path], None] | None = write_json,
+    pictures: InferredPictures | None = None,
 ) -> None:
     """Write {path: entry} of the images `paths`; an entry has `predictions`, and is None where an image cannot be read.
 
     predict: entries of some of the images, in their order. They are kept as they come, and a run that was stopped goes
     on after them, see `unfinished`, whose group is `test_batch_size` unless it is given. facts: what decides about them
-    beside the checkpoint and the keys that matter to scores. write: what makes the output of them once all are there.
+    beside the checkpoint and the keys that matter to scores. write: what makes the output of them once all are there,
+    None for pictures alone. pictures: of each image, too; a run that goes on draws those of before anew.
     """
     with unfinished(output, origin_of(cfg, paths) | facts, len(paths), group or cfg.test_batch_size) as part:
-        for path, entry in predict(paths[part.done :]):
-            part.append(str(path), entry)
+        before = part.entries() if pictures else ()
+        with bar(part.total, done=0 if pictures else part.done) as progress:
+            for path, entry in before:
+                pictures.write(path, entry)
+                progress.update()
+            for path, entry in predict(paths[part.done :]):
+                part.append(str(path), entry)
+                if pictures:
+                    pictures.write(str(path), entry)
+                progress.update()
         _finish(part, output, cfg.pred_input, write)
 
 
@@ -71,18 +84,23 @@ def weights_and_keys(cfg: Config) -> dict[str, Any]:
     return {"checkpoint": checkpoint_hash(cfg.checkpoint_path) if cfg.checkpoint_path else ""} | named
 
 
-def report_unreadable(unreadable: Sequence[str | Path], pred_input: str, count: int) -> None:
+def report_unreadable(unreadable: Sequence[str | Path], pred_input: str | list[str], count: int) -> None:
     """Name images that cannot be read; UserError if that is all `count` of them."""
     if unreadable:
         logger.warning("%d images cannot be read: %s", len(unreadable), ", ".join(map(str, unreadable[:SHOWN])))
     if len(unreadable) == count:
-        raise UserError(f"{pred_input}: none of its {count} images can be read")
+        raise UserError(f"{said(pred_input)}: none of its {count} images can be read")
 
 
-def _finish(part: Unfinished, output: Path, pred_input: str, write: Callable[[Found, Path], None]) -> None:
+def _finish(
+    part: Unfinished, output: Path, pred_input: str | list[str], write: Callable[[Found, Path], None] | None
+) -> None:
     unreadable = [path for path, entry in part.entries() if entry is None]
     if len(unreadable) == part.total:
         part.remove()
     report_unreadable(unreadable, pred_input, part.total)
-    write(lambda: ((path, entry) for path, entry in part.entries() if entry is not None), output)
+    if write is None:
+        logger.info("%d pictures written to %s", part.total - len(unreadable), output)
+    else:
+        write(lambda: ((path, entry) for path, entry in part.entries() if entry is not None), output)
     part.remove()

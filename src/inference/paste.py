@@ -12,7 +12,8 @@ that fit the processor's cache, and only the positions where the mask switches o
 import math
 
 import numpy as np
-from pycocotools import mask as coco_mask
+
+from ..data.rle import encoded
 
 STRIP_PIXELS = 1 << 17  # float32 working set of half a megabyte, however large the box
 
@@ -34,16 +35,16 @@ def paste_masks(
 
 def _paste(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: np.float32, inside: bool) -> dict:
     if not np.isfinite(box).all():
-        return _encode(np.zeros(0, np.int64), height, width)
+        return encoded(np.zeros(0, np.int64), height, width)
     x1, y1, x2, y2 = box
     span = _inner_span if inside else _span
     left, right = span(x1, x2, width)
     top, bottom = span(y1, y2, height)
     if left >= right or top >= bottom:
-        return _encode(np.zeros(0, np.int64), height, width)
+        return encoded(np.zeros(0, np.int64), height, width)
     columns = _weights(left, right, x1, x2, mask.shape[1]) @ mask.T  # (region width, M): interpolated along x
     rows = np.ascontiguousarray(_weights(top, bottom, y1, y2, mask.shape[0]).T)  # (M, region height)
-    return _encode(_edges(columns, rows, left, top, height, threshold), height, width)
+    return encoded(_edges(columns, rows, left, top, height, threshold), height, width)
 
 
 def _span(low: np.float32, high: np.float32, size: int) -> tuple[int, int]:
@@ -84,14 +85,3 @@ def _edges(
         column, row = np.divmod(np.flatnonzero(strip[:, 1:] != strip[:, :-1]), region_height + 1)
         found.append((column + (left + start)) * height + row + top)
     return np.concatenate(found)
-
-
-def _encode(edges: np.ndarray, height: int, width: int) -> dict:
-    """COCO's compressed run-length code of the runs that start and end at `edges`."""
-    touching = np.flatnonzero(edges[1:] == edges[:-1])  # a run down to the last row goes on in the next column
-    if len(touching):
-        edges = np.delete(edges, np.concatenate([touching, touching + 1]))
-    ends = [] if len(edges) and edges[-1] == height * width else [height * width]
-    bounds = np.concatenate([[0], edges, ends]).astype(np.uint32)
-    code = coco_mask.frPyObjects({"size": [height, width], "counts": bounds[1:] - bounds[:-1]}, height, width)
-    return {"size": [int(height), int(width)], "counts": code["counts"].decode("ascii")}

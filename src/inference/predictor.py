@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -41,8 +43,12 @@ class Predictor:
         self.batch_size = cfg.test_batch_size
         self.settings, self.max_pixels = ImageSettings.from_config(cfg), cfg.max_image_pixels
         self.workers = workers
-        self.first_run_seconds = 0.0  # the first batch of a size also waits for the graph to compile
-        self._met: set[tuple[int, ...]] = set()
+        self.runs = TimedRuns(model)
+
+    @property
+    def first_run_seconds(self) -> float:
+        """What first batches took."""
+        return self.runs.first_seconds
 
     def predict_batch(self, batch: EvalBatch) -> list[ImagePrediction | None]:
         """Predictions of the batch's `count` real images, in their order."""
@@ -78,21 +84,7 @@ class Predictor:
                 yield batch, outputs, i
 
     def _run(self, batch: EvalBatch) -> Detections:
-        started = time.perf_counter()
-        arrays = run_model(self.model, batch.image, batch.image_shape.astype(np.int32))
-        if batch.image.shape not in self._met:
-            self._met.add(batch.image.shape)
-            self._tell(batch.image.shape, time.perf_counter() - started)
-        return as_detections(arrays)
-
-    def _tell(self, shape: tuple[int, ...], seconds: float) -> None:
-        """The first batch (B, 3, H, W) of its size is done."""
-        self.first_run_seconds += seconds
-        met = _sizes.setdefault(self.model, set())
-        if met and shape not in met:
-            logger.info("images of %dx%d: the network's graph number %d, first batch in %.1f s",
-                        *shape[:1:-1], len(met) + 1, seconds)  # fmt: skip
-        met.add(shape)
+        return as_detections(self.runs.run(self.model, batch.image, batch.image_shape.astype(np.int32)))
 
     def _finish(self, batch: EvalBatch, outputs: Detections, i: int) -> ImagePrediction | None:
         if not batch.readable[i]:
@@ -101,11 +93,46 @@ class Predictor:
         return to_prediction(outputs.of_image(i), scale_factor, orig_shape, self.mask_threshold, self.style)
 
     def _read(self, source: ImageSource) -> EvalImage:
-        pixels = read_any(source, self.max_pixels, self.settings.reading)
-        if pixels is None:
-            log_if_too_large(source, self.max_pixels)
-            return EvalImage(str(source), (self.settings.height, self.settings.width), None)
-        return EvalImage(str(source), pixels.shape[:2], prepare_image(pixels, self.settings))
+        return read_image(source, self.settings, self.max_pixels, partial(prepare_image, settings=self.settings))
+
+
+class TimedRuns:
+    """Runs a network or what is made of it; the first run of a size of images also waits for a graph to compile.
+
+    first_seconds: what those took; each after a network's first one is said.
+    """
+
+    def __init__(self, model):
+        self.model, self.first_seconds = model, 0.0
+        self._met: set[tuple] = set()
+
+    def run(self, network, image: np.ndarray, *arrays: np.ndarray, graph: str = "") -> tuple[np.ndarray, ...]:
+        """Outputs of `network`, the model or one of its parts, named `graph` then, for images (B, 3, H, W)."""
+        started = time.perf_counter()
+        outputs = run_model(network, image, *arrays)
+        if (graph, image.shape) not in self._met:
+            self._met.add((graph, image.shape))
+            self._tell(graph, image.shape, time.perf_counter() - started)
+        return outputs
+
+    def _tell(self, graph: str, shape: tuple[int, ...], seconds: float) -> None:
+        self.first_seconds += seconds
+        met = _sizes.setdefault(self.model, set())
+        if met and (graph, shape) not in met:
+            logger.info("%simages of %dx%d: the network's graph number %d, first batch in %.1f s",
+                        graph and f"{graph} of ", *shape[:1:-1], len(met) + 1, seconds)  # fmt: skip
+        met.add((graph, shape))
+
+
+def read_image(
+    source: ImageSource, settings: ImageSettings, max_pixels: int, prepare: Callable[[np.ndarray], Any]
+) -> EvalImage:
+    """An image file or a picture in memory, `prepared` from its pixels (h, w, 3) uint8 BGR."""
+    pixels = read_any(source, max_pixels, settings.reading)
+    if pixels is None:
+        log_if_too_large(source, max_pixels)
+        return EvalImage(str(source), (settings.height, settings.width), None)
+    return EvalImage(str(source), pixels.shape[:2], prepare(pixels))
 
 
 def in_order(found: Iterable[tuple[int | None, tuple]]) -> Iterator[tuple]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from ..config import Config
+from ..config import Config, has_views
 from ..data.formats.fields import Id
 from ..data.formats.index import DetectionIndex
 from ..data.pictures import ImageSource
 from .predictor import Predictor
 from .results import ImagePrediction
+from .tiles import TiledPredictor
+from .views import ViewPredictor
 
 
 class Predicts(Protocol):
@@ -30,4 +32,5 @@ class Predicts(Protocol):
 
 def make_predictor(model, cfg: Config) -> Predicts:
     """The predictor of `model`, a network in evaluation mode or an exported file."""
-    return Predictor(model, cfg)
+    predictor = ViewPredictor(model, cfg) if has_views(cfg) else Predictor(model, cfg)
+    return TiledPredictor(predictor, cfg) if cfg.tile else predictor

@@ -12,7 +12,9 @@ from ..data.images import log_if_too_large, write_picture
 from ..data.label_sets import label_set
 from ..data.pictures import ImageSource, read_any
 from ..errors import UserError
-from ..reading import is_folder
+from .bars import bar
+from .draw_inferred import draw_targets
+from .inputs import relative_to, root_of
 from .output import origin_of
 from .overlay import blend as blend
 from .segment import Segmenter, make_segmenter
@@ -28,16 +30,20 @@ def segment_files(
     """Write NAME_index.png, NAME_color.png and NAME_overlay.png into `out` for every image.
 
     Index pictures hold class numbers (0, 1, ...), one channel. Where `pred_input` is a tree they stand in folders of
-    the same names. Returns the files of each image, and the images that
-    cannot be read. A run that was stopped goes on after the images whose pictures are there; which these are stands in
-    `OUT.part`. UserError if a file cannot be written.
+    the same names. With `draw` there are overlays in that folder too, and these alone without `pred_output`. Returns
+    the files of each image, and the images that cannot be read. A run that was stopped goes on after the images whose
+    pictures are there; which these are stands in `OUT.part`. UserError if a file cannot be written.
     """
     labels = label_set(cfg)
-    pictures = picture_paths(paths, out, tree_of(cfg))
+    drawn = [[target] for target in draw_targets(cfg, paths)] or [[] for _ in paths]
+    alone = bool(cfg.draw and not cfg.pred_output)
+    own = [[] for _ in paths] if alone else picture_paths(paths, out, tree_of(cfg, paths))
+    pictures = [one + more for one, more in zip(own, drawn)]
 
     def draw(image: np.ndarray, label: np.ndarray) -> list[np.ndarray]:
         colour = labels.palette[label][..., ::-1]
-        return [label, colour, blend(image, colour)]
+        overlay = blend(image, colour)
+        return [overlay] if alone else [label, colour, overlay, *[overlay] * bool(cfg.draw)]
 
     facts = {"palette": labels.palette.tolist()}
     return write_segmented(cfg, make_segmenter(cfg, model, labels), paths, pictures, draw, out, facts)
@@ -72,7 +78,7 @@ def write_segmented(
 
     facts: what decides about the pictures beside the weights, the keys that matter to scores and the images.
     """
-    for folder in dict.fromkeys([out, *(targets[0].parent for targets in pictures)]):
+    for folder in dict.fromkeys([out, *(target.parent for targets in pictures for target in targets)]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -84,12 +90,14 @@ def write_segmented(
         part.keep(next(missing, len(are_there)))
         are_there = are_there[: part.done]
         found = label_maps(cfg, segmenter, paths[part.done :])
-        for targets, (path, image, label) in zip(pictures[part.done :], found):
-            if image is not None:
-                for target, picture in zip(targets, draw(image, label)):
-                    write_picture(target, picture)
-            are_there.append(image is not None)
-            part.append(str(path), image is not None)
+        with bar(len(paths), done=part.done) as progress:
+            for targets, (path, image, label) in zip(pictures[part.done :], found):
+                if image is not None:
+                    for target, picture in zip(targets, draw(image, label)):
+                        write_picture(target, picture)
+                are_there.append(image is not None)
+                part.append(str(path), image is not None)
+                progress.update()
         part.remove()
     written = {path: list(targets) for path, targets, was_read in zip(paths, pictures, are_there) if was_read}
     return written, [path for path, was_read in zip(paths, are_there) if not was_read]
@@ -112,18 +120,18 @@ def label_maps(
             yield source, image, segmenter.scores(image).label_map(image.shape[:2])
 
 
-def tree_of(cfg: Config) -> Path | None:
-    """The folder whose tree the pictures are to have; None where they all go into one folder."""
-    return Path(cfg.pred_input) if cfg.recursive and is_folder(cfg.pred_input) else None
+def tree_of(cfg: Config, paths: Sequence[Path]) -> Path | None:
+    """The folder whose tree the pictures of `paths` are to have; None where they all go into one folder."""
+    return root_of(cfg.pred_input, paths) if cfg.recursive else None
 
 
 def picture_paths(paths: Sequence[Path], out: Path, tree: Path | None = None) -> list[list[Path]]:
     """The pictures of every image; those of images in folders of a tree in folders of the same names."""
-    folders = [out if tree is None else out / path.parent.relative_to(tree) for path in paths]
+    folders = [out if tree is None else out / relative_to(path, tree).parent for path in paths]
     together: dict[Path, list[int]] = {}
     for index, folder in enumerate(folders):
         together.setdefault(folder, []).append(index)
     stems = {}
     for indices in together.values():
-        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices])))
+        stems |= dict(zip(indices, unique_stems([paths[index] for index in indices], room=len("_overlay.png"))))
     return [[folder / f"{stems[index]}_{kind}.png" for kind in KINDS] for index, folder in enumerate(folders)]

@@ -15,8 +15,7 @@ from ..data.readable import kinds_of
 from ..errors import counted
 from .fonts import FontBook
 from .label_text import label_text
-from .overlay import draw_class, draw_overlay, enlarged
-from .segment_files import blend
+from .overlay import blend, draw_class, draw_overlay, enlarged
 
 SIDE = 384  # pixels of a picture's longer side: three stand side by side
 CROWD = "crowd"

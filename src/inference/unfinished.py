@@ -28,9 +28,12 @@ SHOWN = 3  # differences that an error names
 
 
 class Unfinished:
-    """The results of `total` images, `done` of which are there. `unfinished` opens it."""
+    """The results of `total` images, `done` of which are there; None where nobody knows how many they will be.
 
-    def __init__(self, path: Path, file: int, total: int, offsets: list[int]):
+    `unfinished` opens it.
+    """
+
+    def __init__(self, path: Path, file: int, total: int | None, offsets: list[int]):
         self.path, self.total, self._file = path, total, file
         self._offsets = offsets  # where each line ends, the first one too
 
@@ -76,11 +79,13 @@ class Unfinished:
 
 
 @contextlib.contextmanager
-def unfinished(output: Path, origin: Mapping[str, Any], total: int, group: int = 1) -> Iterator[Unfinished]:
+def unfinished(
+    output: Path, origin: Mapping[str, Any], total: int | None, group: int = 1, what: str = "image"
+) -> Iterator[Unfinished]:
     """`NAME.part` of the output NAME, new or to go on with, which is said; it stays unless it is removed.
 
     origin: what decides about the results, by name, see `describe_files`. group: images that the network sees together:
-    a run goes on with a whole group, so that each image has the neighbours that it would have had.
+    a run goes on with a whole group, so that each image has the neighbours that it would have had. what: they are.
     UserError, and nothing is changed: the file is of another origin, or of another kind, or somebody writes it.
     """
     path = part_path(output)
@@ -88,15 +93,16 @@ def unfinished(output: Path, origin: Mapping[str, Any], total: int, group: int =
     try:
         part = _read(path, file, json.loads(json.dumps(dict(origin))), total)
         part.keep(part.done if part.done == total else part.done // group * group)
+        of_all = f"{what}s" if total is None else f"of {total} {what}s"
         if part.done:
-            logger.info("goes on after %d of %d images of %s", part.done, total, path)
+            logger.info("goes on after %d %s of %s", part.done, of_all, path)
         try:
             yield part
         except BaseException as error:
             if not part.done:
                 part.remove()
             elif isinstance(error, KeyboardInterrupt | SystemExit):
-                logger.info("%d of %d images are kept in %s: the same command goes on", part.done, total, path)
+                logger.info("%d %s are kept in %s: the same command goes on", part.done, of_all, path)
             raise
     finally:
         os.close(file)
@@ -154,7 +160,7 @@ def _open(path: Path) -> int:
         os.close(file)
 
 
-def _read(path: Path, file: int, origin: dict, total: int) -> Unfinished:
+def _read(path: Path, file: int, origin: dict, total: int | None) -> Unfinished:
     """What is in the file, which is begun where it is empty. UserError where it is of another origin or kind."""
     with open(file, "rb", closefd=False) as stream:
         first = stream.readline(LONGEST_LINE)
@@ -165,14 +171,16 @@ def _read(path: Path, file: int, origin: dict, total: int) -> Unfinished:
             return _begin(path, file, origin, total)
         _require_same(path, json.loads(first)["unfinished"], origin | {"format": FORMAT})
         offsets = [len(first)]
-        while len(offsets) <= total and _is_whole(line := stream.readline(LONGEST_LINE), len(offsets) - 1):
+        while total is None or len(offsets) <= total:
+            if not _is_whole(line := stream.readline(LONGEST_LINE), len(offsets) - 1):
+                break
             offsets.append(offsets[-1] + len(line))
     part = Unfinished(path, file, total, offsets)
     part._cut(offsets[-1])
     return part
 
 
-def _begin(path: Path, file: int, origin: dict, total: int) -> Unfinished:
+def _begin(path: Path, file: int, origin: dict, total: int | None) -> Unfinished:
     first = BEGINNING + json.dumps({"format": FORMAT} | origin).encode() + b"}\n"
     part = Unfinished(path, file, total, [len(first)])
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ..data.decoding import USUAL_RULES, ImageRules
 from ..data.formats.places import ALLOW, inside, shown
 from ..data.images import MAX_PIXELS, read_for_label, why_unreadable, write_picture
 from ..errors import UserError, listed
+from ..files import LONGEST_NAME
 from ..outputs import Inputs, check_output_files
 from ..reading import is_folder
 from .bars import bar, say
@@ -27,6 +29,7 @@ from .truth import Truth
 
 logger = logging.getLogger(__name__)
 
+CUT_NAME = 200  # bytes of a name that is too long
 WHOLE = 2**24  # pixels of a side, which no picture has
 
 
@@ -143,15 +146,21 @@ def overlay_names(image_paths: Sequence[str]) -> list[str]:
     return [stem + suffix for stem, suffix in zip(unique_stems(image_paths, "_pred"), suffixes)]
 
 
-def unique_stems(image_paths: Sequence[str | Path], ending: str = "") -> list[str]:
-    """A name without suffix for each image, `ending` after it, all different."""
+def unique_stems(image_paths: Sequence[str | Path], ending: str = "", room: int = 4) -> list[str]:
+    """A name without suffix for each image, `ending` after it, all different.
+
+    room: bytes of what is to follow; a name that is too long for a file system with that is cut.
+    """
     stems: list[str] = []
     taken: set[str] = set()
     for path in map(Path, image_paths):
-        stem, number = f"{path.stem}{ending}", 1
+        own = path.stem
+        if len(os.fsencode(own)) + len(ending) + room > LONGEST_NAME:
+            own = os.fsencode(own)[:CUT_NAME].decode(errors="ignore")
+        stem, number = f"{own}{ending}", 1
         while stem.lower() in taken:  # some file systems do not tell upper from lower case
             number += 1
-            stem = f"{path.stem}{ending}_{number}"
+            stem = f"{own}{ending}_{number}"
         taken.add(stem.lower())
         stems.append(stem)
     return stems

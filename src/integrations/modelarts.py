@@ -19,7 +19,7 @@ from ..process import runtime
 PLACES = (  # in the copied data, where they are named
     "val_dataset", "mindrecord_dir", "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
 )  # fmt: skip
-RESULTS = ("prediction_path", "pred_output", "report_dir", "file_name")
+RESULTS = ("prediction_path", "pred_output", "draw", "report_dir", "file_name")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 from ..errors import UserError, short
 
@@ -28,6 +29,22 @@ def require_numbers() -> None:
             f"the environment variable OMP_NUM_THREADS is {short(text)}; it must be a number of threads, from 1 to "
             f"{MOST_THREADS}"
         )
+
+
+def prepare_gradio(folder: Path) -> None:
+    """Gradio keeps its files in `folder` and tells nobody of its use, whatever variables of its own say.
+
+    To be called before it is imported.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ |= {
+        "GRADIO_TEMP_DIR": str(folder),
+        "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
 
 
 def quiet_videos() -> None:

@@ -25,11 +25,13 @@ from ..errors import UserError
 from ..evaluation.classification_eval import ClassificationResult
 from ..evaluation.classification_images import ImageOutcome
 from ..inference.backends import run_model
+from ..inference.bars import with_bar
 from ..inference.classify import TOP, known_class_names
+from ..inference.draw_inferred import InferredPictures
 from ..inference.example_inputs import dense_inputs
 from ..inference.find import Predict, classes_of, entries_of
 from ..inference.fonts import FontBook
-from ..inference.output import write_predictions
+from ..inference.output import write_json, write_predictions
 from ..inference.sample_pictures import Draw, classifier_pictures
 from ..inference.sheets import Drawer, class_drawer
 from ..models.build import build_classifier
@@ -150,8 +152,10 @@ class Classification(Task):
         return classes_of(replace(cfg, class_names=known_class_names(cfg)), model)
 
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
-        facts = {"class_names": known_class_names(cfg)}
-        write_predictions(cfg, paths, output, entries_of(self.predictor(cfg, model)), facts)
+        facts, predict = {"class_names": known_class_names(cfg)}, entries_of(self.predictor(cfg, model))
+        write = write_json if cfg.pred_output else None
+        pictures = InferredPictures(cfg, paths) if cfg.draw else None
+        write_predictions(cfg, paths, output, predict, facts, cfg.test_batch_size, write, pictures)
 
     def describe(self, cfg: Config) -> dict[str, Any]:
         return {"short_side": cfg.eval_resize, "class_names": known_class_names(cfg)}
@@ -198,7 +202,7 @@ def classify_dataset(
     share = process.share(len(dataset))
     images, outcomes, indices = [dataset.images[k] for k in share], [], iter(share)
     batches = evaluation_batches(images, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
-    for image, items, readable in batches:
+    for image, items, readable in with_bar(batches, -(-len(share) // cfg.test_batch_size), "batch"):
         logits = run_model(model, image)[0].astype(np.float64)
         for row, (path, label), is_readable, index in zip(logits, items, readable, indices):  # that one last
             if not is_readable:

@@ -18,6 +18,7 @@ from ..config import (
     has_orientations,
     score_settings,
     trains_by_orientation,
+    without_views,
 )
 from ..config.choices import AUTO
 from ..config.definition import DETECTION
@@ -37,6 +38,7 @@ from ..evaluation.coco_eval import score_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
+from ..inference.draw_inferred import InferredPictures
 from ..inference.example_inputs import detector_inputs
 from ..inference.find import Predict, entries_of, objects_on
 from ..inference.label_files import label_writer
@@ -50,6 +52,7 @@ from ..inference.prediction_file import (
 )
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
+from ..inference.tiles import TILES, tile_rule
 from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -59,9 +62,9 @@ from ..process.runtime import SINGLE, Runtime
 from ..reading import is_file
 from ..reports import detection as page
 from .detection_classes import known_category_ids, with_classes
-from .detection_predictions import predict_dataset, together, unfinished_predictions
+from .detection_predictions import predict_dataset, together, unfinished_predictions, view_facts
 from .meaning import stated_facts
-from .task import GIVE_CHECKPOINT, Section, Task
+from .task import GIVE_CHECKPOINT, Evaluator, Section, Task
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +172,11 @@ class Detection(Task):
 
     # ------------------------------------------------------------------------------------------------- evaluation
 
+    def make_evaluator(self, cfg: Config, process: Runtime) -> Evaluator:
+        """Each image is seen once, whatever `eval_flip` and `eval_scales`: they are for the end (MMDetection's --tta).
+        """
+        return super().make_evaluator(without_views(cfg), process)
+
     def evaluate(self, cfg: Config) -> dict[str, float]:
         """Where `prediction_path` exists, it is evaluated and no network is run.
 
@@ -244,7 +252,7 @@ class Detection(Task):
         """Metrics of COCO results, printed with their protocol, the analysis and the report where they are asked for.
         """
         protocol = {key: found.protocol[key] for key in sorted(found.protocol, key=lambda key: key == RULE)}
-        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg))
+        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg), all_count=TILES in protocol)
         report = report_of(scores, dataset.classes, found.results) if cfg.report_dir else None
         if cfg.analysis and not all("bbox" in result for result in found.results):
             print("No error analysis: it needs a box of every prediction.")
@@ -271,7 +279,7 @@ class Detection(Task):
         rule = resize_rule(size, cfg.keep_ratio, cfg.resize)
         if has_orientations(cfg):
             rule = short_long_rule(ImageSettings.from_config(cfg))
-        protocol = {"size": size, "flip": "off"} | (protocol or {}) | {RULE: rule}
+        protocol = {"size": size, **view_facts(cfg)} | tile_rule(cfg) | (protocol or {}) | {RULE: rule}
         results, unreadable = predict_dataset(cfg, model, dataset, process, part, self.words(cfg))
         if save_to and process.is_main:
             save_predictions(save_to, results, protocol, settings, unreadable)
@@ -282,12 +290,13 @@ class Detection(Task):
         return Predicted(results, protocol, unreadable)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
-        return detector_pictures(cfg, self.open(cfg, "val"), count)
+        return detector_pictures(without_views(cfg), self.open(cfg, "val"), count)
 
     # -------------------------------------------------------------------------------------------------- inference
 
     def check_inference(self, cfg: Config) -> None:
         class_thresholds(cfg.infer_score_thr, cfg.coco_classes[1:], "infer_score_thr")
+        class_thresholds(cfg.draw_score_thr, cfg.coco_classes[1:], "draw_score_thr")
 
     def writes(self, cfg: Config) -> str:
         return "json" if cfg.infer_format == "json" else "labels"
@@ -299,11 +308,12 @@ class Detection(Task):
         names, category_ids = cfg.coco_classes[1:], known_category_ids(cfg)
         least = class_thresholds(cfg.infer_score_thr, names, "infer_score_thr")
         predict = entries_of(objects_on(cfg, model, category_ids))
-        write = write_json
+        write = write_json if cfg.pred_output else None
         if cfg.infer_format != "json":
             write = label_writer(cfg.infer_format, paths, cfg.pred_input, names, category_ids)
+        pictures = InferredPictures(cfg, paths) if cfg.draw else None
         facts = {"category_ids": category_ids, "infer_score_thr": named_thresholds(least, names)}
-        write_predictions(cfg, paths, output, predict, facts, together(cfg), write)
+        write_predictions(cfg, paths, output, predict, facts, together(cfg), write, pictures)
 
     # --------------------------------------------------------------------------------------------- exported files
 

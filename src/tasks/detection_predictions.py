@@ -74,6 +74,12 @@ def unfinished_predictions(
     return unfinished(output, weights_and_keys(cfg) | data, len(share), together(cfg))
 
 
+def view_facts(cfg: Config) -> dict[str, str]:
+    """In which views images are seen, as the protocol names it."""
+    flip, scales = "on" if cfg.eval_flip else "off", ", ".join(f"{scale:g}" for scale in cfg.eval_scales)
+    return {"flip": flip} if list(cfg.eval_scales) == [1] else {"flip": flip, "scales": scales}
+
+
 def together(cfg: Config) -> int:
     """How many images, one after the other, share batches: a run goes on behind a whole number of such groups."""
-    return group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)
+    return 1 if cfg.tile else group_size(cfg.test_batch_size, ImageSettings.from_config(cfg).turns)

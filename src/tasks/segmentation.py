@@ -22,6 +22,9 @@ from ..data.survey import Survey, survey_labels
 from ..errors import UserError
 from ..evaluation.segmentation_eval import SegmentationResult, confusion_matrix, merged, print_result
 from ..inference.backends import reordered
+from ..inference.bars import bar
+from ..inference.draw_inferred import drawing_of
+from ..inference.drawing import Drawing
 from ..inference.example_inputs import dense_inputs
 from ..inference.find import Predict, map_of
 from ..inference.output import report_unreadable
@@ -150,6 +153,9 @@ class Segmentation(Task):
     def predictor(self, cfg: Config, model) -> Predict:
         return map_of(cfg, model)
 
+    def drawing(self, cfg: Config) -> Drawing:
+        return drawing_of(cfg, label_set(cfg).palette)
+
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:
         """Pictures of every image in the folder `output`."""
         written, unreadable = segment_files(cfg, model, paths, output)
@@ -256,8 +262,10 @@ def segment_dataset(
             result.images.add(index, confusion, label, predicted)
         return confusion
 
-    for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
-        result.confusion += confusion
+    with bar(len(indices)) as progress:
+        for confusion in read_ahead(count, scored(), workers=1, ahead=WAITING, name="count"):
+            result.confusion += confusion
+            progress.update()
     return result
 
 

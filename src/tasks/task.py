@@ -18,6 +18,8 @@ from ..data.pictures import ImageSource
 from ..data.survey import Survey
 from ..errors import UserError, short
 from ..inference.backends import open_model, reordered, require_fit
+from ..inference.draw_inferred import drawing_of
+from ..inference.drawing import Drawing
 from ..inference.find import Predict
 from ..inference.fonts import FontBook
 from ..inference.found import Found
@@ -279,6 +281,10 @@ class Task(ABC):
         where an image cannot be read.
         """
         return self.predictor(cfg, model)(images)
+
+    def drawing(self, cfg: Config) -> Drawing:
+        """How `draw` draws what is found on an image."""
+        return drawing_of(cfg)
 
     @abstractmethod
     def infer(self, cfg: Config, model, paths: Sequence[Path], output: Path) -> None:

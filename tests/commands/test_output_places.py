@@ -35,6 +35,7 @@ def place(tmp_path, monkeypatch):
     entry = {"height": 8, "width": 8, "predictions": []}
     content = {str(tmp_path / "images" / one): entry for one in ("a.png", "a_pred.png")}
     (tmp_path / "found_pred.png").write_text(json.dumps(content, indent=1))
+    (tmp_path / "list.txt").write_text("images/a.png\n")
     os.link(tmp_path / "model.ckpt", tmp_path / "hard.mindir")
     (tmp_path / "link.onnx").symlink_to("config.yaml")
     return tmp_path
@@ -77,6 +78,11 @@ def infer(config: str, pred_input: str, output: str) -> str:
         (infer("config.yaml", "images", "coco/annotations/instances_train2017.json") + " --val_dataset coco/train2017",
          "would replace a file of val_dataset"),
         (infer("seg.yaml", "images", "images"), "images/a_index.png would replace an image of pred_input"),
+        (infer("config.yaml", "images", "new.json") + " --draw images", "draw and pred_input are both images"),
+        (infer("seg.yaml", "images", "new") + " --draw new", "draw and pred_output are both new"),
+        (infer("cls.yaml", "images", "new.json") + " --draw model.ckpt", "draw model.ckpt is a file"),
+        (infer("cls.yaml", "list.txt", "images/a.png"), "would replace an image of pred_input"),
+        (infer("cls.yaml", "list.txt", "list.txt"), "would replace pred_input"),
         (EVAL.format(config="config.yaml") + " --prediction_path w --pre_trained w.part", "would replace pre_trained"),
         (EVAL.format(config="config.yaml") + " --prediction_path /proc/p.json", "cannot be written"),
         (EVAL.format(config="cls.yaml") + " --report_dir model.ckpt", "report_dir model.ckpt is a file"),

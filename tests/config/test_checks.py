@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config import load_config
+from src.config import default_config, load_config
 from src.errors import UserError
 from tests.config.refused import refusal
 
@@ -104,3 +104,53 @@ def test_keys_that_would_do_nothing_beside_another_are_refused(config, key, valu
 def test_keys_of_masks_stop_no_detector_without_masks():
     config = str(Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_mindspore.yaml")
     assert load_config(config, ["--detector", "faster_rcnn"]).mask_head.boxes == "likeliest"
+
+
+FLIP, SCALES = ("--eval_flip", "1"), ("--eval_scales", "[0.5, 1]")
+NOT_CONTINUOUS = ("--box_style", "legacy", "--roi.roi_layer.aligned", "0", "--mask_roi.roi_layer.aligned", "0")
+
+
+@pytest.mark.parametrize(
+    "keys,said",
+    [
+        ((*FLIP, *NOT_CONTINUOUS), "eval_flip is of box_style continuous; it is 'legacy'"),
+        ((*SCALES, "--resize", "fit_twice"), "eval_scales is of resize fit or short_long; it is 'fit_twice'"),
+        ((*FLIP, "--test_cfg.rcnn.nms", "soft"), "eval_flip merges views by test_cfg.rcnn.nms nms; it is 'soft'"),
+        ((*FLIP, "--test_cfg.rcnn.inclusive_nms", "1"), "set test_cfg.rcnn.inclusive_nms to 0"),
+        ((*FLIP, "--mask_head.boxes", "likeliest"), "mask_head.boxes is 'likeliest', set it to detected"),
+        ((*FLIP, "--backend", "onnx"), "eval_flip with masks is of backend mindspore; it is 'onnx'"),
+        (
+            (*FLIP, *SCALES, "--backend", "mindir", "--detector", "faster_rcnn"),
+            r"eval_scales is [0.5, 1.0], but an exported file takes images of one size: [1]",
+        ),
+        (("--eval_scales", "[]"), "eval_scales is empty; it must name one scale at least"),
+        (("--eval_scales", "[10]", "--test_batch_size", "64"), "test_batch_size is 64: as many images of 10240x10240"),
+        (("--eval_scales", "[11]"), "eval_scales"),
+    ],
+)
+def test_views_of_a_detector_that_do_not_go_with_other_keys_are_refused(write, keys, said):
+    assert said in refusal(write(), "--img_width", "1024", "--img_height", "1024", *keys)
+
+
+@pytest.mark.parametrize(
+    "keys", [(), ("--test_cfg.rcnn.nms_class_agnostic", "1"), ("--resize", "short_long"), ("--keep_ratio", "0")]
+)
+def test_views_of_a_detector_go_with_these(write, keys):
+    cfg = load_config(write(), [*FLIP, *SCALES, *keys])
+    assert cfg.eval_flip and cfg.eval_scales == [0.5, 1.0]
+    load_config(write(), [*FLIP, "--backend", "onnx", "--detector", "faster_rcnn", *keys])
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_tiles_are_of_detection(task):
+    words = ["--task", task, "--dataset", "lip", "--num_classes", "20", "--class_weights", "[]"]
+    assert default_config(words).tile == 0
+    with pytest.raises(UserError, match="tile is 64, which is for detection: ") as caught:
+        default_config([*words, "--tile", "64"])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_and_the_overlap_of_tiles_have_bounds(write):
+    assert "tile is 7; it must be at least 8" in refusal(write(), "--tile", "7")
+    for key, value in (("tile", "-1"), ("tile", "20000"), ("tile_overlap", "0.95"), ("tile_overlap", "-0.1")):
+        assert key in refusal(write(), f"--{key}", value)
+    cfg = load_config(write(), ["--tile", "1024", "--tile_overlap", "0.2"])
+    assert (cfg.tile, cfg.tile_overlap) == (1024, 0.2)

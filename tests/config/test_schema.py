@@ -11,7 +11,7 @@ PLACES = """
     mindrecord_dir mindrecord_shards class_names
     allow_outside
     pre_trained resume train_outputs brief report_dir checkpoint_path file_name file_format prediction_path pred_input
-    pred_output enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
+    pred_output draw enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
     pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment compile_cache_path
 """
 DEVICES = """
@@ -22,6 +22,7 @@ DEVICES = """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
     enable_profiling infer_format infer_score_thr save_every_epochs log_norms val_loss tensorboard sample_pictures
+    draw_score_thr draw_colours frame_step max_frames
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {
@@ -30,6 +31,7 @@ SAME_ALTHOUGH_IT_NEVER_MATTERS = {
 FREE_ALTHOUGH_IT_MATTERS = {
     "epoch_size", "end_epoch", "max_steps", "patience", "finetune", "test_cfg", "eval_mode", "eval_scales", "eval_flip",
     "eval_stride", "eval_label_size", "eval_smoothing", "eval_width", "eval_height", "eval_padding", "eval_resize",
+    "tile", "tile_overlap",
     "lr", "scale_lr", "base_batch_size", "min_lr",
     "warmup_step", "warmup_epochs", "lr_init", "warmup_ratio", "warmup_first_step", "lr_type", "lr_epochs",
     "lr_base_step", "lr_power", "lr_steps",

@@ -21,12 +21,13 @@ EXAMPLES = [
     ("train.py", "pt_path ckpt_path source verify mindrecord_shards output_path load_path"),
     ("eval.py", "lr epoch_size batch_size pre_trained backbone.pretrained train_outputs brief resume train_url"),
     ("eval.py", "train_dataset flip_ratio file_name rpn.loss_cls.loss_weight train_cfg.rcnn.sampler.num"),
-    ("infer.py", "prediction_path report_dir analysis allow_outside eval_every log_every python_multiprocessing"),
+    ("infer.py", "prediction_path report_dir analysis eval_every log_every python_multiprocessing"),
     ("export.py", "test_batch_size backend fold_batchnorm compile_cache pred_output num_parallel_workers"),
     ("convert_weights.py", "checkpoint_path train_dataset batch_size flip_ratio run_eval enable_modelarts data_path"),
     ("check", "brief resume save_every end_epoch max_steps report_dir enable_modelarts"),
     ("summary", "checkpoint_path pre_trained val_dataset lr enable_modelarts"),
     ("mindrecord", "lr checkpoint_path batch_size test_batch_size backbone.depth rpn.feat_channels device_target"),
+    ("serve", "pred_input pred_output recursive infer_format draw font lr train_outputs report_dir file_name"),
     ("preprocess.py", "lr checkpoint_path backbone.type train_dataset eval_every"),
 ]
 
@@ -53,7 +54,9 @@ def test_a_key_that_the_command_does_not_read_is_said(said, command, names):
 
 
 @pytest.mark.parametrize("path", FILES.values())
-@pytest.mark.parametrize("command", ["eval.py", "infer.py", "export.py", "convert_weights.py", "summary", "mindrecord"])
+@pytest.mark.parametrize(
+    "command", ["eval.py", "infer.py", "export.py", "convert_weights.py", "summary", "mindrecord", "serve"]
+)
 def test_a_command_that_does_not_train_says_every_key_of_the_training_and_no_key_of_the_network(said, command, path):
     found = keys(load_config(str(CONFIGS / path)))
     training = {name for name, leaf in found.items() if leaf.matters == "training"} - READ_BESIDE
@@ -176,3 +179,18 @@ def test_every_name_in_the_tables_is_a_key_and_every_key_that_never_matters_has_
     leaf_of = {leaf.name: leaf for leaf in leaves(load_config(str(CONFIGS / FILES["detection"])))}
     never = {name for name, leaf in leaf_of.items() if leaf.matters == "never"}
     assert never - {*COMMANDS, *MODELARTS, "enable_modelarts"} == set()
+
+
+@pytest.mark.parametrize(("task", "reading"), [("detection", ("eval.py", "infer.py")),
+                                               ("segmentation", ("train.py", "eval.py", "infer.py"))])  # fmt: skip
+def test_views_are_of_a_detectors_evaluation_and_not_of_its_training(said, task, reading):
+    for command in ("train.py", "eval.py", "infer.py"):
+        wanted = [] if command in reading else ["eval_flip", "eval_scales"]
+        assert sorted(unread(said, command, ["eval_flip", "eval_scales"], FILES[task])) == wanted
+
+
+def test_the_page_reads_what_makes_predictions(said):
+    names = ["checkpoint_path", "infer_score_thr", "device_target", "backend", "eval_flip", "tile", "max_image_pixels",
+             "test_batch_size", "compile_cache", "fold_batchnorm", "test_cfg.rcnn.score_thr"]  # fmt: skip
+    typed = ["--eval_flip", "1", "--tile", "1024"]
+    assert unread(said, "serve", names, typed=typed) == unread(said, "infer.py", names, typed=typed)

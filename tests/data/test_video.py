@@ -98,6 +98,25 @@ def read_size(path: Path, max_pixels: int) -> tuple[int, int]:
         return video.height, video.width
 
 
+def test_frames_are_turned_as_the_file_says_unless_they_are_wanted_as_stored(tmp_path):
+    """As a telephone held upright writes them: a matrix of a quarter turn in the header of the track."""
+    path = tmp_path / "a.mp4"
+    with written_video(path, 5) as write:
+        write(np.repeat(np.uint8([[[0] * 3] * 48 + [[200] * 3] * 48]), 64, axis=0))  # dark left, light right
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    content[matrix : matrix + 20] = b"".join(
+        number.to_bytes(4, "big", signed=True) for number in (0, 2**16, 0, -(2**16), 0)
+    )
+    path.write_bytes(content)
+    for upright, size in ((True, (96, 64)), (False, (64, 96))):
+        with open_video(path, upright=upright) as video:
+            (only,) = video.frames()
+            assert only.bgr.shape[:2] == (video.height, video.width) == size
+            first, last = (only.bgr[:40], only.bgr[-40:]) if upright else (only.bgr[:, :40], only.bgr[:, -40:])
+            assert first.mean() < 20 and last.mean() > 180
+
+
 class Camera:
     """In the place of OpenCV's: so many frames, then nothing."""
 

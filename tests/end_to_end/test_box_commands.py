@@ -14,6 +14,7 @@ from src.data.images import read_bgr
 from src.inference.backends import open_model, read_metadata, run_model
 from tests.end_to_end.commands import ROOT, losses, run, table
 
+pytestmark = pytest.mark.usefixtures("networks_are_kept")
 CONFIG = "tests/end_to_end/mask_rcnn_resnet_tiny.yaml"
 # With a fixed number of samples the framework's RoIAlign and the compiled one are the same up to rounding.
 KEYS = ("--config_path", CONFIG, "--detector", "faster_rcnn", "--roi.roi_layer.sampling_ratio", 2)

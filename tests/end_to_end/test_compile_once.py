@@ -10,6 +10,7 @@ import pytest
 from src.process.compile_cache import SWITCH
 from tests.end_to_end.commands import ROOT, command_line, losses, run_process, table
 from tests.end_to_end.test_distributed import Job, place  # noqa: F401  the fixture
+from tests.models.test_any_backbone import POINTREND
 
 pytestmark = pytest.mark.slow
 
@@ -19,16 +20,21 @@ DATA = {  # layout, further arguments, folders of training and validation
     "lip": (("--size", 96), "", ""),
     "imagenet": (("--size", 64), "train", "val"),
 }
-FAMILIES = {
-    "mask_rcnn": ("coco", "mask_rcnn_hrnet_tiny", ("--filter_empty_gt", 0)),
+RESNET = ("--backbone.type", "resnet", "--backbone.depth", 18, "--backbone.base_channels", 4)  # compiles sooner
+FAMILIES = {  # layout, configuration, keys of the network, keys of the training
+    "mask_rcnn": ("coco", "mask_rcnn_hrnet_tiny", (), ("--filter_empty_gt", 0)),
     "pointrend": (
-        "coco",
-        "pointrend_hrnet_shapes",
-        ("--filter_empty_gt", 0, "--batch_size", 4, "--accumulate_step", 2),
+        "coco", "mask_rcnn_hrnet_tiny",
+        (*RESNET, "--neck.type", "fpn", "--neck.fpn.in_channels", "[4,8,16,32]", "--detector", "pointrend",
+         *POINTREND, "--mask_roi.featmap_strides", "[4]"),
+        ("--filter_empty_gt", 0, "--accumulate_step", 2),
     ),
-    "segmentation": ("lip", "hrnet_seg_lip_shapes", ("--batch_size", 4)),
-    "classification": ("imagenet", "hrnet_cls_shapes", ("--batch_size", 4, "--ema_decay", 0.9)),
-}
+    "segmentation": ("lip", "hrnet_seg_lip_shapes", (), ("--batch_size", 4)),
+    "classification": (
+        "imagenet", "hrnet_cls_shapes", (*RESNET, "--cls_head.head_channels", "[4,4,4,4]"),
+        ("--batch_size", 4, "--ema_decay", 0.9),
+    ),
+}  # fmt: skip
 CHANGED = {  # a loss weight, an anchor, a threshold of training and one of evaluation, together
     "mask_rcnn": ("--rpn.loss_cls.loss_weight", 2, "--rpn.anchor_generator.scales", "[6]",
                   "--train_cfg.rpn.assigner.pos_iou_thr", 0.8, "--test_cfg.rcnn.score_thr", 0.001),
@@ -43,7 +49,7 @@ class Training:
     """Four steps and two evaluations of a family, in the background."""
 
     def __init__(self, family: str, folder: Path, brief: str, switch: str, *more: object):
-        layout, config, keys = FAMILIES[family]
+        layout, config, network, keys = FAMILIES[family]
         _, train, validation = DATA[layout]
         folders = ("--train_dataset", folder / "data" / train, "--val_dataset", folder / "data" / validation)
         limits = ("--epoch_size", 2, "--max_steps", 4, "--log_every", 1, "--eval_every", 1, "--brief", brief)
@@ -51,7 +57,7 @@ class Training:
         self.place, self.brief = folder / "out", brief
         config = ("train.py", "--config_path", f"configs/demo/{config}.yaml")
         self.process = subprocess.Popen(
-            command_line(*config, *folders, *limits, *places, *keys, *more),
+            command_line(*config, *folders, *limits, *places, *network, *keys, *more),
             cwd=ROOT,
             env=environment(switch),
             stdout=subprocess.PIPE,
@@ -95,11 +101,12 @@ def test_the_second_run_reads_both_graphs_and_has_the_losses_and_metrics_of_a_ru
 
 
 def test_changed_loss_weights_anchors_and_thresholds_compile_anew(trained):
+    """Where nothing is read, the numbers are a fresh run's as in the test above; one family is held to that again."""
     family, folder, fresh, _ = trained
-    expected = Training(family, folder, "otherwise", OFF, *CHANGED[family])
+    beside = Training(family, folder, "otherwise", OFF, *CHANGED[family]) if family == "mask_rcnn" else None
     found = Training(family, folder, "anew", ON, *CHANGED[family]).result()
-    assert found[2] == ["compiled anew"] * 2
-    assert found[:2] == expected.result()[:2] and found[0] != fresh[0]
+    assert found[2] == ["compiled anew"] * 2 and found[0] != fresh[0]
+    assert beside is None or found[:2] == beside.result()[:2]
 
 
 def test_a_resumed_run_reads_the_graph_and_goes_on_to_the_same_losses(trained):
@@ -112,11 +119,11 @@ def test_a_resumed_run_reads_the_graph_and_goes_on_to_the_same_losses(trained):
 def test_evaluation_and_inference_read_their_graph_whatever_the_checkpoint(trained, tmp_path):
     """Batch normalisation is folded: other weights, the same graph."""
     family, folder, _, _ = trained
-    layout, config, _ = FAMILIES[family]
+    layout, config, network, _ = FAMILIES[family]
     validation = folder / "data" / DATA[layout][2]
     checkpoints = [sorted(folder.glob(f"out/*_first/{kind}/*.ckpt"))[0] for kind in ("best_ckpt", "ckpt")]
     places = ("--compile_cache_path", folder / "graphs")
-    common = ("eval.py", "--config_path", f"configs/demo/{config}.yaml", "--val_dataset", validation, *places)
+    common = ("eval.py", "--config_path", f"configs/demo/{config}.yaml", *network, "--val_dataset", validation, *places)
     outputs = [run_process(*common, "--checkpoint_path", checkpoints[k], environment=environment(ON)) for k in (0, 1)]
     expected = run_process(*common, "--checkpoint_path", checkpoints[1], environment=environment(OFF))
     assert "compiled anew in" in outputs[0] and ": read in" in outputs[1] and "Graph of" not in expected
@@ -130,13 +137,13 @@ def test_evaluation_and_inference_read_their_graph_whatever_the_checkpoint(train
 def test_each_of_two_ranks_has_its_own_graphs(place):  # noqa: F811
     keys = ("--compile_cache_path", place / "graphs", "--epoch_size", 2, "--eval_every", 1)
     found = []
-    for brief, switch in (("fresh", OFF), ("first", ON), ("second", ON)):
-        job = Job(place, *keys, "--brief", brief, **{SWITCH: switch})
+    for brief in ("first", "second"):
+        job = Job(place, *keys, "--brief", brief, **{SWITCH: ON})
         status, output = job.end(200)
         assert status == 0, output[-3000:]
         (folder,) = (place / "out").glob(f"*_{brief}")
         logs = sorted((place / "out" / "launch_logs").iterdir())[-1]
         texts = [path.read_text() for path in sorted(logs.glob("rank_*.log"))]
         found.append((losses(folder), [re.findall(r"Graph of \w+: (read|compiled anew)", text) for text in texts]))
-    assert [ways for _, ways in found] == [[[], []], [["compiled anew"] * 2] * 2, [["read"] * 2] * 2]
-    assert found[0][0] == found[1][0] == found[2][0]
+    assert [ways for _, ways in found] == [[["compiled anew"] * 2] * 2, [["read"] * 2] * 2]
+    assert found[0][0] == found[1][0]

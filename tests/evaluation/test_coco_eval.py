@@ -9,7 +9,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from src.data.formats.coco import read_coco
-from src.evaluation.coco_eval import STATISTICS, evaluate_predictions, format_protocol
+from src.data.formats.index import DetectionIndex, ImageRecord, ObjectRecord, outline
+from src.evaluation.coco_eval import STATISTICS, evaluate_predictions, format_protocol, score_predictions
 from tests.evaluation.tiny import detection, make_dataset
 
 COCO_LABELS = Path(__file__).parents[1] / "data_files" / "coco_validation_labels.json.gz"
@@ -168,3 +169,24 @@ def test_where_some_predictions_lack_a_mask_the_others_are_scored(tiny_dataset, 
     metrics = evaluate_predictions(tiny_dataset, results, {})
     assert metrics["bbox_mAP"] == pytest.approx(1) and 0 < metrics["seg_mAP"] < 1
     assert "1 of 4 predictions have no mask: they take no part in Segmentation evaluation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [100, 150])
+def test_of_images_by_tiles_all_detections_count_not_the_first_100_of_a_class(tmp_path, capsys, count):
+    """150 objects of 4 x 4 pixels, each found: COCO counts the best 100 of them, recall 2/3, precision 1 up to 0.66."""
+    boxes = [(6 * (k % 30), 6 * (k // 30), 6 * (k % 30) + 4, 6 * (k // 30) + 4) for k in range(count)]
+    objects = tuple(ObjectRecord(tuple(map(float, box)), 0, False, outline(box)) for box in boxes)
+    dataset = DetectionIndex(tmp_path / "l.json", ["a"], [ImageRecord(tmp_path / "a.png", 1, 180, 60, objects)])
+    results = [
+        {"image_id": 1, "category_id": 1, "bbox": [x, y, 4, 4], "score": 0.9 - k / 1000}
+        for k, (x, y, _, _) in enumerate(boxes)
+    ]
+    usual = score_predictions(dataset, results, {}, has_masks=False)
+    printed = capsys.readouterr().out
+    assert printed.count("maxDets=100 ] =") == 10
+    assert usual.metrics["bbox_mAP"] == pytest.approx(1 if count == 100 else 67 / 101)
+    whole = score_predictions(dataset, results, {}, has_masks=False, all_count=True)
+    assert whole.metrics["bbox_mAP"] == whole.metrics["bbox_AP50"] == 1 == whole.metrics["bbox_AR100"]
+    assert len(whole.kinds["bbox"].table.score) == count
+    shown = capsys.readouterr().out
+    assert shown.count(f"maxDets={count} ] = 1.000") == 6 and shown.count("-1.000") == printed.count("-1.000")

@@ -204,14 +204,15 @@ def test_pointrends_file_gives_its_detections(graph_mode, tmp_path):
         assert_same_detections(exported.network, model, inputs, 10, 1e-3)
 
 
-@pytest.fixture(scope="module", params=["cascade_mask_rcnn", pytest.param("cascade_rcnn", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["cascade_mask_rcnn", "cascade_rcnn"])
 def cascade(request, tmp_path_factory):
     keys = ["--detector", request.param, "--test_cfg.rcnn.max_per_img", "25"]
     keys += ["--bbox_head.reg_class_agnostic", str(int(request.param != "cascade_rcnn"))]
     return Exported(tmp_path_factory.mktemp("cascade"), [*KEYS, *keys])
 
 
-@pytest.mark.parametrize("kind", ["onnx", pytest.param("mindir", marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/convert/test_cascades.py has a cascade's ONNX file by default
+@pytest.mark.parametrize("kind", ["onnx", "mindir"])
 def test_a_cascades_file_gives_its_detections(graph_mode, cascade, kind):
     cascade.export(kind.upper(), "model")
     model, has_masks = cascade.open(f"model.{kind}"), cascade.network.has_masks

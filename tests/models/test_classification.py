@@ -48,8 +48,12 @@ def both(name: str):
     return ours, theirs
 
 
-@pytest.mark.parametrize("name", [pytest.param("hrnet_w18", marks=pytest.mark.slow), "hrnet_w18_small"])
-def test_logits_equal_timms(graph_mode, name):
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [pytest.param("hrnet_w18", "graph", marks=pytest.mark.slow), ("hrnet_w18_small", "pynative")],
+)
+def test_logits_equal_timms(request, name, mode):
+    request.getfixturevalue(f"{mode}_mode")
     ours, theirs = both(name)
     ours.set_train(False)
     image = np.random.RandomState(1).randn(2, 3, 64, 96).astype(np.float32)
@@ -59,7 +63,9 @@ def test_logits_equal_timms(graph_mode, name):
     np.testing.assert_allclose(ours(Tensor(image)).asnumpy(), expected, atol=1e-4 * scale)
 
 
-def test_loss_and_gradients_of_training_equal_timms(graph_mode):
+@pytest.mark.parametrize("mode", ["pynative", pytest.param("graph", marks=pytest.mark.slow)])
+def test_loss_and_gradients_of_training_equal_timms(request, mode):
+    request.getfixturevalue(f"{mode}_mode")
     ours, theirs = both("hrnet_w18_small")
     ours.set_train(True)
     image = np.random.RandomState(1).randn(4, 3, 96, 96).astype(np.float32)
@@ -104,7 +110,7 @@ def test_cross_entropy_and_its_gradient_equal_torch(graph_mode, smoothing):
     np.testing.assert_allclose(gradient.asnumpy(), leaf.grad.numpy(), atol=1e-6)
 
 
-def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(graph_mode):
+def test_a_mixed_batch_has_the_loss_of_both_labels_by_share(pynative_mode):
     model = build_model(load_config(DEMO, ["--label_smoothing", "0.1", *RESNET]))
     model.set_train(False)
     image = Tensor(np.random.RandomState(0).randn(3, 3, 64, 64).astype(np.float32))

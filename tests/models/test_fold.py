@@ -67,6 +67,6 @@ def test_every_backbone_gives_the_same_maps(pynative_mode, backbone, padding):
     )
 
 
-def test_a_classifier_gives_the_same_logits(graph_mode):
+def test_a_classifier_gives_the_same_logits(pynative_mode):
     model = with_used_norms(load_config(DEMO))
     assert_folds_to_the_same(model, lambda m: [m(Tensor(IMAGE[:, :, :64, :64])).asnumpy()])

@@ -61,8 +61,12 @@ class Gradients(nn.Cell):
         return self.run(x)
 
 
-@pytest.mark.parametrize("upsampling", ["nearest", pytest.param("bilinear", marks=pytest.mark.slow)])
-def test_loss_gradients_statistics_and_names_are_those_of_the_plain_network(upsampling):
+@pytest.mark.parametrize(
+    ("upsampling", "mode"),
+    [("nearest", "pynative"), *(pytest.param(one, "graph", marks=pytest.mark.slow) for one in ("nearest", "bilinear"))],
+)
+def test_loss_gradients_statistics_and_names_are_those_of_the_plain_network(request, upsampling, mode):
+    request.getfixturevalue(f"{mode}_mode")
     x = Tensor(np.random.RandomState(1).randn(2, 3, 128, 160).astype(np.float32))
     plain, fused = spread(hrnet(upsampling)), spread(hrnet(upsampling))
     names = {parameter.name for parameter in fused.get_parameters()}
@@ -82,7 +86,7 @@ def test_loss_gradients_statistics_and_names_are_those_of_the_plain_network(upsa
         np.testing.assert_allclose(fused_after[name], after[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_evaluation_stays_bit_for_bit():
+def test_evaluation_stays_bit_for_bit(pynative_mode):
     x = Tensor(np.random.RandomState(1).randn(1, 3, 64, 64).astype(np.float32))
     plain, fused = spread(hrnet("bilinear")), spread(hrnet("bilinear"))
     fuse_for_training(fused)

@@ -121,11 +121,17 @@ def test_no_label_that_counts_gives_no_loss(graph_mode, scene):
 NARROW = ["--backbone.type=resnet", "--backbone.depth=18", "--backbone.base_channels=4", "--img_width=64"]
 
 
-def test_the_segmenter_learns_by_both_losses_and_refines_its_own_coarse_logits(graph_mode):
+@pytest.fixture()
+def segmenter():
+    """The network, two images, their labels."""
     model = build_model(load_config(DEMO, [*NARROW, "--img_height=32", "--seg_head.pointrend.loss_weight=0.5"]))
     rng = np.random.RandomState(0)
     image, label = rng.randn(2, 3, 32, 64).astype(np.float32), rng.randint(0, 19, (2, 32, 64)).astype(np.int32)
-    image, label, seed = Tensor(image), Tensor(label), Tensor(np.int32([1, 2]))
+    return model, Tensor(image), Tensor(label)
+
+
+def test_the_segmenter_learns_by_both_losses(graph_mode, segmenter):
+    model, image, label = segmenter
     model.set_train(True)
 
     def total(*inputs):
@@ -133,10 +139,14 @@ def test_the_segmenter_learns_by_both_losses_and_refines_its_own_coarse_logits(g
         return losses[0] + losses[1], losses
 
     gradient = ops.value_and_grad(total, None, model.trainable_params(), has_aux=True)
-    (_, losses), gradients = gradient(image, label, seed)
+    (_, losses), gradients = gradient(image, label, Tensor(np.int32([1, 2])))
     assert len(losses) == len(model.loss_names) == 2
     np.testing.assert_allclose([float(loss) for loss in losses], [np.log(19), np.log(19) / 2], rtol=0.1)
     assert all(np.abs(value.asnumpy()).max() > 0 for value in gradients)
+
+
+def test_the_segmenter_refines_its_own_coarse_logits(pynative_mode, segmenter):
+    model, image, _ = segmenter
     model.set_train(False)
     logits = model(image).asnumpy()
     np.testing.assert_allclose(logits, model.refine_head(*model.coarse(image)).asnumpy(), atol=1e-5)

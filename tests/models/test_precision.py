@@ -81,7 +81,7 @@ def is_exception(node: Node) -> bool:
 
 GRAPHS = [
     pytest.param(case, level, training, marks=() if (case, level, training) in quick else pytest.mark.slow)
-    for quick in [(("mask_rcnn", "O2", True), ("segmenter", "O1", False))]
+    for quick in [(("segmenter", "O2", True), ("segmenter", "O1", False))]
     for case in CASES
     for level in ("O1", "O2")
     for training in (False, True)

@@ -138,7 +138,7 @@ def test_a_job_of_several_ranks_that_does_not_stop_is_ended_within_ten_seconds(p
 
 def test_who_still_writes_the_last_words_of_a_job_into_a_log_has_a_moment(place):
     late = place / "late.log"
-    stand_in(place, "mpirun", f"{VERSION}\n(sleep 0.3; echo words >'{late}'; exec sleep 100) >&- 2>&- & exit 0")
+    stand_in(place, "mpirun", f"{VERSION}\n(sleep 1.5; echo words >'{late}'; exec sleep 100) >&- 2>&- & exit 0")
     done = run(place, "run_distribute_train_cpu.sh", *DISTRIBUTED)
     assert done.returncode == 0 and late.read_text() == "words\n"
 

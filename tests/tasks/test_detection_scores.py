@@ -44,6 +44,8 @@ def make_config(prediction_path="") -> SimpleNamespace:
         alpha_colour=[255, 255, 255],
         pad_colour="mean",
         box_style="continuous",
+        eval_flip=False, tile=0,
+        eval_scales=[1.0],
         detector="mask_rcnn",
         analysis=True,
         report_dir="",

@@ -15,6 +15,7 @@ from src.checkpoint import save_arrays
 from src.config import leaves, load_config, parse_cli, to_dict
 from src.config.portable import TAKEN, portable_values
 from src.errors import UserError
+from src.tasks import TASKS
 from src.zoo import carried
 from src.zoo.carried import carried_config
 from src.zoo.command_line import parse_cli as parse_with_weights
@@ -29,6 +30,7 @@ HOSTILE = {  # what a stranger's checkpoint might say, each of another kind than
     "allow_outside": True, "max_image_pixels": 2**30, "enable_modelarts": True, "data_url": "obs://x", "font": "/x",
     "pre_trained": "/x", "checkpoint_path": "/x", "verify": "/x", "run_distribute": True, "num_parallel_workers": 64,
     "backend": "onnx", "enable_profiling": True, "format_only": True,
+    "infer_score_thr": "/x/thresholds.yaml",
 }  # fmt: skip
 
 
@@ -70,6 +72,12 @@ def test_keys_of_older_versions_in_a_checkpoint_are_read_as_those_of_a_run_folde
     (saved,) = (MUSEUM / family).glob("run/*/config.yaml")
     path = checkpoint(yaml.safe_load(saved.read_text()))
     assert reaching(carried_config(path)) == reaching(load_config(str(saved)))
+
+
+@pytest.mark.parametrize("demo", sorted(path.name for path in (ROOT / "configs" / "demo").glob("*.yaml")))
+def test_what_a_training_writes_is_read_back_whole(checkpoint, demo):
+    cfg = load_config(str(ROOT / "configs" / "demo" / demo))
+    assert reaching(carried_config(checkpoint(TASKS[cfg.task].facts(cfg)["config"]))) == reaching(cfg)
 
 
 def test_what_is_typed_goes_on_top_and_a_typed_file_wins(checkpoint):
@@ -148,7 +156,7 @@ def test_an_exported_file_says_nothing_of_machines_and_places():
     cfg = load_config(str(TINY), [*typed, "--device_target", "CPU", "--train_outputs", "/secret/o"])
     values = portable_values(cfg)
     assert "/secret" not in str(values) and "device_target" not in values
-    assert values["class_names"] == [] and values["coco_classes"] == cfg.coco_classes
+    assert values["class_names"] == [] and values["coco_classes"] == cfg.coco_classes and "test_batch_size" in values
 
 
 def test_without_either_it_is_the_line_of_before(tmp_path):

@@ -146,26 +146,24 @@ class CascadeRCNN(TwoStageDetector):
             losses += self.mask_losses(self.mask_head, pyramid, first, count, gt_masks, gt_has_mask, sample_seed)
         return losses
 
-    def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
-        """Detections of (B, 3, H, W) images, as `MaskRCNN.detections` gives them.
-
-        Scores are the softmax of the stages' mean logits (or the mean of their softmax); masks are the means of the
-        stages' probabilities in the final boxes.
-        """
+    def find(self, image: Tensor, image_shape: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """See `TwoStageDetector`. Scores are the softmax of the stages' mean logits (or the mean of their softmax)."""
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
         anchors, sizes = self.rpn_head.anchors_of(pyramid)
         rois, _, roi_valid = self.test_proposals(anchors, logits, deltas, shape, sizes)
         mean_logits, box_deltas, rois = self.refine(pyramid, rois, roi_valid, shape)
-        boxes, scores, labels, valid = self.selector(mean_logits, box_deltas, rois, roi_valid, shape)
-        if not self.has_masks:
-            return boxes, scores, labels, valid
+        found = self.selector(mean_logits, box_deltas, rois, roi_valid, shape)
+        return pyramid, found, found[0]
+
+    def masks(self, pyramid: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+        """See `TwoStageDetector`. The means of the stages' probabilities, or what the only mask head says."""
         if self.has_one_mask_head:
-            return boxes, scores, labels, valid, self.mask_head(pyramid, boxes, labels, valid)
+            return self.mask_head(pyramid, boxes, labels, valid)
         masks = self.mask_head[0](pyramid, boxes, labels, valid)
         for number in range(1, self.num_stages):
             masks = masks + self.mask_head[number](pyramid, boxes, labels, valid)
-        return boxes, scores, labels, valid, masks / self.num_stages
+        return masks / self.num_stages
 
     def refine(
         self, pyramid: tuple[Tensor, ...], rois: Tensor, valid: Tensor, shape: Tensor

@@ -27,6 +27,7 @@ class Detections(NamedTuple):
 
 
 BOXES_ALONE = Detections._fields[:4]  # outputs of a detector without masks
+ALONE = "boxes"  # a detector's third input where it is to give no more than these
 
 
 def as_detections(outputs: Sequence[Any]) -> Detections:

@@ -118,12 +118,8 @@ class MaskRCNN(TwoStageDetector):
         count = self.roi_sampler.max_positive
         return losses + self.mask_losses(self.mask_head, pyramid, rois, count, gt_masks, gt_has_mask, sample_seed)
 
-    def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
-        """Detections of (B, 3, H, W) images, best first; D slots an image.
-
-        Returns what `Detections` names: boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D)
-        int32 0-based classes, valid (B, D) bool, with a mask head masks (B, D, M, M) probabilities inside the boxes.
-        """
+    def find(self, image: Tensor, image_shape: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        """See `TwoStageDetector`."""
         shape = image_shape.astype(mstype.float32)
         pyramid, logits, deltas = self.first_stage(image)
         anchors, sizes = self.rpn_head.anchors_of(pyramid)
@@ -131,11 +127,10 @@ class MaskRCNN(TwoStageDetector):
         cls_logits, box_deltas = self.box_outputs(self.bbox_head, pyramid, proposals, proposal_valid)
         if self.likeliest_masks:
             found = self.selector.select(cls_logits, box_deltas, proposals, proposal_valid, shape)
-            boxes, scores, labels, valid, chosen = found
-            mask_boxes = self.selector.likeliest_boxes(cls_logits, box_deltas, proposals, chosen)
-        else:
-            boxes, scores, labels, valid = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
-            mask_boxes = boxes
-        if not self.has_masks:
-            return boxes, scores, labels, valid
-        return boxes, scores, labels, valid, self.mask_head(pyramid, mask_boxes, labels, valid)
+            return pyramid, found[:4], self.selector.likeliest_boxes(cls_logits, box_deltas, proposals, found[4])
+        found = self.selector(cls_logits, box_deltas, proposals, proposal_valid, shape)
+        return pyramid, found, found[0]
+
+    def masks(self, pyramid: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+        """See `TwoStageDetector`."""
+        return self.mask_head(pyramid, boxes, labels, valid)

@@ -23,12 +23,18 @@ class ProposalStage(NamedTuple):
 
 
 class TwoStageDetector(nn.Cell):
-    """The first stage, and the steps of which a second one is wired: `losses` and `detections` are its own.
+    """The first stage, and the steps of which a second one is wired: `losses`, `find` and `masks` are its own.
+
+    `find(image, image_shape)` gives the pyramid, boxes, scores, labels and valid as `Detections` names them, and the
+    boxes (B, D, 4) in which masks are read; `masks(pyramid, boxes, labels, valid)` the masks (B, D, M, M) of any boxes,
+    of a detector that has some.
 
     bbox_roi: the pooling of RoIs for box heads.
     In training mode `construct` takes `train_columns`, and `gt_has_mask` where not every object has a mask, and returns
     the weighted losses named in `loss_names`; in evaluation mode it takes (image, image_shape) and returns detections
     as `Detections` names them. Without masks there is no gt_masks among its inputs and no masks among its outputs.
+    In evaluation mode there are two graphs more, of which views of an image are merged: (image, image_shape, ALONE)
+    gives boxes, scores, labels and valid without masks; (image, boxes, labels, valid) the masks of given boxes alone.
 
     MMDetection divides the boxes of a detector without masks by the image's scale factors before the last NMS, those of
     one with masks after it. Both choose the same boxes: each axis' factor is in intersections and in areas alike, so
@@ -58,10 +64,31 @@ class TwoStageDetector(nn.Cell):
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if not self.training:
+            if len(inputs) == 4:
+                return self.masks_of(*inputs)
+            if len(inputs) == 3:
+                return self.find(*inputs[:2])[1]
             return self.detections(*inputs)
         if self.has_masks:
             return self.losses(*inputs)
         return self.losses(*inputs[:5], None, *inputs[5:])
+
+    def detections(self, image: Tensor, image_shape: Tensor) -> tuple[Tensor, ...]:
+        """Detections of (B, 3, H, W) images, best first; D slots an image.
+
+        Returns what `Detections` names: boxes (B, D, 4) in pixels of the network's input, scores (B, D), labels (B, D)
+        int32 0-based classes, valid (B, D) bool, with a mask head masks (B, D, M, M) probabilities inside the boxes.
+        """
+        pyramid, found, mask_boxes = self.find(image, image_shape)
+        if not self.has_masks:
+            return found
+        return found + (self.masks(pyramid, mask_boxes, found[2], found[3]),)
+
+    def masks_of(self, image: Tensor, boxes: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+        """Mask probabilities (B, D, M, M) inside boxes (B, D, 4), in pixels of the network's input, whoever found them;
+        labels (B, D) int32 0-based classes, valid (B, D) bool. Those of rows that are not valid mean nothing.
+        """
+        return self.masks(self.neck(self.backbone(image)), boxes, labels, valid)
 
     def moves_something(self, head: nn.Cell) -> bool:
         """Whether a loss of the head leads to a parameter that learns."""

@@ -48,10 +48,8 @@ CASES = {
     "faster": keys_of("faster_rcnn"),
 }  # fmt: skip
 # Compiling is what takes the time.
-SLOW = [pytest.param(case, "graph", marks=pytest.mark.slow) for case in ("faster", "classwise")]
-TRAINED = [("cascade", "graph"), ("faster", "pynative"), *SLOW]
-DETECTED = [("cascade", "pynative"), ("faster", "pynative"), *SLOW]
-DETECTED.append(pytest.param("cascade", "graph", marks=pytest.mark.slow))
+SLOW = [pytest.param(case, "graph", marks=pytest.mark.slow) for case in ("faster", "classwise", "cascade")]
+WAYS = [("cascade", "pynative"), ("faster", "pynative"), *SLOW]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +66,7 @@ def inputs_of(model: nn.Cell) -> list[Tensor]:
     return [column for name, column in named if name in model.train_columns]
 
 
-@pytest.mark.parametrize(("case", "mode"), TRAINED)
+@pytest.mark.parametrize(("case", "mode"), WAYS)
 def test_losses_and_gradients_equal_mmdetection(request, reference, case, mode):
     request.getfixturevalue(f"{mode}_mode")
     model = make(case)
@@ -141,7 +139,7 @@ class Stages(nn.Cell):
         return found, self.model.detections(image, image_shape)
 
 
-@pytest.mark.parametrize(("case", "mode"), DETECTED)
+@pytest.mark.parametrize(("case", "mode"), WAYS)
 def test_every_stage_and_the_detections_equal_mmdetection(request, reference, case, mode):
     request.getfixturevalue(f"{mode}_mode")
     model = make(case)

@@ -1,6 +1,7 @@
 """ResNet, FPN and heads with batch normalisation against MMDetection 3.3: see tests/reference/README.md."""
 
 import numpy as np
+import pytest
 
 from tests.models.detection.mmdet_case import (
     DATA_FILES,
@@ -21,7 +22,9 @@ OVERRIDES = [
 ]  # fmt: skip
 
 
-def test_losses_gradients_and_head_statistics_equal_mmdetection(graph_mode):
+@pytest.mark.parametrize("mode", ["pynative_mode", pytest.param("graph_mode", marks=pytest.mark.slow)])
+def test_losses_gradients_and_head_statistics_equal_mmdetection(request, mode):
+    request.getfixturevalue(mode)
     reference = dict(np.load(DATA_FILES / "mmdet_norm_heads.npz"))
     model = build(OVERRIDES)
     model.set_train(True)

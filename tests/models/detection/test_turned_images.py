@@ -23,7 +23,7 @@ def inputs(height: int, width: int) -> tuple[Tensor, Tensor]:
     return Tensor(image.astype(np.float32)), Tensor(np.int32([[height, width], [height, width - 40]]))
 
 
-def test_built_for_portraits_a_network_detects_in_landscapes_what_mmdetection_does(graph_mode):
+def test_built_for_portraits_a_network_detects_in_landscapes_what_mmdetection_does(pynative_mode):
     """The recorded numbers are of 128 x 160; the network's own size is that turned, as that of `resize: short_long`."""
     reference = np.load(DATA_FILES / "mmdet_mask_rcnn_hrnet.npz")
     model = build(["--img_width", "128", "--img_height", "160"])
