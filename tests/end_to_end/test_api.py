@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import mindspore as ms
@@ -334,6 +335,17 @@ def test_a_checkpoint_alone_brings_its_configuration(folder, tmp_path):
     assert model.names == ("cat", "dög") and len(model.predict(np.zeros((8, 8, 3), np.uint8))) == 1
     assert model.config.max_image_pixels == default_config().max_image_pixels  # limits are whose machine it is
     assert api.load(tmp_path / "alone.ckpt", max_image_pixels=9).config.max_image_pixels == 9
+
+
+def test_published_weights_have_a_name(folder, tmp_path, monkeypatch):
+    path = tmp_path / "converted.ckpt"
+    facts = {"task": "detection", "config": to_dict(load_config(str(folder / "config.yaml")))}
+    save_arrays({"weight": np.zeros(1, np.float32)}, path, facts)
+    weights = SimpleNamespace(row=SimpleNamespace(configs=()), fetched=lambda: path, converted=lambda config: path)
+    monkeypatch.setattr("src.zoo.command_line._named", lambda text: weights if text == "zoo:this one" else None)
+    monkeypatch.setattr("src.zoo.fetch.require_whole", lambda weights: None)
+    model = api.load("zoo:this one", infer_score_thr=0.5)
+    assert model.path == path and len(model.predict(np.zeros((8, 8, 3), np.uint8))) == 1
 
 
 def test_the_page_of_the_documentation_runs(folder, tmp_path, monkeypatch, capsys):
