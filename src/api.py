@@ -24,8 +24,9 @@ from .errors import UserError, short
 from .file_facts import EXPORTED
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
-from .zoo.carried import RUN_CONFIG, carried_config, on_this_machine
-from .zoo.command_line import weights_path
+from .zoo import PREFIX
+from .zoo.carried import RUN_CONFIG, on_this_machine
+from .zoo.command_line import config_of
 
 if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
     from .inference.find import Predict, Threshold
@@ -115,19 +116,18 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
 
     `checkpoint_path` and `backend` are the file's.
     """
-    source = weights_path(str(source), config_path, is_whole=True)  # of `zoo:NAME`; others as they are
+    if str(source).startswith(PREFIX):
+        return config_of(str(source), as_overrides(keys), config_path)
     path, run = Path(source), is_folder(source)
     if run:
         path = _checkpoint_of_run(path)
     elif not is_file(path):
         raise UserError(f"{path} does not exist")
-    backend = EXPORTED.get(path.suffix.lower(), "mindspore")
-    overrides = as_overrides({**keys, "checkpoint_path": path, "backend": backend})
-    if config_path:
-        return on_this_machine(load_config(config_path, overrides))
-    if run:
-        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), overrides)))
-    return carried_config(path, overrides)
+    overrides = as_overrides({**keys, "backend": EXPORTED.get(path.suffix.lower(), "mindspore")})
+    if run and not config_path:
+        words = [*overrides, *as_overrides({"checkpoint_path": path})]
+        return on_this_machine(only_portable(load_config(str(Path(source) / RUN_CONFIG), words)))
+    return config_of(str(path), overrides, config_path)
 
 
 def _checkpoint_of_run(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """MindSpore inside somebody else's program: a notebook, a server, a script that uses other networks too.
 
 Its device is chosen once a process. Everything else that it changes for all of the process is put back: the execution
-mode, and the handler that it has for Ctrl-C after each graph, which ends the process. One thread at a time is in it.
+mode, and the handler that it has for Ctrl-C, which ends the process. One thread at a time is in it.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .logs import quiet_logs
 from .runtime import Runtime, set_device
 
 HANDLERS = (signal.SIGINT,)  # that MindSpore takes for itself
+MOMENT = 0.05  # seconds
 STRUCT_SIZE = 256  # bytes, more than a `struct sigaction` has anywhere
 
 _lock = threading.RLock()
@@ -70,31 +72,56 @@ def randomness_as_before() -> Iterator[None]:
         np.random.set_state(numpy)
 
 
+@dataclass(frozen=True, eq=False)
+class Output:
+    """An array that asks nothing of MindSpore any more, with a tensor's method."""
+
+    array: np.ndarray
+
+    def asnumpy(self) -> np.ndarray:
+        return self.array
+
+
 class Guest:
     """A network that several threads may call."""
 
     def __init__(self, network: Callable, mode: str):
         self.network, self.mode = network, mode
 
-    def __call__(self, *arguments: Any) -> Any:
-        with alone(self.mode):
+    def __call__(self, *arguments: Any) -> tuple[Output, ...]:
+        with alone(self.mode):  # to wait for an output is to be in MindSpore too
             outputs = self.network(*arguments)
-            for output in outputs if isinstance(outputs, tuple) else (outputs,):
-                output.asnumpy()  # which waits for it
-            return outputs
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            return tuple(Output(output.asnumpy()) for output in outputs)
 
 
 @contextlib.contextmanager
 def _handlers_as_before() -> Iterator[None]:
-    """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread."""
+    """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread.
+
+    Put back every moment too: while a graph is compiled or run, Ctrl-C waits for its end instead of ending the process.
+    """
     libc = _libc()
     kept = {number: (ctypes.c_ubyte * STRUCT_SIZE)() for number in HANDLERS}
     found = [number for number, state in kept.items() if libc and libc.sigaction(int(number), None, state) == 0]
+    over = threading.Event()
+
+    def put_back() -> None:
+        for number in found:
+            libc.sigaction(int(number), kept[number], None)
+
+    def watch() -> None:
+        while not over.wait(MOMENT):
+            put_back()
+
+    watcher = threading.Thread(target=watch, name="signal handlers", daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        for number in found:
-            libc.sigaction(int(number), kept[number], None)
+        over.set()
+        watcher.join()
+        put_back()
 
 
 def _libc() -> Any:

@@ -43,6 +43,15 @@ def with_fetched(cfg: Config) -> Config:
     return replaced(cfg, **values) if values else cfg
 
 
+def config_of(source: str, overrides: Sequence[str] = (), config_path: str = "") -> Config:
+    """The configuration to run weights with, that are a file or have a name: the one that comes with them, or that of
+    `config_path`; `checkpoint_path` is their file's. UserError where there is none.
+    """
+    words = [f"--{EVALUATED[0]}={source}", *overrides]
+    cfg = load_config(config_path, words) if config_path else _with_weights(words, EVALUATED[:1], is_trained=False)
+    return with_fetched(on_this_machine(cfg))
+
+
 def weights_path(text: str, config_path: str = "", is_whole: bool = False) -> str:
     """The path of weights that are named (`zoo:NAME`), fetched where they are not here; another text as it is.
 

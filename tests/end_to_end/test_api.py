@@ -1,5 +1,7 @@
 """`load(...).predict(...)` gives what infer.py writes, bit for bit: of old runs, checkpoints and exported files."""
 
+import asyncio
+import ctypes
 import gzip
 import json
 import logging
@@ -8,7 +10,9 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import mindspore as ms
@@ -16,12 +20,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import src
 from src import api
-from src.config import default_config, save_config
+from src.checkpoint import save_arrays
+from src.config import default_config, load_config, save_config, to_dict
 from src.errors import UserError
 from src.process import guest
 from src.tasks import Task
 from tests.end_to_end.commands import ROOT, run
+from tests.page_blocks import blocks
 
 MUSEUM = ROOT / "tests" / "museum"
 DATA = {"hrnet_cls": "classes", "hrnet_seg_lip": "persons"}
@@ -101,6 +108,13 @@ def test_it_gives_what_infer_writes(family, suffix, museum, tmp_path, monkeypatc
     assert found[0].draw().dtype == np.uint8 and np.array_equal(found[0].image(), bgr[..., ::-1])
 
 
+def handler_of(number: int) -> bytes:
+    """What the system has for a signal, whoever set it."""
+    libc, state = ctypes.CDLL(None), (ctypes.c_ubyte * 256)()
+    assert libc.sigaction(int(number), None, state) == 0
+    return bytes(state[:8])
+
+
 def test_of_a_segmenter_it_gives_the_pictures_that_infer_writes(museum, tmp_path):
     folder, (picture,) = run_folder(museum("hrnet_seg_lip")), images("hrnet_seg_lip", 1)
     weights = museum("hrnet_seg_lip") / "model.onnx"
@@ -120,6 +134,7 @@ def test_of_a_segmenter_it_gives_the_pictures_that_infer_writes(museum, tmp_path
 def test_four_threads_and_two_models_at_once(museum):
     detector, classifier = museum("mask_rcnn_hrnet"), museum("hrnet_cls")
     exported = api.load(detector / "model.onnx", config_path=run_folder(detector) / "config.yaml")
+    before = handler_of(signal.SIGINT)
     models = [
         (exported, images("mask_rcnn_hrnet")),
         (api.load(run_folder(classifier)), images("hrnet_cls")),
@@ -137,6 +152,27 @@ def test_four_threads_and_two_models_at_once(museum):
     for thread in threads:
         thread.join()
     assert [answers[number] for number in range(4)] == alone * 2
+    assert handler_of(signal.SIGINT) == before
+
+
+def test_a_handler_that_a_graph_sets_is_put_back_while_it_runs(monkeypatch):
+    """MindSpore's ends the process at Ctrl-C, and a graph may take a minute to compile."""
+    seen = []
+
+    def compiles_long():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        deadline = time.monotonic() + 20
+        while handler_of(signal.SIGINT) != before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(handler_of(signal.SIGINT))
+        return ms.Tensor(1)
+
+    python, before = signal.getsignal(signal.SIGINT), handler_of(signal.SIGINT)
+    try:
+        guest.Guest(compiles_long, "graph")()
+        assert seen == [before] == [handler_of(signal.SIGINT)]
+    finally:
+        signal.signal(signal.SIGINT, python)
 
 
 # ------------------------------------------------------------------------------------------- without a real network
@@ -165,14 +201,8 @@ def folder(tmp_path, monkeypatch):
     save_config(cfg, str(place / "config.yaml"))
     weights = {"weight": np.zeros(1, np.float32)}
     for name in ("bbox_mAP_0.1000_epoch_0001", "bbox_mAP_0.3000_epoch_0002", "bbox_mAP_0.2000_epoch_0003"):
-        api_checkpoint(weights, place / "best_ckpt" / f"{name}.ckpt")
+        save_arrays(weights, place / "best_ckpt" / f"{name}.ckpt")
     return place
-
-
-def api_checkpoint(weights, path):
-    from src.checkpoint import save_arrays
-
-    save_arrays(weights, path)
 
 
 def test_a_runs_folder_means_its_best_checkpoint(folder):
@@ -280,6 +310,56 @@ def test_the_program_around_it_stays_as_it_was(folder):
         assert state() == before
     finally:
         ms.set_context(mode=ms.GRAPH_MODE)
+
+
+def test_it_works_under_a_running_event_loop_and_in_its_threads(folder):
+    image = np.zeros((8, 8, 3), np.uint8)
+
+    async def cell() -> list:
+        model = api.load(folder)
+        loop = asyncio.get_running_loop()
+        later = [loop.run_in_executor(None, model.predict, image) for _ in range(3)]
+        loaded = await loop.run_in_executor(None, api.load, folder)
+        return [model.predict(image), loaded.predict(image), *await asyncio.gather(*later)]
+
+    assert {json.dumps(found.to_json()) for found in asyncio.run(cell())} == {
+        json.dumps(api.load(folder).predict(image).to_json())
+    }
+
+
+def test_a_checkpoint_alone_brings_its_configuration(folder, tmp_path):
+    cfg = load_config(str(folder / "config.yaml"), ["--infer_score_thr", "0.5", "--max_image_pixels", "7"])
+    facts = {"task": "detection", "config": to_dict(cfg)}
+    save_arrays({"weight": np.zeros(1, np.float32)}, tmp_path / "alone.ckpt", facts)
+    model = api.load(str(tmp_path / "alone.ckpt"))
+    assert model.names == ("cat", "dög") and len(model.predict(np.zeros((8, 8, 3), np.uint8))) == 1
+    assert model.config.max_image_pixels == default_config().max_image_pixels  # limits are whose machine it is
+    assert api.load(tmp_path / "alone.ckpt", max_image_pixels=9).config.max_image_pixels == 9
+
+
+def test_published_weights_have_a_name(folder, tmp_path, monkeypatch):
+    path = tmp_path / "converted.ckpt"
+    facts = {"task": "detection", "config": to_dict(load_config(str(folder / "config.yaml")))}
+    save_arrays({"weight": np.zeros(1, np.float32)}, path, facts)
+    weights = SimpleNamespace(row=SimpleNamespace(configs=()), fetched=lambda: path, converted=lambda config: path)
+    monkeypatch.setattr("src.zoo.command_line._named", lambda text: weights if text == "zoo:this one" else None)
+    monkeypatch.setattr("src.zoo.fetch.require_whole", lambda weights: None)
+    model = api.load("zoo:this one", infer_score_thr=0.5)
+    assert model.path == path and len(model.predict(np.zeros((8, 8, 3), np.uint8))) == 1
+
+
+def test_the_page_of_the_documentation_runs(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ms_vision_zoo", src)
+    names = {}
+    shutil.copytree(folder, tmp_path / "outputs" / "261127_MaskRCNN_demo")
+    (tmp_path / "photos").mkdir()
+    for picture in ("photo.jpg", "photos/one.jpg"):
+        cv2.imwrite(picture, np.full((40, 40, 3), 99, np.uint8))
+    for block in blocks("api.md", "python"):
+        exec(block, names)
+    assert "['cat', 'dög']" in capsys.readouterr().out and (tmp_path / "drawn_one.png").is_file()
+    assert names["same"].names == ["cat"] and names["model"].config.test_cfg.rcnn.max_per_img == 20
 
 
 def test_another_device_is_one_clear_error(folder, monkeypatch):
