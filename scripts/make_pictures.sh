@@ -39,6 +39,7 @@ photograph() {
 photograph "$work/report.png" "file://$work/report/index.html" 820 5000
 "$PYTHON" -m scripts.pictures report docs/images/report.png "$work/report.png" 6 7
 
-"$PYTHON" -m scripts.pictures page docs/images/page.png "$run" "$work/data/validation/data/000000000013.jpg" 0.6
+cp "$work/data/validation/data/000000000013.jpg" "$work/photo.jpg"
+"$PYTHON" -m scripts.pictures page docs/images/page.png "$run" "$work/photo.jpg" 0.6
 
 du -cb docs/images/*

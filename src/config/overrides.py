@@ -26,19 +26,19 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str | list[str]
 
     A key of `SEVERAL` may have more than one word: then it has the list of them.
     """
-    pairs, rest = [], list(arguments)
+    pairs, rest = [], list(arguments)[::-1]  # taken from the end: there may be thousands
     while rest:
-        argument = rest.pop(0)
+        argument = rest.pop()
         if not argument.startswith("--") or argument == "--":
             raise UserError(f"unexpected argument {short(argument)}: write --key value")
         name, equals, text = argument[2:].partition("=")
-        if not equals and not (name in FLAGS and (not rest or rest[0].startswith("--"))):
+        if not equals and not (name in FLAGS and (not rest or rest[-1].startswith("--"))):
             if not rest:
                 raise UserError(f"--{plain(name)} needs a value")
-            text = rest.pop(0)
+            text = rest.pop()
         words = [text]
-        while name in SEVERAL and not equals and rest and not rest[0].startswith("--"):
-            words.append(rest.pop(0))
+        while name in SEVERAL and not equals and rest and not rest[-1].startswith("--"):
+            words.append(rest.pop())
         pairs.append((name, words if len(words) > 1 else text))
     return pairs
 

@@ -89,7 +89,14 @@ def _images(name: str, cfg: Config, beside: Collection[Path]) -> list[Path]:
         return _listed(Path(name), cfg.allow_outside)
     if not is_there(name):
         _say_what_is_meant(name)
-    return find_images(name, cfg.recursive, beside)
+    try:
+        return find_images(name, cfg.recursive, beside)
+    except UserError as error:
+        videos = sorted(path.name for path in Path(name).iterdir() if is_video(path)) if is_folder(name) else []
+        if not videos:
+            raise
+        alone = counted(len(videos), "video")
+        raise UserError(f"{error}, but {alone}, to be run alone: {listed(videos)}") from None
 
 
 def _say_what_is_meant(name: str) -> None:

@@ -40,7 +40,7 @@ from .results import ImagePrediction
 
 AGREEMENT = 0.5  # IoU, and share of a piece
 HALF, POWER = 0.5, 4  # of an object that a tile sees: whether it counts in the score, and how much
-REACH, SLACK = 2.0, 0.05  # pixels within which a box reaches a border; share of its side by which it may fall short
+REACH, SLACK = 1.0, 0.05  # pixels within which a box reaches a border; share of its side by which it may fall short
 
 Place = tuple[int, int]  # (top, left) of a tile
 

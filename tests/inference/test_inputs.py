@@ -118,6 +118,11 @@ def test_a_video_stands_alone(tmp_path):
     assert find_inputs(default_config(["--pred_input", "7"])).video == 7
     with pytest.raises(UserError, match="v.mp4 is a video, which is run alone; 2 things are named"):
         found("a.png", "v.mp4")
+    (tmp_path / "v.mp4").rename(write_image(Path("w/a.png")).with_name("v.mp4"))
+    assert found("w") == ["w/a.png"]
+    Path("w/a.png").unlink()
+    with pytest.raises(UserError, match="w: no jpg.* in this folder, but 1 video, to be run alone: v.mp4"):
+        found("w")
     Path("text.mp4").write_text("#EXTM3U\nv.mp4\n")
     with pytest.raises(UserError, match="text.mp4 is no video: it does not begin as its name says"):
         found("text.mp4")

@@ -197,6 +197,25 @@ def test_a_badly_drawn_piece_goes_with_the_object_that_it_lies_in(masks):
     assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.896, 0)]
 
 
+def test_both_arms_that_a_border_makes_of_an_object_go_with_it(masks):
+    """Its score counts the better one: (23^4 x 0.9 + 8^4 x 0.6) / (23^4 + 8^4)."""
+    arms = tile(LEFT, (84, 10, 100, 22, 0.5), (84, 28, 100, 40, 0.6), masks=masks)
+    parts = arms, tile(RIGHT, (84, 10, 130, 40, 0.9), masks=masks)
+    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.896, 0)]
+
+
+def test_what_no_border_cuts_is_no_piece(masks):
+    """A small object in front of a large one, which the other tile has missed."""
+    parts = tile(LEFT, (84, 20, 92, 32, 0.6), masks=masks), tile(RIGHT, (84, 10, 130, 40, 0.9), masks=masks)
+    assert merge([LEFT, RIGHT], *parts) == [(84, 10, 130, 40, 0.9, 0), (84, 20, 92, 32, 0.3, 0)]
+
+
+def test_the_border_of_the_image_cuts_nothing_that_a_tile_could_see(masks):
+    """The left tile has an object at the image's border whole; the right one draws its piece too high."""
+    parts = tile(LEFT, (0, 10, 90, 40, 0.9), masks=masks), tile(RIGHT, (80, 6, 90, 44, 0.9), masks=masks)
+    assert merge([LEFT, RIGHT], *parts) == [(0, 10, 90, 40, 0.9, 0)]
+
+
 def test_two_detections_of_one_tile_are_two_whatever_they_share(masks):
     """SAHI's rule makes one of them; the network's own suppression has let them pass."""
     parts = tile(LEFT, (10, 10, 60, 60, 0.9), (20, 20, 40, 40, 0.8), masks=masks), tile(RIGHT, masks=masks)
