@@ -112,8 +112,9 @@ def _objects(predictions: Sequence[dict], size: tuple[int, int], scale: float) -
         name, colour = _class_name(one["class"]["name"], one["class"]["label"]), instance_colour(index)[::-1]
         pixels = np.full(size, NOTHING, np.uint8)
         if "mask" in one:
-            mask = cv2.resize(coco_mask.decode(one["mask"]), size[::-1], interpolation=cv2.INTER_NEAREST)
-            _fill(pixels, mask, max(1, thickness // 2))
+            # By columns, as it is decoded: the other way round a large one is copied first.
+            columns = cv2.resize(coco_mask.decode(one["mask"]).T, size, interpolation=cv2.INTER_NEAREST)
+            _fill(pixels, np.ascontiguousarray(columns.T), max(1, thickness // 2))
         left, top, width, height = (one["bbox"][side] * scale for side in BOX)
         corners = [(round(left), round(top)), (round(left + width) - 1, round(top + height) - 1)]
         cv2.rectangle(pixels, *(_inside(corner, size) for corner in corners), EDGE, thickness)

@@ -64,7 +64,7 @@ def test_a_tiff_of_400_million_pixels_is_read_by_windows(tmp_path):
                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
     found = json.loads(ran.stdout.splitlines()[-1])
     print({key: found[key] for key in ("before", "peak", "seconds")})
-    assert found["peak"] - found["before"] < 500 * 1024  # KiB; the pixels alone are 1.2 GB
+    assert found["peak"] - found["before"] < 600 * 1024  # KiB; the pixels alone are 1.2 GB
     entry = found["entry"]
     assert (entry["height"], entry["width"]) == (SIDE, SIDE)
     objects = {

@@ -13,5 +13,6 @@ def test_the_environment_neither_opens_nor_shares_the_page(tmp_path, monkeypatch
         "GRADIO_TEMP_DIR": str(tmp_path),
         "GRADIO_EXAMPLES_CACHE": str(tmp_path / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_ANALYTICS_MAX_EVENTS": "1",
     }
     assert os.environ["OTHER"] == "stays" and os.environ["HF_HUB_OFFLINE"] == "1"

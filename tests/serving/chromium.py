@@ -101,6 +101,7 @@ class Tab:
 @contextlib.contextmanager
 def chromium(folder: Path) -> Iterator[Tab]:
     """A page of a browser whose files are in `folder`."""
+    assert PROGRAM, "there is no Chromium: apt-get install chromium"
     to_read, commands = os.pipe()
     answers, to_write = os.pipe()
     line = [PROGRAM, *SWITCHES, f"--user-data-dir={folder}", f"--disk-cache-dir={folder / 'cache'}"]
