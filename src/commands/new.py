@@ -33,6 +33,8 @@ WORDS = {
     "small": "a small network at moderate size",
     "published": "a published network at its own size",
 }
+CALLS = "python -m src.commands.check", "python -m src.commands.browse", "python train.py"  # that come next
+CALLS_INSTALLED = "vision-zoo check", "vision-zoo browse", "vision-zoo train"
 
 
 @entry_point
@@ -90,9 +92,8 @@ def new(data: Path, out: Path, task: str, wish: Wish, typed: str = "") -> Path:
     for name, one in choices.items():
         if one.warning:
             print(f"WARNING: {name}: {one_line(one.warning)}", flush=True)
-    for name in ("check", "browse"):
-        print(f"python -m src.commands.{name} --config_path {shlex.quote(str(out))}")
-    print(f"python train.py --config_path {shlex.quote(str(out))}", flush=True)
+    for call in CALLS_INSTALLED if IS_INSTALLED else CALLS:
+        print(f"{call} --config_path {shlex.quote(str(out))}", flush=True)
     return out
 
 
