@@ -28,7 +28,7 @@ from src.config import default_config  # noqa: E402
 from src.evaluation.coco_eval import KINDS, STATISTICS, ground_truth  # noqa: E402
 from src.inference.prediction_file import load_predictions  # noqa: E402
 from src.tasks import TASKS  # noqa: E402
-from src.tasks.detection import Predicted  # noqa: E402
+from src.tasks.detection_scores import Predicted  # noqa: E402
 
 HEIGHT, WIDTH, CLASSES, FOUND, SHAPES, VARIANTS = 480, 640, 80, 100, 400, 6
 OBJECTS = 7.2  # an image

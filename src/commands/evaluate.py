@@ -2,7 +2,7 @@
 
 from ..config import Config
 from ..process.logs import start_logging
-from ..tasks import TASKS
+from ..tasks import evaluating
 from .places import check_evaluation
 
 
@@ -15,4 +15,4 @@ def evaluate(cfg: Config) -> dict[str, float]:
     """
     start_logging()
     check_evaluation(cfg)
-    return TASKS[cfg.task].evaluate(cfg)
+    return evaluating(cfg).evaluate(cfg)

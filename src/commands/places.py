@@ -18,7 +18,7 @@ from ..inference.segment_files import KINDS, picture_paths, tree_of
 from ..inference.unfinished import ENDING, part_path
 from ..inference.video_predictions import DRAWN, Outputs
 from ..outputs import Inputs, check_output_file, check_output_files
-from ..tasks import TASKS
+from ..tasks import evaluating
 
 READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
@@ -120,7 +120,7 @@ def check_evaluation(cfg: Config) -> None:
     if cfg.font:
         FontBook(cfg.font)
     if cfg.report_dir:
-        TASKS[cfg.task].check_report(cfg, inputs_of(cfg))
+        evaluating(cfg).check_report(cfg, inputs_of(cfg))
 
 
 def check_exported(cfg: Config, target: Path) -> None:

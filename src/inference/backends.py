@@ -15,7 +15,6 @@ import numpy as np
 from ..data.formats.fields import identity
 from ..errors import UserError
 from ..files import EXPORT_FORMAT, require_readable
-from .mindir_file import load_graph, read_mindir
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 FOUND = ["boxes", "scores", "labels"]  # first outputs of an ONNX detector: what it has found, no `valid` behind them
@@ -109,6 +108,8 @@ def read_metadata(path: str | Path, backend: str) -> dict[str, Any]:
     """What export.py wrote beside the network. UserError as `open_model`."""
     if backend == "onnx":
         return open_model(path, backend).metadata
+    from .mindir_file import read_mindir
+
     _require_suffix(Path(path), backend)
     return _mindir_header(read_mindir(Path(path)), Path(path))[1]
 
@@ -244,6 +245,8 @@ class _MindirModel(ExportedModel):
 
     def __init__(self, path: Path):
         import mindspore as ms
+
+        from .mindir_file import load_graph, read_mindir
 
         model = read_mindir(path)
         inputs, metadata = _mindir_header(model, path)

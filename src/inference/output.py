@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import checkpoint_hash
 from ..config import Config, score_settings
 from ..errors import UserError
 from ..files import written_whole
@@ -79,6 +78,8 @@ def origin_of(cfg: Config, paths: Sequence[Path]) -> dict[str, Any]:
 
 def weights_and_keys(cfg: Config) -> dict[str, Any]:
     """The checkpoint and every key that may change a prediction in its last digit."""
+    from ..checkpoint import checkpoint_hash  # MindSpore's reader, which what only draws or scores does without
+
     others = ("fold_batchnorm", "backend", "device_target", "mode")
     named = score_settings(cfg) | {name: getattr(cfg, name) for name in others}
     return {"checkpoint": checkpoint_hash(cfg.checkpoint_path) if cfg.checkpoint_path else ""} | named

@@ -1,18 +1,61 @@
-"""The tasks by the name that the key `task` takes. A new one is a file beside these and a line here."""
+"""The tasks by the name that the key `task` takes. A new one is a file beside these and a line here.
 
-from mindspore import nn
+Each is imported when it is first asked for, and MindSpore with it: what needs neither does not wait for them.
+"""
+
+from collections import ChainMap
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..config import Config
-from .classification import Classification
-from .detection import Detection
-from .segmentation import Segmentation
-from .task import Evaluator, Task
 
-__all__ = ["TASKS", "Evaluator", "Task", "build_model"]
+if TYPE_CHECKING:
+    from mindspore import nn
 
-TASKS: dict[str, Task] = {task.name: task for task in (Detection(), Segmentation(), Classification())}
+    from .reporting import Reporting
+    from .task import Evaluator, Task
+
+__all__ = ["TASKS", "Evaluator", "Task", "build_model", "evaluating"]
 
 
-def build_model(cfg: Config) -> nn.Cell:
+class _WhenAsked(dict):
+    """By name an object, or the module of this room and the class in it of which one is made when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if isinstance(found, tuple):
+            module, kind = found
+            found = self[name] = getattr(import_module(f".{module}", __package__), kind)()
+        return found
+
+
+TASKS: dict[str, "Task"] = _WhenAsked(
+    detection=("detection", "Detection"),
+    segmentation=("segmentation", "Segmentation"),
+    classification=("classification", "Classification"),
+)
+# What scores the predictions in `prediction_path`: of the tasks for which that takes no network a part of them.
+SCORING = ChainMap(_WhenAsked(detection=("detection_scores", "DetectionScoring")), TASKS)
+
+
+def build_model(cfg: Config) -> "nn.Cell":
     """The network that the configuration describes, freshly initialised."""
     return TASKS[cfg.task].build_model(cfg)
+
+
+def evaluating(cfg: Config) -> "Task | Reporting":
+    """What eval.py asks: the task, or the part of it that scores the predictions that are there already.
+
+    With a checkpoint beside them it is the task: whether they are its own stands in the checkpoint, which MindSpore
+    reads.
+    """
+    is_there = cfg.prediction_path and Path(cfg.prediction_path).exists()
+    is_alone = is_there and not cfg.checkpoint_path and not cfg.format_only
+    return (SCORING if is_alone else TASKS)[cfg.task]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Evaluator", "Task"):
+        return getattr(import_module(".task", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

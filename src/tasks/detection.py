@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,7 @@ from ..config.definition import DETECTION
 from ..config.thresholds import class_thresholds, named_thresholds
 from ..data import inspection
 from ..data.decoding import ImageRules
-from ..data.formats import detection_source, open_detection
-from ..data.formats.fields import Id
+from ..data.formats import detection_source
 from ..data.formats.index import DetectionIndex
 from ..data.formats.unlabelled import open_unlabelled
 from ..data.network_input import ImageSettings, evaluated_size, resize_rule, short_long_rule
@@ -34,9 +33,6 @@ from ..data.pipeline import DetectionSamples, build_train_loader, sampling_lines
 from ..data.sampling import is_sampled
 from ..data.survey import Survey, survey_objects
 from ..errors import UserError
-from ..evaluation.coco_eval import score_predictions
-from ..evaluation.detection_analysis import analyse_detections, format_analysis
-from ..evaluation.detection_report import DetectionReport, report_of
 from ..inference.backends import ExportedModel
 from ..inference.draw_inferred import InferredPictures
 from ..inference.example_inputs import detector_inputs
@@ -44,15 +40,12 @@ from ..inference.find import Predict, entries_of, objects_on
 from ..inference.label_files import label_writer
 from ..inference.output import write_json, write_predictions
 from ..inference.prediction_file import (
-    load_predictions,
-    load_protocol,
-    load_unreadable,
     require_same_origin,
     save_predictions,
 )
 from ..inference.sample_pictures import Draw, detector_pictures
 from ..inference.sheets import Drawer, object_drawer
-from ..inference.tiles import TILES, tile_rule
+from ..inference.tiles import tile_rule
 from ..inference.unfinished import Unfinished
 from ..models.detection.build import build_detector
 from ..process import runtime
@@ -60,9 +53,9 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from ..reading import is_file
-from ..reports import detection as page
 from .detection_classes import known_category_ids, with_classes
 from .detection_predictions import predict_dataset, together, unfinished_predictions, view_facts
+from .detection_scores import RULE, DetectionScoring, Predicted
 from .meaning import stated_facts
 from .task import GIVE_CHECKPOINT, Evaluator, Section, Task
 
@@ -75,28 +68,16 @@ SYSTEMS = {  # in names of folders
     "cascade_rcnn": "CascadeRCNN",
     "cascade_mask_rcnn": "CascadeMaskRCNN",
 }
-RULE = "resize"  # key of the protocol
 USUAL_RATE, USUAL_IMAGES = 0.02, 16  # of SGD, for images a step
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """COCO results, what they depend on, and the images of which there are none because they could not be read."""
-
-    results: list[dict]
-    protocol: dict
-    unreadable: Sequence[Id] = ()
-
-
-class Detection(Task):
+class Detection(DetectionScoring, Task):
     """Mask R-CNN and its kin."""
 
-    name = "detection"
     metric = "bbox_mAP"
     reported = ("bbox_mAP", "seg_mAP")
     network_sections = ("backbone", *DETECTION)
     kind_key = "detector"
-    report_files = page.FILES
 
     def system(self, cfg: Config) -> str:
         return cfg.detector
@@ -112,9 +93,6 @@ class Detection(Task):
         if has_open_classes(cfg):
             raise UserError("coco_classes names no class: take the config.yaml of the run, which has those it learned")
         return build_detector(cfg)
-
-    def open(self, cfg: Config, split: str) -> DetectionIndex:
-        return open_detection(cfg, split)
 
     def resolved(self, cfg: Config) -> Config:
         """With the classes of the training data, where the configuration names none."""
@@ -189,7 +167,7 @@ class Detection(Task):
                 cfg = self.as_trained(cfg)
                 digest = checkpoint_hash(cfg.checkpoint_path)
                 require_same_origin(cfg.prediction_path, cfg.checkpoint_path, digest, score_settings(cfg))
-            return evaluate_saved(cfg, self.open(cfg, "val"))
+            return super().evaluate(cfg)
         if not cfg.checkpoint_path:
             raise UserError(f"checkpoint_path is empty: {GIVE_CHECKPOINT}, or saved --prediction_path")
         cfg, _ = self.to_run(cfg)
@@ -247,28 +225,6 @@ class Detection(Task):
         """
         found = self._predict(cfg, model, dataset, process, protocol, save_to, settings, part)
         return self.score_results(cfg, dataset, found) if process.is_main else {}
-
-    def score_results(self, cfg: Config, dataset: DetectionIndex, found: Predicted) -> dict[str, float]:
-        """Metrics of COCO results, printed with their protocol, the analysis and the report where they are asked for.
-        """
-        protocol = {key: found.protocol[key] for key in sorted(found.protocol, key=lambda key: key == RULE)}
-        scores = score_predictions(dataset, found.results, protocol, has_masks(cfg), all_count=TILES in protocol)
-        report = report_of(scores, dataset.classes, found.results) if cfg.report_dir else None
-        if cfg.analysis and not all("bbox" in result for result in found.results):
-            print("No error analysis: it needs a box of every prediction.")
-        elif cfg.analysis:
-            analysis = report.analysis if report else analyse_detections(dataset, found.results)
-            print(format_analysis(analysis), flush=True)
-        if report:
-            self.write_report(cfg, dataset, (report, found))
-        return scores.metrics
-
-    def report(
-        self, cfg: Config, dataset: DetectionIndex, found: tuple[DetectionReport, Predicted], folder: Path
-    ) -> dict[str, Any]:
-        numbers, predicted = found
-        left = page.left_lines(numbers, dataset, predicted.unreadable)
-        return page.write_detection_report(folder, cfg, dataset, numbers, predicted.results, left)
 
     def _predict(
         self, cfg: Config, model, dataset: DetectionIndex, process: Runtime, protocol: dict | None, save_to: str,
@@ -375,11 +331,3 @@ class Detection(Task):
         generator = cfg.rpn.anchor_generator
         threshold = cfg.train_cfg.rpn.assigner.pos_iou_thr
         yield "anchors", inspection.anchor_overlaps(train, (cfg.img_height, cfg.img_width), generator, threshold)
-
-
-def evaluate_saved(cfg: Config, dataset: DetectionIndex) -> dict[str, float]:
-    """Metrics of the predictions in `cfg.prediction_path`."""
-    print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
-    path = cfg.prediction_path
-    found = Predicted(load_predictions(path, dataset), load_protocol(path), load_unreadable(path))
-    return Detection().score_results(cfg, dataset, found)

@@ -21,7 +21,6 @@ from ..inference.backends import open_model, reordered, require_fit
 from ..inference.draw_inferred import drawing_of
 from ..inference.drawing import Drawing
 from ..inference.find import Predict
-from ..inference.fonts import FontBook
 from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
@@ -33,39 +32,34 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import Runtime
 from ..reading import is_file
-from ..reports.folder import PAGE, check_report_folder, write_report
 from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
+from .reporting import Reporting
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
 Section = tuple[str, Iterator[str]]  # title, lines
 GIVE_CHECKPOINT = "give --checkpoint_path FILE.ckpt"
 
 
-class Task(ABC):
+class Task(Reporting, ABC):
     """One kind of work on images: its data, network, scores, predictions, and what others need to be told of them.
 
-    name: the value of the key `task`. metric: the score that ranks checkpoints; reported: those of the log,
+    Of reports it has what `Reporting` has. metric: the score that ranks checkpoints; reported: those of the log,
         as far as a network has them (a detector without masks has none of masks).
     epoch_line: the log line at the end of an epoch, filled by name: epoch, epochs, steps, milliseconds, per_step
         (milliseconds), loss (mean), lr (last).
     writes_folder: `pred_output` is a folder of pictures instead of one JSON file.
     network_sections: sections of the configuration with keys of `config.definition` that its networks have.
     kind_key: the key that says which of its networks is built, where it has several.
-    report_files: names of the files that `report` writes, but for pictures; none of a task that has no report.
-    shares_report_dir: the report's folder may hold other files too.
 
     Data sets are looked at before anything else happens: UserError for what is wrong with them.
     """
 
-    name: str
     metric: str
     reported: tuple[str, ...]
     epoch_line = "Train epoch time: {milliseconds:.3f} ms, per step time: {per_step:.3f} ms, avg loss: {loss:.6f}"
     writes_folder = False
     network_sections: tuple[str, ...] = ("backbone",)
     kind_key = ""
-    report_files: tuple[str, ...] = ()
-    shares_report_dir = False
 
     # ------------------------------------------------------------------------------------------- network and data
 
@@ -190,35 +184,10 @@ class Task(ABC):
         compile_once(cfg, process, model)
         return self.score(cfg, reordered(model, order), dataset, process)
 
-    def check_report(self, cfg: Config, inputs: Inputs) -> None:
-        """UserError, before anything is computed, unless the report can be written into `report_dir`."""
-        if not self.report_files:
-            raise self._no_report()
-        FontBook(cfg.font)
-        shared = self.report_files if self.shares_report_dir else ()
-        check_report_folder("report_dir", Path(cfg.report_dir), inputs, shared)
-
-    def report(self, cfg: Config, dataset: Any, found: Any, folder: Path) -> dict[str, Any]:
-        """Write the page of an evaluation with its tables and pictures into `folder`, which is empty; see `reports/`.
-
-        found: what the task's `score` knows of predictions and scores. Returns the facts for `report.json`, as JSON
-        has them: `task`, `metrics`, `protocol` (by name), `classes`, `images` (their number), and the task's own.
-        """
-        raise self._no_report()
-
-    def _no_report(self) -> UserError:
-        return UserError(f"report_dir: task {self.name} has no report")
-
     def origin(self, cfg: Config, protocol: dict | None) -> dict[str, Any]:
         """Of which configuration and weights a report is. protocol: what the caller of `score` knows of the run."""
         known = {"checkpoint": checkpoint_hash(cfg.checkpoint_path)} if cfg.checkpoint_path else {}
         return {"config": config_hash(cfg)} | known | (protocol or {})
-
-    def write_report(self, cfg: Config, dataset: Any, found: Any) -> None:
-        """The report that `report_dir` asks for; rank 0 calls it at the end of `score`."""
-        folder = Path(cfg.report_dir)
-        write_report(folder, lambda place: self.report(cfg, dataset, found, place))
-        print(f"Report written to {folder / PAGE}", flush=True)
 
     def sample_pictures(self, cfg: Config, count: int) -> Draw:
         """draw(model) -> pictures by name of `count` validation images, truth beside prediction; see

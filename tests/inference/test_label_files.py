@@ -21,7 +21,7 @@ from src.inference.paste import paste_masks
 from src.inference.results import ImagePrediction
 from src.inference.unfinished import part_path
 from src.tasks import TASKS
-from src.tasks.detection import evaluate_saved
+from src.tasks.detection_scores import evaluate_saved
 
 DEMO = str(Path(__file__).parents[2] / "configs" / "demo" / "mask_rcnn_hrnet_shapes.yaml")
 

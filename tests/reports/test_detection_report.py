@@ -19,7 +19,7 @@ from src.evaluation.table_eval import MatchTable, accumulated
 from src.outputs import Inputs
 from src.reports import detection_tables
 from src.tasks import TASKS
-from src.tasks.detection import Predicted, evaluate_saved
+from src.tasks.detection_scores import Predicted, evaluate_saved
 from tests.evaluation.test_coco_eval import pycocotools_metrics
 from tests.pages.test_page import Reader
 from tests.reports.four_images import BAR_NAME, CLASSES, FOUND, IMAGES, results, write_data

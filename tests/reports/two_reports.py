@@ -16,7 +16,7 @@ from src.reports.classification import write_classification_report
 from src.reports.folder import write_report
 from src.reports.segmentation import write_segmentation_report
 from src.tasks import TASKS
-from src.tasks.detection import Predicted
+from src.tasks.detection_scores import Predicted
 from tests.pages.test_page import Reader
 from tests.reports.four_images import IMAGES, SQUARE
 

@@ -17,7 +17,7 @@ from src.inference.results import ImagePrediction
 from src.process.runtime import SINGLE
 from src.tasks import TASKS
 from src.tasks import detection as detection_module
-from src.tasks.detection import evaluate_saved
+from src.tasks.detection_scores import evaluate_saved
 from tests.evaluation.tiny import SIZE, detection
 from tests.process.test_channel import connect, together
 
