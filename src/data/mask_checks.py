@@ -12,6 +12,8 @@ import numpy as np
 FAR = 10.0  # image sides; a polygon that reaches further out is no outline
 WINDING, LONGEST = 100.0, 4e6  # half perimeters of the image, and pixels, of the outline of one polygon
 MOST_PIXELS = 2**32 - 1  # of an image: pycocotools counts them in 32 bits
+LONGEST_NUMBER = 7  # characters of five bits each in a compressed RLE
+AT_ONCE = 2**18  # characters that are worked on together: what fits into a processor's cache
 NUMBERS = {int, float}
 
 
@@ -38,8 +40,62 @@ def polygon_extent(points: object, height: int, width: int) -> tuple[float, floa
 
 def is_rle(value: dict, height: int, width: int) -> bool:
     """Whether the counts are those of a mask of an image of this size, possibly an empty one."""
-    counts = rle_counts(value.get("counts"))
-    return counts is not None and not (counts < 0).any() and int(counts.sum()) == height * width <= MOST_PIXELS
+    return are_runs(rle_counts(value.get("counts")), height, width)
+
+
+def are_runs(runs: np.ndarray | None, height: int, width: int) -> bool:
+    """Whether runs, as `rle_counts` gives them, are those of an image of this size."""
+    return runs is not None and not (runs < 0).any() and int(runs.sum()) == height * width <= MOST_PIXELS
+
+
+def are_rles(counts: Sequence[str], pixels: Sequence[int]) -> np.ndarray:
+    """(N,) bool: what `is_rle` says of compressed counts, of images of so many pixels each: all worked out together.
+
+    >>> are_rles(["04", "04", "05", "0"], [4, 5, 5, 0])
+    array([ True, False,  True,  True])
+    """
+    found, first, size = np.zeros(len(counts), bool), 0, 0
+    for place, one in enumerate(counts, start=1):
+        size += len(one)
+        if size >= AT_ONCE or place == len(counts):
+            found[first:place] = _are_rles(counts[first:place], np.array(pixels[first:place], np.int64))
+            first, size = place, 0
+    return found
+
+
+def _are_rles(counts: Sequence[str], pixels: np.ndarray) -> np.ndarray:
+    """See `rle_counts`, whose steps these are; a text that is none of its own says nothing of its neighbours."""
+    is_sound = np.array([bool(one) and one.isascii() for one in counts], bool)
+    texts = [one if sound else "0" for one, sound in zip(counts, is_sound)]
+    lengths = np.array(list(map(len, texts)))
+    ends = np.cumsum(lengths)
+    code = np.frombuffer("".join(texts).encode("ascii"), np.uint8) - np.uint8(48)  # below 48: above 200
+    is_last = (code & 32) == 0
+    firsts = ends - lengths
+    is_sound &= ~np.logical_or.reduceat(code > 63, firsts) & is_last[ends - 1]
+    is_last[ends - 1] = True
+    last = np.flatnonzero(is_last)
+    starts = np.concatenate([[0], last[:-1] + 1])
+    sizes = last + 1 - starts  # characters of each number
+    run_ends = np.searchsorted(last, ends)  # numbers of each text, and of those before it
+    run_firsts = np.concatenate([[0], run_ends[:-1]])
+    is_sound &= np.maximum.reduceat(sizes, run_firsts) <= LONGEST_NUMBER
+    place = np.arange(len(code)) - np.repeat(starts, sizes)
+    np.minimum(place, LONGEST_NUMBER, out=place)
+    runs = np.add.reduceat((code & 31).astype(np.int64) << (5 * place), starts)
+    negative = np.flatnonzero(code[last] & 16)
+    runs[negative] -= 1 << (5 * np.minimum(sizes[negative], LONGEST_NUMBER))
+    number = np.arange(len(runs)) - np.repeat(run_firsts, np.diff([*run_firsts, len(runs)]))
+    for parity in (1, 0):  # from the third run on, each is the difference to the run before the last
+        own = np.flatnonzero((number % 2 == parity) & (number > 0))
+        if not len(own):
+            continue
+        total = np.cumsum(runs[own])
+        begins = np.flatnonzero(number[own] == 2 - parity)
+        before = np.where(begins > 0, total[begins - 1], 0)
+        runs[own] = total - np.repeat(before, np.diff([*begins, len(own)]))
+    is_sound &= np.minimum.reduceat(runs, run_firsts) >= 0
+    return is_sound & (np.add.reduceat(runs, run_firsts) == pixels) & (pixels <= MOST_PIXELS)
 
 
 def rle_counts(counts: object) -> np.ndarray | None:
@@ -63,7 +119,7 @@ def rle_counts(counts: object) -> np.ndarray | None:
         return None
     starts = np.flatnonzero(np.concatenate([[True], ~goes_on[:-1]]))
     place = np.arange(len(code)) - np.repeat(starts, np.diff([*starts, len(code)]))
-    if place.max() > 6:  # more than 35 bits
+    if place.max() >= LONGEST_NUMBER:
         return None
     runs = np.add.reduceat((code & 31) << (5 * place), starts)
     ends = np.flatnonzero(~goes_on)

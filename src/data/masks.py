@@ -18,7 +18,11 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict:
 
     Raises ValueError like `checked_segmentation`.
     """
-    checked = checked_segmentation(segmentation, height, width)
+    return compressed(checked_segmentation(segmentation, height, width), height, width)
+
+
+def compressed(checked: list | dict, height: int, width: int) -> dict:
+    """Compressed RLE of a segmentation that `checked_segmentation` would give as it is."""
     if isinstance(checked, list):
         return coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
     return coco_mask.frPyObjects(checked, height, width) if isinstance(checked["counts"], list) else checked

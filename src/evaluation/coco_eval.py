@@ -1,18 +1,21 @@
 """COCO's detection metrics, printed as pycocotools does, each score with its protocol."""
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from ..data.formats.fields import Id
 from ..data.formats.ids import order
 from ..data.formats.index import DetectionIndex, outline
-from .mask_eval import NO_MASK, MaskEval
-from .table_eval import LIMIT, MatchTable, TableEval
+from ..reading import without_collection
+from .mask_eval import MaskEval
+from .table_eval import LIMIT, Entries, MatchTable, TableEval
 
 STATISTICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 STATISTICS += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -22,6 +25,7 @@ KINDS = {
     "segm": ("seg", "Segmentation", "segm_mAP", "segmentation"),
 }
 NO_OBJECTS = -1.0  # pycocotools' value of a metric that no ground truth defines
+TOGETHER = 4096  # masks whose areas are worked out together
 AREAS = ("all", "small", "medium", "large")  # below 32 x 32 pixels, below 96 x 96, above
 
 
@@ -168,43 +172,65 @@ def _numbers(ids: Iterable[Id]) -> dict[Id, int]:
     return {one: number for number, one in enumerate(sorted(ids, key=order), start=1)}
 
 
+@without_collection()
 def _run(truth: COCO, results: list[dict], kind: str, all_count: bool = False) -> TableEval:
     """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
 
-    A detection's area must be that of the kind: the other shape is left out. An object without a mask is a region to
-    ignore where masks are scored, see `MaskEval`.
+    A detection's area is that of the kind. An object without a mask is a region to ignore where masks are scored, see
+    `MaskEval`.
     """
-    images, categories = _numbers(truth.imgs), _numbers(truth.cats)
-
-    def numbered(entry: dict) -> dict:
-        return entry | {"image_id": images[entry["image_id"]], "category_id": categories[entry["category_id"]]}
-
-    objects = [numbered(one) for one in truth.dataset["annotations"]]
-    if kind == "segm":
-        objects = [one | {"iscrowd": 1, NO_MASK: True} if _is_bare(one) else one for one in objects]
-    numbered_truth = _index(
-        [image | {"id": images[image["id"]]} for image in truth.dataset["images"]],
-        [category | {"id": categories[category["id"]]} for category in truth.dataset["categories"]],
-        objects,
-    )
-    shape, others = KINDS[kind][3], {field for _, _, _, field in KINDS.values()} - {KINDS[kind][3]}
-    detections = [
-        numbered({key: value for key, value in result.items() if key not in others})
-        for result in results
-        if shape in result
-    ]
+    shape = KINDS[kind][3]
+    detections = [result for result in results if shape in result]
     if detections:
-        found = numbered_truth.loadRes(detections)
-    else:  # loadRes looks at the first detection, which does not exist
-        found = _index(numbered_truth.dataset["images"], numbered_truth.dataset["categories"], [])
-    evaluator = (MaskEval if kind == "segm" else TableEval)(numbered_truth, found, kind)
-    if all_count:
-        each = Counter((one["image_id"], one["category_id"]) for one in detections)
-        evaluator.params.maxDets[-1] = max([LIMIT, *each.values()])
+        print("Loading and preparing results...")
+    started = time.time()
+    images, categories = _numbers(truth.imgs), _numbers(truth.cats)
+    objects = _objects(truth, kind, images, categories)
+    image, label = _places(detections, images, categories)
+    score = np.array([one["score"] for one in detections], np.float64)
+    if kind == "bbox":
+        shapes = _boxes(detections)
+        with np.errstate(over="ignore"):
+            area = shapes[:, 2] * shapes[:, 3]
+    else:
+        shapes = [one[shape] for one in detections]
+        parts = (coco_mask.area(shapes[first : first + TOGETHER]) for first in range(0, len(shapes), TOGETHER))
+        area = np.concatenate([np.zeros(0), *parts])
+    if detections:
+        print(f"DONE (t={time.time() - started:0.2f}s)\ncreating index...\nindex created!")
+    found = Entries(image, label, area, shapes, score)
+    evaluator = (MaskEval if kind == "segm" else TableEval)(objects, found, kind, len(images), len(categories))
+    if all_count and detections:
+        each = np.unique(image.astype(np.int64) * len(categories) + label, return_counts=True)[1]
+        evaluator.params.maxDets[-1] = max(LIMIT, int(each.max()))
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
     return evaluator
+
+
+def _objects(truth: COCO, kind: str, images: dict[Id, int], categories: dict[Id, int]) -> Entries:
+    annotations = truth.dataset["annotations"]
+    image, label = _places(annotations, images, categories)
+    area = np.array([one["area"] for one in annotations], np.float64)
+    is_crowd = np.array([bool(one["iscrowd"]) for one in annotations], bool)
+    if kind == "bbox":
+        return Entries(image, label, area, _boxes(annotations), is_crowd=is_crowd)
+    is_bare = np.array(list(map(_is_bare, annotations)), bool)
+    shapes = list(map(truth.annToRLE, annotations))
+    return Entries(image, label, area, shapes, is_crowd=is_crowd | is_bare, is_bare=is_bare)
+
+
+def _places(entries: list[dict], images: dict[Id, int], categories: dict[Id, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) each: indices of the images and of the categories in the order of their numbers."""
+    return tuple(
+        np.array([numbers[one[key]] for one in entries], np.int32) - np.int32(1)
+        for numbers, key in ((images, "image_id"), (categories, "category_id"))
+    )
+
+
+def _boxes(entries: list[dict]) -> np.ndarray:
+    return np.array([one["bbox"] for one in entries], np.float64).reshape(-1, 4)
 
 
 def _scores(evaluator: TableEval, truth: COCO) -> KindScores:

@@ -4,7 +4,6 @@ import numpy as np
 
 from .table_eval import TableEval
 
-NO_MASK = "mask_is_unknown"  # of an object whose segmentation is the outline of its box, and `iscrowd` 1
 ON = 0.5  # COCO's lowest threshold
 
 
@@ -16,14 +15,13 @@ class MaskEval(TableEval):
     each side of a box of 20 x 20, 400 of its 484 pixels inside, would be wrong at 0.85, 0.90 and 0.95.
     """
 
-    def computeIoU(self, imgId, catId):
+    def overlaps(self, detections: np.ndarray, objects: np.ndarray) -> np.ndarray:
         """(detections, objects), of regions 1 or what a crowd has, the share of the detection that lies inside."""
-        overlaps = super().computeIoU(imgId, catId)
-        objects = self._gts[imgId, catId]
-        regions = np.array([NO_MASK in one for one in objects], bool)
-        if not len(overlaps) or not regions.any():
+        overlaps = super().overlaps(detections, objects)
+        regions = self.objects.is_bare[objects]
+        if not regions.any():
             return overlaps
-        masked = np.array([not one["iscrowd"] for one in objects], bool)
+        masked = ~self.objects.is_crowd[objects]
         has_own = (overlaps[:, masked] >= ON).any(axis=1, keepdims=True)
         is_on = (overlaps[:, regions] >= ON) & ~has_own
         overlaps[:, regions] = np.where(is_on, 1.0, overlaps[:, regions])

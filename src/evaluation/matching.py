@@ -34,16 +34,24 @@ def match_best_first(groups: Sequence[Group], thresholds: Sequence[float]) -> li
     >>> match_best_first([squares], [0.5])[0].ravel()
     array([ 0, -1,  1], dtype=int32)
     """
+    ends = np.cumsum([len(one.overlaps) for one in groups], dtype=np.int64)
+    return np.split(match_all(groups, thresholds), ends[:-1]) if groups else []
+
+
+def match_all(groups: Sequence[Group], thresholds: Sequence[float]) -> np.ndarray:
+    """The same of all groups' detections one after the other: (their number, A, T)."""
     thresholds = np.asarray(thresholds, np.float64)
-    found = [
-        np.full((len(one.overlaps), len(one.ignored), len(thresholds)), -1, np.int32) for one in groups
-    ]
+    bounds = np.cumsum([0, *(len(one.overlaps) for one in groups)])
+    views = len(groups[0].ignored) if groups else 0
+    found = np.full((bounds[-1], views, len(thresholds)), -1, np.int32)
     # A detection that reaches no object changes nothing.
-    rows = [np.flatnonzero((one.overlaps >= thresholds.min()).any(axis=1)) for one in groups]
+    best = [one.overlaps.max(axis=1, initial=-1.0) for one in groups]
+    reaching = np.flatnonzero(np.concatenate([np.zeros(0), *best]) >= thresholds.min())
+    inside = np.searchsorted(reaching, bounds)
+    rows = [reaching[first:end] - start for first, end, start in zip(inside, inside[1:], bounds)]
     for chosen in _parts(groups, rows, len(thresholds)):
         taken = _match([groups[k] for k in chosen], [rows[k] for k in chosen], thresholds)
-        for k, own in zip(chosen, taken):
-            found[k][rows[k]] = own
+        found[np.concatenate([bounds[k] + rows[k] for k in chosen])] = np.concatenate(taken)
     return found
 
 

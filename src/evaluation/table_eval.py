@@ -7,12 +7,14 @@ areas, IoU, the parameters and the summary are pycocotools' own.
 import contextlib
 import io
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
-from .matching import Group, match_best_first
+from .matching import Group, match_all
 
 LIMIT = 100  # detections of an image and class
 ALMOST_ONE = 1 - 1e-10  # the highest threshold of IoU, as pycocotools has it
@@ -47,20 +49,39 @@ class MatchTable:
         )
 
 
+@dataclass(frozen=True)
+class Entries:
+    """N objects, or N detections, in the order of their file.
+
+    image, label: (N,) int32. area: (N,) float64. shapes: boxes (N, 4) xywh, or N compressed RLEs. score: (N,) float64
+    of detections. is_crowd: (N,) bool of objects. is_bare: (N,) bool: objects whose mask is unknown, see `MaskEval`.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    area: np.ndarray
+    shapes: np.ndarray | Sequence[dict]
+    score: np.ndarray | None = None
+    is_crowd: np.ndarray | None = None
+    is_bare: np.ndarray | None = None
+
+
 class TableEval(COCOeval):
-    """COCOeval whose `table` takes the place of `evalImgs`."""
+    """COCOeval whose `table` takes the place of `evalImgs`; kind: bbox or segm; so many images and classes."""
 
     table: MatchTable
+
+    def __init__(self, objects: Entries, found: Entries, kind: str, images: int, classes: int):
+        super().__init__(iouType=kind)
+        self.objects, self.found = objects, found
+        self.params.imgIds, self.params.catIds = list(range(images)), list(range(classes))
 
     def evaluate(self) -> None:
         started = time.time()
         print("Running per image evaluation...")
         parameters = self.params
         print(f"Evaluate annotation type *{parameters.iouType}*")
-        parameters.imgIds = list(np.unique(parameters.imgIds))
-        parameters.catIds = list(np.unique(parameters.catIds))
         parameters.maxDets = sorted(parameters.maxDets)
-        self._prepare()
         self.table = self._match()
         print(f"DONE (t={time.time() - started:0.2f}s).")
 
@@ -86,60 +107,51 @@ class TableEval(COCOeval):
         print(text.getvalue().replace(f"maxDets={LIMIT:>3d}", f"maxDets={limits[-1]:>3d}"), end="")
 
     def _match(self) -> MatchTable:
-        parameters = self.params
+        parameters, objects, found = self.params, self.objects, self.found
         ranges = np.asarray(parameters.areaRng, np.float64)
-        found = [one for group in self._dts.values() for one in group]
-        objects = [one for group in self._gts.values() for one in group]
-        image, label = self._places(found)
-        object_image, object_label = self._places(objects)
-        score = np.array([one["score"] for one in found], np.float64)
-        order = np.lexsort((-score, label, image))  # stable, as the order that `computeIoU` has
-        image, label, score = image[order], label[order], score[order]
+        order = np.lexsort((-found.score, found.label, found.image))  # stable, as the order that `computeIoU` has
+        image, label, score = found.image[order], found.label[order], found.score[order]
         starts = _starts(image, label)
         rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
         counts = rank < parameters.maxDets[-1]
         order, image, label, score, rank = (one[counts] for one in (order, image, label, score, rank))
 
-        is_crowd = np.array([bool(one["iscrowd"]) for one in objects], bool)
-        area = np.array([one["area"] for one in objects], np.float64)
-        ignored = is_crowd[:, None] | _outside(area, ranges)
-        area = np.array([found[k]["area"] for k in order], np.float64)
+        own = np.lexsort((objects.label, objects.image))
+        object_image, object_label, is_crowd = objects.image[own], objects.label[own], objects.is_crowd[own]
+        ignored = is_crowd[:, None] | _outside(objects.area[own], ranges)
         matched = np.zeros((len(order), len(ranges), len(parameters.iouThrs)), bool)
         on_ignored = np.zeros_like(matched)
-        groups, places = self._groups(image, label, ignored, is_crowd)
-        thresholds = np.minimum(parameters.iouThrs, ALMOST_ONE)
-        for group, rows, taken in zip(groups, places, match_best_first(groups, thresholds)):
+        groups, rows, firsts = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for places, places_of_objects in self._pairs((image, label), (object_image, object_label)):
+            overlaps = self.overlaps(order[places], own[places_of_objects])
+            groups.append(Group(overlaps, ignored[places_of_objects].T, is_crowd[places_of_objects]))
+            rows.append(np.arange(places.start, places.stop))
+            firsts.append(np.full(len(overlaps), places_of_objects.start))
+        if groups:
+            taken = match_all(groups, np.minimum(parameters.iouThrs, ALMOST_ONE))
+            rows, firsts = np.concatenate(rows), np.concatenate(firsts)
             matched[rows] = taken >= 0
-            of_view = np.broadcast_to(group.ignored, (len(taken), *group.ignored.shape))
-            on_ignored[rows] = np.take_along_axis(of_view, np.maximum(taken, 0), axis=2) & (taken >= 0)
-        ignores = on_ignored | (~matched & _outside(area, ranges)[:, :, None])
+            for a in range(len(ranges)):
+                on_ignored[rows, a] = (taken[:, a] >= 0) & ignored[taken[:, a] + firsts[:, None], a]
+        ignores = on_ignored | (~matched & _outside(found.area[order], ranges)[:, :, None])
         return MatchTable(image, label, score, rank, matched, ignores, object_image, object_label, ignored)
 
-    def _places(self, entries: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of each entry's image and class among the sorted ids."""
-        return tuple(
-            np.searchsorted(ids, [one[key] for one in entries]).astype(np.int32)
-            for ids, key in ((self.params.imgIds, "image_id"), (self.params.catIds, "category_id"))
-        )
+    def overlaps(self, detections: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        """(detections, objects) IoU of those with these indices; of a crowd the share of the detection inside."""
+        crowds = self.objects.is_crowd[objects].astype(np.uint8)
+        return np.asarray(coco_mask.iou(_of(self.found.shapes, detections), _of(self.objects.shapes, objects), crowds))
 
-    def _groups(
-        self, image: np.ndarray, label: np.ndarray, ignored: np.ndarray, is_crowd: np.ndarray
-    ) -> tuple[list[Group], list[slice]]:
-        """The groups that have both detections and objects, and where their detections stand."""
-        starts = _starts(image, label)
-        rows = {
-            (self.params.imgIds[image[start]], self.params.catIds[label[start]]): slice(start, end)
-            for start, end in zip(starts, [*starts[1:], len(image)])
-        }
-        groups, places, first = [], [], 0
-        for key, objects in self._gts.items():
-            own = slice(first, first + len(objects))
-            first = own.stop
-            if key in rows and objects:
-                overlaps = np.asarray(self.computeIoU(*key))
-                groups.append(Group(overlaps, ignored[own].T, is_crowd[own]))
-                places.append(rows[key])
-        return groups, places
+    def _pairs(
+        self, found: tuple[np.ndarray, np.ndarray], objects: tuple[np.ndarray, np.ndarray]
+    ) -> Iterator[tuple[slice, slice]]:
+        """Where detections and objects of one image and class stand, of those of which there are both."""
+        classes = len(self.params.catIds)
+        keys, object_keys = (image.astype(np.int64) * classes + label for image, label in (found, objects))
+        shared = np.intersect1d(keys, object_keys)
+        sides = [(one, side) for one in (keys, object_keys) for side in ("left", "right")]
+        bounds = (np.searchsorted(one, shared, side).tolist() for one, side in sides)
+        for first, end, first_object, end_object in zip(*bounds):
+            yield slice(first, end), slice(first_object, end_object)
 
 
 def accumulated(table: MatchTable, counts: tuple[int, ...], recalls: np.ndarray, limits: list[int]) -> dict:
@@ -173,6 +185,10 @@ def accumulated(table: MatchTable, counts: tuple[int, ...], recalls: np.ndarray,
                     precision[t, reached, k, a, m] = best[places[reached], t]
                     scores[t, reached, k, a, m] = table.score[own[places[reached]]]
     return {"precision": precision, "recall": recall, "scores": scores}
+
+
+def _of(shapes: np.ndarray | Sequence[dict], chosen: np.ndarray) -> np.ndarray | list[dict]:
+    return shapes[chosen] if isinstance(shapes, np.ndarray) else [shapes[k] for k in chosen.tolist()]
 
 
 def _starts(image: np.ndarray, label: np.ndarray) -> np.ndarray:

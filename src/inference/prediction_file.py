@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from ..data.formats.fields import Id, number, numbers
 from ..data.formats.ids import IdTable, order
 from ..data.formats.index import DetectionIndex
-from ..data.mask_checks import is_rle
+from ..data.mask_checks import are_rles
 from ..errors import UserError, listed, plain, short
 from ..files import PREDICTION_FORMAT, require_readable, write_text
-from ..reading import read_bytes, read_json, why
+from ..reading import open_regular, read_json, why, without_collection
 
 SETTINGS, UNREADABLE = "settings", "unreadable"  # what the protocol's file holds beside the protocol
 MOST_PROTOCOL = 2**26  # bytes of the file beside the predictions
@@ -19,6 +20,9 @@ PROTOCOL_ENDING = ".protocol"
 SHOWN, MOST_CATEGORIES = 4, 20  # differences, and categories, that an error names
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score", "segmentation")
 SHAPES = ("bbox", "segmentation")  # a detection has one of them at least
+FLOATS = {float}
+TOGETHER = 1024  # detections whose masks are looked at together
+DIGITS = 12  # of a hash
 
 
 def save_predictions(
@@ -51,11 +55,13 @@ def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
     if not isinstance(results, list):
         raise UserError(f"{path}: COCO results are a list of detections, this is a {type(results).__name__}")
     checker = _Checker(dataset)
-    for place, result in enumerate(results):
-        if problem := checker.problem(result):
-            raise UserError(f"{path}: detection {place} {problem}")
-    checked = (checker.checked(result) for result in results)
-    return [result for result in checked if result["image_id"] in checker.sizes]
+    with without_collection():
+        for first in range(0, len(results), TOGETHER):
+            try:
+                results[first : first + TOGETHER] = checker.all_checked(results[first : first + TOGETHER])
+            except _Unsound as error:
+                raise UserError(f"{path}: detection {first + error.place} {error}") from None
+        return [result for result in results if result["image_id"] in checker.sizes]
 
 
 def load_protocol(path: str | Path) -> dict:
@@ -63,18 +69,21 @@ def load_protocol(path: str | Path) -> dict:
 
     UserError where a newer version wrote them.
     """
+    return load_notes(path)[0]
+
+
+def load_notes(path: str | Path) -> tuple[dict, list[Id]]:
+    """`load_protocol`, and the images of which there are no predictions because they could not be read, as far as the
+    predictions say so.
+    """
     protocol, digest = _own_protocol(path)
+    unreadable = protocol.get(UNREADABLE)
     if not protocol and _protocol_path(Path(path)).exists():
         print(f"{_protocol_path(Path(path))} is damaged, or not of these predictions: how they were made is unknown.")
     protocol = protocol or {key: "unknown" for key in ("size", "flip", "config", "checkpoint")}
     shown = {plain(key): plain(value) for key, value in protocol.items() if key not in (SETTINGS, UNREADABLE)}
-    return shown | {"predictions": digest}
-
-
-def load_unreadable(path: str | Path) -> list[Id]:
-    """Images of which there are no predictions because they could not be read, as far as the predictions say so."""
-    found = _own_protocol(path)[0].get(UNREADABLE)
-    return [one for one in found if isinstance(one, int | str)] if isinstance(found, list) else []
+    names = [one for one in unreadable if isinstance(one, int | str)] if isinstance(unreadable, list) else []
+    return shown | {"predictions": digest}, names
 
 
 def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_hash: str, settings: dict) -> None:
@@ -104,7 +113,8 @@ def require_same_origin(path: str | Path, checkpoint: str | Path, checkpoint_has
 def _own_protocol(path: str | Path) -> tuple[dict, str]:
     """What stands beside the predictions, empty where it is not theirs, and the hash of the predictions."""
     try:
-        digest = _hash(read_bytes(path))
+        with open_regular(path) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
     except OSError as error:
         raise UserError(f"prediction_path: {path} cannot be read: {why(error)}") from None
     try:
@@ -116,6 +126,14 @@ def _own_protocol(path: str | Path) -> tuple[dict, str]:
     return (protocol if isinstance(protocol, dict) and protocol.get("predictions") == digest else {}), digest
 
 
+class _Unsound(ValueError):
+    """What is wrong with the detection at a place."""
+
+    def __init__(self, place: int, problem: str):
+        super().__init__(problem)
+        self.place = place
+
+
 class _Checker:
     """What is wrong with detections of a data set, and what is right of them."""
 
@@ -124,8 +142,52 @@ class _Checker:
         self._category_ids = dataset.category_ids
         self._images, self._categories = IdTable(dataset.image_ids), IdTable(dataset.category_ids)
 
+    def all_checked(self, results: Sequence[object]) -> list[dict]:
+        """Sound detections as `checked` gives them. Raises _Unsound for the first that is none."""
+        problem, found = "", []
+        for result in results:
+            own = self._usual(result)
+            if own is None:
+                if problem := self.problem(result):
+                    break
+                own = self.checked(result)
+            found.append(own)
+        masked = [k for k, one in enumerate(found) if "segmentation" in one and one["image_id"] in self.sizes]
+        sizes = [self.sizes[found[k]["image_id"]] for k in masked]
+        is_sound = are_rles([found[k]["segmentation"]["counts"] for k in masked], [h * w for h, w in sizes])
+        if not is_sound.all():
+            raise _Unsound(masked[int(is_sound.argmin())], "has a mask whose counts are not those of its size")
+        if problem:
+            raise _Unsound(len(found), problem)
+        return found
+
+    def _usual(self, result: object) -> dict | None:
+        """What `checked` makes of a detection of the usual form, in which nothing is to be converted; None of others.
+
+        Half a million of them are looked at.
+        """
+        if type(result) is not dict:
+            return None
+        image_id = self._images.find(result.get("image_id"))
+        category_id = self._categories.find(result.get("category_id"))
+        size, score = self.sizes.get(image_id), result.get("score")
+        if size is None or category_id is None or type(score) is not float or not isfinite(score):
+            return None
+        own = {"image_id": image_id, "category_id": category_id}
+        box, mask = result.get("bbox"), result.get("segmentation")
+        if box is not None:
+            if type(box) is not list or len(box) != 4 or set(map(type, box)) != FLOATS or not isfinite(sum(box)):
+                return None
+            own["bbox"] = box
+        own["score"] = score
+        if mask is not None:
+            if type(mask) is not dict or type(mask.get("counts")) is not str or mask.get("size") != size:
+                return None
+            own["segmentation"] = {"size": size, "counts": mask["counts"]}
+        return None if box is None and mask is None else own
+
     def problem(self, result: object) -> str:
-        """What is wrong with one detection, or nothing."""
+        """What is wrong with one detection, or nothing; whether its mask's counts are sound is looked at elsewhere."""
         if not isinstance(result, dict):
             return f"is {short(result)}, not an object"
         shapes = [key for key in SHAPES if result.get(key) is not None]
@@ -168,8 +230,6 @@ class _Checker:
             return "has a segmentation that is no compressed RLE {size, counts}"
         if size is not None and mask.get("size") != size:
             return f"has a mask of size {short(mask.get('size'))}; its image has {size}"
-        if size is not None and not is_rle(mask, *size):
-            return "has a mask whose counts are not those of its size"
         return ""
 
 
@@ -178,4 +238,4 @@ def _protocol_path(path: Path) -> Path:
 
 
 def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
+    return hashlib.sha256(content).hexdigest()[:DIGITS]

@@ -12,7 +12,7 @@ from ..data.formats.index import DetectionIndex
 from ..evaluation.coco_eval import score_predictions
 from ..evaluation.detection_analysis import analyse_detections, format_analysis
 from ..evaluation.detection_report import DetectionReport, report_of
-from ..inference.prediction_file import load_predictions, load_protocol, load_unreadable
+from ..inference.prediction_file import load_notes, load_predictions
 from ..inference.tiles import TILES
 from ..reports import detection as page
 from .reporting import Reporting
@@ -46,7 +46,7 @@ class DetectionScoring(Reporting):
         """The same where the data set is open already."""
         print(f"Evaluating the predictions in {cfg.prediction_path}; the network is not run.")
         path = cfg.prediction_path
-        found = Predicted(load_predictions(path, dataset), load_protocol(path), load_unreadable(path))
+        found = Predicted(load_predictions(path, dataset), *load_notes(path))
         return self.score_results(cfg, dataset, found)
 
     def score_results(self, cfg: Config, dataset: DetectionIndex, found: Predicted) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 
 from src.evaluation import matching
 from src.evaluation.matching import Group, match_best_first
-from src.evaluation.table_eval import TableEval
+from src.evaluation.table_eval import Entries, TableEval
 from tests.evaluation.tiny import rectangle_mask
 
 SIDE = 100
@@ -45,6 +45,17 @@ def drawn(seed: int, images: int, classes: int, most_objects: int, most_found: i
     return content, found
 
 
+def entries(annotations: list[dict], kind: str) -> Entries:
+    """As pycocotools has them; its ids are 1, 2, ..."""
+    image, label, area, crowd = (
+        np.array([one[key] for one in annotations]) for key in ("image_id", "category_id", "area", "iscrowd")
+    )
+    score = np.array([one.get("score", 0.0) for one in annotations])
+    shapes = [one["bbox" if kind == "bbox" else "segmentation"] for one in annotations]
+    shapes = np.array(shapes, float).reshape(-1, 4) if kind == "bbox" else shapes
+    return Entries(image - 1, label - 1, area.astype(float), shapes, score, crowd > 0)
+
+
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize(
     "seed,images,classes,most_objects,most_found",
@@ -54,18 +65,19 @@ def test_every_number_is_that_of_pycocotools(kind, seed, images, classes, most_o
     if seed == 1:
         monkeypatch.setattr(matching, "MOST_VALUES", 500)  # many parts
     content, results = drawn(seed, images, classes, most_objects, most_found, kind == "segm")
-    done = []
     with contextlib.redirect_stdout(None):
         truth = COCO()
         truth.dataset = content
         truth.createIndex()
-        for evaluation in (TableEval, COCOeval):
-            one = evaluation(truth, truth.loadRes([dict(result) for result in results]), kind)
+        found = truth.loadRes([dict(result) for result in results])
+        theirs = COCOeval(truth, found, kind)
+        sizes = len(truth.imgs), len(truth.cats)
+        own = (entries(one.dataset["annotations"], kind) for one in (truth, found))
+        ours = TableEval(*own, kind, *sizes)
+        for one in (ours, theirs):
             one.evaluate()
             one.accumulate()
             one.summarize()
-            done.append(one)
-    ours, theirs = done
     for name in ("precision", "recall", "scores"):
         assert np.array_equal(ours.eval[name], theirs.eval[name]), name
     assert ours.stats.tolist() == theirs.stats.tolist() and ours.eval["counts"] == theirs.eval["counts"]

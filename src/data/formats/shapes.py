@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from pycocotools import mask as coco_mask
 
-from ..mask_checks import NUMBERS, is_rle, polygon_extent, rle_counts
-from ..masks import to_rle
+from ..mask_checks import NUMBERS, are_runs, polygon_extent, rle_counts
+from ..masks import compressed, to_rle
 from .fields import numbers
 
 SLIVER = 2.0  # pixels: polygons that are thinner on the average are rasterised to see whether they hold a pixel
@@ -95,12 +95,13 @@ def _read_rle(value: dict, height: int, width: int) -> Shape | None:
     """None for the RLE of an image of another size, one whose counts are not those of an image, or an empty one."""
     if numbers(value.get("size"), 2) != (height, width):
         return None
-    if not is_rle(value, height, width):
+    runs = rle_counts(value.get("counts"))
+    if not are_runs(runs, height, width):
         return None
-    area = float(rle_counts(value["counts"])[1::2].sum())
+    area = float(runs[1::2].sum())
     if not area:
         return None
     if type(value["size"]) is not list or any(type(side) is not int for side in value["size"]):
         value = value | {"size": [height, width]}
-    x, y, w, h = (float(side) for side in coco_mask.toBbox(to_rle(value, height, width)))
+    x, y, w, h = (float(side) for side in coco_mask.toBbox(compressed(value, height, width)))
     return Shape(value, (x, y, x + w, y + h), area)
