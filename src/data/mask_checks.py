@@ -80,9 +80,11 @@ def _are_rles(counts: Sequence[str], pixels: np.ndarray) -> np.ndarray:
     run_ends = np.searchsorted(last, ends)  # numbers of each text, and of those before it
     run_firsts = np.concatenate([[0], run_ends[:-1]])
     is_sound &= np.maximum.reduceat(sizes, run_firsts) <= LONGEST_NUMBER
-    place = np.arange(len(code)) - np.repeat(starts, sizes)
-    np.minimum(place, LONGEST_NUMBER, out=place)
-    runs = np.add.reduceat((code & 31).astype(np.int64) << (5 * place), starts)
+    code &= 31
+    runs = code[starts].astype(np.int64)
+    for place in range(1, min(LONGEST_NUMBER, sizes.max())):
+        longer = np.flatnonzero(sizes > place)
+        runs[longer] += code[starts[longer] + place].astype(np.int64) << (5 * place)
     negative = np.flatnonzero(code[last] & 16)
     runs[negative] -= 1 << (5 * np.minimum(sizes[negative], LONGEST_NUMBER))
     number = np.arange(len(runs)) - np.repeat(run_firsts, np.diff([*run_firsts, len(runs)]))

@@ -79,6 +79,7 @@ def evaluate_predictions(
     return score_predictions(dataset, results, protocol, has_masks).metrics
 
 
+@without_collection()
 def score_predictions(
     dataset: DetectionIndex, results: list[dict], protocol: dict, has_masks: bool = True, all_count: bool = False
 ) -> DetectionScores:
@@ -172,7 +173,6 @@ def _numbers(ids: Iterable[Id]) -> dict[Id, int]:
     return {one: number for number, one in enumerate(sorted(ids, key=order), start=1)}
 
 
-@without_collection()
 def _run(truth: COCO, results: list[dict], kind: str, all_count: bool = False) -> TableEval:
     """pycocotools' evaluation of one kind, its images and categories by `_numbers`.
 

@@ -34,25 +34,30 @@ def match_best_first(groups: Sequence[Group], thresholds: Sequence[float]) -> li
     >>> match_best_first([squares], [0.5])[0].ravel()
     array([ 0, -1,  1], dtype=int32)
     """
-    ends = np.cumsum([len(one.overlaps) for one in groups], dtype=np.int64)
-    return np.split(match_all(groups, thresholds), ends[:-1]) if groups else []
+    if not groups:
+        return []
+    rows, taken = match_reaching(groups, thresholds)
+    ends = np.cumsum([len(one.overlaps) for one in groups])
+    found = np.full((ends[-1], *taken.shape[1:]), -1, np.int32)
+    found[rows] = taken
+    return np.split(found, ends[:-1])
 
 
-def match_all(groups: Sequence[Group], thresholds: Sequence[float]) -> np.ndarray:
-    """The same of all groups' detections one after the other: (their number, A, T)."""
+def match_reaching(groups: Sequence[Group], thresholds: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the detections that reach an object, all others take none: (R,) their places among all groups'
+    detections, one group after the other, and what they take, (R, A, T). There is a group.
+    """
     thresholds = np.asarray(thresholds, np.float64)
     bounds = np.cumsum([0, *(len(one.overlaps) for one in groups)])
-    views = len(groups[0].ignored) if groups else 0
-    found = np.full((bounds[-1], views, len(thresholds)), -1, np.int32)
-    # A detection that reaches no object changes nothing.
-    best = [one.overlaps.max(axis=1, initial=-1.0) for one in groups]
-    reaching = np.flatnonzero(np.concatenate([np.zeros(0), *best]) >= thresholds.min())
+    best = np.concatenate([one.overlaps.max(axis=1, initial=-1.0) for one in groups])
+    reaching = np.flatnonzero(best >= thresholds.min())
     inside = np.searchsorted(reaching, bounds)
     rows = [reaching[first:end] - start for first, end, start in zip(inside, inside[1:], bounds)]
+    found = np.full((len(reaching), len(groups[0].ignored), len(thresholds)), -1, np.int32)
     for chosen in _parts(groups, rows, len(thresholds)):
-        taken = _match([groups[k] for k in chosen], [rows[k] for k in chosen], thresholds)
-        found[np.concatenate([bounds[k] + rows[k] for k in chosen])] = np.concatenate(taken)
-    return found
+        for k, own in zip(chosen, _match([groups[k] for k in chosen], [rows[k] for k in chosen], thresholds)):
+            found[inside[k] : inside[k + 1]] = own
+    return reaching, found
 
 
 def _parts(groups: Sequence[Group], rows: Sequence[np.ndarray], thresholds: int) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.cocoeval import COCOeval
 
-from .matching import Group, match_all
+from .matching import Group, match_reaching
 
 LIMIT = 100  # detections of an image and class
 ALMOST_ONE = 1 - 1e-10  # the highest threshold of IoU, as pycocotools has it
@@ -128,8 +128,8 @@ class TableEval(COCOeval):
             rows.append(np.arange(places.start, places.stop))
             firsts.append(np.full(len(overlaps), places_of_objects.start))
         if groups:
-            taken = match_all(groups, np.minimum(parameters.iouThrs, ALMOST_ONE))
-            rows, firsts = np.concatenate(rows), np.concatenate(firsts)
+            reaching, taken = match_reaching(groups, np.minimum(parameters.iouThrs, ALMOST_ONE))
+            rows, firsts = np.concatenate(rows)[reaching], np.concatenate(firsts)[reaching]
             matched[rows] = taken >= 0
             for a in range(len(ranges)):
                 on_ignored[rows, a] = (taken[:, a] >= 0) & ignored[taken[:, a] + firsts[:, None], a]
@@ -172,17 +172,16 @@ def accumulated(table: MatchTable, counts: tuple[int, ...], recalls: np.ndarray,
         for m, limit in enumerate(limits):
             own = rows[table.rank[rows] < limit]
             for a in np.flatnonzero(positives):
-                kept, matched = ~table.ignored[own, a], table.matched[own, a]
-                right = np.cumsum(matched & kept, axis=0).astype(float)
-                wrong = np.cumsum(~matched & kept, axis=0).astype(float)
-                share = right / positives[a]
-                recall[:, k, a, m] = share[-1] if len(own) else 0
-                best = np.maximum.accumulate((right / (wrong + right + np.spacing(1)))[::-1], axis=0)[::-1]
+                kept = np.ascontiguousarray(~table.ignored[own, a].T)
+                right = np.cumsum(table.matched[own, a].T & kept, axis=1, dtype=np.float64)
+                share, counted = right / positives[a], np.cumsum(kept, axis=1, dtype=np.float64)
+                recall[:, k, a, m] = share[:, -1] if len(own) else 0
+                best = np.maximum.accumulate((right / (counted + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
                 for t in range(thresholds):
-                    places = np.searchsorted(share[:, t], recalls, side="left")
+                    places = np.searchsorted(share[t], recalls, side="left")
                     reached = places < len(own)
                     precision[t, :, k, a, m], scores[t, :, k, a, m] = 0, 0
-                    precision[t, reached, k, a, m] = best[places[reached], t]
+                    precision[t, reached, k, a, m] = best[t, places[reached]]
                     scores[t, reached, k, a, m] = table.score[own[places[reached]]]
     return {"precision": precision, "recall": recall, "scores": scores}
 
