@@ -25,7 +25,7 @@ class MatchTable:
     """What became of D detections and N objects, in A area ranges and at T thresholds of IoU.
 
     Detections stand by image, then class, best first; of an image and class there are those that count (100). Images
-    and classes are indices into the evaluation's own sorted lists.
+    and classes are indices into the evaluation's own sorted lists. Objects stand by image.
     """
 
     image: np.ndarray  # (D,) int32
@@ -134,7 +134,11 @@ class TableEval(COCOeval):
             for a in range(len(ranges)):
                 on_ignored[rows, a] = (taken[:, a] >= 0) & ignored[taken[:, a] + firsts[:, None], a]
         ignores = on_ignored | (~matched & _outside(found.area[order], ranges)[:, :, None])
-        return MatchTable(image, label, score, rank, matched, ignores, object_image, object_label, ignored)
+        starts = _starts(object_image, object_label)
+        first = np.repeat(own[starts], np.diff([*starts, len(own)]))
+        as_labelled = np.lexsort((first, object_image))  # an image's classes in the order of their first objects
+        of_objects = (one[as_labelled] for one in (object_image, object_label, ignored))
+        return MatchTable(image, label, score, rank, matched, ignores, *of_objects)
 
     def overlaps(self, detections: np.ndarray, objects: np.ndarray) -> np.ndarray:
         """(detections, objects) IoU of those with these indices; of a crowd the share of the detection inside."""
