@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from src.evaluation import matching
-from src.evaluation.matching import Group, match_best_first
+from src.evaluation.matching import Group, match_best_first, match_reaching
 from src.evaluation.table_eval import Entries, TableEval
 from tests.evaluation.tiny import rectangle_mask
 
@@ -120,3 +120,27 @@ def test_no_group_and_no_detection_match_nothing():
     assert match_best_first([], [0.5]) == []
     empty = Group(np.zeros((0, 2)), np.zeros((1, 2), bool), np.zeros(2, bool))
     assert match_best_first([empty], [0.5])[0].shape == (0, 1, 1)
+
+
+def test_those_that_reach_an_object_are_matched_and_named():
+    """Of five detections the second and the last reach one; the last takes the object that the other group has."""
+    nothing = np.zeros(2, bool)
+    groups = [
+        Group(np.array([[0.1, 0.2], [0.6, 0.7], [0.0, 0.4]]), nothing[None], nothing),
+        Group(np.array([[0.2, 0.0], [0.5, 0.1]]), nothing[None], nothing),
+    ]
+    places, taken = match_reaching(groups, [0.5, 0.65])
+    assert places.tolist() == [1, 4] and taken[:, 0].tolist() == [[1, 1], [0, -1]]
+
+
+def test_objects_of_the_table_stand_by_image_an_images_classes_as_they_are_labelled():
+    labelled = [(1, 2, 0.0), (0, 1, 10.0), (0, 0, 20.0), (0, 1, 30.0), (1, 0, 40.0)]  # image, class, size
+    image, label, size = np.array(labelled).T
+    boxes = np.stack([size, size, size + 10, size + 10], 1)
+    objects = Entries(image.astype(int), label.astype(int), size, boxes, is_crowd=size == 30)
+    found = Entries(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)), np.zeros(0))
+    done = TableEval(objects, found, "bbox", 2, 3)
+    with contextlib.redirect_stdout(None):
+        done.evaluate()
+    assert done.table.object_image.tolist() == [0, 0, 0, 1, 1] and done.table.object_label.tolist() == [1, 1, 0, 2, 0]
+    assert done.table.object_ignored[:, 0].tolist() == [False, True, False, False, False]

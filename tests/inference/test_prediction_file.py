@@ -7,6 +7,7 @@ import pytest
 from src.checkpoint import checkpoint_hash
 from src.errors import UserError
 from src.evaluation.coco_eval import evaluate_predictions
+from src.inference import prediction_file
 from src.inference.prediction_file import load_predictions, load_protocol, require_same_origin, save_predictions
 from tests.evaluation.tiny import detection
 
@@ -182,3 +183,26 @@ def test_what_is_no_file_is_one_line(tmp_path, make):
         require_same_origin(tmp_path / "p.json", "k.ckpt", "12ab", {})
     with pytest.raises(UserError, match=r"^checkpoint .*p.json (is a folder|does not exist)$"):
         checkpoint_hash(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize(
+    "spoiled,message",
+    [
+        ({4: "counts", 5: "score"}, "detection 4 has a mask whose counts are not"),
+        ({4: "score", 5: "counts"}, "detection 4 has no score"),
+        ({4: "score", 3: "counts"}, "detection 3 has a mask whose counts are not"),
+        ({2: "counts", 6: "counts"}, "detection 2 has a mask whose counts are not"),
+    ],
+)
+@pytest.mark.parametrize("together", [1024, 3, 1])
+def test_the_first_detection_that_is_wrong_is_named(tmp_path, tiny_dataset, monkeypatch, together, spoiled, message):
+    monkeypatch.setattr(prediction_file, "TOGETHER", together)
+    found = [one_detection() for _ in range(8)]
+    for place, what in spoiled.items():
+        if what == "score":
+            del found[place]["score"]
+        else:
+            found[place]["segmentation"]["counts"] += "1"
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match=message):
+        load_predictions(tmp_path / "found.json", tiny_dataset)
