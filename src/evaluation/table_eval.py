@@ -7,7 +7,7 @@ areas, IoU, the parameters and the summary are pycocotools' own.
 import contextlib
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,15 +121,17 @@ class TableEval(COCOeval):
         ignored = is_crowd[:, None] | _outside(objects.area[own], ranges)
         matched = np.zeros((len(order), len(ranges), len(parameters.iouThrs)), bool)
         on_ignored = np.zeros_like(matched)
-        groups, rows, firsts = [], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for places, places_of_objects in self._pairs((image, label), (object_image, object_label)):
-            overlaps = self.overlaps(order[places], own[places_of_objects])
-            groups.append(Group(overlaps, ignored[places_of_objects].T, is_crowd[places_of_objects]))
-            rows.append(np.arange(places.start, places.stop))
-            firsts.append(np.full(len(overlaps), places_of_objects.start))
+        places, places_of_objects = self._shared((image, label), (object_image, object_label))
+        groups = [
+            Group(self.overlaps(order[a:b], own[c:d]), ignored[c:d].T, is_crowd[c:d])
+            for (a, b), (c, d) in zip(places.tolist(), places_of_objects.tolist())
+        ]
         if groups:
             reaching, taken = match_reaching(groups, np.minimum(parameters.iouThrs, ALMOST_ONE))
-            rows, firsts = np.concatenate(rows)[reaching], np.concatenate(firsts)[reaching]
+            sizes = places[:, 1] - places[:, 0]
+            before = places[:, 0] - (np.cumsum(sizes) - sizes)  # of each group the rows that are in none
+            rows = reaching + np.repeat(before, sizes)[reaching]
+            firsts = np.repeat(places_of_objects[:, 0], sizes)[reaching]
             matched[rows] = taken >= 0
             for a in range(len(ranges)):
                 on_ignored[rows, a] = (taken[:, a] >= 0) & ignored[taken[:, a] + firsts[:, None], a]
@@ -145,17 +147,14 @@ class TableEval(COCOeval):
         crowds = self.objects.is_crowd[objects].astype(np.uint8)
         return np.asarray(coco_mask.iou(_of(self.found.shapes, detections), _of(self.objects.shapes, objects), crowds))
 
-    def _pairs(
+    def _shared(
         self, found: tuple[np.ndarray, np.ndarray], objects: tuple[np.ndarray, np.ndarray]
-    ) -> Iterator[tuple[slice, slice]]:
-        """Where detections and objects of one image and class stand, of those of which there are both."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P, 2) each: where detections and objects of one image and class begin and end, of those that have both."""
         classes = len(self.params.catIds)
-        keys, object_keys = (image.astype(np.int64) * classes + label for image, label in (found, objects))
-        shared = np.intersect1d(keys, object_keys)
-        sides = [(one, side) for one in (keys, object_keys) for side in ("left", "right")]
-        bounds = (np.searchsorted(one, shared, side).tolist() for one, side in sides)
-        for first, end, first_object, end_object in zip(*bounds):
-            yield slice(first, end), slice(first_object, end_object)
+        keys = [image.astype(np.int64) * classes + label for image, label in (found, objects)]
+        shared = np.intersect1d(*keys)
+        return tuple(np.stack([np.searchsorted(one, shared, side) for side in ("left", "right")], 1) for one in keys)
 
 
 def accumulated(table: MatchTable, counts: tuple[int, ...], recalls: np.ndarray, limits: list[int]) -> dict:
@@ -176,16 +175,17 @@ def accumulated(table: MatchTable, counts: tuple[int, ...], recalls: np.ndarray,
         for m, limit in enumerate(limits):
             own = rows[table.rank[rows] < limit]
             for a in np.flatnonzero(positives):
-                kept = np.ascontiguousarray(~table.ignored[own, a].T)
-                right = np.cumsum(table.matched[own, a].T & kept, axis=1, dtype=np.float64)
-                share, counted = right / positives[a], np.cumsum(kept, axis=1, dtype=np.float64)
-                recall[:, k, a, m] = share[:, -1] if len(own) else 0
-                best = np.maximum.accumulate((right / (counted + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+                kept, matched = ~table.ignored[own, a], table.matched[own, a]
+                right = np.cumsum(matched & kept, axis=0).astype(float)
+                wrong = np.cumsum(~matched & kept, axis=0).astype(float)
+                share = right / positives[a]
+                recall[:, k, a, m] = share[-1] if len(own) else 0
+                best = np.maximum.accumulate((right / (wrong + right + np.spacing(1)))[::-1], axis=0)[::-1]
                 for t in range(thresholds):
-                    places = np.searchsorted(share[t], recalls, side="left")
+                    places = np.searchsorted(share[:, t], recalls, side="left")
                     reached = places < len(own)
                     precision[t, :, k, a, m], scores[t, :, k, a, m] = 0, 0
-                    precision[t, reached, k, a, m] = best[t, places[reached]]
+                    precision[t, reached, k, a, m] = best[places[reached], t]
                     scores[t, reached, k, a, m] = table.score[own[places[reached]]]
     return {"precision": precision, "recall": recall, "scores": scores}
 

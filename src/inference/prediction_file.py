@@ -45,6 +45,7 @@ def save_predictions(
     write_text(path, text)  # last: where it is there, what says how it was made is there too
 
 
+@without_collection()
 def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
     """COCO results from a file, each with a box, a mask or both, ids as the data set has them.
 
@@ -55,13 +56,12 @@ def load_predictions(path: str | Path, dataset: DetectionIndex) -> list[dict]:
     if not isinstance(results, list):
         raise UserError(f"{path}: COCO results are a list of detections, this is a {type(results).__name__}")
     checker = _Checker(dataset)
-    with without_collection():
-        for first in range(0, len(results), TOGETHER):
-            try:
-                results[first : first + TOGETHER] = checker.all_checked(results[first : first + TOGETHER])
-            except _Unsound as error:
-                raise UserError(f"{path}: detection {first + error.place} {error}") from None
-        return [result for result in results if result["image_id"] in checker.sizes]
+    for first in range(0, len(results), TOGETHER):
+        try:
+            results[first : first + TOGETHER] = checker.all_checked(results[first : first + TOGETHER])
+        except _Unsound as error:
+            raise UserError(f"{path}: detection {first + error.place} {error}") from None
+    return [result for result in results if result["image_id"] in checker.sizes]
 
 
 def load_protocol(path: str | Path) -> dict:
