@@ -255,6 +255,83 @@ def test_an_unreadable_image_is_an_error_alone_and_none_in_a_list(folder, tmp_pa
     assert model.predict([]) == []
 
 
+def saved(path: Path, picture: Image.Image, **options) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def test_an_image_of_pillow_is_what_its_file_is(folder, tmp_path):
+    """Turned by EXIF, of 16 bits, of floating point, half seen through, with a palette."""
+    rng, exif = np.random.RandomState(0), Image.Exif()
+    exif[0x0112] = 6
+    colours = Image.fromarray(rng.randint(0, 256, (12, 20, 3), np.uint8))
+    clear = Image.fromarray(rng.randint(0, 256, (12, 20, 4), np.uint8))
+    deep = rng.randint(0, 60000, (12, 20)).astype(np.uint16)
+    files = [
+        saved(tmp_path / "turned.png", colours, exif=exif), saved(tmp_path / "turned.tif", colours, exif=exif),
+        saved(tmp_path / "deep.png", Image.fromarray(deep)), saved(tmp_path / "clear.png", clear),
+        saved(tmp_path / "float.tif", Image.fromarray(deep.astype(np.float32) / 7)),
+        saved(tmp_path / "whole.tif", Image.fromarray(deep.astype(np.int32) * 9)),
+        saved(tmp_path / "palette.gif", colours.quantize(7)), saved(tmp_path / "grey.png", colours.convert("L")),
+        saved(tmp_path / "inks.tif", colours.convert("CMYK")),
+    ]  # fmt: skip
+    for keys in ({}, {"image_window": [0, 30000], "alpha_colour": [9, 99, 200]}):
+        model = api.load(folder, **keys)
+        for file in files:
+            with Image.open(file) as picture:
+                assert np.array_equal(model.predict(picture).image(), model.predict(file).image()), file
+    stored = api.load(folder, exif="stored")
+    assert stored.predict(Image.open(files[0])).height == 12 and model.predict(Image.open(files[0])).height == 20
+
+
+def test_an_image_of_pillow_that_cannot_be_read_loses_no_other_one(folder, tmp_path, caplog):
+    model, grey = api.load(folder, test_batch_size=2), np.zeros((8, 8, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "whole.png"), np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    with Image.open(tmp_path / "whole.png") as closed:
+        pass
+    with pytest.raises(UserError, match="an image of .*whole.png cannot be read"):
+        model.predict(closed)
+    caplog.clear()
+    found = model.predict([closed, grey, Image.open(tmp_path / "cut.png"), closed, np.ones((9, 9), np.uint8), closed])
+    assert [None if one is None else one.height for one in found] == [None, 8, None, None, 9, None]
+    assert ["cut.png" in record.getMessage() for record in caplog.records] == [False, True, False, False]
+    assert model.predict([closed]) == [None]
+
+
+def test_what_is_one_image_is_no_stream(folder, tmp_path):
+    model = api.load(folder)
+    for one in ("photos", tmp_path, b"photo.jpg", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8),
+                Image.new("RGB", (8, 8)), 7):  # fmt: skip
+        with pytest.raises(UserError, match="stream takes many images"):
+            model.stream(one)
+    assert [one.height for one in model.stream(np.zeros((2, 8, 9, 3), np.uint8))] == [8, 8]
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder$"):
+        model.predict(tmp_path)
+
+
+def test_a_file_of_another_size_is_not_drawn_on(folder, tmp_path):
+    path = str(tmp_path / "photo.png")
+    cv2.imwrite(path, np.zeros((20, 30, 3), np.uint8))
+    found = api.load(folder).predict(path)
+    assert found.draw().shape[2] == 3
+    cv2.imwrite(path, np.zeros((10, 40, 3), np.uint8))
+    for look in (found.draw, found.image):
+        with pytest.raises(UserError, match="photo.png has changed: it was 30 x 20 and is 40 x 10"):
+            look()
+
+
+def test_a_result_takes_thresholds_as_the_model_does(folder, tmp_path):
+    found = api.load(folder).predict(np.zeros((8, 8), np.uint8))
+    (tmp_path / "least.yaml").write_text("cat: 0.8\ndög: 0.1\n")
+    assert found.above(0.5).names == ["cat"] == found.above(np.float32(0.75)).names
+    for chosen in ({"cat": 0.8, "dög": 0.1}, [0.8, 0.1], np.array([0.8, 0.1]), str(tmp_path / "least.yaml")):
+        assert found.above(chosen).names == ["dög"]
+    for wrong in (float("nan"), "x", None, [0.5], [0.5, 2], {"cat": 0.5}):
+        with pytest.raises(UserError):
+            found.above(wrong)
+
+
 @pytest.mark.parametrize(
     "image,reason",
     [
