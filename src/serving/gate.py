@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..reading import parse_json
-from .uploads import MOST_WAITING, Uploads
+from .uploads import Uploads
 
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MEGABYTE = 2**20
@@ -88,7 +88,7 @@ class Gate:
             return 400, "no length"
         if method == "POST" and int(length) > self._most(path):
             return 413, self._too_large(path)
-        if path == UPLOAD and len(self.uploads) >= MOST_WAITING:
+        if path == UPLOAD and not self.uploads.make_room():
             return 503, "too many images are waiting: try again in a moment"
         return None
 
@@ -108,9 +108,15 @@ class Gate:
             except Exception:
                 if not body.is_too_long:
                     raise
+            paths = []
             if answer.status == 200 and not body.is_too_long:
-                note([path for path in parse_json(answer.body) if isinstance(path, str)])
-        if body.is_too_long:
+                paths = [path for path in parse_json(answer.body) if isinstance(path, str)]
+            if len(paths) == 1:
+                note(paths)
+        if len(paths) > 1:
+            self.uploads.discard(paths)
+            await body.refuse(send, 413, "one file at a time")
+        elif body.is_too_long:
             await body.refuse(send, 413, self._too_large(UPLOAD))
         else:
             await answer.release()
@@ -126,13 +132,20 @@ class Gate:
         except ValueError as error:
             await body.refuse(send, 400, f"this is not JSON: {error}")
             return
-        if not all(path in self.uploads for path in _paths(words)):
+        paths = list(_paths(words))
+        if not all(path in self.uploads for path in paths):
             await body.refuse(send, 403, "this image is not here: upload it again")
             return
         content = json.dumps(words).encode()  # as it was understood here
         headers = [item for item in scope["headers"] if item[0] not in (b"content-length", b"transfer-encoding")]
         scope = scope | {"headers": [*headers, (b"content-length", b"%d" % len(content))]}
-        await self.app(scope, body.replaying(content), send)
+
+        async def note(message: dict) -> None:
+            if message.get("status") == 200:
+                self.uploads.ask(paths)
+            await send(message)
+
+        await self.app(scope, body.replaying(content), note)
 
 
 def _paths(words: object):

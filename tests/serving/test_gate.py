@@ -144,10 +144,27 @@ def test_paths_of_uploads_are_known_before_they_are_told(uploads):
 
 
 def test_no_more_files_wait_than_there_is_room_for(uploads):
+    """Of files that the network is to look at; others make room."""
+    paths = [UPLOADED, *(f"/page/{k}.jpg" for k in range(MOST_WAITING - 1))]
     with uploads.arriving() as note:
-        note([f"/page/{k}.jpg" for k in range(MOST_WAITING - 1)])
-    status, body, _, _ = ask(gate_before(Behind(), uploads), "POST", f"{API}/upload")
-    assert status == 503 and "try again" in body
+        note(paths[1:])
+    gate = gate_before(Behind(["/page/new.jpg"]), uploads)
+    assert ask(gate, "POST", f"{API}/upload")[0] == 200 and UPLOADED not in uploads and len(uploads) == MOST_WAITING
+    paths[0] = "/page/new.jpg"
+    for path in paths:
+        assert ask(gate, "POST", f"{API}/queue/join", [json.dumps({"data": [{"path": path}]}).encode()])[0] == 200
+    status, body, _, _ = ask(gate, "POST", f"{API}/upload")
+    assert status == 503 and "try again" in body and len(uploads) == MOST_WAITING
+
+
+def test_a_request_uploads_one_file(uploads, tmp_path):
+    """A hundred in one would be all that may wait, and nobody would ask about them."""
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    for path in paths:
+        path.write_bytes(b"x")
+    status, body, _, _ = ask(gate_before(Behind(map(str, paths)), uploads), "POST", f"{API}/upload")
+    assert status == 413 and "one file at a time" in body
+    assert len(uploads) == 1 and not any(path.exists() for path in paths)
 
 
 @pytest.mark.parametrize("path", [f"{API}/queue/join", f"{API}/call/predict"])
