@@ -25,6 +25,7 @@ from .data.images import tell_own_range, why_unreadable
 from .data.pictures import ImageSource, Picture
 from .errors import UserError, plain, short
 from .file_facts import EXPORTED
+from .process import guest
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
 from .zoo import PREFIX
@@ -147,12 +148,12 @@ def load(source: str | Path, **keys: Any) -> Model:
     quiet_logs()
     if taken := sorted(set(OURS) & set(keys)):
         raise UserError(f"{taken[0]} is what load's first argument says: leave it out")
-    cfg = _configuration(source, str(keys.pop("config_path", "")), keys)
-    from .inference.backends import reordered, with_network
-    from .process import guest
-    from .process.compile_cache import compile_once
-    from .tasks import TASKS
+    with guest.uninterrupted():
+        from .inference.backends import reordered, with_network
+        from .process.compile_cache import compile_once
+        from .tasks import TASKS
 
+    cfg = _configuration(source, str(keys.pop("config_path", "")), keys)
     task, process = TASKS[cfg.task], guest.enter(cfg)
     with guest.alone(cfg.mode), guest.randomness_as_before():
         cfg, order = task.to_run(cfg)

@@ -19,6 +19,7 @@ from ..config import Config
 from ..errors import UserError
 from .logs import quiet_logs
 from .runtime import Runtime, set_device
+from .signals import is_watched
 
 HANDLERS = (signal.SIGINT,)  # that MindSpore takes for itself
 MOMENT = 0.05  # seconds
@@ -42,6 +43,26 @@ def enter(cfg: Config) -> Runtime:
             set_device(cfg)
             _device.append(wanted)
     return Runtime(device=cfg.device_target)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """While MindSpore is imported: Ctrl-C is told to its handler afterwards. Half imported, MindSpore would be of no
+    use any more in this process, and abort it at its end.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not callable(handler) or is_watched(signal.SIGINT):
+        yield
+        return
+    came: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(*came[0])
 
 
 @contextlib.contextmanager

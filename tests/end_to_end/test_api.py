@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,7 @@ from src.config import default_config, load_config, save_config, to_dict
 from src.errors import UserError
 from src.process import guest
 from src.tasks import Task
-from tests.end_to_end.commands import ROOT, run
+from tests.end_to_end.commands import ROOT, run, run_process
 from tests.page_blocks import blocks
 
 MUSEUM = ROOT / "tests" / "museum"
@@ -173,6 +174,48 @@ def test_a_handler_that_a_graph_sets_is_put_back_while_it_runs(monkeypatch):
         assert seen == [before] == [handler_of(signal.SIGINT)]
     finally:
         signal.signal(signal.SIGINT, python)
+
+
+def test_an_interrupt_waits_while_mindspore_is_imported():
+    done, handler = [], signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), guest.uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("imported")
+    assert done == ["imported"] and signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(UserError, match="wrong"), guest.uninterrupted():
+        raise UserError("wrong")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+    def work() -> str:
+        with guest.uninterrupted():
+            return "done"
+
+    with ThreadPoolExecutor(1) as pool:  # signals are the main thread's
+        assert pool.submit(work).result() == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["mindspore.common.dtype", "mindspore.nn"])
+def test_a_first_load_that_was_interrupted_leaves_a_second_one_possible(museum, module):
+    folder = museum("mask_rcnn_hrnet")
+    weights, config = folder / "model.onnx", run_folder(folder) / "config.yaml"
+    text = f"""
+import os, signal, sys, threading, time
+from src.api import load
+def interrupt():
+    while {module!r} not in sys.modules:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    load({str(weights)!r}, config_path={str(config)!r})
+    time.sleep(9)
+except KeyboardInterrupt:
+    print("interrupted")
+print(load({str(weights)!r}, config_path={str(config)!r}).task)
+"""
+    said = run_process("-c", text)  # which ends with status 0
+    assert "interrupted" in said and "detection" in said
 
 
 # ------------------------------------------------------------------------------------------- without a real network
