@@ -47,8 +47,10 @@ def enter(cfg: Config) -> Runtime:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """While MindSpore is imported: Ctrl-C is told to its handler afterwards. Half imported, MindSpore would be of no
-    use any more in this process, and abort it at its end.
+    """Ctrl-C is told to its handler afterwards, where Python has one, in the main thread.
+
+    MindSpore that is half imported is of no use any more in this process, and aborts it at its end; a graph that is
+    half compiled says so in fifty lines, and leaves a folder.
     """
     handler = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
@@ -71,7 +73,7 @@ def alone(mode: str) -> Iterator[None]:
     import mindspore as ms
 
     wanted = ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE
-    with _lock, _handlers_as_before():
+    with _lock, uninterrupted(), _handlers_as_before():
         before = ms.get_context("mode")
         if before != wanted:
             ms.set_context(mode=wanted)
@@ -121,10 +123,18 @@ def _handlers_as_before() -> Iterator[None]:
     """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread.
 
     Put back every moment too: while a graph is compiled or run, Ctrl-C waits for its end instead of ending the process.
+    MindSpore's handler, which each graph sets anew, sends SIGTERM to this process: meanwhile that is Ctrl-C for Python.
     """
     libc = _libc()
     kept = {number: (ctypes.c_ubyte * STRUCT_SIZE)() for number in HANDLERS}
     found = [number for number, state in kept.items() if libc and libc.sigaction(int(number), None, state) == 0]
+    ended = (ctypes.c_ubyte * STRUCT_SIZE)()
+    is_told = bool(found) and callable(signal.getsignal(signal.SIGINT))
+    is_told = is_told and libc.sigaction(int(signal.SIGTERM), None, ended) == 0
+    if is_told:
+        interrupt = (ctypes.c_ubyte * STRUCT_SIZE).from_buffer_copy(kept[signal.SIGINT])
+        ctypes.c_void_p.from_buffer(interrupt).value = _address(ctypes.pythonapi.PyErr_SetInterrupt)
+        libc.sigaction(int(signal.SIGTERM), interrupt, None)
     over = threading.Event()
 
     def put_back() -> None:
@@ -143,6 +153,8 @@ def _handlers_as_before() -> Iterator[None]:
         over.set()
         watcher.join()
         put_back()
+        if is_told:
+            libc.sigaction(int(signal.SIGTERM), ended, None)
 
 
 def _libc() -> Any:
@@ -151,6 +163,10 @@ def _libc() -> Any:
         return libc if hasattr(libc, "sigaction") else None
     except (OSError, TypeError):  # no POSIX
         return None
+
+
+def _address(function: Any) -> int | None:
+    return ctypes.cast(function, ctypes.c_void_p).value
 
 
 def _named(device: tuple[str, int]) -> str:

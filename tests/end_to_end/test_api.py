@@ -5,6 +5,7 @@ import ctypes
 import gzip
 import json
 import logging
+import os
 import random
 import shutil
 import signal
@@ -174,6 +175,42 @@ def test_a_handler_that_a_graph_sets_is_put_back_while_it_runs(monkeypatch):
         assert seen == [before] == [handler_of(signal.SIGINT)]
     finally:
         signal.signal(signal.SIGINT, python)
+
+
+def test_what_a_graph_does_at_ctrl_c_is_an_interrupt():
+    """It sends SIGTERM to its own process, from a handler that each graph sets anew."""
+    ends, interrupts, seen = handler_of(signal.SIGTERM), handler_of(signal.SIGINT), []
+
+    def runs():
+        if handler_of(signal.SIGTERM) != ends:  # which would be the end of the tests
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            seen.append("goes on")
+        return ms.Tensor(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        guest.Guest(runs, "graph")()
+    assert seen == ["goes on"]
+    assert (handler_of(signal.SIGTERM), handler_of(signal.SIGINT)) == (ends, interrupts)
+
+
+@pytest.mark.slow
+def test_ctrl_c_never_ends_the_program_while_graphs_run(museum):
+    text = f"""
+import os, signal, threading, time
+from src.api import load
+model, found = load({str(run_folder(museum("hrnet_cls")))!r}), []
+first = model.predict({images("hrnet_cls")[0]!r}).to_json()
+for number in range(8):
+    threading.Timer(0.1 + 0.023 * number, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        while True:
+            model.predict({images("hrnet_cls")[0]!r})
+    except KeyboardInterrupt:
+        found.append(number)
+print(found, model.predict({images("hrnet_cls")[0]!r}).to_json() == first)
+"""
+    assert f"{list(range(8))} True" in run_process("-c", text)
 
 
 def test_an_interrupt_waits_while_mindspore_is_imported():
