@@ -10,6 +10,7 @@ device is chosen once a process. What is wrong with an input is a `UserError` of
 
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from .process import guest
 from .process.logs import quiet_logs
 from .reading import is_file, is_folder
 from .zoo import PREFIX
-from .zoo.carried import RUN_CONFIG, on_this_machine
+from .zoo.carried import GIVE, RUN_CONFIG, on_this_machine
 from .zoo.command_line import config_of
 
 if TYPE_CHECKING:  # what loads MindSpore waits until its log lines are quiet
@@ -153,7 +154,11 @@ def load(source: str | Path, **keys: Any) -> Model:
         from .process.compile_cache import compile_once
         from .tasks import TASKS
 
-    cfg = _configuration(source, str(keys.pop("config_path", "")), keys)
+    try:
+        cfg = _configuration(source, str(keys.pop("config_path", "")), keys)
+    except UserError as error:  # in the words of a command line
+        text = str(error).replace(GIVE, 'give config_path="FILE.yaml"')
+        raise UserError(re.sub("^command line: ", "load: ", text)) from None
     task, process = TASKS[cfg.task], guest.enter(cfg)
     with guest.alone(cfg.mode), guest.randomness_as_before():
         cfg, order = task.to_run(cfg)
@@ -169,6 +174,9 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
 
     `checkpoint_path` and `backend` are the file's.
     """
+    if not isinstance(source, str | os.PathLike) or not str(source):
+        what = "an empty text" if isinstance(source, str) else type(source).__name__
+        raise UserError(f"load takes a run's folder, a checkpoint, an exported file or {PREFIX}NAME, not {what}")
     if str(source).startswith(PREFIX):
         return config_of(str(source), as_overrides(keys), config_path)
     path, run = Path(source), is_folder(source)
@@ -176,6 +184,10 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
         path = _checkpoint_of_run(path)
     elif not is_file(path):
         raise UserError(f"{path} does not exist")
+    elif path.suffix != ".ckpt" and path.suffix.lower() not in EXPORTED:
+        from .checkpoint import why_no_checkpoint
+
+        raise UserError(f"{path} {why_no_checkpoint(path.suffix)}")
     overrides = as_overrides({**keys, "backend": EXPORTED.get(path.suffix.lower(), "mindspore")})
     if run and not config_path:
         words = [*overrides, *as_overrides({"checkpoint_path": path})]

@@ -430,10 +430,18 @@ def test_what_is_no_image_is_named(folder, image, reason):
 
 
 def test_what_cannot_be_loaded_is_named(folder, tmp_path):
+    for name in ("photo.jpg", "net.pth"):
+        (tmp_path / name).write_bytes(b"x")
+    save_arrays({"weight": np.zeros(1, np.float32)}, tmp_path / "plain.ckpt")
     for source, keys, reason in (
         (tmp_path / "nothing.ckpt", {}, "nothing.ckpt"),
         (tmp_path, {}, "is no folder of a run: it has no config.yaml"),
-        (folder, {"infer_score_th": 1}, "infer_score_thr"),  # the nearest key
+        (None, {}, "load takes a run's folder, a checkpoint, an exported file or zoo:NAME, not NoneType"),
+        ("", {}, "not an empty text"),
+        (tmp_path / "photo.jpg", {}, "photo.jpg ends in '.jpg': MindSpore's checkpoints end in .ckpt"),
+        (tmp_path / "net.pth", {"config_path": "x.yaml"}, "net.pth is of another framework: python convert_from_pt.py"),
+        (tmp_path / "plain.ckpt", {}, 'give config_path="FILE.yaml"'),
+        (folder, {"infer_score_th": 1}, "load: unknown key infer_score_th; did you mean infer_score_thr"),
         (folder, {"infer_score_thr": 7}, "infer_score_thr"),
         (folder, {"checkpoint_path": "x"}, "checkpoint_path is what load's first argument says"),
         (folder, {"test_cfg": {"rcnn": {"max_per_img": "many"}}}, "test_cfg.rcnn.max_per_img"),
