@@ -21,6 +21,7 @@ from PIL import Image
 
 from .config import Config, as_overrides, load_config
 from .config.portable import only_portable
+from .config.unread import LOAD, tell_unread
 from .data.decoding import ImageRules, is_deep, of_pillow
 from .data.images import tell_own_range, why_unreadable
 from .data.pictures import ImageSource, Picture
@@ -144,9 +145,18 @@ def load(source: str | Path, **keys: Any) -> Model:
     mapping, `test_cfg={"rcnn": {"score_thr": 0.3}}`, or with dots, `**{"test_cfg.rcnn.score_thr": 0.3}`.
     `config_path`: a configuration in the place of the run's, or of the one that comes with the file.
 
-    UserError for a file or key that is wrong, and for a device that is not this process's one.
+    UserError for a file or key that is wrong, and for a device that is not this process's one. Keys that have no effect
+    here are said.
     """
+    model = loaded(source, keys)
+    tell_unread(model.config, LOAD)
+    return model
+
+
+def loaded(source: str | Path, keys: Mapping[str, Any]) -> Model:
+    """`load` for a command, which says itself what it does not read."""
     quiet_logs()
+    keys = dict(keys)
     if taken := sorted(set(OURS) & set(keys)):
         raise UserError(f"{taken[0]} is what load's first argument says: leave it out")
     with guest.uninterrupted():

@@ -451,6 +451,18 @@ def test_what_cannot_be_loaded_is_named(folder, tmp_path):
         assert reason in str(error.value), (source, keys)
 
 
+def test_keys_that_no_model_reads_are_said(folder, caplog):
+    api.load(folder, batch_size=3, pred_input="/x", tile_overlap=0.3, infer_score_thr=0.5, font="",
+             test_cfg={"rcnn": {"max_per_img": 7}}, device_target="CPU")  # fmt: skip
+    (line,) = [record.getMessage() for record in caplog.records if "without effect" in record.getMessage()]
+    assert line.startswith("keys without effect (load): ") and "read with tile alone" in line
+    assert "load does not read it" in line and {"batch_size", "pred_input"} <= set(line.replace(",", "").split())
+    assert not [name for name in ("infer_score_thr", "font", "max_per_img", "device_target") if name in line]
+    caplog.clear()
+    api.load(folder, infer_score_thr=0.5, test_batch_size=2)
+    assert not [record for record in caplog.records if "without effect" in record.getMessage()]
+
+
 def test_keys_of_sections_are_mappings_or_have_dots(folder):
     for keys in ({"test_cfg": {"rcnn": {"max_per_img": 7}}}, {"test_cfg.rcnn.max_per_img": np.int64(7)}):
         model = api.load(folder, test_batch_size=3, img_std=(1.0, 2, 3), keep_ratio=False, **keys)
