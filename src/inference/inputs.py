@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..config.train_sets import texts
-from ..data.formats.places import locate, note
+from ..data.formats.places import ALLOW, locate, note, shown
 from ..data.formats.text_lines import read_lines
 from ..data.images import look_at_file
 from ..data.video import Source, camera_number, has_video_suffix, is_video
@@ -110,12 +110,18 @@ def _say_what_is_meant(name: str) -> None:
 
 
 def _listed(path: Path, allow_outside: bool) -> list[Path]:
-    """The images that a list names, one a line, relative to its folder. Those that are missing are named."""
+    """The images that a list names, one a line, relative to its folder. Those that are missing are named.
+
+    UserError for one that is there but outside of the folder: another one of its name is not what is meant.
+    """
     lines = [(number, line) for number, line in read_lines(path, any_bytes=True) if not line.startswith(COMMENT)]
     if not lines:
         raise UserError(f"{path} names no images")
     names = [line for _, line in lines]
     where = locate(names, path.parent, path, lambda index: f"line {lines[index][0]}", allow_outside=allow_outside)
+    for index in where.passed:
+        what = f"names {shown(names[index])}, which is there, outside of the list's folder"
+        raise UserError(f"{path}: line {lines[index][0]} {what}; {ALLOW} reads it")
     for line in note(where):
         logger.warning("%s: %s", path, line)
     if where.missing:

@@ -84,6 +84,19 @@ def test_a_list_is_relative_to_its_folder_and_leads_out_of_it_only_where_that_is
     assert found("x/list.TXT", allow_outside=1) == [str(place / "a.png")]
 
 
+@pytest.mark.parametrize("name", ["../x/y/c.png", "{place}/x/y/c.png"])
+def test_a_list_takes_no_other_image_for_one_that_is_there_outside_of_its_folder(place, name):
+    write_image(place / "lists" / "c.png")
+    (place / "lists" / "a.lst").write_text(name.format(place=place))
+    with pytest.raises(UserError, match=r"a.lst: line 1 names '.*, which is there, outside of .* allow_outside: 1 "):
+        found("lists/a.lst")
+    assert Path(found("lists/a.lst", allow_outside=1)[0]).samefile("x/y/c.png")
+    (place / "x/y/c.png").unlink()
+    assert found("lists/a.lst") == ["lists/c.png"]  # a folder that moved as a whole
+    (place / "x/y/c.png").symlink_to(place / "lists" / "c.png")
+    assert found("lists/a.lst") == ["lists/c.png"]
+
+
 def test_what_a_list_names_and_is_not_there_is_named(caplog):
     Path("list.txt").write_text("a.png\nnone.png\nx\n")
     assert found("list.txt") == ["a.png"]
