@@ -43,14 +43,14 @@ def _is_image(file: Path) -> bool:
 
 def _tree(root: Path, beside: Collection[Path], say: bool = True) -> list[Path]:
     """Sorted by path: the images of a folder stand together."""
-    found, links, closed = [], [], []
+    found, links, closed, outputs = [], [], [], []
     left_out = {os.path.realpath(one) for one in beside}
     for place, folders, files in os.walk(root, onerror=closed.append):
         here = Path(place)
         links += [here / one for one in folders if os.path.islink(here / one)]
-        folders[:] = [
-            one for one in folders if not one.startswith(".") and os.path.realpath(here / one) not in left_out
-        ]
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        outputs += [here / one for one in folders if os.path.realpath(here / one) in left_out]
+        folders[:] = [one for one in folders if here / one not in outputs]
         found += [here / name for name in files if _is_image(here / name)]
     if links and say:
         where = plain(str(links[0].relative_to(root)))
@@ -58,4 +58,7 @@ def _tree(root: Path, beside: Collection[Path], say: bool = True) -> list[Path]:
     if closed and say:
         where = plain(str(closed[0].filename))
         logger.warning("%s: %d folders cannot be read (%s: %s)", root, len(closed), where, closed[0].strerror)
+    for folder in outputs if say else ():
+        if images := _tree(folder, (), say=False):
+            logger.warning("%s: %d images in %s are no input: pictures are written there", root, len(images), folder)
     return sorted(found)

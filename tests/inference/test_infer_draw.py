@@ -136,13 +136,27 @@ def test_label_files_and_pictures_go_together_but_labels_need_a_place(run):
         run("detection", "--draw", "other", "--infer_format", "coco")
 
 
-def test_pictures_within_the_tree_are_no_images_of_the_next_run(run):
+@pytest.mark.parametrize("given", [["in/x/a.webp"], ["in/b.jpg", "in/x/a.webp"], ["in/list.txt"], ["link/a.webp"]])
+def test_the_pictures_do_not_go_where_an_image_lies(run, given):
+    """The next run on that folder would take them for images."""
+    Path("in/list.txt").write_text("x/a.webp\n")
+    Path("link").symlink_to("in/x")
+    with pytest.raises(UserError, match=r"draw in/x is the folder of .*/a.webp, an image of pred_input: give draw"):
+        run("detection", "--draw", "in/x/.", "--recursive", "0", "--pred_input", *given)
+    assert sorted(path.name for path in Path("in/x").iterdir()) == ["a.webp", "c.png"]
+
+
+def test_pictures_within_the_tree_are_no_images_of_the_next_run(run, capsys):
     for _ in range(2):
         run("detection", "--pred_output", "out.json", "--draw", "in/drawn")
         assert len(pictures("in/drawn")) == 3
-        Path("in/drawn/a_pred.png").unlink()
+        assert "are no input" not in capsys.readouterr().out
         for path in Path("in/drawn").iterdir():
             path.unlink()
+    Path("in/drawn/mine.png").write_bytes(Path("in/a.png").read_bytes())
+    run("detection", "--pred_output", "out.json", "--draw", "in/drawn")
+    assert len(pictures("in/drawn")) == 4
+    assert "in: 1 images in in/drawn are no input: pictures are written there" in capsys.readouterr().out
 
 
 def test_keys_of_videos_are_said_to_do_nothing_with_images(run, caplog, capsys):
