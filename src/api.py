@@ -23,7 +23,7 @@ from .data.pictures import ImageSource, Picture
 from .errors import UserError, short
 from .file_facts import EXPORTED
 from .process.logs import quiet_logs
-from .reading import is_file, is_folder
+from .reading import is_file, is_folder, no_file
 from .zoo import PREFIX
 from .zoo.carried import RUN_CONFIG, on_this_machine
 from .zoo.command_line import config_of
@@ -122,7 +122,7 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
     if run:
         path = _checkpoint_of_run(path)
     elif not is_file(path):
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} {no_file(path)}")
     overrides = as_overrides({**keys, "backend": EXPORTED.get(path.suffix.lower(), "mindspore")})
     if run and not config_path:
         words = [*overrides, *as_overrides({"checkpoint_path": path})]

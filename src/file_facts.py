@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import UserError
-from .reading import is_file, is_folder, parse_json, why
+from .reading import is_file, no_file, parse_json, why
 
 CHECKSUM = b"crc_num"  # and ten bytes, at the end of a checkpoint that has one
 SUM_BYTES = 10
@@ -36,7 +36,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not is_file(path):
-        raise UserError(f"checkpoint {path} is a folder" if is_folder(path) else f"checkpoint {path} does not exist")
+        raise UserError(f"checkpoint {path} {no_file(path)}")
     try:
         with open(path, "rb") as file:
             if path.suffix == ".ckpt":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..data.images import IMAGE_SUFFIXES
 from ..errors import UserError, plain
-from ..reading import is_file, is_folder
+from ..reading import is_file, is_folder, no_file
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,8 @@ def find_images(path: str | Path, recursive: bool = False, beside: Collection[Pa
     if is_file(path):
         return [path]
     if not is_folder(path):
-        raise UserError(f"{path}: no such image or folder")
+        why = no_file(path)
+        raise UserError(f"{path} {why}" if os.path.lexists(path) else f"{path}: no such image or folder")
     images = _tree(path, beside) if recursive else _images_in(path)
     if not images and not recursive and (deeper := _tree(path, beside, say=False)):
         raise UserError(f"{path}: no {NAMES} files in this folder, but {len(deeper)} within its folders: recursive 1")

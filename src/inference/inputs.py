@@ -12,14 +12,15 @@ from ..data.formats.places import ALLOW, locate, note, shown
 from ..data.formats.text_lines import read_lines
 from ..data.images import look_at_file
 from ..data.video import Source, camera_number, has_video_suffix, is_video
-from ..errors import UserError, counted, listed, short
-from ..reading import is_file, is_folder, is_there
+from ..errors import UserError, counted, listed, plain, short
+from ..reading import is_file, is_folder, is_there, no_file
 from .find_images import find_images
 
 logger = logging.getLogger(__name__)
 
 LIST_SUFFIXES = (".txt", ".lst")
 COMMENT = "#"
+LONGEST_LISTED = 24  # characters of a missing name, so that its line can be read
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,18 @@ def _listed(path: Path, allow_outside: bool) -> list[Path]:
     for line in note(where):
         logger.warning("%s: %s", path, line)
     if where.missing:
-        missing = [f"{where.paths[index]} (line {lines[index][0]})" for index in sorted(where.missing)]
+        missing = [_missing(where.paths[index], *lines[index]) for index in sorted(where.missing)]
         what = f"{path}: {len(missing)} of the {counted(len(lines), 'image')} it names are missing: {listed(missing)}"
         if len(missing) == len(lines):
             raise UserError(what)
         logger.warning("%s", what)
     return [found for index, found in enumerate(where.paths) if index not in where.missing]
+
+
+def _missing(path: Path, number: int, name: str) -> str:
+    """A name of a list that no image has, with its line, and what is there in its place."""
+    why = no_file(path)
+    return f"{plain(name, LONGEST_LISTED)} (line {number}{'' if why == 'does not exist' else f', {why}'})"
 
 
 def _once(images: Sequence[Path]) -> list[Path]:

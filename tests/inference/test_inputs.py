@@ -100,7 +100,7 @@ def test_a_list_takes_no_other_image_for_one_that_is_there_outside_of_its_folder
 def test_what_a_list_names_and_is_not_there_is_named(caplog):
     Path("list.txt").write_text("a.png\nnone.png\nx\n")
     assert found("list.txt") == ["a.png"]
-    assert "list.txt: 2 of the 3 images it names are missing: none.png (line 2), x (line 3)" in caplog.text
+    assert "list.txt: 2 of the 3 images it names are missing: none.png (line 2), x (line 3, is a folder)" in caplog.text
     Path("list.txt").write_text("none.png\n")
     with pytest.raises(UserError, match="list.txt: 1 of the 1 image it names are missing: none.png"):
         found("list.txt")
@@ -150,11 +150,17 @@ def test_a_video_stands_alone(tmp_path):
         ("a.png,none", "a.png,none: no such image or folder"),
         ("img_%02d.png", "img_%02d.png: no such image or folder"),
         ("1234", "1234: no such image or folder"),
-        ("/dev/zero", "/dev/zero: no such image or folder"),
+        ("/dev/zero", "/dev/zero is a device or a pipe"),
+        ("pipe.png", "pipe.png is a device or a pipe"),
+        ("nowhere.png", "nowhere.png is a link that leads to nothing"),
+        ("odd.txt", r"odd.txt: 3 of the 3 .*: pipe.png \(line 1, is a device or a pipe\), nowhere.png \(line 2"),
         ("none.mp4", "none.mp4: no such image or folder"),
     ],
 )
 def test_what_is_not_there_is_refused_in_a_line(name, problem):
+    os.mkfifo("pipe.png")
+    Path("nowhere.png").symlink_to("gone.png")
+    Path("odd.txt").write_text("pipe.png\nnowhere.png\n" + "n" * 90)
     with pytest.raises(UserError, match=problem):
         found(name)
 
