@@ -16,6 +16,7 @@ from src.errors import UserError
 from src.inference.segment_files import segment_files
 from src.inference.unfinished import part_path
 from src.tasks import TASKS
+from tests.data.videos import write_video
 
 ROOT = Path(__file__).parents[2]
 SEGMENTER = ROOT / "configs/demo/hrnet_seg_cityscapes_shapes.yaml"
@@ -162,6 +163,18 @@ def test_pictures_within_the_tree_are_no_images_of_the_next_run(run, capsys):
 def test_keys_of_videos_are_said_to_do_nothing_with_images(run, caplog, capsys):
     run("detection", "--pred_output", "out.json", "--frame_step", "3")
     assert "keys without effect: frame_step (pred_input is no video)" in capsys.readouterr().out + caplog.text
+
+
+@pytest.mark.parametrize("thresholds", ["0.95", "t.yaml"])
+@pytest.mark.parametrize("given", ["in", "in.avi"])
+def test_that_nothing_reaches_what_is_drawn_is_said(run, capsys, given, thresholds):
+    Path("t.yaml").write_text("disc: 0.95\nstar: 0.95\n")
+    write_video(Path("in.avi"), 3)
+    said = "no prediction reaches its draw_score_thr, the highest score is 0.900: nothing is drawn"
+    run("detection", "--pred_input", given, "--draw", "drawn", "--draw_score_thr", thresholds)
+    assert said in capsys.readouterr().out
+    run("detection", "--pred_input", given, "--draw", "drawn", "--draw_score_thr", "0.5")
+    assert said not in capsys.readouterr().out
 
 
 def test_a_wrong_file_of_thresholds_is_named_before_anything_is_drawn(run):
