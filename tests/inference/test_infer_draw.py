@@ -177,6 +177,23 @@ def test_that_nothing_reaches_what_is_drawn_is_said(run, capsys, given, threshol
     assert said not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "given,output,said",
+    [
+        ("in", "o.jsonl", "pred_output o.jsonl gets one JSON object of all images, as .json says; lines are of videos"),
+        ("in.avi", "o.json", "pred_output o.json gets a line of JSON for each frame, as .jsonl says"),
+        ("in", "o.json", ""),
+        ("in.avi", "o.jsonl", ""),
+        ("in", "o.txt", ""),
+    ],
+)
+def test_a_name_of_another_form_is_said(run, capsys, given, output, said):
+    write_video(Path("in.avi"), 1)
+    run("detection", "--pred_input", given, "--pred_output", output)
+    printed = capsys.readouterr().out
+    assert said in printed and ("gets" in printed) == bool(said) and Path(output).is_file()
+
+
 def test_a_wrong_file_of_thresholds_is_named_before_anything_is_drawn(run):
     Path("t.yaml").write_text("disc: 0.2\n")
     with pytest.raises(UserError, match="draw_score_thr: t.yaml has no threshold for star"):
