@@ -204,7 +204,8 @@ def read_mindspore(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
+        why = f"it is cut off, damaged or no checkpoint ({error})"
+        raise UserError(f"checkpoint {path} cannot be read, {why}") from None
 
 
 def _heads(names: Iterable[str]) -> list[str]:

@@ -46,7 +46,8 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {why(error)}") from None
     except ValueError as error:
-        raise UserError(f"{path} cannot be read, it is cut off or damaged ({error})") from None
+        kind = f"{path.suffix.upper()[1:]} file" if path.suffix.lower() in EXPORTED else "checkpoint"
+        raise UserError(f"{path} cannot be read, it is cut off, damaged or no {kind} ({error})") from None
     return {}
 
 
@@ -95,6 +96,8 @@ def _fields(file: BinaryIO, span: Span) -> Iterator[tuple[int, Span]]:
         file.seek(place)
         key = _varint(file)
         kind = key & 7
+        if not key >> 3:
+            raise ValueError("a field of it has the number 0")
         if kind == VARINT:
             _varint(file)
             size = 0
