@@ -16,6 +16,7 @@ from typing import BinaryIO
 from .errors import UserError, plain
 
 JSON_START = 64  # bytes that are looked at before the rest of a file
+ABSENT = "does not exist"
 NO_NAME = "no file can have this name"
 
 
@@ -43,7 +44,7 @@ def no_file(path: str | Path) -> str:
     with contextlib.suppress(OSError, ValueError):
         if stat.S_ISLNK(os.lstat(path).st_mode):
             return "is a link that leads to nothing"
-    return "does not exist"
+    return ABSENT
 
 
 def need_folder(path: str | Path) -> Path:

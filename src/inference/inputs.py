@@ -13,7 +13,7 @@ from ..data.formats.text_lines import read_lines
 from ..data.images import look_at_file
 from ..data.video import Source, camera_number, has_video_suffix, is_video
 from ..errors import UserError, counted, listed, plain, short
-from ..reading import is_file, is_folder, is_there, no_file
+from ..reading import ABSENT, is_file, is_folder, is_there, no_file
 from .find_images import find_images
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _listed(path: Path, allow_outside: bool) -> list[Path]:
 def _missing(path: Path, number: int, name: str) -> str:
     """A name of a list that no image has, with its line, and what is there in its place."""
     why = no_file(path)
-    return f"{plain(name, LONGEST_LISTED)} (line {number}{'' if why == 'does not exist' else f', {why}'})"
+    return f"{plain(name, LONGEST_LISTED)} (line {number}{'' if why == ABSENT else f', {why}'})"
 
 
 def _once(images: Sequence[Path]) -> list[Path]:
