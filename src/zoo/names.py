@@ -76,7 +76,7 @@ def find(text: str, table: dict[str, Published]) -> str:
     where = f"{COMMAND} weights lists all" if IS_INSTALLED else "python -m src.commands.weights lists all"
     if several:
         raise UserError(f"{plain(text)} may be {listed(several, SHOWN)}; give more of its name ({where})")
-    nearest = difflib.get_close_matches(wanted, list(table), 1, 0.3) if len(wanted) <= LONGEST else []
+    nearest = difflib.get_close_matches(wanted, list(table), 1, 0.4) if len(wanted) <= LONGEST else []
     hint = f"did you mean {nearest[0]}?" if nearest else where
     raise UserError(f"{plain(text)} names no published weights; {hint}")
 

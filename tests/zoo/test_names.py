@@ -41,6 +41,8 @@ def test_a_shorter_name_will_do(text, name):
 def test_a_name_that_is_none_is_one_line_with_the_nearest():
     with pytest.raises(UserError, match="zoo:mask_rcnn_r50_fpn_1x_cco names no published weights; did you mean mask_r"):
         find("zoo:mask_rcnn_r50_fpn_1x_cco", TABLE)
+    with pytest.raises(UserError, match="nosuch names no published weights; .*lists all$"):
+        find("nosuch", TABLE)
     for text in ("zoo:", "zoo:../../etc", "zoo:\n<b>", "zoo:" + "x" * 5000):
         with pytest.raises(UserError) as error:
             find(text, TABLE)
