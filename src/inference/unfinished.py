@@ -98,8 +98,7 @@ def unfinished(
         if part.done:
             logger.info("goes on after %d %s of %s", part.done, of_all, path)
         # A signal ends the process where it is, and no block with it (`process.signals.leave`).
-        owner = _Owner()
-        at_end = weakref.finalize(owner, _tell_kept, part, of_all)
+        at_end = weakref.finalize(part, _tell_kept, part, of_all)
         try:
             yield part
         except BaseException as error:
@@ -112,10 +111,6 @@ def unfinished(
             at_end.detach()
     finally:
         os.close(file)
-
-
-class _Owner:
-    """What the line at the end of an interrupted process hangs on."""
 
 
 def _tell_kept(part: Unfinished, of_all: str) -> None:
