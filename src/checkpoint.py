@@ -237,7 +237,7 @@ def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool =
 def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
     path = _existing(path)
     if path.suffix != ".ckpt":
-        raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
+        raise UserError(f"checkpoint {path} {why_no_checkpoint(path.suffix)}")
     if _is_of_pytorch(path):
         raise UserError(f"checkpoint {path} {OF_ANOTHER}")
     values = read_mindspore(path)
@@ -258,7 +258,8 @@ def _is_of_pytorch(path: Path) -> bool:
     return head[:2] == b"PK" or head[:1] == b"\x80"
 
 
-def _why_no_checkpoint(suffix: str) -> str:
+def why_no_checkpoint(suffix: str) -> str:
+    """Of a file whose name ends in neither .ckpt nor what exported files end in."""
     if suffix.lower() in FOREIGN_SUFFIXES:
         return OF_ANOTHER
     return f"ends in '{suffix}': MindSpore's checkpoints end in .ckpt; rename it if it is one"

@@ -10,6 +10,8 @@ from pycocotools import mask as coco_mask
 
 from src.commands.draw import main
 from src.errors import UserError
+from src.inference.detection_pictures import _inside
+from src.inference.overlay import MASK_OPACITY
 from src.inference.visualize import (
     draw_class,
     draw_overlay,
@@ -277,3 +279,16 @@ def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path, caplog):
     (tmp_path / "t.yaml").write_text("square: 0.6\n")
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 2 and "score_thr has no threshold for disc" in done.stderr
+
+
+def test_of_a_large_image_no_mask_is_decoded_whole(monkeypatch):
+    decoded, decode = [], coco_mask.decode
+    monkeypatch.setattr(coco_mask, "decode", lambda mask: decoded.append(mask["size"]) or decode(mask))
+    one = prediction(1200, 1000, (900, 400, 30, 20), 0.9)
+    drawn = draw_overlay(np.zeros((1200, 1000, 3), np.uint8), [one])
+    assert decoded == [[20, 30]]
+    colour = np.round(np.array(instance_colour(0)) * MASK_OPACITY)
+    assert drawn[410, 915].tolist() == colour.tolist() and not drawn[440:].any()
+    (part,) = _inside([one], (910, 390, 990, 415))
+    assert part["mask"]["size"] == [25, 80] and coco_mask.toBbox(part["mask"]).tolist() == [0, 10, 20, 15]
+    assert decoded == [[20, 30]]
