@@ -29,7 +29,7 @@ from .errors import UserError, plain, short
 from .file_facts import EXPORTED
 from .process import guest
 from .process.logs import quiet_logs
-from .reading import is_file, is_folder
+from .reading import is_file, is_folder, no_file
 from .zoo import PREFIX
 from .zoo.carried import GIVE, RUN_CONFIG, on_this_machine
 from .zoo.command_line import config_of
@@ -193,7 +193,7 @@ def _configuration(source: str | Path, config_path: str, keys: Mapping[str, Any]
     if run:
         path = _checkpoint_of_run(path)
     elif not is_file(path):
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} {no_file(path)}")
     elif path.suffix != ".ckpt" and path.suffix.lower() not in EXPORTED:
         from .checkpoint import why_no_checkpoint
 

@@ -328,6 +328,8 @@ def test_an_unreadable_image_is_an_error_alone_and_none_in_a_list(folder, tmp_pa
         model.predict(tmp_path / "text.jpg")
     with pytest.raises(UserError, match="gone.jpg is missing"):
         model.predict(str(tmp_path / "gone.jpg"))
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder$"):
+        model.predict(tmp_path)
     caplog.clear()
     found = model.predict([np.zeros((8, 8, 3), np.uint8), tmp_path / "text.jpg", np.ones((9, 9, 3), np.uint8)])
     assert [None if one is None else one.height for one in found] == [8, None, 9]

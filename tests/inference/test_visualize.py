@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from src.commands.draw import main
 from src.errors import UserError
 from src.inference.detection_pictures import _inside
 from src.inference.overlay import MASK_OPACITY
@@ -169,6 +170,19 @@ def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
     assert done.returncode == 0
     assert "b.png is missing" in done.stderr and "1 images not drawn" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
+
+
+def test_from_another_folder_than_infers_it_is_said_what_names_are_relative_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["--pred_file", str(tmp_path / write_case(Path(), ["a.png", "b.png"])), "--out_dir", str(tmp_path / "o")]
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    with pytest.raises(UserError, match="none of its 2 images could be drawn: their names are as infer.py was given"):
+        main(command)
+    for name in "ab":
+        cv2.imwrite(f"{name}.png", np.zeros((10, 20, 3), np.uint8))  # of another size
+    with pytest.raises(UserError, match="none of its 2 images could be drawn$"):
+        main(command)
 
 
 def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
