@@ -25,6 +25,7 @@ from .config.known_checkpoints import known_checkpoint
 from .errors import UserError
 from .file_facts import FACTS_ENTRY
 from .files import CHECKPOINT_FORMAT, require_readable
+from .reading import is_file, no_file
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +204,8 @@ def read_mindspore(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"checkpoint {path} cannot be read, it is cut off or damaged ({error})") from None
+        why = f"it is cut off, damaged or no checkpoint ({error})"
+        raise UserError(f"checkpoint {path} cannot be read, {why}") from None
 
 
 def _heads(names: Iterable[str]) -> list[str]:
@@ -235,7 +237,7 @@ def _refuse_known(values: Collection[str], path: str | Path, is_backbone: bool =
 def _read_entries(path: str | Path) -> dict[str, np.ndarray]:
     path = _existing(path)
     if path.suffix != ".ckpt":
-        raise UserError(f"checkpoint {path} {_why_no_checkpoint(path.suffix)}")
+        raise UserError(f"checkpoint {path} {why_no_checkpoint(path.suffix)}")
     if _is_of_pytorch(path):
         raise UserError(f"checkpoint {path} {OF_ANOTHER}")
     values = read_mindspore(path)
@@ -256,7 +258,8 @@ def _is_of_pytorch(path: Path) -> bool:
     return head[:2] == b"PK" or head[:1] == b"\x80"
 
 
-def _why_no_checkpoint(suffix: str) -> str:
+def why_no_checkpoint(suffix: str) -> str:
+    """Of a file whose name ends in neither .ckpt nor what exported files end in."""
     if suffix.lower() in FOREIGN_SUFFIXES:
         return OF_ANOTHER
     return f"ends in '{suffix}': MindSpore's checkpoints end in .ckpt; rename it if it is one"
@@ -272,10 +275,8 @@ def checkpoint_hash(path: str | Path) -> str:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f"checkpoint {path} is a folder")
-    if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist")
+    if not is_file(path):
+        raise UserError(f"checkpoint {path} {no_file(path)}")
     return path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import UserError
-from .reading import is_file, is_folder, parse_json, why
+from .reading import is_file, no_file, parse_json, why
 
 CHECKSUM = b"crc_num"  # and ten bytes, at the end of a checkpoint that has one
 SUM_BYTES = 10
@@ -36,7 +36,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not is_file(path):
-        raise UserError(f"checkpoint {path} is a folder" if is_folder(path) else f"checkpoint {path} does not exist")
+        raise UserError(f"checkpoint {path} {no_file(path)}")
     try:
         with open(path, "rb") as file:
             if path.suffix == ".ckpt":
@@ -46,7 +46,8 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {why(error)}") from None
     except ValueError as error:
-        raise UserError(f"{path} cannot be read, it is cut off or damaged ({error})") from None
+        kind = f"{path.suffix.upper()[1:]} file" if path.suffix.lower() in EXPORTED else "checkpoint"
+        raise UserError(f"{path} cannot be read, it is cut off, damaged or no {kind} ({error})") from None
     return {}
 
 
@@ -95,6 +96,8 @@ def _fields(file: BinaryIO, span: Span) -> Iterator[tuple[int, Span]]:
         file.seek(place)
         key = _varint(file)
         kind = key & 7
+        if not key >> 3:
+            raise ValueError("a field of it has the number 0")
         if kind == VARINT:
             _varint(file)
             size = 0

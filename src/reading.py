@@ -16,6 +16,7 @@ from typing import BinaryIO
 from .errors import UserError, plain
 
 JSON_START = 64  # bytes that are looked at before the rest of a file
+ABSENT = "does not exist"
 NO_NAME = "no file can have this name"
 
 
@@ -34,6 +35,18 @@ def is_there(path: str | Path) -> bool:
     return is_file(path) or is_folder(path)
 
 
+def no_file(path: str | Path) -> str:
+    """What is in the place of a regular file, for the end of a message: 'does not exist', 'is a folder', ..."""
+    if is_folder(path):
+        return "is a folder"
+    if _has_kind(path, lambda mode: not stat.S_ISREG(mode)):
+        return "is a device or a pipe"
+    with contextlib.suppress(OSError, ValueError):
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            return "is a link that leads to nothing"
+    return ABSENT
+
+
 def need_folder(path: str | Path) -> Path:
     """A data set's folder. UserError if there is none."""
     if not str(path):
@@ -41,7 +54,7 @@ def need_folder(path: str | Path) -> Path:
     if is_folder(path):
         return Path(path)
     if not is_file(path):
-        raise UserError(f"data set folder {path} does not exist")
+        raise UserError(f"data set folder {path} {no_file(path)}")
     hint = ": train_annotations and val_annotations name label files" if str(path).endswith(".json") else ""
     raise UserError(f"data set folder {path} is a file{hint}")
 

@@ -83,8 +83,17 @@ def test_a_damaged_or_hostile_file_is_one_line(tmp_path, content, message):
     for ending in (b"", CHECKSUM + bytes(10)):
         path = tmp_path / "k.ckpt"
         path.write_bytes(content + ending)
-        with pytest.raises(UserError, match=rf"k\.ckpt cannot be read, it is cut off or damaged \(.*{message}"):
+        said = rf"k\.ckpt cannot be read, it is cut off, damaged or no checkpoint \(.*{message}"
+        with pytest.raises(UserError, match=said):
             read_facts(path)
+
+
+@pytest.mark.parametrize("name,kind", [("p.onnx", "ONNX file"), ("p.mindir", "MINDIR file"), ("p.ckpt", "checkpoint")])
+def test_a_picture_or_a_text_of_their_name_is_none_of_them(tmp_path, name, kind):
+    for content in (b"\x89PNG\r\n\x1a\n" + bytes(90), b"not a network at all, but a text"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name} cannot be read, it is cut off, damaged or no {kind} \("):
+            read_facts(tmp_path / name)
 
 
 def test_facts_without_end_are_not_read(tmp_path):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from src.errors import UserError
-from src.reading import is_file, is_folder, parse_json, read_bytes, read_json, read_text, without_collection
+from src.reading import is_file, is_folder, no_file, parse_json, read_bytes, read_json, read_text, without_collection
 
 
 def odd_paths(folder):
@@ -25,6 +25,13 @@ def odd_paths(folder):
 
 KINDS = ("loop", "below a loop", "pipe", "endless", "device", "folder", "nothing", "long name", "long path", "NUL",
          "below a file", "half a character")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_there_in_the_place_of_a_file_is_told(tmp_path, kind):
+    told = dict.fromkeys(("pipe", "endless", "device"), "is a device or a pipe")
+    told |= {"loop": "is a link that leads to nothing", "folder": "is a folder"}
+    assert no_file(odd_paths(tmp_path)[kind]) == told.get(kind, "does not exist")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"not drawn: {problem}", file=sys.stderr)
     print(f"{len(written)} overlays in {arguments.out_dir}, {len(problems)} images not drawn")
     if problems and not written:
-        raise UserError(f"{arguments.pred_file}: none of its {len(problems)} images could be drawn")
+        gone = all(problem.endswith("is missing") for problem in problems)
+        hint = ": their names are as infer.py was given them, so draw from the folder in which it ran" if gone else ""
+        raise UserError(f"{arguments.pred_file}: none of its {len(problems)} images could be drawn{hint}")
 
 
 def _require_together(arguments: argparse.Namespace) -> None:

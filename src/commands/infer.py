@@ -51,6 +51,7 @@ def _infer_video(cfg: Config, task: Task, source: Source) -> None:
     if "recursive" in cfg.typed:
         logger.warning("keys without effect: recursive (pred_input is a video)")
     check_video(cfg, source)
+    _tell_form(cfg, ".json", "a line of JSON for each frame, as .jsonl says")
     with open_video(source, cfg.max_image_pixels, ImageRules.from_config(cfg).upright) as video:
         cfg, model = _loaded(cfg, task)
         how = task.predictor(cfg, model), task.drawing(cfg), Outputs.from_config(cfg, source), task.describe(cfg)
@@ -79,6 +80,8 @@ def _checked(cfg: Config, task: Task, paths: list[Path]) -> list[Path]:
         raise UserError(f"pred_output {output} is a file; give the name of a folder for the {what}")
     if kind == "json" and cfg.pred_output and os.path.isdir(output):
         raise UserError(f"pred_output {output} is a folder; give the name of a JSON file")
+    if kind == "json":
+        _tell_form(cfg, ".jsonl", "one JSON object of all images, as .json says; lines are of videos")
     if kind == "labels":
         paths = with_text_names(cfg.infer_format, paths, cfg.pred_input, output)
     if cfg.pred_output:
@@ -86,3 +89,9 @@ def _checked(cfg: Config, task: Task, paths: list[Path]) -> list[Path]:
     if cfg.draw:
         check_drawn(cfg, paths)
     return paths
+
+
+def _tell_form(cfg: Config, suffix: str, what: str) -> None:
+    """Say what is written where the name of `pred_output` promises another form. Any name will do."""
+    if Path(cfg.pred_output).suffix.lower() == suffix:
+        logger.warning("pred_output %s gets %s", cfg.pred_output, what)

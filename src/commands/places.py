@@ -91,6 +91,11 @@ def check_drawn(cfg: Config, images: Sequence[Path]) -> None:
     for key, text in taken:
         if text and os.path.realpath(text) == os.path.realpath(folder):
             raise UserError(f"draw and {key} are both {folder}: give draw a folder of its own")
+    beside = {os.path.realpath(parent): parent for parent in {image.parent for image in images}}
+    if parent := beside.get(os.path.realpath(folder)):
+        first = next(image for image in images if image.parent == parent)
+        what = f"draw {folder} is the folder of {first}, an image of pred_input"
+        raise UserError(f"{what}: give draw a folder of its own")
     check_output_files("draw", folder, draw_targets(cfg, images), _with_images(cfg, images))
     if not cfg.pred_output:
         check_output_file("draw", part_path(folder), inputs_of(cfg), lambda path: True)

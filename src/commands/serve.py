@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..api import load
+from ..api import loaded
 from ..config.arguments import Arguments, number, whole_number
 from ..config.overrides import parse_overrides
 from ..config.unread import SERVE, tell_unread
@@ -65,7 +65,7 @@ def serve(source: str, keys: dict[str, Any], host: str, port: int, limits: Limit
         if not is_loopback(one):
             what = "whoever reaches this machine can use the page, which asks for no password"
             print(f"warning: --host {plain(host)}: {what}", flush=True)
-        model = load(source, **keys)
+        model = loaded(source, keys)
         tell_unread(model.config, SERVE)
         with _private_folder() as folder:
             prepare_gradio(folder)

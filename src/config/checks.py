@@ -166,6 +166,8 @@ def _check_views(cfg: Any) -> None:
             "merged boxes"
         )
     for scale in cfg.eval_scales:
+        if cfg.eval_scales.count(scale) > 1:
+            raise UserError(f"eval_scales is {short(cfg.eval_scales)}; {scale:g} twice shows nothing new")
         width, height = holding(scaled_sides(evaluated_input(cfg), scale), cfg.divider)
         if min(width, height) < LEAST_SIDE:
             raise UserError(f"eval_scales: {scale:g} makes {width}x{height}: {LEAST_SIDE} is the least of a side")

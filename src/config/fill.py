@@ -93,7 +93,8 @@ def convert(item: dataclasses.Field, value: Any, dotted: str, source: Source) ->
     if isinstance(value, str):
         value = _written_out(value)
     if not isinstance(value, list | tuple):
-        raise UserError(f"{source}: {dotted} must be a list, not {short(value)}")
+        form = "[[a, b], [c, d]]" if hasattr(member, "__origin__") else "[a, b, c]"
+        raise UserError(f"{source}: {dotted} must be a list, not {short(value)}; write {form}")
     _check_length(item, value, dotted, source)
     members = [_convert_leaf(member, part, dotted, source) for part in value]
     for part in members:

@@ -102,7 +102,7 @@ def _replaced(part: Any, names: Sequence[str], dotted: str, text: str | list[str
 
 
 def _parse_value(item: dataclasses.Field, dotted: str, text: str | list[str], source: Source) -> Any:
-    """A list may be given as numbers with commas."""
+    """A list may be given as numbers with commas, and one of one number as that number."""
     if item.type is str or isinstance(text, list):
         return text
     if item.type == Texts:  # which may hold commas: a list has brackets, and a file may have that name
@@ -128,7 +128,9 @@ def _parse_value(item: dataclasses.Field, dotted: str, text: str | list[str], so
             return literal(text)
         if is_list and "," in text and "[" not in text:
             return [read_value(part) for part in text.split(",")]
-        return read_value(text)
+        value = read_value(text)
+        is_one = is_list and item.type.__args__[0] in (int, float) and type(value) in (int, float, str)
+        return [value] if is_one and ":" not in text else value  # 1:9 is 69 in YAML
     except (UserError, ValueError):
         form = " list; write [a, b, c]" if is_list else " value"
         raise UserError(f"{source}: --{source.named(dotted)} {short(text)} cannot be read as a{form}") from None

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 TRAIN, EVAL, INFER, EXPORT, CONVERT = "train.py", "eval.py", "infer.py", "export.py", "convert_weights.py"
 CHECK, SUMMARY, RECORD, BROWSE, SERVE = "check", "summary", "mindrecord", "browse", "serve"
+LOAD = "load"  # of a Python program, which names keys as a command line does
 FILES = ("preprocess.py", "postprocess.py", "main.py")  # of deploy/: images without the network
 RUNNING = (TRAIN, EVAL, INFER, EXPORT, CHECK)
 # Who reads keys that matter so far, where they stand in no table.
@@ -290,11 +291,13 @@ def tell_unread(cfg: Config, command: str, used: set[str] = frozenset()) -> None
             reasons.setdefault(reason, []).append(leaf.name)
     if reasons:
         told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-        logger.warning("keys without effect (command line): %s", told)
+        logger.warning("keys without effect (%s): %s", command if command == LOAD else "command line", told)
 
 
 def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
     """Why nothing reads a key."""
+    if (command, leaf.name) == (LOAD, "font"):  # of what results draw
+        return
     if leaf.name in MODELARTS and not (cfg.enable_modelarts and command in COPYING):
         yield f"{command} reads it with enable_modelarts alone" if command in COPYING else f"{command} does not read it"
     if leaf.name == "enable_modelarts" and command not in COPYING:
@@ -305,7 +308,7 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
         yield f"{command} does not read it"
     if command == BROWSE and leaf.name in OF_RUNS:
         yield f"{command} does not read it"
-    if command == SERVE and (INFER not in usual or leaf.name in NOT_SERVED):
+    if command in (SERVE, LOAD) and (INFER not in usual or leaf.name in NOT_SERVED):
         yield f"{command} does not read it"
     for kind, table in (("task", TASKS), ("detector", DETECTORS), ("segmenter", SEGMENTERS)):
         own = getattr(cfg, kind)

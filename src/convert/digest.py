@@ -20,11 +20,19 @@ CHUNK = 2**20
 SHOWN = 16  # digits of a whole digest
 
 
+class OtherContent(UserError):
+    """A file is another one than it should be. why: by what, without its path."""
+
+    def __init__(self, message: str, why: str):
+        super().__init__(message)
+        self.why = why
+
+
 def check_name(path: str | Path, name: str = "", known: str = "") -> tuple[str, str]:
     """(what the file's name proves of its content, what it makes doubtful), a line each; empty where it says nothing.
 
     name: that it is to have, where it has another one for now; known: the beginning of its SHA-256, where that is known
-    otherwise. Raises UserError where the name is of another content, OSError where the file cannot be read.
+    otherwise. Raises OtherContent, a UserError, where it is of another content, OSError where it cannot be read.
     """
     path = Path(path)
     name = name or path.name
@@ -33,17 +41,22 @@ def check_name(path: str | Path, name: str = "", known: str = "") -> tuple[str, 
     digits = known or (named[1].lower() if named else "")
     if not digits or (not known and _is_date(digits)):
         return "", ""
+    is_named = bool(named) and digits.startswith(named[1].lower())
     own = _digest(path, "sha256")
     if own.startswith(digits):
-        return f"{name} is whole: its SHA-256 begins with {digits[:SHOWN]}, as its name says", ""
+        says = "as its name says" if is_named else "as it should"
+        return f"{name} is whole: its SHA-256 begins with {digits[:SHOWN]}, {says}", ""
     if any(_digest(path, kind).startswith(digits) for kind in OTHERS):
         return "", ""
     if not known and (digits.isdecimal() or Path(name).suffix.lower() == ".ckpt"):
         return "", f"{path}: if {digits} in its name is how its SHA-256 begins, it is damaged: its own is {own[:8]}..."
-    raise UserError(
-        f"{path} is damaged or incomplete, download it again: by its name its SHA-256 begins with {digits[:SHOWN]}, "
-        f"its own with {own[: min(len(digits), SHOWN)]}; a file of other content needs another name"
-    )
+    begins = f"SHA-256 begins with {digits[:SHOWN]}, its own with {own[: min(len(digits), SHOWN)]}"
+    if is_named:
+        why = f"by its name its {begins}"
+        told = f"{path} is damaged or incomplete, download it again: {why}; a file of other content needs another name"
+        raise OtherContent(told, why)
+    why = f"by the table of weights its {begins}"
+    raise OtherContent(f"{path} is damaged or incomplete, or another file: {why}", why)
 
 
 def _is_date(digits: str) -> bool:

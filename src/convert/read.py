@@ -16,7 +16,7 @@ import numpy as np
 
 from ..checkpoint import is_own, read_mindspore
 from ..errors import UserError
-from ..reading import is_file
+from ..reading import is_file, no_file
 from .bounded_pickle import Refused
 from .safe_pickle import PickledArray, Placeholder, SafeUnpickler, one_line
 from .torch_file import StoredTensor, is_legacy_file, is_torch_archive, read_archive, read_legacy
@@ -61,7 +61,7 @@ def read_foreign(path: str | Path, entry: str = "") -> ForeignFile:
     """
     path = Path(path)
     if not is_file(path):
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} {no_file(path)}")
     try:
         if _is_mindspore(path):
             return _of_mindspore(read_mindspore(path), entry, path)

@@ -17,7 +17,7 @@ from mindspore import Tensor, nn
 
 from ..errors import UserError
 from ..models.detection.roi_conv import RoIConv
-from ..reading import is_file
+from ..reading import is_file, no_file
 from .table import WRAPPERS, Source, fill
 
 TOLERANCE = 1e-4  # largest difference, relative to the largest number in the layer's output
@@ -85,7 +85,7 @@ def _second(pair: tuple) -> float:
 
 def _read(path: str) -> dict[str, np.ndarray]:
     if not is_file(path):
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} {no_file(path)}")
     try:
         _check_unpacked(Path(path))
         with np.load(path, allow_pickle=False) as archive:

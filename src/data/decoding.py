@@ -86,10 +86,10 @@ def look_at(content: bytes) -> Header | None:
         return deep
     # Pillow's readers raise many kinds of errors.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(tiff.as_stored(content, tags)), formats=HEADERS) as one:
-        has_alpha = one.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in one.info
-        is_deep = one.mode[:1] in "IF" or (one.format == "PNG" and content[24:25] == b"\x10")
+        has_alpha = _has_alpha(one)
+        has_depth = is_deep(one) or (one.format == "PNG" and content[24:25] == b"\x10")
         is_plain = one.format in PLAIN_FORMATS and one.mode in PLAIN_MODES and not has_alpha
-        kind = "deep" if is_deep else "plain" if is_plain else "other"
+        kind = "deep" if has_depth else "plain" if is_plain else "other"
         orientation = tiff.orientation_of(tags) if tags else _exif_orientation(one.info.get("exif"))
         return Header(one.size[::-1], orientation, kind, has_alpha, is_jpeg=content.startswith(b"\xff\xd8"))
     return None
@@ -116,6 +116,19 @@ def decode(
     else:
         image = _deep(content, header, rules)
     return turned(image, header.orientation) if upright and image is not None else image
+
+
+def of_pillow(picture: Image.Image, rules: ImageRules = USUAL_RULES) -> np.ndarray:
+    """(h, w, 3) uint8 BGR of an image of Pillow as `decode` makes it of its file, upright as the rules say.
+
+    What Pillow raises of a file that is closed, cut off or damaged.
+    """
+    picture.load()  # which turns a TIFF by itself
+    if is_deep(picture):
+        image = _eight_bits(np.asarray(picture)[..., None], False, rules)
+    else:
+        image = _converted(picture, _has_alpha(picture), rules)
+    return turned(image, _exif_orientation(picture.info.get("exif"))) if rules.upright else image
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -181,12 +194,25 @@ def _by_pillow(content: bytes, header: Header, rules: ImageRules) -> np.ndarray 
     """By Pillow's conversion to RGB; the first of several pictures."""
     content = tiff.as_stored(content, tiff.read_tags(content, (tiff.ORIENTATION,)))
     with contextlib.suppress(Exception), Image.open(io.BytesIO(content), formats=HEADERS) as picture:
-        if header.has_alpha:
-            below = Image.new("RGBA", picture.size, (*rules.alpha_colour, 255))
-            below.alpha_composite(picture.convert("RGBA"))
-            picture = below
-        return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1])
+        return _converted(picture, header.has_alpha, rules)
     return None
+
+
+def _converted(picture: Image.Image, has_alpha: bool, rules: ImageRules) -> np.ndarray:
+    if has_alpha:
+        below = Image.new("RGBA", picture.size, (*rules.alpha_colour, 255))
+        below.alpha_composite(picture.convert("RGBA"))
+        picture = below
+    return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1])
+
+
+def _has_alpha(picture: Image.Image) -> bool:
+    return picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Whether an image of Pillow has more than 8 bits a channel."""
+    return picture.mode[:1] in "IF"
 
 
 # ------------------------------------------------------------------------------------------- more than 8 bits a channel
@@ -194,12 +220,15 @@ def _by_pillow(content: bytes, header: Header, rules: ImageRules) -> np.ndarray 
 
 def _deep(content: bytes, header: Header, rules: ImageRules) -> np.ndarray | None:
     stored = stored_numbers(content, header)
-    if stored is None:
-        return None
+    return None if stored is None else _eight_bits(stored, header.is_inverted, rules)
+
+
+def _eight_bits(stored: np.ndarray, is_inverted: bool, rules: ImageRules) -> np.ndarray:
+    """(h, w, 3) uint8 BGR of what `stored_numbers` gives."""
     alpha = stored[..., 3:] if stored.shape[2] == 4 else stored[..., 1:] if stored.shape[2] == 2 else None
     colours = colours_of(stored)
     image = _scaled(colours, rules.window or finite_range(colours) or NO_RANGE)
-    image = 255 - image if header.is_inverted else image
+    image = 255 - image if is_inverted else image
     image = image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
     if alpha is not None:
         top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..files import write_bytes
-from ..reading import is_file, read_bytes, read_start
+from ..reading import ABSENT, is_file, no_file, read_bytes, read_start
 from .decoding import TRANSPOSED, USUAL_RULES, Header, ImageRules, decode, is_own_range, look_at, problem_of
 from .mask_checks import MOST_PIXELS
 from .said import unsaid
@@ -69,7 +69,8 @@ def read_for_label(
 def why_unreadable(path: str | ImageFile, max_pixels: int = MAX_PIXELS) -> str:
     """Why `read_bgr` gave None, for a log line."""
     if not is_there(path):
-        return f"{path} is missing"
+        why = no_file(path) if isinstance(path, str | Path) else ABSENT
+        return f"{path} is missing" if why == ABSENT else f"{path} {why}"
     header = look_at(read_content(path))
     if header is not None and header.size[0] * header.size[1] > max_pixels:
         return f"{path} has {header.size[1]} x {header.size[0]} pixels, and {SIZE_KEY} is {max_pixels}"

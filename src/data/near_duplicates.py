@@ -159,5 +159,6 @@ def _differences(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray,
     contrast = np.maximum(one.std(-2).mean(-1), other.std(-2).mean(-1))
     most = np.where(contrast < FLAT, FLAT, np.minimum(MOST_DIFFERENCE, MOST_SHARE * contrast))
     in_content = np.sqrt(((apart - apart.mean(-2, keepdims=True)) ** 2).mean((-2, -1)))
-    is_alike = (in_content <= MOST_SHARE * contrast + NOISE) & (abs(np.log(ratio / other_ratio)) <= np.log(SAME_RATIO))
+    turned = ratio / other_ratio
+    is_alike = (in_content <= MOST_SHARE * contrast + NOISE) & (np.maximum(turned, 1 / turned) <= SAME_RATIO)
     return np.where((difference <= most) & ((contrast >= NEAR_FLAT) | is_alike), difference, np.inf)

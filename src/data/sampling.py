@@ -60,7 +60,9 @@ class Sampling:
         groups = sets * classes + labels
         usual = np.bincount(groups, minlength=len(weights) * classes).reshape(-1, classes) * weights[:, None]
         of_class = np.maximum(usual.sum(0), 1e-9)
-        wanted = np.where(usual.sum(0) > 0, of_class ** (1 - strength), 0)
+        wanted = of_class.copy()
+        wanted **= 1 - strength  # in place its last bits never depend on where in memory it lies
+        wanted[usual.sum(0) <= 0] = 0
         total = int(np.floor(usual.sum() + 0.5))
         return cls(np.ones(len(sets), int), groups, _whole((usual * (wanted / of_class)).ravel(), total))
 

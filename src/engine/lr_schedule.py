@@ -87,7 +87,9 @@ def _linear(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch
 
 def _poly(policy: LrPolicy, steps: np.ndarray, num_steps: int, steps_per_epoch: float) -> np.ndarray:
     """base * (1 - step / num_steps) ** power, not below `minimum`: the HRNet authors' `adjust_learning_rate`."""
-    return np.maximum(policy.base * (1 - steps / max(num_steps, 1)) ** policy.power, policy.minimum)
+    left = 1 - steps / max(num_steps, 1)
+    left **= policy.power  # in place its last bits never depend on where in memory it lies, see `probabilities`
+    return np.maximum(policy.base * left, policy.minimum)
 
 
 # (policy, steps from 0, steps of the curve, steps_per_epoch) -> the rate of each of the steps, float64

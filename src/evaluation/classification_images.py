@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..inference.probabilities import probabilities
+
 
 @dataclass(frozen=True)
 class ImageOutcome:
@@ -24,7 +26,7 @@ class ImageOutcome:
     @classmethod
     def of(cls, index: int, label: int, logits: np.ndarray, in_top5: bool) -> "ImageOutcome":
         """logits: (C,) float64."""
-        shares = np.exp(logits - np.logaddexp.reduce(logits))
+        shares = probabilities(logits)
         predicted = int(logits.argmax())
         return cls(index, label, predicted, float(shares[predicted]), float(shares[label]), bool(in_top5))
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..data.formats.fields import identity
 from ..errors import UserError
 from ..files import EXPORT_FORMAT, require_readable
+from ..reading import is_file, no_file
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 FOUND = ["boxes", "scores", "labels"]  # first outputs of an ONNX detector: what it has found, no `valid` behind them
@@ -115,8 +116,8 @@ def read_metadata(path: str | Path, backend: str) -> dict[str, Any]:
 
 
 def _require_suffix(path: Path, backend: str) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
+    if not is_file(path):
+        raise UserError(f"{path} {no_file(path)}")
     if path.suffix.lower() != SUFFIXES[backend]:
         raise UserError(f"{path} is no {SUFFIXES[backend]} file, which backend {backend} runs")
 

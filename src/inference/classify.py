@@ -11,6 +11,7 @@ from ..data.imagenet import Preparation, evaluation_batches
 from ..data.images import log_if_too_large
 from ..data.pictures import ImageSource
 from .backends import run_model
+from .probabilities import probabilities
 
 UNKNOWN = "unknown"
 TOP = 5  # classes of an image that are told, and that top-5 accuracy looks at
@@ -27,8 +28,7 @@ def classify_files(
     items = ((Path(image) if isinstance(image, str) else image, 0) for image in images)
     batches = evaluation_batches(items, Preparation.from_config(cfg), cfg.test_batch_size, cfg.num_parallel_workers)
     for image, group, readable in batches:
-        logits = run_model(model, image)[0].astype(np.float64)
-        scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+        scores = probabilities(run_model(model, image)[0])
         for row, (source, _), is_readable in zip(scores, group, readable):
             if not is_readable:
                 log_if_too_large(source, cfg.max_image_pixels)

@@ -9,6 +9,7 @@ from ..config import Config
 from ..data.decoding import ImageRules
 from ..data.formats.index import DetectionIndex, ImageRecord
 from ..data.pipeline import read_image, unreadable_reason
+from ..data.rle import moved
 from .fonts import FontBook
 from .overlay import draw_overlay
 from .sample_pictures import beside, truth_of
@@ -86,7 +87,6 @@ def _inside(entries: Sequence[dict], window: tuple[int, int, int, int]) -> list[
             continue
         own = one | {"bbox": box | {"x_min": left, "y_min": top}}
         if "mask" in one:
-            part = np.asfortranarray(coco_mask.decode(one["mask"])[y1:y2, x1:x2])
-            own["mask"] = coco_mask.encode(part)
+            own["mask"] = moved(one["mask"], (y2 - y1, x2 - x1), (-y1, -x1))
         kept.append(own)
     return kept

@@ -10,7 +10,7 @@ from ..config import Config
 from ..config.thresholds import read_thresholds
 from ..data.decoding import ImageRules
 from ..data.images import write_picture
-from .drawing import Drawing
+from .drawing import Drawing, Reached
 from .fonts import FontBook
 from .visualize import make_folder, overlay_names, read_for_entry
 
@@ -37,6 +37,7 @@ class InferredPictures:
         self._targets = dict(zip(map(str, images), draw_targets(cfg, images)))
         self._drawing, self._max_pixels = drawing_of(cfg), cfg.max_image_pixels
         self._rules = ImageRules.from_config(cfg)
+        self._reached = Reached(self._drawing.least, "draw_score_thr")
 
     def write(self, image: str, entry: dict | None) -> None:
         """entry: of the image in infer.py's file; None where it could not be read. UserError if it cannot be written.
@@ -45,8 +46,13 @@ class InferredPictures:
         """
         if entry is None:
             return
+        self._reached.add(entry)
         pixels, problem = read_for_entry(image, entry, self._max_pixels, self._rules)
         if pixels is None:
             logger.warning("not drawn: %s", problem)
         else:
             write_picture(self._targets[image], self._drawing(pixels, entry))
+
+    def finish(self) -> None:
+        """Behind the last image: say where nothing reached what is drawn."""
+        self._reached.tell()

@@ -1,5 +1,6 @@
 """How an entry of infer.py, whatever network it is of, is drawn on its image."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,8 @@ from ..errors import UserError, listed
 from .fonts import FontBook
 from .overlay import draw_class, draw_classes, draw_overlay
 from .prediction_entries import is_of_classifier
+
+logger = logging.getLogger(__name__)
 
 Least = float | Mapping[str, float]  # score, or that of each class by its name
 COLOURS = ("object", "class")  # what has a colour of its own
@@ -42,6 +45,33 @@ class Drawing:
     def of_truth(self) -> "Drawing":
         """The same for what is true, which has no scores."""
         return replace(self, least=-math.inf, with_scores=False)
+
+
+class Reached:
+    """Counts objects, and those whose scores reach what is drawn. least: as of `Drawing`; key: what it is called."""
+
+    def __init__(self, least: Least, key: str):
+        self._least, self._key = least, key
+        self._found = self._reaching = 0
+        self._best = -math.inf
+
+    def add(self, entry: dict) -> None:
+        """One of infer.py's, of whatever network. UserError for a class without a threshold."""
+        if "classes" in entry or is_of_classifier(entry):
+            return
+        scores = [one["score"] for one in entry["predictions"]]
+        self._found += len(scores)
+        self._best = max([self._best, *scores])
+        if isinstance(self._least, Mapping):
+            self._reaching += len(above(entry, self._least)["predictions"])
+        else:
+            self._reaching += sum(score >= self._least for score in scores)
+
+    def tell(self) -> None:
+        """Say it where there are objects and none is drawn."""
+        if self._found and not self._reaching:
+            what = f"no prediction reaches its {self._key}, the highest score is {self._best:.3f}"
+            logger.warning("%s: nothing is drawn", what)
 
 
 def above(entry: dict, thresholds: Mapping[str, float]) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..data.images import IMAGE_SUFFIXES
 from ..errors import UserError, plain
-from ..reading import is_file, is_folder
+from ..reading import is_file, is_folder, no_file
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,8 @@ def find_images(path: str | Path, recursive: bool = False, beside: Collection[Pa
     if is_file(path):
         return [path]
     if not is_folder(path):
-        raise UserError(f"{path}: no such image or folder")
+        why = no_file(path)
+        raise UserError(f"{path} {why}" if os.path.lexists(path) else f"{path}: no such image or folder")
     images = _tree(path, beside) if recursive else _images_in(path)
     if not images and not recursive and (deeper := _tree(path, beside, say=False)):
         raise UserError(f"{path}: no {NAMES} files in this folder, but {len(deeper)} within its folders: recursive 1")
@@ -43,14 +44,14 @@ def _is_image(file: Path) -> bool:
 
 def _tree(root: Path, beside: Collection[Path], say: bool = True) -> list[Path]:
     """Sorted by path: the images of a folder stand together."""
-    found, links, closed = [], [], []
+    found, links, closed, outputs = [], [], [], []
     left_out = {os.path.realpath(one) for one in beside}
     for place, folders, files in os.walk(root, onerror=closed.append):
         here = Path(place)
         links += [here / one for one in folders if os.path.islink(here / one)]
-        folders[:] = [
-            one for one in folders if not one.startswith(".") and os.path.realpath(here / one) not in left_out
-        ]
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        outputs += [here / one for one in folders if os.path.realpath(here / one) in left_out]
+        folders[:] = [one for one in folders if here / one not in outputs]
         found += [here / name for name in files if _is_image(here / name)]
     if links and say:
         where = plain(str(links[0].relative_to(root)))
@@ -58,4 +59,7 @@ def _tree(root: Path, beside: Collection[Path], say: bool = True) -> list[Path]:
     if closed and say:
         where = plain(str(closed[0].filename))
         logger.warning("%s: %d folders cannot be read (%s: %s)", root, len(closed), where, closed[0].strerror)
+    for folder in outputs if say else ():
+        if images := _tree(folder, (), say=False):
+            logger.warning("%s: %d images in %s are no input: pictures are written there", root, len(images), folder)
     return sorted(found)

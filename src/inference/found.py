@@ -4,15 +4,17 @@ A result holds no pixels of its image but the source that it was read from: `ima
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..config import Config
+from ..config.thresholds import chosen_thresholds
 from ..data.decoding import USUAL_RULES, ImageRules
 from ..data.formats.fields import Id
 from ..data.images import MAX_PIXELS, why_unreadable
@@ -53,7 +55,9 @@ class Found(ABC):
         return str(self.source)
 
     def image(self) -> np.ndarray:
-        """(h, w, 3) uint8 RGB, as the network saw it. UserError where its file cannot be read any more."""
+        """(h, w, 3) uint8 RGB, as the network saw it. UserError where its file cannot be read any more, or has another
+        size now.
+        """
         return np.ascontiguousarray(self._bgr()[..., ::-1])
 
     def draw(self) -> np.ndarray:
@@ -78,7 +82,15 @@ class Found(ABC):
         image = read_any(self.source, self.look.max_pixels, self.look.rules)
         if image is None:
             raise UserError(why_unreadable(str(self.source), self.look.max_pixels))
+        if self._size not in (None, image.shape[:2]):
+            (height, width), (new_height, new_width) = self._size, image.shape[:2]
+            raise UserError(f"{self.source} has changed: it was {width} x {height} and is {new_width} x {new_height}")
         return image
+
+    @property
+    def _size(self) -> tuple[int, int] | None:
+        """(h, w) of the image that was read, if it is known."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +151,13 @@ class FoundObjects(Found):
             mask[:] = coco_mask.decode(code)
         return masks
 
-    def above(self, score_thr: float | Sequence[float]) -> "FoundObjects":
-        """Those whose score is `score_thr` at least, or that of their class."""
-        kept = self.prediction.above(score_thr)
+    def above(self, score_thr: Real | str | Mapping[str, float] | Sequence[float]) -> "FoundObjects":
+        """Those whose score is `score_thr` at least: a number, those of the classes by name or in order, or a file of a
+        report. UserError where it is none of these.
+        """
+        if isinstance(score_thr, list | tuple | np.ndarray) and len(score_thr) == len(self.class_names):
+            score_thr = dict(zip(self.class_names, score_thr))
+        kept = self.prediction.above(chosen_thresholds(score_thr, self.class_names, "score_thr"))
         return FoundObjects(self.source, self.look, kept, self.class_names, self.category_ids)
 
     def to_json(self) -> dict[str, Any]:
@@ -153,6 +169,10 @@ class FoundObjects(Found):
         data = {"class_name": np.array(self.names, dtype=str)}
         parts = {"mask": self.masks if len(self) else None, "confidence": self.scores, "class_id": self.labels}
         return _supervision().Detections(self.boxes, **parts, data=data)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.height, self.width
 
     def _drawn(self, bgr: np.ndarray) -> np.ndarray:
         return draw_overlay(bgr, self.to_json()["predictions"], ALL, self.look.fonts)
@@ -203,6 +223,10 @@ class FoundMap(Found):
 
     def _parts(self) -> list[tuple[int, np.ndarray]]:
         return [(int(label), self.label_map == label) for label in np.unique(self.label_map)]
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.label_map.shape
 
     def _drawn(self, bgr: np.ndarray) -> np.ndarray:
         return coloured(bgr, self.label_map, self.palette[..., ::-1])

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from ..config import Config
 from ..config.train_sets import texts
-from ..data.formats.places import locate, note
+from ..data.formats.places import ALLOW, locate, note, shown
 from ..data.formats.text_lines import read_lines
 from ..data.images import look_at_file
 from ..data.video import Source, camera_number, has_video_suffix, is_video
-from ..errors import UserError, counted, listed, short
-from ..reading import is_file, is_folder, is_there
+from ..errors import UserError, counted, listed, plain, short
+from ..reading import ABSENT, is_file, is_folder, is_there, no_file
 from .find_images import find_images
 
 logger = logging.getLogger(__name__)
 
 LIST_SUFFIXES = (".txt", ".lst")
 COMMENT = "#"
+LONGEST_LISTED = 24  # characters of a missing name, so that its line can be read
 
 
 @dataclass(frozen=True)
@@ -110,21 +111,33 @@ def _say_what_is_meant(name: str) -> None:
 
 
 def _listed(path: Path, allow_outside: bool) -> list[Path]:
-    """The images that a list names, one a line, relative to its folder. Those that are missing are named."""
+    """The images that a list names, one a line, relative to its folder. Those that are missing are named.
+
+    UserError for one that is there but outside of the folder: another one of its name is not what is meant.
+    """
     lines = [(number, line) for number, line in read_lines(path, any_bytes=True) if not line.startswith(COMMENT)]
     if not lines:
         raise UserError(f"{path} names no images")
     names = [line for _, line in lines]
     where = locate(names, path.parent, path, lambda index: f"line {lines[index][0]}", allow_outside=allow_outside)
+    for index in where.passed:
+        what = f"names {shown(names[index])}, which is there, outside of the list's folder"
+        raise UserError(f"{path}: line {lines[index][0]} {what}; {ALLOW} reads it")
     for line in note(where):
         logger.warning("%s: %s", path, line)
     if where.missing:
-        missing = [f"{where.paths[index]} (line {lines[index][0]})" for index in sorted(where.missing)]
+        missing = [_missing(where.paths[index], *lines[index]) for index in sorted(where.missing)]
         what = f"{path}: {len(missing)} of the {counted(len(lines), 'image')} it names are missing: {listed(missing)}"
         if len(missing) == len(lines):
             raise UserError(what)
         logger.warning("%s", what)
     return [found for index, found in enumerate(where.paths) if index not in where.missing]
+
+
+def _missing(path: Path, number: int, name: str) -> str:
+    """A name of a list that no image has, with its line, and what is there in its place."""
+    why = no_file(path)
+    return f"{plain(name, LONGEST_LISTED)} (line {number}{'' if why == ABSENT else f', {why}'})"
 
 
 def _once(images: Sequence[Path]) -> list[Path]:

@@ -61,6 +61,8 @@ def write_predictions(
                 if pictures:
                     pictures.write(str(path), entry)
                 progress.update()
+        if pictures:
+            pictures.finish()
         _finish(part, output, cfg.pred_input, write)
 
 

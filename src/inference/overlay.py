@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..data.rle import moved
 from .fonts import FontBook, drawable
 from .label_text import EnglishText, FontText, Style, label_text
 from .prediction_entries import BOX
@@ -145,7 +146,7 @@ def _draw_mask(canvas: np.ndarray, mask: dict, colour: tuple[int, int, int], zoo
     left, top, width, height = (int(side) for side in coco_mask.toBbox(mask))
     if width == 0 or height == 0:
         return
-    inside = coco_mask.decode(mask)[top : top + height, left : left + width]
+    inside = coco_mask.decode(moved(mask, (height, width), (-top, -left)))  # never all of a large image
     inside = cv2.resize(inside, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
     region = canvas[top * zoom : (top + height) * zoom, left * zoom : (left + width) * zoom]
     blended = cv2.addWeighted(region, 1 - MASK_OPACITY, np.full_like(region, colour), MASK_OPACITY, 0)

@@ -8,8 +8,8 @@ from ..config import default_config
 from ..data import masks as mask_codec
 from ..data.formats import open_detection
 from ..data.formats.index import DetectionIndex, ImageRecord
-from ..errors import counted, listed
-from ..reading import is_folder
+from ..errors import UserError, counted, listed
+from ..reading import is_folder, is_there, no_file
 
 
 class Truth:
@@ -44,6 +44,8 @@ class Truth:
     @classmethod
     def read(cls, labels: str | Path, entries: Mapping[str, dict], allow_outside: bool = False) -> "Truth":
         """labels: a COCO file, or a data set of any format that training reads. UserError for what is none."""
+        if not is_there(labels):
+            raise UserError(f"labels: {labels} {no_file(labels)}")
         key = "val_dataset" if is_folder(labels) or Path(labels).suffix != ".json" else "val_annotations"
         cfg = default_config([f"--{key}", str(labels), "--allow_outside", str(int(allow_outside))])
         return cls(labels, open_detection(cfg, "val"), entries)

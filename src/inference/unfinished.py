@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -96,16 +97,25 @@ def unfinished(
         of_all = f"{what}s" if total is None else f"of {total} {what}s"
         if part.done:
             logger.info("goes on after %d %s of %s", part.done, of_all, path)
+        # A signal ends the process where it is, and no block with it (`process.signals.leave`).
+        at_end = weakref.finalize(part, _tell_kept, part, of_all)
         try:
             yield part
         except BaseException as error:
             if not part.done:
                 part.remove()
             elif isinstance(error, KeyboardInterrupt | SystemExit):
-                logger.info("%d %s are kept in %s: the same command goes on", part.done, of_all, path)
+                _tell_kept(part, of_all)
             raise
+        finally:
+            at_end.detach()
     finally:
         os.close(file)
+
+
+def _tell_kept(part: Unfinished, of_all: str) -> None:
+    if part.done:
+        logger.info("%d %s are kept in %s: the same command goes on", part.done, of_all, part.path)
 
 
 def part_path(output: Path) -> Path:

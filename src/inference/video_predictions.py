@@ -23,7 +23,7 @@ from ..data.video import Frame, Source, Video, written_video
 from ..errors import UserError
 from ..process import signals
 from .bars import bar
-from .drawing import Drawing
+from .drawing import Drawing, Reached
 from .find import Predict
 from .frame_lines import as_line, entry_of, write_frame_lines
 from .output import weights_and_keys
@@ -65,7 +65,7 @@ def write_video_predictions(
     watched until a signal ends it, or `max_frames` are there: its outputs are whole then too.
     """
     origin = weights_and_keys(cfg) | facts | _origin_of(cfg, video)
-    total = _expected(cfg, video)
+    total, reached = _expected(cfg, video), Reached(drawing.least, "draw_score_thr")
     with (
         _told_to_stop(video) as stop,
         unfinished(outputs.main, origin, total, cfg.test_batch_size, "frame") as part,
@@ -82,11 +82,13 @@ def write_video_predictions(
                     if is_new:
                         part.append(frame.number, line)
                     if write:
-                        write(drawing(frame.bgr, entry_of(line)))
+                        reached.add(entry := entry_of(line))
+                        write(drawing(frame.bgr, entry))
                     progress.update()
         if outputs.lines:
             write_frame_lines((line for _, line in part.entries()), outputs.lines)
         written = " and ".join(str(path) for path in (outputs.lines, outputs.drawn) if path)
+        reached.tell()
         logger.info("%d frames of %s written to %s", part.done, video, written)
         part.remove()
 

@@ -16,7 +16,7 @@ from ..files import LONGEST_NAME
 from ..outputs import Inputs, check_output_files
 from ..reading import is_folder
 from .bars import bar, say
-from .drawing import Drawing, Least, above
+from .drawing import Drawing, Least, Reached
 from .fonts import FontBook
 from .overlay import draw_class as draw_class  # the four of them: where they were before
 from .overlay import draw_overlay as draw_overlay
@@ -101,16 +101,14 @@ def tell_threshold(entries: Mapping[str, dict], least: Least, pred_file: str | P
     """Say of a threshold that nothing reaches, or that is of classes that nothing is of. UserError for classes that it
     does not have.
     """
-    found = [one for entry in entries.values() if not is_of_classifier(entry) for one in entry["predictions"]]
     if isinstance(least, Mapping):
+        found = [one for entry in entries.values() if not is_of_classifier(entry) for one in entry["predictions"]]
         if found and (unseen := sorted(set(least) - {one["class"]["name"] for one in found})):
             logger.warning("score_thr: no prediction in %s is of %s", pred_file, listed(unseen))
-        reaching = sum(len(above(entry, least)["predictions"]) for entry in entries.values())
-    else:
-        reaching = sum(one["score"] >= least for one in found)
-    if found and not reaching:
-        best = max(one["score"] for one in found)
-        logger.warning("no prediction reaches its score_thr, the highest score is %.3f: nothing is drawn", best)
+    reached = Reached(least, "score_thr")
+    for entry in entries.values():
+        reached.add(entry)
+    reached.tell()
 
 
 def prepared_targets(

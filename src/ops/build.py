@@ -82,7 +82,8 @@ def build(name: str, target: Path, compiler: Sequence[str] = ()) -> None:
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=SECONDS)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-            raise BuildError(f"{compiler[0]} failed: {(lines or ['no word of it'])[0][:SHOWN]}")
+            words = lines[0][:SHOWN] if lines else f"it said nothing (status {done.returncode})"
+            raise BuildError(f"{compiler[0]} failed: {words}")
         sys.stderr.write(done.stderr)
         os.chmod(temporary, 0o755)
         os.replace(temporary, target)  # at once: another process never loads half a library

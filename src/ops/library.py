@@ -79,7 +79,8 @@ def why_no_library() -> str:
     path = _expected_path()
     if not path.is_file():
         how = how_to_build()
-        return f"{path} is missing: {f'build the custom operators with {how!r}' if how == SCRIPT else how}"
+        script = f"build the custom operators with {how!r}, which needs a C++17 compiler (or --portable 1)"
+        return f"{path} is missing: {script if how == SCRIPT else how}"
     if ":" in str(path):
         return f"{path}: MindSpore loads no operators from a path with a colon; move it, or --portable 1"
     if path.name != CPU:  # those for GPUs have not changed, and load where CUDA is alone

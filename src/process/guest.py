@@ -19,6 +19,7 @@ from ..config import Config
 from ..errors import UserError
 from .logs import quiet_logs
 from .runtime import Runtime, set_device
+from .signals import is_watched
 
 HANDLERS = (signal.SIGINT,)  # that MindSpore takes for itself
 MOMENT = 0.05  # seconds
@@ -45,12 +46,34 @@ def enter(cfg: Config) -> Runtime:
 
 
 @contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C is told to its handler afterwards, where Python has one, in the main thread.
+
+    MindSpore that is half imported is of no use any more in this process, and aborts it at its end; a graph that is
+    half compiled says so in fifty lines, and leaves a folder.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not callable(handler) or is_watched(signal.SIGINT):
+        yield
+        return
+    came: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(*came[0])
+
+
+@contextlib.contextmanager
 def alone(mode: str) -> Iterator[None]:
     """No other thread is in MindSpore meanwhile, whose execution mode is `mode`, "graph" or "pynative"."""
     import mindspore as ms
 
     wanted = ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE
-    with _lock, _handlers_as_before():
+    with _lock, uninterrupted(), _handlers_as_before():
         before = ms.get_context("mode")
         if before != wanted:
             ms.set_context(mode=wanted)
@@ -100,10 +123,18 @@ def _handlers_as_before() -> Iterator[None]:
     """Of signals, which Python cannot see where others set them, and cannot set outside of the main thread.
 
     Put back every moment too: while a graph is compiled or run, Ctrl-C waits for its end instead of ending the process.
+    MindSpore's handler, which each graph sets anew, sends SIGTERM to this process: meanwhile that is Ctrl-C for Python.
     """
     libc = _libc()
     kept = {number: (ctypes.c_ubyte * STRUCT_SIZE)() for number in HANDLERS}
     found = [number for number, state in kept.items() if libc and libc.sigaction(int(number), None, state) == 0]
+    ended = (ctypes.c_ubyte * STRUCT_SIZE)()
+    is_told = bool(found) and callable(signal.getsignal(signal.SIGINT))
+    is_told = is_told and libc.sigaction(int(signal.SIGTERM), None, ended) == 0
+    if is_told:
+        interrupt = (ctypes.c_ubyte * STRUCT_SIZE).from_buffer_copy(kept[signal.SIGINT])
+        ctypes.c_void_p.from_buffer(interrupt).value = _address(ctypes.pythonapi.PyErr_SetInterrupt)
+        libc.sigaction(int(signal.SIGTERM), interrupt, None)
     over = threading.Event()
 
     def put_back() -> None:
@@ -122,6 +153,8 @@ def _handlers_as_before() -> Iterator[None]:
         over.set()
         watcher.join()
         put_back()
+        if is_told:
+            libc.sigaction(int(signal.SIGTERM), ended, None)
 
 
 def _libc() -> Any:
@@ -130,6 +163,10 @@ def _libc() -> Any:
         return libc if hasattr(libc, "sigaction") else None
     except (OSError, TypeError):  # no POSIX
         return None
+
+
+def _address(function: Any) -> int | None:
+    return ctypes.cast(function, ctypes.c_void_p).value
 
 
 def _named(device: tuple[str, int]) -> str:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import short
 from ..ops import library
 from ..ops.build import CPU, GPU, BuildError, build, fingerprint
 from .caches import is_switched_off, user_caches
@@ -61,7 +62,10 @@ def _obtained(name: str, usual: Path) -> Path:
             logger.warning("%s is not built: %s cannot be used, %s", name, place.parent, reason)
             return usual
     compiler = _compiler(name)
-    if not compiler and not place.is_file():
+    is_current = place.is_file() and not library.is_old(place)
+    if not compiler and not is_current:
+        if named := os.environ.get(VARIABLES.get(name, "CXX")):
+            logger.warning("%s is not built: no command is called %s", name, short(named))
         return usual
     try:
         with _alone(place):
@@ -79,7 +83,10 @@ def _compiler(name: str) -> list[str]:
     """The command that compiles it; empty where there is none."""
     named = os.environ.get(VARIABLES.get(name, "CXX"), "")
     usual = ("nvcc",) if name == GPU else USUAL
-    commands = [shlex.split(named)] if named else [[one] for one in usual]
+    try:
+        commands = [shlex.split(named)] if named else [[one] for one in usual]
+    except ValueError:  # a quotation mark that is never closed
+        return []
     return next((command for command in commands if command and shutil.which(command[0])), [])
 
 

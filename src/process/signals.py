@@ -80,7 +80,8 @@ def leave(status: int, line: str = "", first: Callable[[], None] | None = None) 
     """
     if line:
         with contextlib.suppress(OSError):  # the terminal may have gone
-            os.write(2, f"{line}\n".encode())
+            above = "\n" if os.isatty(2) else ""  # a terminal shows ^C, behind a bar perhaps
+            os.write(2, f"{above}{line}\n".encode())
     for task in filter(None, (first, _tidy)):
         thread = threading.Thread(target=task, daemon=True)
         thread.start()

@@ -1,12 +1,16 @@
 """What is let through to Gradio: the requests that the page and its clients make, of bounded size, and nothing else."""
 
 import json
+import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from ..errors import plain
 from ..reading import parse_json
-from .uploads import MOST_WAITING, Uploads
+from .uploads import Uploads
+
+logger = logging.getLogger(__name__)
 
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 MEGABYTE = 2**20
@@ -18,11 +22,13 @@ API = "/gradio_api"
 UPLOAD, FILE = f"{API}/upload", f"{API}/file="
 PAGES = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", f"{API}/info", f"{API}/queue/data",
          f"{API}/upload_progress")  # fmt: skip
-BELOW = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", FILE)
-POSTS = (UPLOAD, f"{API}/queue/join", f"{API}/cancel")
-POSTS_BELOW = (f"{API}/call/",)
+CALL = f"{API}/call/predict"  # the one function that has a name
+BELOW = ("/assets/", "/static/", f"{API}/heartbeat/", f"{CALL}/", FILE)
+POSTS = (UPLOAD, CALL, f"{API}/queue/join", f"{API}/cancel")
+ELSEWHERE = (b"x-forwarded-host", b"x-gradio-server")  # headers by which Gradio would name another server in the page
 
 GONE = {"type": "http.disconnect"}
+NO_FILE = 'this is not {"data": [{"path": "...", "meta": {"_type": "gradio.FileData"}}]}, the path from an upload'
 
 # The page's scripts are its own, and reach this server alone.
 POLICY = (
@@ -54,13 +60,14 @@ class Gate:
             await self._answer(scope, receive, _with_headers(send))
 
     async def _answer(self, scope, receive, send) -> None:
+        scope = scope | {"headers": [item for item in scope["headers"] if item[0] not in ELSEWHERE]}
         path, headers = scope["path"], dict(scope["headers"])
         body = _Body(receive, self._most(path))
         refusal = self._refusal(scope["method"], path, headers)
         if refusal:
             await body.refuse(send, *refusal)
         elif scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            await self._ask(scope, receive, send)
         elif path == UPLOAD:
             await self._upload(scope, body, send)
         else:
@@ -76,7 +83,7 @@ class Gate:
             return 403, "another page may not ask here"
         is_known = path in PAGES or path.startswith(BELOW)
         if method == "POST":
-            is_known = path in POSTS or path.startswith(POSTS_BELOW)
+            is_known = path in POSTS
         elif method not in ("GET", "HEAD"):
             return 405, "not here"
         if path.startswith(FILE) and not path.startswith(f"{FILE}{self.uploads.folder}/"):
@@ -88,7 +95,7 @@ class Gate:
             return 400, "no length"
         if method == "POST" and int(length) > self._most(path):
             return 413, self._too_large(path)
-        if path == UPLOAD and len(self.uploads) >= MOST_WAITING:
+        if path == UPLOAD and not self.uploads.make_room():
             return 503, "too many images are waiting: try again in a moment"
         return None
 
@@ -108,9 +115,15 @@ class Gate:
             except Exception:
                 if not body.is_too_long:
                     raise
+            paths = []
             if answer.status == 200 and not body.is_too_long:
-                note([path for path in parse_json(answer.body) if isinstance(path, str)])
-        if body.is_too_long:
+                paths = [path for path in parse_json(answer.body) if isinstance(path, str)]
+            if len(paths) == 1:
+                note(paths)
+        if len(paths) > 1:
+            self.uploads.discard(paths)
+            await body.refuse(send, 413, "one file at a time")
+        elif body.is_too_long:
             await body.refuse(send, 413, self._too_large(UPLOAD))
         else:
             await answer.release()
@@ -126,13 +139,40 @@ class Gate:
         except ValueError as error:
             await body.refuse(send, 400, f"this is not JSON: {error}")
             return
-        if not all(path in self.uploads for path in _paths(words)):
+        paths = list(_paths(words))
+        if not all(path in self.uploads for path in paths):
             await body.refuse(send, 403, "this image is not here: upload it again")
+            return
+        if scope["path"] == CALL and not _is_one_file(words):
+            await body.refuse(send, 400, NO_FILE)
             return
         content = json.dumps(words).encode()  # as it was understood here
         headers = [item for item in scope["headers"] if item[0] not in (b"content-length", b"transfer-encoding")]
         scope = scope | {"headers": [*headers, (b"content-length", b"%d" % len(content))]}
-        await self.app(scope, body.replaying(content), send)
+
+        async def note(message: dict) -> None:
+            if message.get("status") == 200:
+                self.uploads.ask(paths)
+            await send(message)
+
+        await self._ask(scope, body.replaying(content), note)
+
+    async def _ask(self, scope, receive, send) -> None:
+        """What Gradio fails at, for want of a function or event of that number, is said in one line."""
+        answer = _Failing(send)
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception as error:
+            reason = plain(str(error), 200) or type(error).__name__
+            logger.warning("%s %s: %s", scope["method"], plain(scope["path"]), reason)
+        await answer.end()
+
+
+def _is_one_file(words: object) -> bool:
+    data = words.get("data") if isinstance(words, dict) else None
+    return isinstance(data, list) and len(data) == 1 and (
+        data[0] is None or isinstance(data[0], dict) and isinstance(data[0].get("path"), str)
+    )
 
 
 def _paths(words: object):
@@ -183,10 +223,7 @@ class _Body:
         drained = 0
         while self._has_more and drained < MOST_DRAINED:
             drained += len((await self._take()).get("body", b""))
-        content = json.dumps({"detail": reason}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await _say(send, status, reason)
 
     async def _take(self) -> dict:
         message = await self._receive()
@@ -215,6 +252,35 @@ class _Answer:
     async def release(self) -> None:
         for message in self.messages:
             await self.send(message)
+
+
+class _Failing:
+    """An answer of which a failure becomes words."""
+
+    def __init__(self, send):
+        self._send, self._has_failed, self._has_begun, self._has_ended = send, False, False, False
+
+    async def send(self, message: dict) -> None:
+        self._has_failed = self._has_failed or message.get("status") == 500
+        if not self._has_failed:
+            self._has_begun = True
+            self._has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await self._send(message)
+
+    async def end(self) -> None:
+        """Whatever has been left out."""
+        if self._has_failed or not self._has_begun:
+            await _say(self._send, 400, "this is not known here")
+        elif not self._has_ended:  # of events, that never come
+            content = b'event: error\ndata: {"error": "this is not known here"}\n\n'
+            await self._send({"type": "http.response.body", "body": content})
+
+
+async def _say(send, status: int, reason: str) -> None:
+    content = json.dumps({"detail": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _with_headers(send):

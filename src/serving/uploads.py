@@ -5,11 +5,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MOST_WAITING = 64  # files
 LONGEST_WAIT = 600.0  # seconds, after which whoever uploaded a file has gone
+UNASKED = 60.0  # seconds, after which whoever uploaded a file and asked nothing about it has gone
+PATIENCE = 120.0  # seconds, after which another one may have the place of a file that was asked about
 KEPT = 60.0  # seconds, in which a browser has fetched what was made for it
+
+
+@dataclass
+class Wait:
+    """Of somebody for a file. since: seconds, monotonic; is_asked: the network is to look at it."""
+
+    since: float = field(default_factory=lambda: time.monotonic())
+    is_asked: bool = False
+
+    @property
+    def until(self) -> float:
+        return self.since + (LONGEST_WAIT if self.is_asked else UNASKED)
 
 
 class Uploads:
@@ -21,7 +36,7 @@ class Uploads:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._waiting: dict[str, list[float]] = {}  # path -> when each of those who wait for it has come
+        self._waiting: dict[str, list[Wait]] = {}  # of each path those who wait for it, longest first
         self._arriving = 0
         self._lock = threading.Lock()
 
@@ -47,7 +62,37 @@ class Uploads:
     def _add(self, paths: Collection[str]) -> None:
         with self._lock:
             for path in paths:
-                self._waiting.setdefault(path, []).append(time.monotonic())
+                self._waiting.setdefault(path, []).append(Wait())
+
+    def make_room(self) -> bool:
+        """Whether another file may come: where there are too many, in the place of the one that lies here longest
+        without a question about it, or with one for so long that nobody waits for the answer.
+        """
+        if len(self) < MOST_WAITING:
+            return True
+        with self._lock:
+            waits = [(one, path) for path, some in self._waiting.items() for one in some]
+            idle = [item for item in waits if not item[0].is_asked] or [
+                item for item in waits if item[0].since < time.monotonic() - PATIENCE
+            ]
+            if not idle:
+                return False
+            wait, path = min(idle, key=lambda item: item[0].since)
+            self._remove(path, wait)
+            return True
+
+    def ask(self, paths: Collection[str]) -> None:
+        """The network is to look at these."""
+        with self._lock:
+            for path in paths:
+                for wait in [one for one in self._waiting.get(path, []) if not one.is_asked][:1]:
+                    wait.is_asked = True
+
+    def discard(self, paths: Collection[str]) -> None:
+        """Remove files that have come and are not taken."""
+        with self._lock:
+            for path in paths:
+                self._unlink(path)
 
     def take(self, path: str) -> bytes | None:
         """The content of an uploaded file, which has gone then; None where nobody waits for one of this name."""
@@ -64,10 +109,9 @@ class Uploads:
         """Remove what lies in the folder and is old. now: seconds since the epoch."""
         now = time.time() if now is None else now
         with self._lock:
-            old = time.monotonic() - LONGEST_WAIT
-            for path, times in list(self._waiting.items()):
-                times[:] = [one for one in times if one > old]
-                if not times:
+            for path, waits in list(self._waiting.items()):
+                waits[:] = [one for one in waits if one.until > time.monotonic()]
+                if not waits:
                     del self._waiting[path]
             waiting = set(self._waiting)
         for place, folders, files in os.walk(self.folder, topdown=False):
@@ -81,13 +125,20 @@ class Uploads:
     def _leave(self, path: str) -> None:
         """One of those who wait for the path has been served."""
         with self._lock:
-            times = self._waiting.get(path, [])
-            del times[:1]
-            if not times:
-                self._waiting.pop(path, None)
-                if not self._arriving:
-                    with contextlib.suppress(OSError):
-                        os.unlink(path)
+            for wait in self._waiting.get(path, [])[:1]:
+                self._remove(path, wait)
+
+    def _remove(self, path: str, wait: Wait) -> None:
+        waits = self._waiting[path]
+        waits[:] = [one for one in waits if one is not wait]
+        if not waits:
+            del self._waiting[path]
+            self._unlink(path)
+
+    def _unlink(self, path: str) -> None:
+        if path not in self._waiting and not self._arriving:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def _remove_if_old(path: str, now: float, remove) -> None:

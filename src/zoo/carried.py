@@ -38,14 +38,18 @@ def carried_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     own: dict[str, Any] = {"checkpoint_path": str(path)}
     if path.suffix.lower() in EXPORTED:
         own["backend"] = EXPORTED[path.suffix.lower()]
-    return on_this_machine(replaced(cfg, **{name: value for name, value in own.items() if name not in cfg.typed}))
+    asks = values is None or "device_target" in values
+    cfg = replaced(cfg, **{name: value for name, value in own.items() if name not in cfg.typed})
+    return on_this_machine(cfg, asks)
 
 
-def on_this_machine(cfg: Config) -> Config:
-    """The configuration on the CPU, which is said, where it asks for a device that is not here and nobody typed."""
+def on_this_machine(cfg: Config, asks: bool = True) -> Config:
+    """The configuration on the CPU, where it has a device that is not here and nobody typed; said where it asks for it.
+    """
     if "device_target" in cfg.typed or is_here(cfg.device_target):
         return cfg
-    logger.warning("no %s here: device_target is CPU; --device_target says otherwise", cfg.device_target)
+    if asks:
+        logger.warning("no %s here: device_target is CPU; --device_target says otherwise", cfg.device_target)
     return replaced(cfg, device_target="CPU")
 
 

@@ -134,7 +134,9 @@ def _receive(part: Part, by_hand: str, say: Say) -> None:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.have:
             _start_anew(part)
             return _receive(part, by_hand, say)
-        what = f"{error.code} {one_line(str(error.reason))[:80]}".strip()
+        if str(error.reason).startswith(urllib.request.HTTPRedirectHandler.inf_msg):
+            raise UserError(f"{part.address} leads on and on, round or too far: {by_hand}") from None
+        what = f"{error.code} {' '.join(str(error.reason).split())[:80]}".strip()
         raise UserError(f"{part.address} answers {what}: {by_hand}") from None
     with response:
         goes_on = part.have > 0 and response.status == http.HTTPStatus.PARTIAL_CONTENT

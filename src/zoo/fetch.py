@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ..config import config_hash, load_config, save_values
 from ..config.portable import portable_values
 from ..config.ready import CONFIGS, located
-from ..convert.digest import check_name
+from ..convert.digest import OtherContent, check_name
 from ..convert.published import Published
 from ..errors import UserError, listed, one_line, plain
 from ..file_facts import read_facts
@@ -54,7 +54,8 @@ class Weights:
         if mirror and self.row.file:
             return f"{mirror.rstrip('/')}/{quote(self.name)}/{quote(self.row.file)}"
         last = unquote(urlsplit(self.row.address).path.rpartition("/")[2])
-        return self.row.address if self.row.file and last == self.row.file else ""
+        is_direct = last == self.row.file or Path(last).suffix.lower() in SUFFIXES
+        return self.row.address if self.row.file and is_direct else ""
 
     @property
     def by_hand(self) -> str:
@@ -78,7 +79,7 @@ class Weights:
         """
         places = [self._place_of(name) for name in (*self.row.configs, *self.row.backbone_of)]
         if not places:
-            raise UserError(f"zoo:{self.name}: its row names no configuration")
+            raise UserError(f"zoo:{self.name}: its row names no configuration, and a file of another project has none")
         if not places[0].is_file():
             raise UserError(f"zoo:{self.name}: its configuration {places[0]} does not exist")
         own = typed and os.path.realpath(located(Path(typed)))
@@ -108,14 +109,18 @@ class Weights:
         typed: the configuration that the command is given. account: is told what the conversion says of itself.
         """
         file = self.file()
-        if file and file.suffix == ".ckpt" and read_facts(file):
+        if file and _is_own(file):
             return self._checked(file)
+        if Path(self.row.file).suffix == ".ckpt" and not self.row.configs and not self.row.backbone_of:
+            file = self.fetched(say)
+            if _is_own(file):
+                return file
         path = self._checkpoint(typed)
         if _is_current(path, file):
             return path
         with _alone(self.folder, say):
             file = self._fetched(say)
-            if file.suffix == ".ckpt" and read_facts(file):
+            if _is_own(file):
                 return file
             if not _is_current(path, file):
                 self._convert(file, path, typed, account or (lambda line: None))
@@ -138,15 +143,21 @@ class Weights:
             part, came_in_pieces = download(self.address, target, self.by_hand, say)
             try:
                 proof, doubt = check_name(part, target.name, self.row.sha256)
-            except UserError as error:
+            except OtherContent as error:
                 forget(target)
                 if came_in_pieces and not is_last:
                     say(f"the pieces of {target.name} are not of one file: it is downloaded from the beginning")
                     continue
-                raise UserError(f"{self.address}: what came is not kept: {error}") from None
+                raise UserError(f"{self.address}: what came is not kept: {error.why}") from None
             break
         os.replace(part, target)
         forget(target)
+        try:
+            _is_own(target)
+        except UserError as error:
+            target.unlink()
+            why = str(error).replace(str(target), target.name)
+            raise UserError(f"{self.address}: what came is not kept: {why}") from None
         say(proof or doubt or f"{target.name}: nothing says its SHA-256, which is not checked")
         return target
 
@@ -154,6 +165,11 @@ class Weights:
         """A file that is here, put there by hand perhaps. UserError for another one than the table says."""
         check_name(file, self.row.file or file.name, self.row.sha256)
         return file
+
+    @property
+    def _anew(self) -> str:
+        """What helps where the file that is here is a bad one, for the end of a message."""
+        return "; once it is removed the same command downloads it anew" if self.address else ""
 
     def _convert(self, file: Path, path: Path, typed: str, account: Say) -> None:
         config, whole = self.config_path(typed), path.parents[1]
@@ -165,7 +181,8 @@ class Weights:
                 source = ("--source", self.row.source) if self.row.source else ()
                 done = run_module("commands.cli", ["convert-weights", "--config_path", str(config), *files, *source])
                 if done.returncode or not inner.is_file():
-                    raise UserError(f"{file} cannot be converted: {_last_words(done.stderr)}")
+                    why = _last_words(done.stderr.replace(str(file), file.name))
+                    raise UserError(f"{file} cannot be converted: {why}{self._anew}")
                 for line in (done.stdout + done.stderr).splitlines():
                     if str(folder) not in line:  # which is gone in a moment
                         account(line)
@@ -183,6 +200,11 @@ def require_whole(weights: Weights) -> None:
             f"zoo:{weights.name} is a backbone alone, of {listed(weights.row.backbone_of)}: "
             f"train.py --config_path C --backbone.pretrained zoo:{weights.name} takes it"
         )
+
+
+def _is_own(file: Path) -> bool:
+    """Whether it is a checkpoint of this project, which needs no conversion. UserError for one that is damaged."""
+    return file.suffix == ".ckpt" and bool(read_facts(file))
 
 
 def _is_current(path: Path, file: Path | None) -> bool:

@@ -41,7 +41,10 @@ def named(rows: Sequence[Published], table: str = "") -> dict[str, Published]:
             name = re.sub(r"[^\w.+-]+", "_", row.note.partition(":")[0]).strip("_")
         elif len(same := [other for other in rows if other.file == row.file]) > 1:
             folder = _telling_folder(row, same)
-            name = folder if stem == EVERYONES and folder else f"{stem}-{folder}"
+            if not folder:
+                told = "no folder of their addresses tells them apart"
+                raise UserError(f"{table}: {len(same)} rows have the file {plain(row.file)}, and {told}")
+            name = folder if stem == EVERYONES else f"{stem}-{folder}"
         else:
             name = stem if stems.count(stem) == 1 else row.file
         if _is_no_name(name) or (row.file and _is_no_name(row.file)):
@@ -73,7 +76,7 @@ def find(text: str, table: dict[str, Published]) -> str:
     where = f"{COMMAND} weights lists all" if IS_INSTALLED else "python -m src.commands.weights lists all"
     if several:
         raise UserError(f"{plain(text)} may be {listed(several, SHOWN)}; give more of its name ({where})")
-    nearest = difflib.get_close_matches(wanted, list(table), 1, 0.3) if len(wanted) <= LONGEST else []
+    nearest = difflib.get_close_matches(wanted, list(table), 1, 0.4) if len(wanted) <= LONGEST else []
     hint = f"did you mean {nearest[0]}?" if nearest else where
     raise UserError(f"{plain(text)} names no published weights; {hint}")
 

@@ -126,6 +126,7 @@ NOT_CONTINUOUS = ("--box_style", "legacy", "--roi.roi_layer.aligned", "0", "--ma
         (("--eval_scales", "[]"), "eval_scales is empty; it must name one scale at least"),
         (("--eval_scales", "[10]", "--test_batch_size", "64"), "test_batch_size is 64: as many images of 10240x10240"),
         (("--eval_scales", "[11]"), "eval_scales"),
+        (("--eval_scales", "1,0.5,1"), "eval_scales is [1.0, 0.5, 1.0]; 1 twice shows nothing new"),
     ],
 )
 def test_views_of_a_detector_that_do_not_go_with_other_keys_are_refused(write, keys, said):

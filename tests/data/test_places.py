@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from src.config import default_config
 from src.data.formats import places as places_module
 from src.data.formats.coco import read_coco
+from src.data.formats.image_list import unlabelled_images
 from src.data.formats.mindrecord import MANIFEST, SUBSETS, read_records
 from src.data.formats.places import locate, note
 from src.data.formats.rules import Rules
 from src.data.formats.segmentation_list import SegmentationDataset, read_indices
+from src.data.formats.yolo_files import yolo_files
 from src.data.images import is_there, read_bgr
 from src.data.label_sets import LabelSet
 from src.errors import UserError
@@ -115,6 +118,30 @@ def test_a_list_of_files_beside_it_that_moved_is_found_and_said(folder, caplog):
     dataset = SegmentationDataset(folder / "data", "val", names)
     assert [path.name for path in dataset.samples[0]] == ["a.png", "b.png"] and not dataset.missing
     assert r"2 files are not where their names say, found by their ends ('old\\a.png' is a.png, ...)" in caplog.text
+
+
+def test_that_a_file_outside_is_there_and_another_is_taken_is_said_as_it_is(folder, tmp_path):
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((12, 20, 3), np.uint8))
+    names = ["../../b.png", "../../c/a.png"]
+    places = locate(names, folder / "data", Path("labels.json"))
+    assert [path.relative_to(folder) for path in places.paths] == [Path("data/train/b.png"), Path("data/a.png")]
+    assert note(places) == [
+        "1 files are not where their names say, found by their ends ('../../c/a.png' is a.png)",
+        "1 files are outside and not read (allow_outside: 1 does): those of their ends are taken "
+        "('../../b.png' is train/b.png)",
+    ]
+    assert not note(locate(names[:1], folder / "data", Path("labels.json"), allow_outside=True))
+
+
+def test_lists_of_every_format_say_that_another_file_is_taken(folder, tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((12, 20, 3), np.uint8))
+    (folder / "data" / "val.lst").write_text(f"{tmp_path}/a.png\n")
+    (folder / "data" / "val.txt").write_text(f"{tmp_path}/a.png\n")
+    (folder / "data" / "data.yaml").write_text("names: [one]\nval: val.txt\n")
+    took = [folder / "data" / "a.png"]
+    assert unlabelled_images(default_config(["--val_dataset", str(folder / "data")])) == took
+    assert yolo_files(folder / "data", "val").images == took
+    assert [line.split(":")[1] for line in caplog.messages] == [" 1 files are outside and not read (allow_outside"] * 2
 
 
 def test_normal_names_cost_a_look_at_each_file_and_no_search(folder, monkeypatch):

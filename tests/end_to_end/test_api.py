@@ -5,12 +5,14 @@ import ctypes
 import gzip
 import json
 import logging
+import os
 import random
 import shutil
 import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +29,7 @@ from src.config import default_config, load_config, save_config, to_dict
 from src.errors import UserError
 from src.process import guest
 from src.tasks import Task
-from tests.end_to_end.commands import ROOT, run
+from tests.end_to_end.commands import ROOT, run, run_process
 from tests.page_blocks import blocks
 
 MUSEUM = ROOT / "tests" / "museum"
@@ -175,6 +177,84 @@ def test_a_handler_that_a_graph_sets_is_put_back_while_it_runs(monkeypatch):
         signal.signal(signal.SIGINT, python)
 
 
+def test_what_a_graph_does_at_ctrl_c_is_an_interrupt():
+    """It sends SIGTERM to its own process, from a handler that each graph sets anew."""
+    ends, interrupts, seen = handler_of(signal.SIGTERM), handler_of(signal.SIGINT), []
+
+    def runs():
+        if handler_of(signal.SIGTERM) != ends:  # which would be the end of the tests
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            seen.append("goes on")
+        return ms.Tensor(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        guest.Guest(runs, "graph")()
+    assert seen == ["goes on"]
+    assert (handler_of(signal.SIGTERM), handler_of(signal.SIGINT)) == (ends, interrupts)
+
+
+@pytest.mark.slow
+def test_ctrl_c_never_ends_the_program_while_graphs_run(museum):
+    text = f"""
+import os, signal, threading, time
+from src.api import load
+model, found = load({str(run_folder(museum("hrnet_cls")))!r}), []
+first = model.predict({images("hrnet_cls")[0]!r}).to_json()
+for number in range(8):
+    threading.Timer(0.1 + 0.023 * number, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        while True:
+            model.predict({images("hrnet_cls")[0]!r})
+    except KeyboardInterrupt:
+        found.append(number)
+print(found, model.predict({images("hrnet_cls")[0]!r}).to_json() == first)
+"""
+    assert f"{list(range(8))} True" in run_process("-c", text)
+
+
+def test_an_interrupt_waits_while_mindspore_is_imported():
+    done, handler = [], signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), guest.uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("imported")
+    assert done == ["imported"] and signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(UserError, match="wrong"), guest.uninterrupted():
+        raise UserError("wrong")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+    def work() -> str:
+        with guest.uninterrupted():
+            return "done"
+
+    with ThreadPoolExecutor(1) as pool:  # signals are the main thread's
+        assert pool.submit(work).result() == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["mindspore.common.dtype", "mindspore.nn"])
+def test_a_first_load_that_was_interrupted_leaves_a_second_one_possible(museum, module):
+    folder = museum("mask_rcnn_hrnet")
+    weights, config = folder / "model.onnx", run_folder(folder) / "config.yaml"
+    text = f"""
+import os, signal, sys, threading, time
+from src.api import load
+def interrupt():
+    while {module!r} not in sys.modules:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    load({str(weights)!r}, config_path={str(config)!r})
+    time.sleep(9)
+except KeyboardInterrupt:
+    print("interrupted")
+print(load({str(weights)!r}, config_path={str(config)!r}).task)
+"""
+    said = run_process("-c", text)  # which ends with status 0
+    assert "interrupted" in said and "detection" in said
+
+
 # ------------------------------------------------------------------------------------------- without a real network
 
 
@@ -248,11 +328,90 @@ def test_an_unreadable_image_is_an_error_alone_and_none_in_a_list(folder, tmp_pa
         model.predict(tmp_path / "text.jpg")
     with pytest.raises(UserError, match="gone.jpg is missing"):
         model.predict(str(tmp_path / "gone.jpg"))
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder$"):
+        model.predict(tmp_path)
     caplog.clear()
     found = model.predict([np.zeros((8, 8, 3), np.uint8), tmp_path / "text.jpg", np.ones((9, 9, 3), np.uint8)])
     assert [None if one is None else one.height for one in found] == [8, None, 9]
     assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/text.jpg is no image, or cut off"]
     assert model.predict([]) == []
+
+
+def saved(path: Path, picture: Image.Image, **options) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def test_an_image_of_pillow_is_what_its_file_is(folder, tmp_path):
+    """Turned by EXIF, of 16 bits, of floating point, half seen through, with a palette."""
+    rng, exif = np.random.RandomState(0), Image.Exif()
+    exif[0x0112] = 6
+    colours = Image.fromarray(rng.randint(0, 256, (12, 20, 3), np.uint8))
+    clear = Image.fromarray(rng.randint(0, 256, (12, 20, 4), np.uint8))
+    deep = rng.randint(0, 60000, (12, 20)).astype(np.uint16)
+    files = [
+        saved(tmp_path / "turned.png", colours, exif=exif), saved(tmp_path / "turned.tif", colours, exif=exif),
+        saved(tmp_path / "deep.png", Image.fromarray(deep)), saved(tmp_path / "clear.png", clear),
+        saved(tmp_path / "float.tif", Image.fromarray(deep.astype(np.float32) / 7)),
+        saved(tmp_path / "whole.tif", Image.fromarray(deep.astype(np.int32) * 9)),
+        saved(tmp_path / "palette.gif", colours.quantize(7)), saved(tmp_path / "grey.png", colours.convert("L")),
+        saved(tmp_path / "inks.tif", colours.convert("CMYK")),
+    ]  # fmt: skip
+    for keys in ({}, {"image_window": [0, 30000], "alpha_colour": [9, 99, 200]}):
+        model = api.load(folder, **keys)
+        for file in files:
+            with Image.open(file) as picture:
+                assert np.array_equal(model.predict(picture).image(), model.predict(file).image()), file
+    stored = api.load(folder, exif="stored")
+    assert stored.predict(Image.open(files[0])).height == 12 and model.predict(Image.open(files[0])).height == 20
+
+
+def test_an_image_of_pillow_that_cannot_be_read_loses_no_other_one(folder, tmp_path, caplog):
+    model, grey = api.load(folder, test_batch_size=2), np.zeros((8, 8, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "whole.png"), np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    with Image.open(tmp_path / "whole.png") as closed:
+        pass
+    with pytest.raises(UserError, match="an image of .*whole.png cannot be read"):
+        model.predict(closed)
+    caplog.clear()
+    found = model.predict([closed, grey, Image.open(tmp_path / "cut.png"), closed, np.ones((9, 9), np.uint8), closed])
+    assert [None if one is None else one.height for one in found] == [None, 8, None, None, 9, None]
+    assert ["cut.png" in record.getMessage() for record in caplog.records] == [False, True, False, False]
+    assert model.predict([closed]) == [None]
+
+
+def test_what_is_one_image_is_no_stream(folder, tmp_path):
+    model = api.load(folder)
+    for one in ("photos", tmp_path, b"photo.jpg", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8),
+                Image.new("RGB", (8, 8)), 7):  # fmt: skip
+        with pytest.raises(UserError, match="stream takes many images"):
+            model.stream(one)
+    assert [one.height for one in model.stream(np.zeros((2, 8, 9, 3), np.uint8))] == [8, 8]
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder$"):
+        model.predict(tmp_path)
+
+
+def test_a_file_of_another_size_is_not_drawn_on(folder, tmp_path):
+    path = str(tmp_path / "photo.png")
+    cv2.imwrite(path, np.zeros((20, 30, 3), np.uint8))
+    found = api.load(folder).predict(path)
+    assert found.draw().shape[2] == 3
+    cv2.imwrite(path, np.zeros((10, 40, 3), np.uint8))
+    for look in (found.draw, found.image):
+        with pytest.raises(UserError, match="photo.png has changed: it was 30 x 20 and is 40 x 10"):
+            look()
+
+
+def test_a_result_takes_thresholds_as_the_model_does(folder, tmp_path):
+    found = api.load(folder).predict(np.zeros((8, 8), np.uint8))
+    (tmp_path / "least.yaml").write_text("cat: 0.8\ndög: 0.1\n")
+    assert found.above(0.5).names == ["cat"] == found.above(np.float32(0.75)).names
+    for chosen in ({"cat": 0.8, "dög": 0.1}, [0.8, 0.1], np.array([0.8, 0.1]), str(tmp_path / "least.yaml")):
+        assert found.above(chosen).names == ["dög"]
+    for wrong in (float("nan"), "x", None, [0.5], [0.5, 2], {"cat": 0.5}):
+        with pytest.raises(UserError):
+            found.above(wrong)
 
 
 @pytest.mark.parametrize(
@@ -273,10 +432,18 @@ def test_what_is_no_image_is_named(folder, image, reason):
 
 
 def test_what_cannot_be_loaded_is_named(folder, tmp_path):
+    for name in ("photo.jpg", "net.pth"):
+        (tmp_path / name).write_bytes(b"x")
+    save_arrays({"weight": np.zeros(1, np.float32)}, tmp_path / "plain.ckpt")
     for source, keys, reason in (
         (tmp_path / "nothing.ckpt", {}, "nothing.ckpt"),
         (tmp_path, {}, "is no folder of a run: it has no config.yaml"),
-        (folder, {"infer_score_th": 1}, "infer_score_thr"),  # the nearest key
+        (None, {}, "load takes a run's folder, a checkpoint, an exported file or zoo:NAME, not NoneType"),
+        ("", {}, "not an empty text"),
+        (tmp_path / "photo.jpg", {}, "photo.jpg ends in '.jpg': MindSpore's checkpoints end in .ckpt"),
+        (tmp_path / "net.pth", {"config_path": "x.yaml"}, "net.pth is of another framework: python convert_from_pt.py"),
+        (tmp_path / "plain.ckpt", {}, 'give config_path="FILE.yaml"'),
+        (folder, {"infer_score_th": 1}, "load: unknown key infer_score_th; did you mean infer_score_thr"),
         (folder, {"infer_score_thr": 7}, "infer_score_thr"),
         (folder, {"checkpoint_path": "x"}, "checkpoint_path is what load's first argument says"),
         (folder, {"test_cfg": {"rcnn": {"max_per_img": "many"}}}, "test_cfg.rcnn.max_per_img"),
@@ -284,6 +451,18 @@ def test_what_cannot_be_loaded_is_named(folder, tmp_path):
         with pytest.raises(UserError) as error:
             api.load(source, **keys)
         assert reason in str(error.value), (source, keys)
+
+
+def test_keys_that_no_model_reads_are_said(folder, caplog):
+    api.load(folder, batch_size=3, pred_input="/x", tile_overlap=0.3, infer_score_thr=0.5, font="",
+             test_cfg={"rcnn": {"max_per_img": 7}}, device_target="CPU")  # fmt: skip
+    (line,) = [record.getMessage() for record in caplog.records if "without effect" in record.getMessage()]
+    assert line.startswith("keys without effect (load): ") and "read with tile alone" in line
+    assert "load does not read it" in line and {"batch_size", "pred_input"} <= set(line.replace(",", "").split())
+    assert not [name for name in ("infer_score_thr", "font", "max_per_img", "device_target") if name in line]
+    caplog.clear()
+    api.load(folder, infer_score_thr=0.5, test_batch_size=2)
+    assert not [record for record in caplog.records if "without effect" in record.getMessage()]
 
 
 def test_keys_of_sections_are_mappings_or_have_dots(folder):

@@ -183,6 +183,15 @@ def test_a_video_is_drawn_at_its_rate(tmp_path, numbers, rate, capsys):
             assert np.abs(one.bgr.astype(int) - expected).mean() < 6  # the codec loses a little
 
 
+@pytest.mark.parametrize("labels", ["none.json", "none"])
+def test_labels_that_are_not_there_are_named_by_their_option(tmp_path, monkeypatch, labels):
+    monkeypatch.chdir(tmp_path)
+    write_case(Path(), ["a.png"], 40, 60)
+    with pytest.raises(UserError, match=f"^labels: {labels} does not exist$"):
+        main(["--pred_file", "out.json", "--out_dir", "out", "--labels", labels])
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     "more,problem",
     [

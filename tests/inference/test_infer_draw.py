@@ -16,6 +16,7 @@ from src.errors import UserError
 from src.inference.segment_files import segment_files
 from src.inference.unfinished import part_path
 from src.tasks import TASKS
+from tests.data.videos import write_video
 
 ROOT = Path(__file__).parents[2]
 SEGMENTER = ROOT / "configs/demo/hrnet_seg_cityscapes_shapes.yaml"
@@ -136,18 +137,61 @@ def test_label_files_and_pictures_go_together_but_labels_need_a_place(run):
         run("detection", "--draw", "other", "--infer_format", "coco")
 
 
-def test_pictures_within_the_tree_are_no_images_of_the_next_run(run):
+@pytest.mark.parametrize("given", [["in/x/a.webp"], ["in/b.jpg", "in/x/a.webp"], ["in/list.txt"], ["link/a.webp"]])
+def test_the_pictures_do_not_go_where_an_image_lies(run, given):
+    """The next run on that folder would take them for images."""
+    Path("in/list.txt").write_text("x/a.webp\n")
+    Path("link").symlink_to("in/x")
+    with pytest.raises(UserError, match=r"draw in/x is the folder of .*/a.webp, an image of pred_input: give draw"):
+        run("detection", "--draw", "in/x/.", "--recursive", "0", "--pred_input", *given)
+    assert sorted(path.name for path in Path("in/x").iterdir()) == ["a.webp", "c.png"]
+
+
+def test_pictures_within_the_tree_are_no_images_of_the_next_run(run, capsys):
     for _ in range(2):
         run("detection", "--pred_output", "out.json", "--draw", "in/drawn")
         assert len(pictures("in/drawn")) == 3
-        Path("in/drawn/a_pred.png").unlink()
+        assert "are no input" not in capsys.readouterr().out
         for path in Path("in/drawn").iterdir():
             path.unlink()
+    Path("in/drawn/mine.png").write_bytes(Path("in/a.png").read_bytes())
+    run("detection", "--pred_output", "out.json", "--draw", "in/drawn")
+    assert len(pictures("in/drawn")) == 4
+    assert "in: 1 images in in/drawn are no input: pictures are written there" in capsys.readouterr().out
 
 
 def test_keys_of_videos_are_said_to_do_nothing_with_images(run, caplog, capsys):
     run("detection", "--pred_output", "out.json", "--frame_step", "3")
     assert "keys without effect: frame_step (pred_input is no video)" in capsys.readouterr().out + caplog.text
+
+
+@pytest.mark.parametrize("thresholds", ["0.95", "t.yaml"])
+@pytest.mark.parametrize("given", ["in", "in.avi"])
+def test_that_nothing_reaches_what_is_drawn_is_said(run, capsys, given, thresholds):
+    Path("t.yaml").write_text("disc: 0.95\nstar: 0.95\n")
+    write_video(Path("in.avi"), 3)
+    said = "no prediction reaches its draw_score_thr, the highest score is 0.900: nothing is drawn"
+    run("detection", "--pred_input", given, "--draw", "drawn", "--draw_score_thr", thresholds)
+    assert said in capsys.readouterr().out
+    run("detection", "--pred_input", given, "--draw", "drawn", "--draw_score_thr", "0.5")
+    assert said not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "given,output,said",
+    [
+        ("in", "o.jsonl", "pred_output o.jsonl gets one JSON object of all images, as .json says; lines are of videos"),
+        ("in.avi", "o.json", "pred_output o.json gets a line of JSON for each frame, as .jsonl says"),
+        ("in", "o.json", ""),
+        ("in.avi", "o.jsonl", ""),
+        ("in", "o.txt", ""),
+    ],
+)
+def test_a_name_of_another_form_is_said(run, capsys, given, output, said):
+    write_video(Path("in.avi"), 1)
+    run("detection", "--pred_input", given, "--pred_output", output)
+    printed = capsys.readouterr().out
+    assert said in printed and ("gets" in printed) == bool(said) and Path(output).is_file()
 
 
 def test_a_wrong_file_of_thresholds_is_named_before_anything_is_drawn(run):

@@ -84,10 +84,23 @@ def test_a_list_is_relative_to_its_folder_and_leads_out_of_it_only_where_that_is
     assert found("x/list.TXT", allow_outside=1) == [str(place / "a.png")]
 
 
+@pytest.mark.parametrize("name", ["../x/y/c.png", "{place}/x/y/c.png"])
+def test_a_list_takes_no_other_image_for_one_that_is_there_outside_of_its_folder(place, name):
+    write_image(place / "lists" / "c.png")
+    (place / "lists" / "a.lst").write_text(name.format(place=place))
+    with pytest.raises(UserError, match=r"a.lst: line 1 names '.*, which is there, outside of .* allow_outside: 1 "):
+        found("lists/a.lst")
+    assert Path(found("lists/a.lst", allow_outside=1)[0]).samefile("x/y/c.png")
+    (place / "x/y/c.png").unlink()
+    assert found("lists/a.lst") == ["lists/c.png"]  # a folder that moved as a whole
+    (place / "x/y/c.png").symlink_to(place / "lists" / "c.png")
+    assert found("lists/a.lst") == ["lists/c.png"]
+
+
 def test_what_a_list_names_and_is_not_there_is_named(caplog):
     Path("list.txt").write_text("a.png\nnone.png\nx\n")
     assert found("list.txt") == ["a.png"]
-    assert "list.txt: 2 of the 3 images it names are missing: none.png (line 2), x (line 3)" in caplog.text
+    assert "list.txt: 2 of the 3 images it names are missing: none.png (line 2), x (line 3, is a folder)" in caplog.text
     Path("list.txt").write_text("none.png\n")
     with pytest.raises(UserError, match="list.txt: 1 of the 1 image it names are missing: none.png"):
         found("list.txt")
@@ -137,11 +150,17 @@ def test_a_video_stands_alone(tmp_path):
         ("a.png,none", "a.png,none: no such image or folder"),
         ("img_%02d.png", "img_%02d.png: no such image or folder"),
         ("1234", "1234: no such image or folder"),
-        ("/dev/zero", "/dev/zero: no such image or folder"),
+        ("/dev/zero", "/dev/zero is a device or a pipe"),
+        ("pipe.png", "pipe.png is a device or a pipe"),
+        ("nowhere.png", "nowhere.png is a link that leads to nothing"),
+        ("odd.txt", r"odd.txt: 3 of the 3 .*: pipe.png \(line 1, is a device or a pipe\), nowhere.png \(line 2"),
         ("none.mp4", "none.mp4: no such image or folder"),
     ],
 )
 def test_what_is_not_there_is_refused_in_a_line(name, problem):
+    os.mkfifo("pipe.png")
+    Path("nowhere.png").symlink_to("gone.png")
+    Path("odd.txt").write_text("pipe.png\nnowhere.png\n" + "n" * 90)
     with pytest.raises(UserError, match=problem):
         found(name)
 

@@ -233,3 +233,20 @@ def test_a_line_that_has_moved_ends_what_is_taken(tmp_path, moved):
     part.write_bytes(b"".join([*lines[:3], *lines[4:]] if moved == "gone" else [*lines[:4], *lines[3:]]))
     fill(tmp_path / "out", 2 if moved == "gone" else 3, 7)
     assert entries(tmp_path / "out") == RESULTS
+
+
+@pytest.mark.parametrize("done,said", [(2, "2 of 5 images are kept in o.json.part: the same command goes on"), (0, "")])
+def test_a_process_that_a_signal_ends_says_what_is_kept(tmp_path, done, said):
+    """No block outlives that."""
+    program = (
+        "import logging; from pathlib import Path; logging.basicConfig(level='INFO', format='%(message)s')\n"
+        "from src.inference.unfinished import unfinished; from src.process import signals\n"
+        "with unfinished(Path('whole.json'), {}, 1) as part: part.append('a', 1)\n"
+        "with unfinished(Path('o.json'), {}, 5) as part:\n"
+        f"    for number in range({done}): part.append(str(number), {{}})\n"
+        "    signals.leave(130, 'interrupted')"
+    )
+    path = str(Path(__file__).parents[2])
+    command, environment = [sys.executable, "-c", program], os.environ | {"PYTHONPATH": path}
+    ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, text=True)
+    assert ended.returncode == 130 and ended.stderr.splitlines() == ["interrupted", *filter(None, [said])]

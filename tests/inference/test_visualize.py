@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from src.commands.draw import main
 from src.errors import UserError
+from src.inference.detection_pictures import _inside
+from src.inference.overlay import MASK_OPACITY
 from src.inference.visualize import (
     draw_class,
     draw_overlay,
@@ -169,6 +172,19 @@ def test_missing_images_are_counted_and_the_others_drawn(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_pred.png"]
 
 
+def test_from_another_folder_than_infers_it_is_said_what_names_are_relative_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["--pred_file", str(tmp_path / write_case(Path(), ["a.png", "b.png"])), "--out_dir", str(tmp_path / "o")]
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    with pytest.raises(UserError, match="none of its 2 images could be drawn: their names are as infer.py was given"):
+        main(command)
+    for name in "ab":
+        cv2.imwrite(f"{name}.png", np.zeros((10, 20, 3), np.uint8))  # of another size
+    with pytest.raises(UserError, match="none of its 2 images could be drawn$"):
+        main(command)
+
+
 def test_an_image_of_another_size_than_predicted_is_not_drawn(tmp_path):
     pred_file = write_case(tmp_path, ["a.png", "b.png"])
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((10, 20, 3), np.uint8))
@@ -263,3 +279,16 @@ def test_the_thresholds_of_a_report_decide_what_is_drawn(tmp_path, caplog):
     (tmp_path / "t.yaml").write_text("square: 0.6\n")
     done = run_command(*arguments, "--score_thr", tmp_path / "t.yaml")
     assert done.returncode == 2 and "score_thr has no threshold for disc" in done.stderr
+
+
+def test_of_a_large_image_no_mask_is_decoded_whole(monkeypatch):
+    decoded, decode = [], coco_mask.decode
+    monkeypatch.setattr(coco_mask, "decode", lambda mask: decoded.append(mask["size"]) or decode(mask))
+    one = prediction(1200, 1000, (900, 400, 30, 20), 0.9)
+    drawn = draw_overlay(np.zeros((1200, 1000, 3), np.uint8), [one])
+    assert decoded == [[20, 30]]
+    colour = np.round(np.array(instance_colour(0)) * MASK_OPACITY)
+    assert drawn[410, 915].tolist() == colour.tolist() and not drawn[440:].any()
+    (part,) = _inside([one], (910, 390, 990, 415))
+    assert part["mask"]["size"] == [25, 80] and coco_mask.toBbox(part["mask"]).tolist() == [0, 10, 20, 15]
+    assert decoded == [[20, 30]]

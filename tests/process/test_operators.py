@@ -92,7 +92,24 @@ def test_without_a_compiler_the_line_is_as_ever(graph_mode, folder, compiler, va
     monkeypatch.setenv(variable, value)
     with pytest.raises(UserError, match="custom_ops_cpu.so is missing: build the custom operators with 'bash scripts/"):
         Nms(0.5, 3)
-    assert compiler() == 0 and not caplog.records
+    said = ["custom_ops_cpu.so is not built: no command is called 'no-compiler'"] if variable == "CXX" else []
+    assert compiler() == 0 and [record.getMessage() for record in caplog.records] == said
+
+
+@pytest.mark.parametrize("command", ["no-compiler", "'never closed"])
+def test_an_old_library_without_a_compiler_is_one_line(folder, monkeypatch, command):
+    folder.mkdir()
+    text = 'extern "C" int OperatorsVersion() { return 1; }'
+    line = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", folder / build.CPU]
+    subprocess.run(line, input=text, text=True, check=True)
+    monkeypatch.setenv("CXX", command)
+    assert "custom_ops_cpu.so is of another version: build the custom operators again" in library.why_no_library()
+
+
+def test_a_compiler_that_says_nothing_is_said_to_have(folder, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "false")
+    assert "which needs a C++17 compiler (or --portable 1)" in library.why_no_library()
+    assert "custom_ops_cpu.so cannot be built: false failed: it said nothing (status 1)" in caplog.text
 
 
 def test_a_compiler_that_fails_is_named_once(folder, tmp_path, monkeypatch, caplog):

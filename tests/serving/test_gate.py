@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from src.serving.gate import API, AROUND_A_FILE, LOCAL_NAMES, MOST_WORDS, Gate
+from src.serving.gate import API, AROUND_A_FILE, CALL, LOCAL_NAMES, MOST_WORDS, Gate
 from src.serving.uploads import MOST_WAITING, Uploads
 
 LIMIT = 1000  # bytes of a file
@@ -84,6 +84,8 @@ def test_what_the_page_asks_for_is_let_through_with_a_policy(path, uploads):
         ("GET", f"{API}/file=/etc/hostname", 404),
         ("GET", "/assets/../../secret", 404),
         ("POST", f"{API}/run/predict", 404),
+        ("POST", f"{API}/call/other", 404),
+        ("GET", f"{API}/call/other/abc", 404),
         ("POST", f"{API}/component_server", 404),
         ("POST", "/config", 404),
         ("PUT", "/", 405),
@@ -144,23 +146,40 @@ def test_paths_of_uploads_are_known_before_they_are_told(uploads):
 
 
 def test_no_more_files_wait_than_there_is_room_for(uploads):
+    """Of files that the network is to look at; others make room."""
+    paths = [UPLOADED, *(f"/page/{k}.jpg" for k in range(MOST_WAITING - 1))]
     with uploads.arriving() as note:
-        note([f"/page/{k}.jpg" for k in range(MOST_WAITING - 1)])
-    status, body, _, _ = ask(gate_before(Behind(), uploads), "POST", f"{API}/upload")
-    assert status == 503 and "try again" in body
+        note(paths[1:])
+    gate = gate_before(Behind(["/page/new.jpg"]), uploads)
+    assert ask(gate, "POST", f"{API}/upload")[0] == 200 and UPLOADED not in uploads and len(uploads) == MOST_WAITING
+    paths[0] = "/page/new.jpg"
+    for path in paths:
+        assert ask(gate, "POST", f"{API}/queue/join", [json.dumps({"data": [{"path": path}]}).encode()])[0] == 200
+    status, body, _, _ = ask(gate, "POST", f"{API}/upload")
+    assert status == 503 and "try again" in body and len(uploads) == MOST_WAITING
 
 
-@pytest.mark.parametrize("path", [f"{API}/queue/join", f"{API}/call/predict"])
-def test_a_call_names_uploaded_files_alone(path, uploads):
+def test_a_request_uploads_one_file(uploads, tmp_path):
+    """A hundred in one would be all that may wait, and nobody would ask about them."""
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    for path in paths:
+        path.write_bytes(b"x")
+    status, body, _, _ = ask(gate_before(Behind(map(str, paths)), uploads), "POST", f"{API}/upload")
+    assert status == 413 and "one file at a time" in body
+    assert len(uploads) == 1 and not any(path.exists() for path in paths)
+
+
+@pytest.mark.parametrize("path,before", [(f"{API}/queue/join", [0.3, None]), (CALL, [])])
+def test_a_call_names_uploaded_files_alone(path, before, uploads):
     behind = Behind()
     gate = gate_before(behind, uploads)
 
     def call(file: object) -> int:
-        data = {"data": [0.3, {"deep": [file]}], "fn_index": 0}
+        data = {"data": [*before, file], "fn_index": 0}
         return ask(gate, "POST", path, [json.dumps(data).encode()])[0]
 
     assert call({"path": UPLOADED, "url": "http://127.0.0.1:8000/x"}) == 200
-    assert json.loads(behind.came[0][2])["data"][1]["deep"][0]["path"] == UPLOADED
+    assert json.loads(behind.came[0][2])["data"][-1]["path"] == UPLOADED
     for bad in ("/etc/hostname", "http://elsewhere.example/a.png", "", None, 3, [UPLOADED], {"path": UPLOADED}):
         assert call({"path": bad, "meta": {"_type": "gradio.FileData"}}) == 403
     assert len(behind.came) == 1
@@ -181,6 +200,50 @@ def test_what_comes_through_is_what_was_looked_at(uploads):
 def test_what_is_no_call_is_refused(parts, status, uploads):
     behind = Behind()
     assert ask(gate_before(behind, uploads), "POST", f"{API}/queue/join", parts)[0] == status and not behind.came
+
+
+@pytest.mark.parametrize("words", [3, [], {}, {"data": {}}, {"data": []}, {"data": ["x"]}, {"data": [{}]},
+                                   {"data": [{"path": UPLOADED}] * 2}])  # fmt: skip
+def test_a_call_of_a_program_has_one_file_or_none(words, uploads):
+    behind = Behind()
+    status, body, _, _ = ask(gate_before(behind, uploads), "POST", CALL, [json.dumps(words).encode()])
+    assert status == 400 and "the path from an upload" in body and not behind.came
+    assert ask(gate_before(behind, uploads), "POST", CALL, [b'{"data": [null]}'])[0] == 200
+
+
+class Failing:
+    """Begins an answer with `status`, if it is given, and fails as Gradio does."""
+
+    def __init__(self, status: int | None):
+        self.status = status
+
+    async def __call__(self, scope, receive, send) -> None:
+        if self.status is not None:
+            await send({"type": "http.response.start", "status": self.status, "headers": []})
+            await send({"type": "http.response.body", "body": b"begun ", "more_body": self.status == 200})
+        raise KeyError("number 999")
+
+
+@pytest.mark.parametrize("method,path", [("POST", f"{API}/queue/join"), ("GET", f"{CALL}/abc")])
+def test_what_gradio_fails_at_is_one_line(method, path, uploads, caplog):
+    for status in (None, 500):
+        got, body, headers, _ = ask(gate_before(Failing(status), uploads), method, path, [b"{}"])
+        assert (got, body) == (400, '{"detail": "this is not known here"}') and b"content-security-policy" in headers
+    got, body, _, _ = ask(gate_before(Failing(200), uploads), method, path, [b"{}"])
+    assert got == 200 and body == 'begun event: error\ndata: {"error": "this is not known here"}\n\n'
+    assert [record.getMessage() for record in caplog.records] == [f"{method} {path}: 'number 999'"] * 3
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_no_header_names_another_server(uploads):
+    seen = []
+
+    async def behind(scope, receive, send) -> None:
+        seen.append(dict(scope["headers"]))
+        await Behind()(scope, receive, send)
+
+    ask(gate_before(behind, uploads), "GET", "/", x_forwarded_host="elsewhere.example", x_gradio_server="http://a.b")
+    assert seen == [{b"host": b"127.0.0.1:8000"}]
 
 
 def test_a_length_that_is_none_is_refused(uploads):

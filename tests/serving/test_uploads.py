@@ -3,7 +3,7 @@
 import os
 import time
 
-from src.serving.uploads import KEPT, LONGEST_WAIT, Uploads
+from src.serving.uploads import KEPT, LONGEST_WAIT, MOST_WAITING, PATIENCE, UNASKED, Uploads
 
 
 def arrived(uploads: Uploads, path, content: bytes = b"x") -> str:
@@ -61,7 +61,33 @@ def test_what_is_old_goes_and_what_is_waited_for_stays(tmp_path, monkeypatch):
     uploads.sweep(now + KEPT + 5)
     assert os.path.exists(path) and not (tmp_path / "drawn" / "image.jpg").exists()
     assert not (tmp_path / "half of an upload").exists()
-    monkeypatch.setattr(time, "monotonic", lambda: now + LONGEST_WAIT + 5)  # nobody comes for it
-    monkeypatch.setattr(uploads, "_waiting", {path: [now]})
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + UNASKED + 5)  # nobody comes for it
     uploads.sweep(now + 10_000)
     assert not list(tmp_path.iterdir()) and path not in uploads
+
+
+def test_what_the_network_is_to_look_at_waits_longer(tmp_path, monkeypatch):
+    uploads = Uploads(tmp_path)
+    paths = [arrived(uploads, tmp_path / name / "photo.jpg") for name in "ab"]
+    uploads.ask([paths[0], "/etc/hostname"])
+    clock = time.monotonic()
+    for later, there in ((UNASKED - 5, [True, True]), (UNASKED + 5, [True, False]), (LONGEST_WAIT + 5, [False, False])):
+        monkeypatch.setattr(time, "monotonic", lambda later=later: clock + later)
+        uploads.sweep()
+        assert [path in uploads for path in paths] == there
+
+
+def test_of_too_many_the_one_goes_that_nobody_asks_about_longest(tmp_path, monkeypatch):
+    uploads = Uploads(tmp_path)
+    paths = [arrived(uploads, tmp_path / str(k) / "photo.jpg") for k in range(MOST_WAITING)]
+    uploads.ask(paths[:1])
+    assert uploads.make_room() and len(uploads) == MOST_WAITING - 1
+    assert paths[0] in uploads and paths[1] not in uploads and not os.path.exists(paths[1])
+    assert uploads.make_room() and paths[2] in uploads  # there is room already
+    paths[1] = arrived(uploads, tmp_path / "again" / "photo.jpg")
+    uploads.ask(paths)
+    assert not uploads.make_room() and len(uploads) == MOST_WAITING  # all of them wait for the network
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + PATIENCE + 5)
+    assert uploads.make_room() and paths[0] not in uploads and len(uploads) == MOST_WAITING - 1

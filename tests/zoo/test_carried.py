@@ -147,6 +147,9 @@ def test_a_device_that_is_not_here_is_the_cpu_unless_it_was_typed(checkpoint, mo
     monkeypatch.setattr(carried, "is_here", lambda device: device == "CPU")
     assert carried_config(path).device_target == "CPU" and "no GPU here: device_target is CPU" in caplog.text
     assert carried_config(path, ["--device_target", "GPU"]).device_target == "GPU"
+    caplog.clear()
+    assert carried_config(checkpoint(portable_values(load_config(str(TINY))))).device_target == "CPU"
+    assert "device_target" not in caplog.text  # it says nothing of a device
     monkeypatch.setattr(carried, "is_here", lambda device: True)
     assert carried_config(path).device_target == "GPU"
 

@@ -136,7 +136,7 @@ def test_nothing_but_web_addresses_is_opened_or_followed(get, server, place):
 def test_web_addresses_are_followed_and_circles_end(get, server):
     server.leads = {"/a": "/w.pth", "/b": "/b"}
     assert get("/a") == (CONTENT, False)
-    with pytest.raises(UserError, match="answers 302 "):
+    with pytest.raises(UserError, match=r"/b leads on and on, round or too far: put it at HERE$"):
         get("/b")
 
 

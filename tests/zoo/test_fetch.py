@@ -131,7 +131,11 @@ def test_a_wrong_checksum_is_one_line_and_nothing_is_kept(zoo, server):
     assert [one.name for one in (zoo.home / NAME).iterdir()] == [".lock"]
     zoo(sha256="0" * 64)
     server.files[f"/files/{FILE}"] = FOREIGN
-    assert "its SHA-256 begins with 0000000000000000" in error("tiny")
+    said = error("tiny")
+    assert f"what came is not kept: by the table of weights its SHA-256 begins with {'0' * 16}, its own with" in said
+    assert "download it again" not in said
+    (zoo.home / NAME / FILE).write_bytes(FOREIGN)
+    assert f"{FILE} is damaged or incomplete, or another file: by the table of weights its" in error("tiny")
 
 
 def test_pieces_of_two_files_are_downloaded_anew(zoo, server, conversions):
@@ -204,6 +208,40 @@ def test_a_checkpoint_of_this_project_is_taken_as_it_is_and_brings_its_configura
     assert (found.num_classes, found.img_width) == (cfg.num_classes, 96)
 
 
+def test_the_command_fetches_a_checkpoint_of_this_project_without_a_configuration_too(zoo, server, tmp_path, capsys):
+    save_arrays({"a": np.zeros(1, np.float32)}, tmp_path / "own.ckpt", {"config": to_dict(load_config(str(CONFIG)))})
+    server.files["/own.ckpt"] = (tmp_path / "own.ckpt").read_bytes()
+    zoo(file="own.ckpt", address=f"{server.address}/own.ckpt", configs="")
+    main(["own"])
+    assert capsys.readouterr().out.endswith(f"zoo:own, or the checkpoint itself:\n{zoo.home / 'own' / 'own.ckpt'}\n")
+    shutil.rmtree(zoo.home)
+    assert weights_path("zoo:own", str(CONFIG)) == weights_path("zoo:own") == str(zoo.home / "own" / "own.ckpt")
+    assert len(server.asked) == 2
+
+
+def test_what_is_no_checkpoint_of_this_project_needs_a_configuration_and_a_damaged_one_is_not_kept(zoo, server):
+    zoo(file="own.ckpt", address=f"{server.address}/own.ckpt", configs="")
+    server.files["/own.ckpt"] = b"\x12\x0bconverted 1"  # says nothing of itself
+    with pytest.raises(UserError, match="zoo:own: its row names no configuration"):
+        weights_path("zoo:own")
+    shutil.rmtree(zoo.home)
+    server.files["/own.ckpt"] = b"a page of a firm's network"
+    with pytest.raises(UserError, match=r"own.ckpt: what came is not kept: own.ckpt cannot be read, it is cut off"):
+        weights_path("zoo:own")
+    assert [one.name for one in (zoo.home / "own").iterdir()] == [".lock"]
+    zoo(configs="")
+    server.asked.clear()
+    with pytest.raises(UserError, match=f"zoo:{NAME}: its row names no configuration"):
+        weights_path("zoo:tiny")
+    assert not server.asked
+
+
+def test_an_address_of_a_file_of_another_name_is_direct_too(zoo, server, conversions):
+    zoo(file="mine.pth", address=f"{server.address}/files/{FILE}?download=1")
+    server.files[f"/files/{FILE}?download=1"] = FOREIGN
+    assert weights_path("zoo:mine") and (zoo.home / "mine" / "mine.pth").read_bytes() == FOREIGN
+
+
 def test_with_a_name_the_configuration_is_the_tables_unless_one_is_typed(zoo, conversions):
     zoo(configs="tiny.yaml other.yaml")
     other = zoo.folder / "other.yaml"
@@ -240,7 +278,8 @@ def test_a_conversion_that_fails_is_its_own_line_and_leaves_the_file(zoo, monkey
         return subprocess.CompletedProcess([], 2, "", "warning\nerror: x.pth has 3 tensors without a place\n")
 
     monkeypatch.setattr(room, "run_module", run_module)
-    with pytest.raises(UserError, match=rf"{FILE} cannot be converted: x\.pth has 3 tensors without a place$"):
+    anew = "; once it is removed the same command downloads it anew"
+    with pytest.raises(UserError, match=rf"{FILE} cannot be converted: x\.pth has 3 tensors without a place{anew}$"):
         weights_path("zoo:tiny")
     assert sorted(one.name for one in (zoo.home / NAME).iterdir()) == [".lock", FILE]
 

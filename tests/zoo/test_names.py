@@ -41,6 +41,8 @@ def test_a_shorter_name_will_do(text, name):
 def test_a_name_that_is_none_is_one_line_with_the_nearest():
     with pytest.raises(UserError, match="zoo:mask_rcnn_r50_fpn_1x_cco names no published weights; did you mean mask_r"):
         find("zoo:mask_rcnn_r50_fpn_1x_cco", TABLE)
+    with pytest.raises(UserError, match="nosuch names no published weights; .*lists all$"):
+        find("nosuch", TABLE)
     for text in ("zoo:", "zoo:../../etc", "zoo:\n<b>", "zoo:" + "x" * 5000):
         with pytest.raises(UserError) as error:
             find(text, TABLE)
@@ -74,9 +76,13 @@ def test_a_table_of_ones_own_takes_the_projects_place(tmp_path, monkeypatch):
         (("file,address", ".a.pth,b"), "'.a.pth' is no name of a file"),
         (("file,address", "-a.pth,b"), "'-a.pth' is no name of a file"),
         (("file,address", f"{'n' * 300}.pth,b"), "is no name of a file"),
-        (("file,address", "a.pth,http://x/1/a.pth", "a.pth,http://x/1/a.pth"), "two rows are called a-"),
+        (("file,address", "a.pth,http://x/1/a.pth", "a.pth,http://x/1/a.pth"),
+         "my.csv: 2 rows have the file a.pth, and no folder of their addresses tells them apart"),
+        (("file,address", "a.pth,http://x/a.pth", "b.pth,http://x/b.pth", "a.pth,http://y/a.pth"),
+         "2 rows have the file a.pth, and no folder"),
+        (("file,address", "a-1.pth,x", "a.pth,http://x/1/a.pth", "a.pth,http://x/2/a.pth"), "two rows are called a-1"),
     ],
-)
+)  # fmt: skip
 def test_a_table_that_is_none_is_one_line(tmp_path, lines, message):
     with pytest.raises(UserError, match=message) as error:
         the_table(write(tmp_path / "my.csv", *lines))

@@ -62,7 +62,7 @@ def erased_window(size: Size, rng: np.random.RandomState) -> tuple[int, int, int
     height, width = size
     for _ in range(TRIES):
         area = rng.uniform(*AREA) * height * width
-        ratio = math.exp(rng.uniform(*np.log(RATIO)))
+        ratio = math.exp(rng.uniform(*map(math.log, RATIO)))
         h, w = int(round(math.sqrt(area * ratio))), int(round(math.sqrt(area / ratio)))
         if h < height and w < width:
             top, left = rng.randint(height - h + 1), rng.randint(width - w + 1)

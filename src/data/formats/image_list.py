@@ -1,5 +1,6 @@
 """The images of a segmentation test set without labels: those that a list names, those of a folder."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from ...errors import UserError
 from ...reading import is_file, is_folder, need_folder
 from ..images import IMAGE_SUFFIXES
 from .label_folders import files_below
-from .places import locate
+from .places import locate, note
 from .text_lines import read_lines
+
+logger = logging.getLogger(__name__)
 
 LISTS = ("val.lst", "test.lst")  # of a folder, the first that is there
 IMAGES = "images"  # where the images lie in a folder of images and masks
@@ -66,6 +69,8 @@ def _listed(path: Path, allow_outside: bool) -> list[Path]:
     places = locate(
         [name for _, name in names], path.parent, path, lambda i: f"line {names[i][0]}", allow_outside=allow_outside
     )
+    for line in note(places):
+        logger.warning("%s: %s", path, line)
     if places.missing:
         first = places.paths[min(places.missing)]
         raise UserError(f"{path}: {len(places.missing)} of the images it names are missing; looked for {first}")

@@ -5,13 +5,13 @@ it are refused unless `allow_outside` is set. Links in the folder are followed: 
 
 Tools write names from where they ran: `images\\a.jpg`, `data/a.jpg`, `../x/a.jpg`, `/home/me/x/a.jpg`. A file that is
 not where its name says is looked for by the end of the name, and then by its bare name, which only one file below the
-folder may have.
+folder may have. What is there under its name, but outside, is not read, and that another file is taken is said.
 """
 
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UserError
@@ -27,12 +27,14 @@ SHOWN = 60
 class Places:
     """paths: of each name, where its file is, or where it would be; missing: indices of those whose file is not there.
 
-    found: what lies elsewhere than its name says, as `name is path`.
+    found: what lies elsewhere than its name says, as `name is path`; passed: the same, by index, of what is outside
+    where its name says.
     """
 
     paths: list[Path]
     missing: set[int]
     found: list[str]
+    passed: dict[int, str] = field(default_factory=dict)
 
 
 def locate(
@@ -70,8 +72,10 @@ def locate(
             where = f"{shown(names[index])}, outside of the data set's folder {root}"
             raise UserError(f"{source}: {entry(index)} names {where}; {how} reads it")
     paths = [elsewhere.get(index, path) for index, path in enumerate(direct)]
-    moved = [f"{shown(names[index])} is {path.relative_to(folder)}" for index, path in elsewhere.items()]
-    return Places(paths, set(odd) - elsewhere.keys(), moved)
+    moved = {index: f"{shown(names[index])} is {path.relative_to(folder)}" for index, path in elsewhere.items()}
+    outside = [index for index in moved if direct[index] is None and _is_another(folder / names[index], paths[index])]
+    passed = {index: moved.pop(index) for index in outside}
+    return Places(paths, set(odd) - elsewhere.keys(), list(moved.values()), passed)
 
 
 def inside(name: str, folder: Path, *roots: Path) -> Path | None:
@@ -80,17 +84,26 @@ def inside(name: str, folder: Path, *roots: Path) -> Path | None:
 
 
 def note(places: Places) -> list[str]:
-    """A line about what lies elsewhere, if something does."""
-    if not places.found:
-        return []
-    more = ", ..." if len(places.found) > 1 else ""
-    return [f"{len(places.found)} files are not where their names say, found by their ends ({places.found[0]}{more})"]
+    """Lines about what lies elsewhere, if something does."""
+    lines = []
+    for names, what in (
+        (places.found, "files are not where their names say, found by their ends"),
+        (list(places.passed.values()), f"files are outside and not read ({ALLOW} does): those of their ends are taken"),
+    ):
+        if names:
+            lines.append(f"{len(names)} {what} ({names[0]}{', ...' if len(names) > 1 else ''})")
+    return lines
 
 
 def shown(name: object, longest: int = SHOWN) -> str:
     """A name out of a text, for a message: in quotes, in one line, shortened."""
     text = repr(name)
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _is_another(named: Path, taken: Path) -> bool:
+    """Whether a file is there under the name itself, and it is not the one that is taken."""
+    return is_there(named) and not os.path.samefile(named, taken)
 
 
 class _Bounds:

@@ -5,9 +5,10 @@ path. Without it the folders images/train, train/images or train hold a split, o
 file of images/a/b.jpg is labels/a/b.txt, that of other/b.jpg is other/b.txt.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...config.read import read_documents_of
@@ -16,8 +17,10 @@ from ...reading import is_file, is_folder
 from ..images import IMAGE_SUFFIXES
 from . import fields
 from .label_folders import SPLIT_NAMES, files_below, start_of
-from .places import ALLOW, inside, locate, shown
+from .places import ALLOW, inside, locate, note, shown
 from .text_lines import read_lines
+
+logger = logging.getLogger(__name__)
 
 MARKS = "data.yaml with names, or classes.txt or obj.names beside labels"
 YAML = (".yaml", ".yml")
@@ -238,4 +241,6 @@ def _listed(path: Path, root: Path, allow_outside: bool) -> Sequence[Path]:
     lines = read_lines(path)
     names = [line.replace("\\", "/") for _, line in lines]
     found = locate(names, path.parent, path, lambda index: f"line {lines[index][0]}", root, allow_outside)
+    for line in note(replace(found, found=[])):  # names by their ends are usual here
+        logger.warning("%s: %s", path, line)
     return found.paths

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...config import default_config
 from ...errors import UserError, plain
-from ...reading import is_file, is_folder
+from ...reading import is_file, is_folder, no_file
 from ..formats import FORMATS, format_name, instance_masks
 from ..formats.class_table import is_table
 from ..formats.image_folder import ImageFolder
@@ -40,7 +40,7 @@ def tell(source: str, task: str = "") -> Told:
     """
     folder = Path(os.path.abspath(source))
     if not is_folder(folder) and not is_file(folder):
-        raise UserError(f"--data {source} does not exist")
+        raise UserError(f"--data {source} {no_file(folder)}")
     try:
         os.fsencode(folder).decode("utf-8")
     except UnicodeDecodeError:
