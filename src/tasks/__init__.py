@@ -4,6 +4,7 @@ Each is imported when it is first asked for, and MindSpore with it: what needs n
 """
 
 from collections import ChainMap
+from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +20,33 @@ if TYPE_CHECKING:
 __all__ = ["TASKS", "Evaluator", "Task", "build_model", "evaluating"]
 
 
-class _WhenAsked(dict):
+class _WhenAsked(MutableMapping):
     """By name an object, or the module of this room and the class in it of which one is made when it is asked for."""
 
+    def __init__(self, **found: Any):
+        self._found = found
+
     def __getitem__(self, name: str) -> Any:
-        found = super().__getitem__(name)
+        found = self._found[name]
         if isinstance(found, tuple):
             module, kind = found
-            found = self[name] = getattr(import_module(f".{module}", __package__), kind)()
+            found = self._found[name] = getattr(import_module(f".{module}", __package__), kind)()
         return found
 
+    def __setitem__(self, name: str, task: Any) -> None:
+        self._found[name] = task
 
-TASKS: dict[str, "Task"] = _WhenAsked(
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+TASKS: MutableMapping[str, "Task"] = _WhenAsked(
     detection=("detection", "Detection"),
     segmentation=("segmentation", "Segmentation"),
     classification=("classification", "Classification"),
