@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.config import default_config, load_config, parse_cli, save_config
+from src.config import load_config, parse_cli, save_config
 from src.errors import UserError
 from tests.config.refused import refusal
 
@@ -382,41 +382,3 @@ def test_of_several_bases_the_later_one_wins_and_the_file_itself_over_all(tmp_pa
     (tmp_path / "c.yaml").write_text("_base_: [a.yaml, b.yaml]\nseed: 9\ntask: classification\n")
     cfg = load_config(str(tmp_path / "c.yaml"))
     assert (cfg.lr, cfg.seed, cfg.epoch_size) == (0.2, 9, 5)
-
-
-def test_a_list_may_be_given_as_numbers_with_commas():
-    config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
-    assert load_config(config, ["--eval_scales", "0.75,1.0,1.25"]).eval_scales == [0.75, 1.0, 1.25]
-    assert load_config(config, ["--eval_scales=[0.5]"]).eval_scales == [0.5]
-
-
-@pytest.mark.parametrize(
-    "key,text,value",
-    [("eval_scales", "0.75", [0.75]), ("eval_scales", "1", [1.0]), ("eval_scales", "5e-1", [0.5]),
-     ("eval_scales", "1/2", [0.5]), ("lr_steps", "8", [8]), ("class_weights", "3", [3.0])],
-)  # fmt: skip
-def test_a_list_of_one_number_may_be_typed_as_that_number(key, text, value):
-    assert getattr(default_config([f"--{key}", text]), key) == value
-
-
-@pytest.mark.parametrize(
-    "key,text,said",
-    [
-        ("eval_scales", "0", "eval_scales is 0.0; it must be at least 0.1 and at most 10"),
-        ("eval_scales", "abc", "eval_scales must be a number, not 'abc'"),
-        ("eval_scales", "true", "eval_scales must be a list, not True; write [a, b, c]"),
-        ("img_mean", "128", "img_mean must have 3 numbers, not 1"),
-        ("lr_steps", "0.5", "lr_steps must be a whole number, not 0.5"),
-        ("class_names", "cat", "class_names must be a list, not 'cat'; write [a, b, c]"),  # perhaps a file's name
-        ("label_colours", "3", "label_colours must be a list, not 3; write [[a, b], [c, d]]"),
-    ],
-)
-def test_what_is_typed_for_a_list_and_is_none_is_said_with_its_form(key, text, said):
-    with pytest.raises(UserError) as caught:
-        default_config([f"--{key}", text])
-    assert str(caught.value) == f"command line: {said}"
-
-
-def test_a_list_in_a_file_is_a_list(write):
-    with pytest.raises(UserError, match=r"eval_scales must be a list, not 0.75; write \[a, b, c\]"):
-        load_config(write("eval_scales: 0.75\n"))
