@@ -11,6 +11,8 @@ from src.process.threads import share_cores
 os.environ.setdefault("GLOG_v", "3")
 share_cores()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, for the tests' programs too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's job in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["MS_VISION_ZOO_COMPILE_CACHE"] = "0"  # its own tests turn it on; subprocesses inherit it
 
 import mindspore  # noqa: E402  before onnx: MindSpore's generated protobuf code must be the first to be loaded

@@ -52,8 +52,8 @@ def test_packages_are_installed_once(tmp_path):
     assert (one.returncode, one.stdout + one.stderr) == (0, "")
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls == [
-        "noninteractive update -qq",
-        f"noninteractive install -qq --no-install-recommends {PACKAGES}",
+        "noninteractive update -qq -o Acquire::Retries=3",
+        f"noninteractive install -qq -o Acquire::Retries=3 --no-install-recommends {PACKAGES}",
     ]
     both = install(machine(tmp_path / "both", **{"apt-get": said, "dpkg-query": "echo installed; echo installed"}))
     assert (both.returncode, both.stdout + both.stderr) == (0, "")
