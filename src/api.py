@@ -160,6 +160,8 @@ def loaded(source: str | Path, keys: Mapping[str, Any]) -> Model:
     if taken := sorted(set(OURS) & set(keys)):
         raise UserError(f"{taken[0]} is what load's first argument says: leave it out")
     with guest.uninterrupted():
+        import mindspore  # noqa: F401  whole, whoever of those below asks for it first
+
         from .inference.backends import reordered, with_network
         from .process.compile_cache import compile_once
         from .tasks import TASKS
@@ -169,7 +171,8 @@ def loaded(source: str | Path, keys: Mapping[str, Any]) -> Model:
     except UserError as error:  # in the words of a command line
         text = str(error).replace(GIVE, 'give config_path="FILE.yaml"')
         raise UserError(re.sub("^command line: ", "load: ", text)) from None
-    task, process = TASKS[cfg.task], guest.enter(cfg)
+    with guest.uninterrupted():
+        task, process = TASKS[cfg.task], guest.enter(cfg)
     with guest.alone(cfg.mode), guest.randomness_as_before():
         cfg, order = task.to_run(cfg)
         task.check_inference(cfg)
