@@ -343,9 +343,9 @@ def test_a_strip_that_is_shorter_than_its_rows_is_damaged_and_one_with_far_too_m
 
 def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "folder.tif").mkdir()
-    refused(tmp_path / "folder.tif")
+    assert refused(tmp_path / "folder.tif") == "is a folder"
     (tmp_path / "text.tif").write_text("II*\0 and no more")
-    refused(tmp_path / "text.tif")
+    assert refused(tmp_path / "text.tif") == "is no image, or cut off"
 
 
 def test_the_size_of_a_long_tiff_is_told_without_reading_it(tmp_path, monkeypatch):
