@@ -6,6 +6,7 @@ set -euo pipefail
 started=$SECONDS
 # shellcheck source=scripts/_common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
+[[ $# -le 1 && "${1:-}" != -* ]] || fail "usage: bash scripts/run_demo.sh [OUT_DIR]"
 mkdir -p "${1:-outputs/demo}" 2>/dev/null || fail "cannot make the folder ${1:-outputs/demo}"
 out="$(cd "${1:-outputs/demo}" && pwd)"
 cd "$(repo_root)"

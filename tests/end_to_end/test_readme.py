@@ -42,3 +42,11 @@ def test_what_follows_the_demo_draws_all_of_its_images(tmp_path):
     bash(blocks("../README.md", "bash")[1], tmp_path)
     drawn = sorted((tmp_path / "outputs" / "drawn").iterdir())
     assert len(drawn) == 10 and all(max(cv2.imread(str(path)).shape) == 384 for path in drawn)
+
+
+@pytest.mark.parametrize("words", [["--seed", "2"], ["-h"], ["one", "two"]])
+def test_the_demo_names_its_usage_for_wrong_words_and_makes_nothing(tmp_path, words):
+    line = ["bash", ROOT / "scripts" / "run_demo.sh", *words]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: usage: bash scripts/run_demo.sh [OUT_DIR]\n")
+    assert not list(tmp_path.iterdir())
