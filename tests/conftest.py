@@ -13,18 +13,6 @@ share_cores()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, for the tests' programs too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's job in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
-MAIN = os.getpid()
-
-
-def not_the_end(number: int, frame: object) -> None:
-    """MindSpore's watchdog of a pipeline that a test has left sends SIGTERM to this process, tests later."""
-    if os.getpid() != MAIN:  # a data worker, which its parent ends so
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-
-if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-    signal.signal(signal.SIGTERM, not_the_end)
 os.environ["MS_VISION_ZOO_COMPILE_CACHE"] = "0"  # its own tests turn it on; subprocesses inherit it
 
 import mindspore  # noqa: E402  before onnx: MindSpore's generated protobuf code must be the first to be loaded
