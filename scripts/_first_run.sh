@@ -1,8 +1,6 @@
 # shellcheck shell=bash
 # What the first run on a GPU and on an Ascend share. Source it, after _launch.sh.
 
-FIRST_RUN_USAGE="[OUT_DIR]"
-
 # first_run DEVICE COUNT MACHINE [OUT_DIR]: one training step of every demo on the device beside the CPU's, half precision,
 # two ranks where COUNT (devices) allows; a table to paste in OUT_DIR/summary.md. MACHINE: the device in words, for its
 # heading. DEVICE cpu tries it without one. ONLY=WORD[,WORD] in the environment runs those with such a word in their title.

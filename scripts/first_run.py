@@ -2,10 +2,10 @@
 
     python -m scripts.first_run --device GPU --machine "NVIDIA A100, driver 535" --count 2 --out outputs/first_gpu_run
 
-`scripts/first_gpu_run.sh` and `first_ascend_run.sh` call this. Each run is a `train.py` of one step from the same weights
-on the same drawn images. Its losses say that forward passes agree; the optimizer's first moments, which are its
-gradients, that backward passes do. A run that fails is a line of the table and stops nothing. With the device CPU it tries
-itself out: the device's runs then take MindSpore's own operators (`portable: 1`), as on an Ascend.
+`scripts/first_gpu_run.sh` and `first_ascend_run.sh` call this. Each run is a `train.py` of one step from the same
+weights on the same drawn images. Its losses say that forward passes agree; the optimizer's first moments, which are its
+gradients, that backward passes do. A run that fails is a line of the table and stops nothing. With the device CPU it
+tries itself out: the device's runs then take MindSpore's own operators (`portable: 1`), as on an Ascend.
 """
 
 import argparse
@@ -43,11 +43,13 @@ DEMOS = {  # configs/demo/NAME.yaml: training and validation data
     "pointrend_hrnet_shapes": _COCO,
 }
 THREE = ("hrnet_cls_shapes", "hrnet_seg_cityscapes_shapes", "mask_rcnn_hrnet_shapes")  # in half precision, on two ranks
-KEYS = (
-    "--max_steps 1 --log_every 1 --save_every 1 --batch_size 2 --test_batch_size 2 --num_parallel_workers 1 --run_eval 0 "
-    "--opt_type momentum --momentum 0.9 --lr 0.01 --warmup_step 0 --warmup_epochs 0 --mode graph"
-).split()
-SAMPLES = ("--roi.roi_layer.sampling_ratio", "2", "--mask_roi.roi_layer.sampling_ratio", "2")  # adaptive is ours alone
+KEYS = {
+    "max_steps": 1, "log_every": 1, "save_every": 1, "batch_size": 2, "test_batch_size": 2, "num_parallel_workers": 1,
+    "run_eval": 0, "opt_type": "momentum", "momentum": 0.9, "lr": 0.01, "warmup_step": 0, "warmup_epochs": 0,
+    "mode": "graph",
+}  # fmt: skip
+# Adaptive sampling is of this project's operators alone.
+SAMPLES = {"roi.roi_layer.sampling_ratio": 2, "mask_roi.roi_layer.sampling_ratio": 2}
 MOMENT = "state/moments."
 HEAD = ("run", "CPU", "device", "difference", "of the gradients", "CPU s", "device s", "")
 
@@ -97,7 +99,8 @@ def command(case: Case, device: str, keys: tuple[str, ...], data: Path, out: Pat
     """The command line of a run."""
     train, val = (str(data / part) for part in DEMOS[case.demo])
     config = f"configs/demo/{case.demo}.yaml"
-    more = [*KEYS, *(SAMPLES if DEMOS[case.demo] is _COCO else ()), *keys]
+    own = KEYS | (SAMPLES if DEMOS[case.demo] is _COCO else {})
+    more = [*(word for name, value in own.items() for word in (f"--{name}", str(value))), *keys]
     if case.ranks > 1:
         launcher = f"scripts/run_distribute_train_{device.lower()}.sh"
         return ["bash", launcher, config, str(case.ranks), train, val, str(out), "first", *more]
@@ -178,9 +181,10 @@ def heading(device: str, machine: str, count: int) -> list[str]:
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     today = datetime.date.today().isoformat()
+    versions = f"MindSpore {mindspore.__version__}, Python {platform.python_version()}"
     lines = [
-        f"First run on {device}: {machine or 'no name given'}; {count} devices; {today}, commit {commit.strip() or '-'}",
-        f"MindSpore {mindspore.__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.platform()}",
+        f"First run on {device}: {machine or 'no name given'}; devices: {count}; {today}, commit {commit.strip() or '-'}",
+        f"{versions}, {platform.machine()}, {platform.platform()}",
     ]
     if device == "CPU":
         lines.append(
