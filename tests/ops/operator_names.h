@@ -1,0 +1,11 @@
+// Every operator of custom_ops_cpu.so: OPERATOR(name) is the includer's.
+OPERATOR(AllFiniteForward)
+OPERATOR(IoUAssignForward)
+OPERATOR(MaskCropForward)
+OPERATOR(NmsForward)
+OPERATOR(PointSampleBackward)
+OPERATOR(PointSampleForward)
+OPERATOR(RoiAlignBackward)
+OPERATOR(RoiAlignForward)
+OPERATOR(SampleForward)
+OPERATOR(SoftNmsForward)
