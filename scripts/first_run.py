@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 3600  # seconds of a run: graphs of an Ascend take minutes
 CLOSE = 1e-3  # of the larger of 1 and the CPU's loss, in float32
 CLOSE_HALF = 3e-2  # the same, half precision on the device beside float32 on the CPU
-CLOSE_GRADIENT = 2e-2  # length of the difference of all gradients beside the CPU's; told of half precision, not judged
+CLOSE_GRADIENT = 5e-2  # length of the difference of all gradients beside the CPU's; told of half precision, not judged
 
 IMAGES, VAL_IMAGES, SEED = 8, 2, 3
 LAYOUTS = {"coco": 128, "imagenet": 64, "cityscapes": 128, "lip": 128}  # longer side in pixels

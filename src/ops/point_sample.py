@@ -11,15 +11,17 @@ class PointSample(nn.Cell):
     """`grid_sample` with align_corners False and zeros outside, in shares of the map's width and height.
 
     portable: use MindSpore's own operators (always so on devices other than the CPU, where ours is some ten times
-        faster): on the CPU four gathers, since the gradient of its `grid_sample` is wrong there for all but small maps.
+        faster): four gathers, since its `grid_sample` has a gradient that is wrong for all but small maps on the CPU and
+        is not published for Ascend; on a GPU that `grid_sample`.
     """
 
     def __init__(self, portable: bool = False):
         super().__init__()
-        if get_context("device_target") != "CPU":
+        device = get_context("device_target")
+        if device == "GPU":
             self.sample = _GridSample()
         else:
-            self.sample = _FourGathers() if portable else _CustomPointSample()
+            self.sample = _CustomPointSample() if device == "CPU" and not portable else _FourGathers()
 
     def construct(self, maps: Tensor, points: Tensor) -> Tensor:
         """maps (M, C, H, W), points (N, P, 2) (x, y) in [0, 1], N a multiple of M -> (N, P, C) float32.

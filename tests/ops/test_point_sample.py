@@ -3,6 +3,7 @@ import pytest
 import torch
 from mindspore import Tensor, nn, ops
 
+from src.ops import point_sample
 from src.ops.point_sample import PointSample
 
 
@@ -63,3 +64,18 @@ def test_pynative_mode_gives_the_same(pynative_mode):
     sample = PointSample()
     portable = PointSample(portable=True)(Tensor(features), Tensor(points)).asnumpy()
     np.testing.assert_allclose(sample(Tensor(features), Tensor(points)).asnumpy(), portable, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "device,portable,kind",
+    [
+        ("CPU", 0, "_CustomPointSample"),
+        ("CPU", 1, "_FourGathers"),
+        ("GPU", 0, "_GridSample"),
+        ("Ascend", 0, "_FourGathers"),
+    ],
+)
+def test_each_device_gets_operators_that_it_has(monkeypatch, device, portable, kind):
+    """MindSpore publishes the gradient of `grid_sample` for GPU and CPU alone (docs/operators_by_device.md)."""
+    monkeypatch.setattr(point_sample, "get_context", lambda _: device)
+    assert type(PointSample(bool(portable)).sample).__name__ == kind
