@@ -183,7 +183,7 @@ def heading(device: str, machine: str, count: int) -> list[str]:
     today = datetime.date.today().isoformat()
     versions = f"MindSpore {mindspore.__version__}, Python {platform.python_version()}"
     lines = [
-        f"First run on {device}: {machine or 'no name given'}; devices: {count}; {today}, commit {commit.strip() or '-'}",
+        f"First run on {device}: {machine or 'no name'}; devices: {count}; {today}, commit {commit.strip() or '-'}",
         f"{versions}, {platform.machine()}, {platform.platform()}",
     ]
     if device == "CPU":

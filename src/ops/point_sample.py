@@ -11,8 +11,8 @@ class PointSample(nn.Cell):
     """`grid_sample` with align_corners False and zeros outside, in shares of the map's width and height.
 
     portable: use MindSpore's own operators (always so on devices other than the CPU, where ours is some ten times
-        faster): four gathers, since its `grid_sample` has a gradient that is wrong for all but small maps on the CPU and
-        is not published for Ascend; on a GPU that `grid_sample`.
+        faster): four gathers, since the gradient of its `grid_sample` is wrong for all but small maps on the CPU, and
+        not published for Ascend; on a GPU that `grid_sample`.
     """
 
     def __init__(self, portable: bool = False):
