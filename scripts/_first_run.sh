@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # What the first run on a GPU and on an Ascend share. Source it, after _launch.sh.
 
-# first_run DEVICE COUNT MACHINE [OUT_DIR]: one training step of every demo on the device beside the CPU's, half precision,
-# two ranks where COUNT (devices) allows; a table to paste in OUT_DIR/summary.md. MACHINE: the device in words, for its
-# heading. DEVICE cpu tries it without one. ONLY=WORD[,WORD] in the environment runs those with such a word in their title.
-# Needs PYTHON. Its exit status is 1 where something failed or differs.
+# first_run DEVICE COUNT MACHINE [OUT_DIR]: one training step of every demo on the device beside the CPU's, half
+# precision, two ranks where COUNT (devices) allows; a table to paste in OUT_DIR/summary.md. MACHINE: the device in
+# words, for its heading. DEVICE cpu tries it without one. ONLY=PATTERN[,PATTERN] in the environment runs those with such
+# a title. Needs PYTHON. Its exit status is 1 where something failed or differs.
 first_run() {
     local out
     out="$(absolute "${4:-outputs/first_$1_run}")" || exit

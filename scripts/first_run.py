@@ -11,8 +11,10 @@ tries itself out: the device's runs then take MindSpore's own operators (`portab
 import argparse
 import csv
 import datetime
+import fnmatch
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -164,7 +166,7 @@ def row(case: Case, ours: Step, theirs: Step) -> tuple[str, ...]:
     """A line of the table; the last column is 'ok', or what is wrong."""
     if ours.failure or theirs.failure:
         where = f"device: {ours.failure}" if ours.failure else f"CPU: {theirs.failure}"
-        return case.title, *("-",) * 6, f"FAILED {where}"
+        return case.title, *("-",) * 6, f"FAILED {where}".replace("|", "/")
     apart, turned = difference(ours, theirs), gradient_difference(ours, theirs)
     is_judged = case.close == CLOSE
     is_close = apart <= case.close and (turned <= CLOSE_GRADIENT or not is_judged)
@@ -193,13 +195,17 @@ def heading(device: str, machine: str, count: int) -> list[str]:
     return [*lines, ""]
 
 
-def draw(data: Path) -> None:
-    """The drawn images of every layout."""
+def draw(data: Path, wanted: list[Case]) -> None:
+    """The drawn images that these runs train on."""
+    layouts = {DEMOS[case.demo][0].partition("/")[0] for case in wanted}
     for layout, size in LAYOUTS.items():
-        if not (data / layout).is_dir():
+        if layout in layouts and not (data / layout).is_dir():
             numbers = f"--images {IMAGES} --val-images {VAL_IMAGES} --size {size} --seed {SEED}".split()
-            words = [sys.executable, "-m", "src.data.synthetic", layout, str(data / layout), *numbers]
+            part = data / f"{layout}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            words = [sys.executable, "-m", "src.data.synthetic", layout, str(part), *numbers]
             subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            part.rename(data / layout)
 
 
 def main() -> int:
@@ -209,16 +215,15 @@ def main() -> int:
     parser.add_argument("--machine", default="", help="the device in words, for the table's heading")
     parser.add_argument("--count", type=int, default=1, help="devices; from 2 on two ranks are tried too")
     parser.add_argument("--out", type=Path, required=True, help="folder for data, runs, logs and summary.md")
-    parser.add_argument("--only", default="", help="runs whose title has one of these words, with commas between")
+    parser.add_argument("--only", default="", help="runs with one of these titles (*: anything), with commas between")
     words = parser.parse_args()
-    wanted = [
-        case for case in cases(words.count) if not words.only or any(w in case.title for w in words.only.split(","))
-    ]
+    patterns = words.only.split(",") if words.only else ["*"]
+    wanted = [case for case in cases(words.count) if any(fnmatch.fnmatch(case.title, one) for one in patterns)]
     if not wanted:
-        parser.error(f"--only {words.only}: no run has such a word in its title")
+        parser.error(f"--only {words.only}: no run has such a title")
     out = words.out.resolve()
     work = out / datetime.datetime.now().strftime("%y%m%d_%H%M%S")
-    draw(out / "data")
+    draw(out / "data", wanted)
     lines = heading(words.device, words.machine, words.count)
     lines += [f"| {' | '.join(HEAD)} |", f"| {' | '.join('---' for _ in HEAD)} |"]
     print("\n".join(lines), flush=True)
