@@ -1,6 +1,6 @@
 """The page of operators by device: `python -m scripts.operators_by_device.page [--graphs FILE]` writes
-docs/operators_by_device.md anew. Every family's graphs are made in a process of its own, some twenty minutes on two
-cores; FILE, where it is there already, has them from before.
+docs/operators_by_device.md anew. Every family's graphs are made in a process of its own, a quarter of an hour on two
+idle cores; FILE keeps them.
 """
 
 import argparse
@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operators_by_device.md"
 HEAD = ("operator", "training", "inference", *DEVICES, "* as")
 MOST_BUT = 3  # families that "all but" names
-ELSEWHERE = {"AllReduce": "several ranks", "Broadcast": "several ranks"}  # in no graph of one device
+# In no graph of one device: operator -> training, inference.
+ELSEWHERE = {"AllReduce": ("several ranks", "-"), "Broadcast": ("several ranks without mpi4py", "-")}
 
 Graphs = Mapping[str, Mapping[str, list[str]]]  # family -> 'train', 'infer' -> operators
 
@@ -28,9 +29,9 @@ Which operators an Ascend gets, and on which devices MindSpore {version} publish
 docstrings). Made by `python -m scripts.operators_by_device.page`; **not run**: no graph was executed on an Ascend.
 
 The graphs are those of a training step and of inference of each family below, at a small size, built with
-`device_target` Ascend for all that asks in Python (so without this project's compiled operators) and compiled by
-MindSpore's front end, gradients included. What a back end makes of them (fusions, conversions of formats) is not in them,
-nor are nodes that are no kernel's work (tuples, loads, branches).
+`device_target` Ascend for all that asks in Python (so without this project's compiled operators, as with `portable: 1`)
+and compiled by MindSpore's front end, gradients included. What a back end makes of them (fusions, other formats) is not
+in them, nor are nodes that are no kernel's work (tuples, loads, branches).
 
 `*`: the docstring is another operator's: that whose gradient this one is, or whose work it does; it stands in the last
 column. `?`: none was found.
@@ -67,8 +68,8 @@ REPLACED = (
     ),
     (
         "gradients all finite (`ops/all_finite.py`)",
-        "`AllFinite` on an Atlas A2; on the first 910 `NPUGetFloatStatusV2`, which tells of an overflow anywhere in the "
-        "step, in the forward pass as well",
+        "`AllFinite` on an Atlas A2; on the first 910 `NPUGetFloatStatusV2`, which tells of an overflow anywhere in "
+        "the step, in the forward pass as well",
         "compiled for the CPU; MindSpore's `amp.all_finite` chooses",
     ),
     ("`fast_gradients` (convolutions, normalisation, resizing)", "MindSpore's own", "oneDNN, x86-64 alone"),
@@ -134,7 +135,7 @@ def table(graphs: Graphs) -> list[str]:
             _line([f"`{row.operator}`", shortened(row.train, train), shortened(row.infer, infer), *marks, other])
         )
     for name, where in ELSEWHERE.items():
-        lines.append(_line([f"`{name}`", where, where, *(published(name).mark(device) for device in DEVICES), ""]))
+        lines.append(_line([f"`{name}`", *where, *(published(name).mark(device) for device in DEVICES), ""]))
     return lines
 
 
@@ -174,33 +175,30 @@ def page(graphs: Graphs, families: Mapping[str, tuple[str, str]], version: str) 
     return INTRODUCTION.format(**words) + "\n".join(table(graphs)) + "\n"
 
 
-def make_graphs(names: list[str]) -> Graphs:
-    """Of the families of these names, each in a process of its own."""
-    found = {}
-    for name in names:
-        command = [sys.executable, "-m", "scripts.operators_by_device.graphs", name]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"GLOG_v": "3"})
-        if done.returncode:
-            sys.exit(f"error: {name}: {done.stderr.strip().splitlines()[-1]}")
-        found[name] = json.loads(done.stdout.splitlines()[-1])
-        print(name, {kind: len(operators) for kind, operators in found[name].items()}, file=sys.stderr, flush=True)
-    return found
+def graphs_of(name: str) -> dict[str, list[str]]:
+    """Those of a family, in a process of its own."""
+    command = [sys.executable, "-m", "scripts.operators_by_device.graphs", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"GLOG_v": "3"})
+    if done.returncode:
+        sys.exit(f"error: {name}: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--graphs", type=Path, help="file of the graphs: read if it is there, otherwise written")
+    parser.add_argument("--graphs", type=Path, help="file of graphs: families that it has are not made anew")
     words = parser.parse_args()
     import mindspore
 
     from scripts.operators_by_device.graphs import FAMILIES
 
-    if words.graphs and words.graphs.exists():
-        graphs = json.loads(words.graphs.read_text())
-    else:
-        graphs = make_graphs(list(FAMILIES))
+    kept = json.loads(words.graphs.read_text()) if words.graphs and words.graphs.exists() else {}
+    graphs = {}
+    for name in FAMILIES:
+        graphs[name] = kept.get(name) or graphs_of(name)
+        print(name, {kind: len(operators) for kind, operators in graphs[name].items()}, flush=True)
         if words.graphs:
-            words.graphs.write_text(json.dumps(graphs))
+            words.graphs.write_text(json.dumps(kept | graphs))
     families = {name: (f"configs/{one.config}.yaml", one.keys) for name, one in FAMILIES.items()}
     PAGE.write_text(page(graphs, families, mindspore.__version__), encoding="utf-8")
 

@@ -11,9 +11,7 @@ import pytest
 from tests.scripts.stand_ins import DISTRIBUTED, SCRIPTS, TRAIN, VERSION, run, stand_in
 
 
-def start(
-    place: Path, script: str, *arguments: str, errors: int | None = None, **environment: str
-) -> subprocess.Popen:
+def start(place: Path, script: str, *arguments: str, errors: int | None = None, **environment: str) -> subprocess.Popen:
     """The launcher in the background, with the signals as a terminal's shell would give them."""
     return subprocess.Popen(
         ["bash", str(SCRIPTS / script), *arguments],
@@ -71,7 +69,7 @@ def test_a_signal_to_an_originals_launcher_reaches_the_step_that_runs_and_ends_i
 
 
 def test_an_originals_launcher_that_is_killed_takes_its_step_along(place):
-    stand_in(place, "python", f"[ \"$1\" = train.py ] || exit 0; {TRAPS}")
+    stand_in(place, "python", f'[ "$1" = train.py ] || exit 0; {TRAPS}')
     launcher = start(place, "run_standalone_train_gpu.sh", *POINTREND, errors=subprocess.STDOUT, **ORIGINAL)
     pid = int(next(line for line in launcher.stdout if line.strip().isdigit()))
     launcher.kill()

@@ -28,9 +28,7 @@ def stand_in(path: Path, version: str) -> None:
 def shell(script: str, **environment: str) -> subprocess.CompletedProcess:
     variables = {name: value for name, value in os.environ.items() if name not in ("VENV", "PYTHON", "LD_PRELOAD")}
     command = ["bash", "-c", f"set -euo pipefail; source scripts/_common.sh; {script}"]
-    return subprocess.run(
-        command, cwd=ROOT, env=variables | environment, capture_output=True, text=True, timeout=1500
-    )
+    return subprocess.run(command, cwd=ROOT, env=variables | environment, capture_output=True, text=True, timeout=1500)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
