@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "operators_by_device.md"
 HEAD = ("operator", "training", "inference", *DEVICES, "* as")
 MOST_BUT = 3  # families that "all but" names
 # In no graph of one device: operator -> training, inference.
-ELSEWHERE = {"AllReduce": ("several ranks", "-"), "Broadcast": ("several ranks without mpi4py", "-")}
+ELSEWHERE = {"AllReduce": ("several ranks", "-"), "Broadcast": ("several ranks by msrun", "-")}
 
 Graphs = Mapping[str, Mapping[str, list[str]]]  # family -> 'train', 'infer' -> operators
 
