@@ -20,6 +20,9 @@ from .logs import quiet_logs
 from .scheduler import end_with_parent, start_scheduler
 
 SCHEDULER_GONE = "20"  # seconds after which a rank gives up a scheduler that answers no more (MindSpore: about 60)
+# The chip of before the Atlas A2. Its convolutions and matrix products know float16 alone; MindSpore's mode for it,
+# force_fp16, has boxes and losses in float16 as well.
+FIRST_910, FIRST_910_MODE = "ascend910", "allow_fp32_to_fp16"
 LAUNCHER = "MS_VISION_ZOO_LAUNCHER"  # of a rank that this project's launchers start: the process above it
 
 
@@ -148,6 +151,15 @@ def _set_device(ms, cfg: Config, joined: bool) -> None:
             ms.set_context(device_target=cfg.device_target, device_id=cfg.device_id)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{hint}; run with --device_target CPU ({str(error).splitlines()[0]})") from None
+    if cfg.device_target == "Ascend" and ascend_chip() == FIRST_910:
+        ms.device_context.ascend.op_precision.precision_mode(FIRST_910_MODE)
+
+
+def ascend_chip() -> str:
+    """As MindSpore calls it ('ascend910b', ...); empty without one."""
+    from mindspore._c_expression import MSContext  # nothing public tells
+
+    return MSContext.get_instance().get_ascend_soc_version()
 
 
 def _join(ms, cfg: Config, channel: Channel | None) -> Runtime:

@@ -1,6 +1,8 @@
 import sys
 from pathlib import Path
+from unittest import mock
 
+import mindspore as ms
 import pytest
 
 from src.config import load_config
@@ -64,3 +66,19 @@ def test_ranks_after_the_first_say_what_is_wrong_with_their_number(monkeypatch, 
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2 and capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("chip,asked", [("ascend910", ["allow_fp32_to_fp16"]), ("ascend910b", [])])
+def test_the_first_ascend_910_computes_in_half_precision_what_it_must_alone(monkeypatch, chip, asked):
+    """MindSpore's own mode there is force_fp16, for boxes and losses too; by a stand-in, there was no Ascend."""
+    modes, stand_in = [], mock.MagicMock()
+    stand_in.device_context.ascend.op_precision.precision_mode.side_effect = modes.append
+    monkeypatch.setattr(runtime, "ascend_chip", lambda: chip)
+    runtime._set_device(stand_in, load_config(CONFIG, ["--device_target", "Ascend"]), joined=False)
+    assert modes == asked and stand_in.set_context.call_args.kwargs["device_target"] == "Ascend"
+
+
+def test_mindspore_tells_of_the_chip_and_knows_the_mode():
+    """What `ascend_chip` and `_set_device` call is there in this version."""
+    assert runtime.ascend_chip() == ""
+    assert runtime.FIRST_910_MODE in ms.device_context.ascend.op_precision.precision_mode.__doc__
