@@ -40,7 +40,15 @@ column. `?`: none was found.
 
 | here | on an Ascend | why |
 | --- | --- | --- |
-{replaced}
+| RoIAlign (`ops/roi_align.py`) | `ROIAlign` of every level, then the choice by level | compiled for CPU and GPU |
+| mask crop (`ops/mask_crop.py`) | bits by division, two `BatchMatMul` | compiled for CPU and GPU |
+| NMS (`ops/nms.py`) | `NMSWithMask`, a group at a time | compiled for the CPU |
+| soft NMS (`ops/soft_nms.py`) | a loop of elementary operators | compiled for the CPU |
+| assignment, sampling (`models/detection`) | IoU of every pair; `TopK` | compiled for the CPU |
+| point sampling (`ops/point_sample.py`) | four `Gather` | `GridSampler2DGrad` is published for GPU and CPU alone |
+| gradients all finite (`ops/all_finite.py`) | `AllFinite`; on the first 910 `NPUGetFloatStatusV2`, which tells of \
+an overflow anywhere in the step, in the forward pass as well | MindSpore's `amp.all_finite` chooses |
+| `fast_gradients` (convolutions, normalisation, resizing) | MindSpore's own | oneDNN, x86-64 alone |
 {lacking}
 ## The families
 
@@ -51,29 +59,6 @@ column. `?`: none was found.
 ## The operators
 
 """
-REPLACED = (
-    (
-        "RoIAlign (`ops/roi_align.py`)",
-        "`ROIAlign` of every level, then the choice by level; `sampling_ratio: 0` becomes 2",
-        "compiled for CPU and GPU",
-    ),
-    ("mask crop (`ops/mask_crop.py`)", "bits by division, two `BatchMatMul`", "compiled for CPU and GPU"),
-    ("NMS (`ops/nms.py`)", "`NMSWithMask`, a group at a time", "compiled for the CPU"),
-    ("soft NMS (`ops/soft_nms.py`)", "a loop of elementary operators", "compiled for the CPU"),
-    ("assignment, sampling (`models/detection`)", "IoU of every pair; `TopK`", "compiled for the CPU"),
-    (
-        "point sampling (`ops/point_sample.py`)",
-        "four `Gather`",
-        "`GridSampler2DGrad` is published for GPU and CPU alone (a GPU has `grid_sample`)",
-    ),
-    (
-        "gradients all finite (`ops/all_finite.py`)",
-        "`AllFinite` on an Atlas A2; on the first 910 `NPUGetFloatStatusV2`, which tells of an overflow anywhere in "
-        "the step, in the forward pass as well",
-        "compiled for the CPU; MindSpore's `amp.all_finite` chooses",
-    ),
-    ("`fast_gradients` (convolutions, normalisation, resizing)", "MindSpore's own", "oneDNN, x86-64 alone"),
-)
 
 
 @dataclass(frozen=True)
@@ -165,7 +150,6 @@ def page(graphs: Graphs, families: Mapping[str, tuple[str, str]], version: str) 
     """families: configuration and keys of each."""
     words = {
         "version": version,
-        "replaced": "\n".join(_line(cells) for cells in REPLACED),
         "lacking": lacking(graphs),
         "families": "\n".join(
             _line([name, f"`{families[name][0]}`", f"`{families[name][1]}`" if families[name][1] else ""])
