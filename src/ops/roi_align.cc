@@ -1,9 +1,9 @@
 // RoIAlign over all pyramid levels on the CPU, forward and backward, as MindSpore ahead-of-time custom operators.
 //
 // Bilinear averaging is separable: each bin's rows and columns get one summed weight each, so a cell is read once a bin
-// however many samples fall on it. Forward, vectors run along columns and then along bins where a map is wide enough and
-// its numbers are finite; otherwise inner loops run along contiguous columns, with the same sums in the same order. The
-// backward pass hands out channels, so that no two threads write to one place and the sum has a fixed order.
+// however many samples fall on it. Forward, vectors run along columns and then along bins where a map is wide enough
+// and its numbers are finite; otherwise inner loops run along contiguous columns, with the same sums in the same order.
+// The backward pass hands out channels, so that no two threads write to one place and the sum has a fixed order.
 
 #include <cstdint>
 #include <cstring>
