@@ -13,7 +13,7 @@ from ..config import Config
 from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
-from ..export.parity import Inputs, assert_parity
+from ..export.parity import Inputs, assert_parity, batches_of
 from ..files import temporary_folder
 from ..inference.backends import INSTALL, encode_metadata, open_model
 from ..outputs import names_folder
@@ -45,6 +45,7 @@ def export(cfg: Config) -> Path:
     model = task.load_network(cfg, cfg.checkpoint_path)
     image_size = task.input_size(cfg)
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
+    cases = batches_of(cases, cfg.export_batch)
     is_int8, scored = cfg.quantize == "int8", cfg.quantize == "int8" and is_scored(cfg, task)
     with _beside(target) as folder:
         written = folder / target.name

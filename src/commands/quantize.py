@@ -1,4 +1,4 @@
-"""What export.py does with `quantize int8`: calibration images, the quantised file, its score beside the float one's."""
+"""What export.py does with `quantize int8`: calibration images, the quantised file, its score beside the float's."""
 
 import dataclasses
 import logging
@@ -127,4 +127,3 @@ def _feeds(cfg: Config, task: Task, seen: Seen, paths: list[Path]) -> Iterator[I
         raise UserError(f"calibration_data: none of {counted(len(paths), 'image')} can be read ({paths[0]})")
     if not is_any:
         raise UserError("calibration_data: the network detects nothing on these images; name some with objects")
-

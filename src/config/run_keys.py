@@ -244,7 +244,7 @@ class CommandKeys:
         choices=("none", "int8"),
     )
     calibration_data: Texts = key("", "quantize: an image, a tree of images, a list of them (.txt, .lst), or several")
-    calibration_images: int = key(100, "quantize: images of calibration_data that are looked at", low=1, high=MOST_IMAGES)
+    calibration_images: int = key(100, "quantize: how many of these images are looked at", low=1, high=MOST_IMAGES)
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     format_only: bool = key(
         False,

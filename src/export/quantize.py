@@ -111,8 +111,7 @@ def to_quantize(graph: onnx.GraphProto, predictions: Sequence[str] = ()) -> list
     return [
         node.name
         for node in graph.node
-        if node.name not in floating
-        and (node.name in products or node.op_type in BETWEEN and node.name in behind)
+        if node.name not in floating and (node.name in products or node.op_type in BETWEEN and node.name in behind)
     ]
 
 
