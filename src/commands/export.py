@@ -56,7 +56,8 @@ def export(cfg: Config) -> Path:
             assert_parity(model, open_model(written, cfg.file_format.lower()), cases)
         floating = written
         if is_int8:
-            written = folder / f"int8{target.suffix}"
+            written = folder / "int8" / target.name
+            written.parent.mkdir()
             quantize(cfg, task, model, floating, written, next(iter(cases.values())))
         size = written.stat().st_size / 2**20
         os.replace(written, target)

@@ -118,11 +118,14 @@ class Seen(ExportedModel):
 def _feeds(cfg: Config, task: Task, seen: Seen, paths: list[Path]) -> Iterator[Inputs]:
     """What the network gets for each of the images, by the very code that evaluates and infers."""
     is_any = False
-    for _, found in task.predict(cfg, seen, paths):
-        seen.images += found is not None
-        while seen.waiting:
-            is_any = True
-            yield seen.waiting.popleft()
+    try:
+        for _, found in task.predict(cfg, seen, paths):
+            seen.images += found is not None
+            while seen.waiting:
+                is_any = True
+                yield seen.waiting.popleft()
+    except UserError as error:
+        raise UserError(f"calibration_data: {str(error).replace(str(seen.path), 'the file')}") from None
     if not seen.images:
         raise UserError(f"calibration_data: none of {counted(len(paths), 'image')} can be read ({paths[0]})")
     if not is_any:

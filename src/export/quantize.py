@@ -92,9 +92,9 @@ def named(model: onnx.ModelProto) -> onnx.ModelProto:
 def to_quantize(graph: onnx.GraphProto, predictions: Sequence[str] = ()) -> list[str]:
     """Names of the nodes to put into int8: products with weights but for the last layers, and what lies between them.
 
-    A last layer is a product that `predictions` names and from which the next one is not reached by another of them:
-    of a head all of whose layers follow the number of classes it is the last. Sums and the like that follow a last
-    layer, up to the next product, stay float32; so does a product of two features.
+    A last layer is a product that `predictions` names, unless the next one is another of the same head: of a head all
+    of whose layers follow the number of classes it is the last. Sums and the like that follow a last layer, up to the
+    next product, stay float32; so does a product of two features.
     """
     weights = _weights(graph)
     products = {node.name: weights[node.name] for node in graph.node if node.name in weights}
@@ -104,8 +104,8 @@ def to_quantize(graph: onnx.GraphProto, predictions: Sequence[str] = ()) -> list
             readers.setdefault(name, []).append(node)
     followers = {name: _until_products(node, readers, products) for name, node in _by_name(graph).items()
                  if name in products}  # fmt: skip
-    predicting = {name for name, weight in products.items() if _is_of(weight, predictions)}
-    last = {name for name in predicting if not followers[name][1] & predicting}
+    head_of = {name: head for name, weight in products.items() if (head := _head_of(weight, predictions)) is not None}
+    last = {name for name, head in head_of.items() if head not in {head_of.get(after) for after in followers[name][1]}}
     floating = last.union(*(followers[name][0] for name in last))
     behind = set().union(*(follower[0] for follower in followers.values()))  # what is computed from a product
     return [
@@ -211,6 +211,10 @@ def _until_products(
     return between, reached
 
 
-def _is_of(weight: str, layers: Sequence[str]) -> bool:
-    """Whether a parameter is of one of these layers; parts of a stitched graph stand before their names."""
-    return any(weight.startswith(layer) or f".{layer}" in weight for layer in layers)
+def _head_of(weight: str, layers: Sequence[str]) -> str | None:
+    """The head of which a parameter's layer is one of these, 'bbox_head' of 'bbox_head.fc_cls.'; None if it is of none.
+
+    Parts of a stitched graph stand before the names of their parameters.
+    """
+    own = next((layer for layer in layers if weight.startswith(layer) or f".{layer}" in weight), None)
+    return None if own is None else own.rstrip(".").rpartition(".")[0]
