@@ -162,10 +162,10 @@ def test_a_classifier_in_int8_is_scored_beside_the_float_file_and_runs_as_any_fi
     assert model.metadata["configuration"]["num_classes"] == 8
     task, cfg = TASKS["classification"], int8_config(classifier, "images")
     image = next(iter(task.example_inputs(cfg).values()))["image"]
-    images = np.concatenate([image, image[..., ::-1], image[..., ::-1, :]])  # the last batch is filled up
-    network = task.load(cfg)
-    (expected,), (found,) = run_model(network, images), run_model(model, images)
-    assert 0 < np.abs(found - expected).max() < 0.2 * np.abs(expected).max()
+    images = np.concatenate([image] * 3)  # the last batch is filled up
+    (expected,), (found,) = run_model(task.load(cfg), images), run_model(model, images)
+    np.testing.assert_allclose(found[1:], found[:1].repeat(2, 0), atol=1e-5)
+    assert 0 < np.abs(found - expected).max() < 0.25 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(
