@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see `export_families.py`
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 

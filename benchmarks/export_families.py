@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of one that waits would take the cores of the next
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -118,10 +119,15 @@ def _row(family: Family, options: argparse.Namespace, folder: Path) -> tuple[str
 
 
 def in_turns(calls: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
-    """Median milliseconds of each call, one after the other in turn; the first round is not counted."""
+    """Median milliseconds of each call, one after the other in turn.
+
+    Each is called twice and the second one counts: threads of the one before may still wait actively in the first. The
+    first round does not count.
+    """
     times: dict[str, list[float]] = {title: [] for title in calls}
     for number in range(repeats + 1):
         for title, call in calls.items():
+            call()
             started = time.perf_counter()
             call()
             if number:
