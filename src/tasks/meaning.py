@@ -30,11 +30,14 @@ def stated_facts(cfg: Config) -> dict[str, Any]:
     return facts
 
 
-def in_batches(cfg: Config) -> Config:
-    """The configuration with batches as long as an exported file takes them, where nobody has typed another length."""
+def in_batches(cfg: Config, facts: dict[str, Any]) -> Config:
+    """The configuration with batches as long as an exported file takes them, where nobody has typed another length.
+
+    facts: what the file says of itself.
+    """
     if cfg.backend == "mindspore" or "test_batch_size" in cfg.typed:
         return cfg
-    images = stated_facts(cfg).get("batch") or 1
+    images = facts.get("batch") or 1
     return dataclasses.replace(cfg, test_batch_size=images) if images > cfg.test_batch_size else cfg
 
 

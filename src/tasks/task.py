@@ -149,7 +149,7 @@ class Task(Reporting, ABC):
         """The configuration to evaluate and infer the file at `cfg.checkpoint_path` with, and the order in which its
         outputs must be taken for that; empty where they are in order.
         """
-        return in_batches(self.as_trained(cfg)), ()
+        return in_batches(self.as_trained(cfg), stated_facts(cfg)), ()
 
     # ------------------------------------------------------------------------------------------------- evaluation
 

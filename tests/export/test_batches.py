@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from src.config import load_config
 from src.export.parity import batches_of
 from src.inference.backends import _of_images, open_model, run_model
 from src.tasks import TASKS
 from src.tasks.meaning import in_batches
 from tests.export.test_detectors import KEYS, Exported, assert_same_detections
-from tests.models.test_any_backbone import overrides
+from tests.models.test_any_backbone import TINY, overrides
 
 DETECTION = TASKS["detection"]
 
@@ -28,6 +29,16 @@ def test_detections_of_several_images_are_put_into_the_slots_of_each():
     assert boxes[..., 3].tolist() == [[1, 0], [0, 0], [2, 3]] and labels.tolist() == [[1, 0], [0, 0], [2, 3]]
     assert valid.tolist() == [[True, False], [False, False], [True, True]]
     np.testing.assert_array_equal(scores, np.float32([[0.9, 0], [0, 0], [0.8, 0.7]]))
+
+
+def test_batches_are_as_long_as_the_file_takes_them_unless_another_length_is_typed():
+    cfg = load_config(TINY, ["--backend", "onnx"])
+    assert in_batches(cfg, {"batch": 3}).test_batch_size == 3 and in_batches(cfg, {}) is cfg
+    assert (
+        in_batches(load_config(TINY, ["--backend", "onnx", "--test_batch_size", "1"]), {"batch": 3}).test_batch_size
+        == 1
+    )
+    assert in_batches(load_config(TINY, []), {"batch": 3}).test_batch_size == cfg.test_batch_size
 
 
 @pytest.fixture(scope="module", params=["mask_rcnn", "pointrend"])
@@ -52,8 +63,8 @@ def test_a_detectors_file_of_two_images_gives_its_detections_for_three(graph_mod
         for place, inputs in ((0, first), (2, other)):
             own = tuple(one[place : place + 1] for one in found)
             assert_same_detections(detector.network, lambda *_, own=own: tuple(map(Wrapped, own)), inputs, 10, 1e-3)
-        cfg = in_batches(detector.config(file_format, f"two.{file_format}"))
-        assert cfg.test_batch_size == (1 if "test_batch_size" in cfg.typed else 2)
+        cfg = in_batches(detector.config(file_format, f"two.{file_format}"), model.metadata)
+        assert cfg.test_batch_size == 1  # which is typed
 
 
 class Wrapped:
