@@ -1,7 +1,8 @@
 """What a configuration builds: `python -m src.models.summary --config_path C [--key value ...]`.
 
-Prints parameters, multiply-accumulates and output shapes of every part for one image of the configured size. The
-network runs once, on the CPU and in PyNative mode, so that every layer can be watched.
+Prints parameters, multiply-accumulates and output shapes of every part for one image of the configured size, then what
+a training step costs. The network runs twice, on the CPU and in PyNative mode, so that every layer can be watched;
+convolutions and dense layers are not computed (`shapes_only`).
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..config import Config, parse_cli
+from ..models.cost import STATES, multiply_accumulates, shapes_only, walk, weights
 from ..models.freeze import freeze_parts
 from ..process import runtime
 from ..process.command import entry_point
@@ -31,9 +33,12 @@ class Part:
 
 @entry_point
 def main() -> None:
-    cfg = replace(parse_cli(__doc__.splitlines()[0], command="summary"), mode="pynative", device_target="CPU")
+    given = parse_cli(__doc__.splitlines()[0], command="summary")
+    cfg = replace(given, mode="pynative", device_target="CPU")
     runtime.start(cfg, may_be_single=True)
     for line in table(cfg, summarize(cfg)):
+        print(line)
+    for line in step_lines(cfg, given.device_target):
         print(line)
 
 
@@ -44,7 +49,8 @@ def summarize(cfg: Config) -> list[Part]:
     freeze_parts(model, cfg.frozen_parts)
     model.set_train(False)
     counter = _Counter(model)
-    model(*(Tensor(array) for array in task.blank_inputs(cfg)))
+    with shapes_only(model):
+        model(*(Tensor(array) for array in task.blank_inputs(cfg)))
     return [
         Part(
             name,
@@ -69,6 +75,43 @@ def table(cfg: Config, parts: list[Part]) -> Iterator[str]:
     yield f"{'total':<16} {sums[0]:>12,} {sums[1]:>12,} {sums[2] / 1e9:>9.3f}"
 
 
+def step_lines(cfg: Config, device: str) -> Iterator[str]:
+    """What a training step of the configured batch costs on a device, calculated, as text, a line each.
+
+    device: the name that decides whether the operators of `fast_gradients` are there.
+    """
+    task = TASKS[cfg.task]
+    columns = task.blank_columns(cfg)
+    model = task.build_model(cfg)
+    if not columns or cfg.opt_type not in STATES:
+        return
+    freeze_parts(model, cfg.frozen_parts)
+    fast = device == "CPU" and cfg.fast_gradients and not cfg.portable
+    walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], fast)
+    batch, fixed = cfg.batch_size, weights(model, cfg.opt_type, cfg.ema_decay > 0, cfg.accumulate_step > 1)
+    forward = 2 * walked.macs / 1e9
+    backward, again = 2 * walked.backward_macs / 1e9, 2 * walked.block_macs / 1e9
+    gradients = "with fast_gradients" if fast else "without fast_gradients"
+    yield ""
+    yield f"a training step, batch {batch}, calculated ({device}, {gradients}; without losses, inputs and workspaces)"
+    step = f"a step {(forward + backward) * batch:,.1f}"
+    yield f"GFLOPs an image: forward {forward:,.1f}, backward {backward:,.1f}; {step}"
+    yield f"recompute (no key does it): residual blocks once more, {again * batch:,.1f} GFLOPs a step"
+    kinds = [(half, recompute) for recompute in (False, True) for half in (False, True)]
+    titles = [f"O{2 * half}{' recompute' if recompute else ''}" for half, recompute in kinds]
+    yield f"{'GB by amp_level':<22}" + "".join(f"{title:>14}" for title in titles)
+    rows = {
+        "weights, statistics": [fixed.parameters] * 4,
+        "half copies of weights": [fixed.half_copies * half for half, _ in kinds],
+        "gradients": [fixed.gradients] * 4,
+        f"optimizer ({cfg.opt_type})": [fixed.optimizer] * 4,
+        "moving average": [fixed.average] * 4,
+        "activations": [batch * walked.activations(*kind) for kind in kinds],
+    }
+    for name, sizes in [*rows.items(), ("together", [sum(column) for column in zip(*rows.values(), strict=True)])]:
+        yield f"{name:<22}" + "".join(f"{size / 1e9:>14.3f}" for size in sizes)
+
+
 class _Counter:
     """Watches a network's layers: multiply-accumulates and output shapes by direct child."""
 
@@ -90,10 +133,7 @@ class _Counter:
 
     def _mac_hook(self, part: str):
         def hook(cell, inputs, output):
-            # a transposed convolution uses each weight once per input pixel, the others once per output element
-            positions = inputs[0] if isinstance(cell, nn.Conv2dTranspose) else output
-            channels = positions.shape[-1] if isinstance(cell, nn.Dense) else positions.shape[1]
-            self.macs[part] = self.macs.get(part, 0) + positions.size // channels * _size(cell.weight)
+            self.macs[part] = self.macs.get(part, 0) + multiply_accumulates(cell, inputs, output)
 
         return hook
 

@@ -53,7 +53,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         ),
         (TRAIN,),
     ),
-    **dict.fromkeys(("pre_trained", "fast_gradients", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
+    **dict.fromkeys(("pre_trained", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
+    **dict.fromkeys(
+        (
+            "fast_gradients", "batch_size", "opt_type", "ema_decay", "accumulate_step",
+            "train_cfg.rcnn.sampler.num", "train_cfg.rcnn.sampler.pos_fraction",
+        ),
+        (TRAIN, CHECK, SUMMARY),  # what a step costs
+    ),
     **dict.fromkeys(
         ("img_mean", "img_std", "to_rgb", "resize", "pad_colour", "box_style"), (*RUNNING, CONVERT, *FILES)
     ),

@@ -166,6 +166,10 @@ class Classification(Task):
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
+    def blank_columns(self, cfg: Config) -> dict[str, np.ndarray]:
+        label, (image,) = np.zeros(1, np.int32), self.blank_inputs(cfg)
+        return {"image": image, "label": label, "other_label": label, "share": np.ones(1, np.float32)}
+
     def survey(self, cfg: Config, split: str) -> Survey:
         return survey_classes(self.open(cfg, split))
 

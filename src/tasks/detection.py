@@ -295,6 +295,18 @@ class Detection(DetectionScoring, Task):
         height, width = cfg.img_height, cfg.img_width
         return [np.zeros((1, 3, height, width), np.float32), np.array([[height, width]], np.int32)]
 
+    def blank_columns(self, cfg: Config) -> dict[str, np.ndarray]:
+        image, shape = self.blank_inputs(cfg)
+        return {
+            "image": image,
+            "image_shape": shape,
+            "gt_boxes": np.zeros((1, cfg.num_gts, 4), np.float32),
+            "gt_labels": np.zeros((1, cfg.num_gts), np.int32),
+            "gt_valid": np.zeros((1, cfg.num_gts), bool),
+            "gt_masks": np.zeros((1, cfg.num_gts, cfg.img_height, (cfg.img_width + 7) // 8), np.uint8),
+            "sample_seed": np.zeros(1, np.int32),
+        }
+
     # ------------------------------------------------------------------------------------------------- inspection
 
     def headline(self, cfg: Config) -> str:

@@ -196,6 +196,10 @@ class Segmentation(Task):
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         return [np.zeros((1, 3, cfg.img_height, cfg.img_width), np.float32)]
 
+    def blank_columns(self, cfg: Config) -> dict[str, np.ndarray]:
+        label, (image,) = np.zeros((1, cfg.img_height, cfg.img_width), np.int32), self.blank_inputs(cfg)
+        return {"image": image, "label": label, "sample_seed": np.zeros(1, np.int32)}
+
     def survey(self, cfg: Config, split: str) -> Survey:
         return survey_labels(self.open(cfg, split))
 

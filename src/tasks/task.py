@@ -273,6 +273,13 @@ class Task(Reporting, ABC):
     def blank_inputs(self, cfg: Config) -> list[np.ndarray]:
         """One batch of one blank image of the configured size, as the network takes it."""
 
+    def blank_columns(self, cfg: Config) -> dict[str, np.ndarray]:
+        """One blank training sample of the configured size by the names of `train_columns`, without any object.
+
+        Empty of a task that does not say: `summary` then tells nothing of its step.
+        """
+        return {}
+
     # ------------------------------------------------------------------------------------------------- inspection
 
     def headline(self, cfg: Config) -> str:
