@@ -56,8 +56,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("pre_trained", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
     **dict.fromkeys(
         (
-            "fast_gradients", "batch_size", "opt_type", "ema_decay", "accumulate_step",
-            "train_cfg.rcnn.sampler.num", "train_cfg.rcnn.sampler.pos_fraction",
+            "fast_gradients", "batch_size", "opt_type", "ema_decay", "accumulate_step", "backbone.norm_eval",
+            "backbone.norm_cfg.requires_grad", "backbone.frozen_stages", "train_cfg.rcnn.sampler.num",
+            "train_cfg.rcnn.sampler.pos_fraction",
         ),
         (TRAIN, CHECK, SUMMARY),  # what a step costs
     ),
