@@ -36,21 +36,27 @@ def main() -> None:
     given = parse_cli(__doc__.splitlines()[0], command="summary")
     cfg = replace(given, mode="pynative", device_target="CPU")
     runtime.start(cfg, may_be_single=True)
-    for line in table(cfg, summarize(cfg)):
+    model = build(cfg)
+    for line in table(cfg, summarize(cfg, model)):
         print(line)
-    for line in step_lines(cfg, given.device_target):
+    for line in step_lines(cfg, model, given.device_target):
         print(line)
 
 
-def summarize(cfg: Config) -> list[Part]:
-    """Every part that has parameters or gives feature maps, in the order of the network."""
-    task = TASKS[cfg.task]
-    model = task.build_model(cfg)
+def build(cfg: Config) -> nn.Cell:
+    """The network, of which what does not learn is frozen."""
+    model = TASKS[cfg.task].build_model(cfg)
     freeze_parts(model, cfg.frozen_parts)
+    return model
+
+
+def summarize(cfg: Config, model: nn.Cell | None = None) -> list[Part]:
+    """Every part that has parameters or gives feature maps, in the order of the network; of `model` if it is built."""
+    model = build(cfg) if model is None else model
     model.set_train(False)
     counter = _Counter(model)
     with shapes_only(model):
-        model(*(Tensor(array) for array in task.blank_inputs(cfg)))
+        model(*(Tensor(array) for array in TASKS[cfg.task].blank_inputs(cfg)))
     return [
         Part(
             name,
@@ -75,17 +81,16 @@ def table(cfg: Config, parts: list[Part]) -> Iterator[str]:
     yield f"{'total':<16} {sums[0]:>12,} {sums[1]:>12,} {sums[2] / 1e9:>9.3f}"
 
 
-def step_lines(cfg: Config, device: str) -> Iterator[str]:
+def step_lines(cfg: Config, model: nn.Cell, device: str) -> Iterator[str]:
     """What a training step of the configured batch costs on a device, calculated, as text, a line each.
+
+    No line where the task has no `blank_columns`, or the optimizer is another one than those here.
 
     device: the name that decides whether the operators of `fast_gradients` are there.
     """
-    task = TASKS[cfg.task]
-    columns = task.blank_columns(cfg)
-    model = task.build_model(cfg)
+    columns = TASKS[cfg.task].blank_columns(cfg)
     if not columns or cfg.opt_type not in STATES:
         return
-    freeze_parts(model, cfg.frozen_parts)
     fast = device == "CPU" and cfg.fast_gradients and not cfg.portable
     walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], fast)
     batch, fixed = cfg.batch_size, weights(model, cfg.opt_type, cfg.ema_decay > 0, cfg.accumulate_step > 1)

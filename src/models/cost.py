@@ -177,7 +177,7 @@ class _Watcher:
         by_batch = is_rows or cell.use_batch_statistics is None
         learns = is_rows or cell.gamma.requires_grad
         fused = self.fused and by_batch and not is_rows
-        if learns or (by_batch and self.flows):
+        if learns or self.flows:  # the framework's one operator of all its gradients takes the input in any case
             self._keep(inputs[0], FUSED_NORM if fused else NORM)
         self.flows |= learns
         if fused:

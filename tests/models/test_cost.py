@@ -25,14 +25,15 @@ def blank(*shape: int) -> Tensor:
     return Tensor(np.zeros(shape, np.float32))
 
 
-def test_forward_arithmetic_of_a_classifier_is_pytorchs_of_timms_network(pynative_mode):
+def test_arithmetic_and_memory_of_a_classifier_are_pytorchs_of_timms_network(pynative_mode):
     cfg = load_config(str(CONFIGS / "hrnet_w18_small_cls.yaml"), ["--img_width", "64", "--img_height", "64"])
     model, columns = build_model(cfg), TASKS[cfg.task].blank_columns(cfg)
     walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], fused=False)
-    theirs = import_timm().create_model("hrnet_w18_small").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        theirs(torch.zeros(1, 3, 64, 64))
-    assert 2 * walked.macs == counter.get_total_flops()
+    theirs = import_timm().create_model("hrnet_w18_small")
+    with FlopCounterMode(display=False) as counter:
+        saved = saved_by(theirs, torch.randn(2, 3, 64, 64))
+    assert 2 * walked.macs == counter.get_total_flops() // 2
+    assert walked.activations() == saved // 2
     # as many again for the weights and for the inputs, but for those of the first layer
     assert walked.backward_macs == 2 * walked.macs - 64 * 3 * 9 * 32 * 32
     fixed = weights(model, "adamw", averages=True, accumulates=False)
@@ -40,6 +41,20 @@ def test_forward_arithmetic_of_a_classifier_is_pytorchs_of_timms_network(pynativ
     assert (fixed.gradients, fixed.optimizer) == (4 * count, 8 * count)
     statistics = sum(x.numel() for name, x in theirs.named_buffers() if "running" in name)
     assert fixed.parameters == fixed.average == 4 * (count + statistics)
+
+
+def saved_by(network: torch.nn.Module, image: torch.Tensor) -> int:
+    """Bytes of the features that PyTorch's forward pass saves for its backward pass, each tensor once."""
+    own, saved = {parameter.data_ptr() for parameter in network.parameters()}, {}
+
+    def keep(x):
+        if x.dim() in (2, 4) and x.data_ptr() not in own:
+            saved[x.data_ptr()] = x
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        network(image)
+    return sum(x.numel() * x.element_size() for x in saved.values())
 
 
 def chain() -> nn.Cell:
@@ -69,18 +84,8 @@ class TorchChain(torch.nn.Module):
 
 
 def test_activations_are_those_that_pytorch_saves(pynative_mode):
-    saved = {}
-
-    def keep(x):
-        if x.dim() == 4 and not isinstance(x, torch.nn.Parameter):
-            saved[x.data_ptr()] = x
-        return x
-
-    image = torch.randn(1, 3, 32, 48)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        TorchChain()(image)
     walked = walk(chain(), [blank(1, 3, 32, 48)], fused=False)
-    assert walked.activations() == sum(x.numel() * x.element_size() for x in saved.values())
+    assert walked.activations() == saved_by(TorchChain(), torch.randn(1, 3, 32, 48))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,9 @@ def test_what_does_not_learn_keeps_nothing_until_something_learns(pynative_mode)
     net[0].bn.use_batch_statistics = False
     walked = walk(net, [blank(1, 3, 32, 48)], fused=False)
     assert walked.activations() == 4 * 384 * (8 + 2 * 24 + 5 + 5)
+    for norm in (net[1].bn1, net[2].bn3):  # as Detectron2's: the gradient of their inputs alone
+        norm.use_batch_statistics, norm.gamma.requires_grad, norm.beta.requires_grad = False, False, False
+    assert walk(net, [blank(1, 3, 32, 48)], fused=False).activations() == walked.activations()
     first, second = 384 * 27 * 8, 384 * 16
     assert walked.backward_macs == 2 * (walked.macs - first) - second
 
@@ -138,8 +146,8 @@ def test_uncomputed_layers_give_the_shape_that_they_would_and_compute_again_afte
 def test_a_detectors_heads_are_counted_on_the_rois_of_training(pynative_mode):
     cfg = load_config(TINY, ["--detector", "mask_rcnn", "--device_target", "CPU"])
     model, columns = build_model(cfg), TASKS[cfg.task].blank_columns(cfg)
+    macs = {part.name: part.macs for part in summarize(cfg, model)}
     walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], fused=True)
-    macs = {part.name: part.macs for part in summarize(cfg)}
     sampler = cfg.train_cfg.rcnn.sampler
     boxes = macs["bbox_head"] * sampler.num // cfg.test_cfg.rpn.max_per_img
     masks = macs["mask_head"] * int(sampler.num * sampler.pos_fraction) // cfg.test_cfg.rcnn.max_per_img
@@ -148,7 +156,7 @@ def test_a_detectors_heads_are_counted_on_the_rois_of_training(pynative_mode):
 
 def test_the_lines_say_what_a_step_of_the_batch_costs(pynative_mode):
     cfg = load_config(str(CONFIGS / "demo" / "hrnet_cls_shapes.yaml"), ["--batch_size", "500", "--opt_type", "adamw"])
-    blank, title, flops, recompute, _, *rows = step_lines(cfg, "CPU")
+    blank, title, flops, recompute, _, *rows = step_lines(cfg, build_model(cfg), "CPU")
     assert blank == "" and title.startswith("a training step, batch 500, calculated (CPU, with fast_gradients")
     forward, backward, step = (float(word.strip(",;").replace(",", "")) for word in flops.split() if word[0].isdigit())
     assert (forward, backward) == (0.1, 0.1) and step == pytest.approx(500 * 3 * 2 * 0.036, rel=0.05)
