@@ -259,6 +259,11 @@ class CommandKeys:
         choices=("json", "coco", "labelme"),
     )
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
+    fast_inference: bool = key(
+        False,
+        "eval.py and infer.py convolve by oneDNN, with the sum and the ReLU after each convolution, where it is there "
+        "(CPU): less time, other last digits",
+    )
     infer_score_thr: float | str = key(
         0.05,
         "least score of a prediction that infer.py writes, or a file of one a class: thresholds.yaml of a report",

@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "pred_output": (INFER, EVAL),
     "format_only": (EVAL,),
     **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
-    **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
+    **dict.fromkeys(("backend", "fold_batchnorm", "fast_inference"), (EVAL, INFER)),
     **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
     "font": (TRAIN, EVAL, INFER),
@@ -202,7 +202,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda cfg: cfg.mixup and (cfg.cutmix or cfg.cutmix_minmax) and _mixes_as_timm(cfg),
         "mixup, cutmix, and mixup_mode batch, pair, elem",
     ),
-    "amp_level": (lambda cfg: cfg.backend == "mindspore", "backend mindspore"),
+    **dict.fromkeys(("amp_level", "fast_inference"), (lambda cfg: cfg.backend == "mindspore", "backend mindspore")),
     "amp_dtype": (
         lambda cfg: cfg.backend == "mindspore" and cfg.amp_level != "O0", "backend mindspore and amp_level O1 or O2"
     ),
