@@ -33,7 +33,7 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import Runtime
 from ..reading import is_file
-from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
+from .meaning import in_batches, matched_classes, say_unnamed, stated_facts, tell_definition
 from .reporting import Reporting
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -150,7 +150,7 @@ class Task(Reporting, ABC):
         """The configuration to evaluate and infer the file at `cfg.checkpoint_path` with, and the order in which its
         outputs must be taken for that; empty where they are in order.
         """
-        return self.as_trained(cfg), ()
+        return in_batches(self.as_trained(cfg), stated_facts(cfg)), ()
 
     # ------------------------------------------------------------------------------------------------- evaluation
 
