@@ -59,13 +59,13 @@ def fuse_for_training(network: nn.Cell) -> int:
             key = (type(cell), norm.eps, norm.momentum)
             if isinstance(cell, AddReLU):
                 fused = shared.setdefault(key, FusedBatchNormSum(*key[1:]))
-                replace_with_parameters(parent, follower, FusedNormSum(norm, cell, fused))
+                replace_with_parameters(parent, place, FusedNormSum(norm, cell, fused))
                 replace_with_parameters(parent, name, nn.Identity())
             else:
                 fused = shared.setdefault(key, FusedBatchNorm(*key[1:], relu=cell is not None))
                 replace_with_parameters(parent, name, FusedNorm(norm, cell or nn.Identity(), fused))
                 if cell is not None:
-                    replace_with_parameters(parent, follower, nn.Identity())
+                    replace_with_parameters(parent, place, nn.Identity())
             count += 1
     return count
 
