@@ -6,11 +6,7 @@
 
 #include <math.h>
 
-#ifdef __CUDACC__
-#define CORE_FN __host__ __device__ inline
-#else
-#define CORE_FN inline
-#endif
+#include "core.h"
 
 namespace vision {
 
