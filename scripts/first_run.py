@@ -216,6 +216,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1, help="devices; from 2 on two ranks are tried too")
     parser.add_argument("--out", type=Path, required=True, help="folder for data, runs, logs and summary.md")
     parser.add_argument("--only", default="", help="runs with one of these titles (*: anything), with commas between")
+    parser.add_argument("--portable", action="store_true", help="MindSpore's own operators on the device")
     words = parser.parse_args()
     patterns = words.only.split(",") if words.only else ["*"]
     wanted = [case for case in cases(words.count) if any(fnmatch.fnmatch(case.title, one) for one in patterns)]
@@ -227,7 +228,7 @@ def main() -> int:
     lines = heading(words.device, words.machine, words.count)
     lines += [f"| {' | '.join(HEAD)} |", f"| {' | '.join('---' for _ in HEAD)} |"]
     print("\n".join(lines), flush=True)
-    on_device = ("--portable", "1") if words.device == "CPU" else ()
+    on_device = ("--portable", "1") if words.portable or words.device == "CPU" else ()
     references: dict[tuple[str, int], Step] = {}
     failures = 0
     for case in wanted:
