@@ -40,9 +40,10 @@ def _segmenter_batch(size: int, batch: int, columns: Sequence[str]) -> tuple[np.
 
 
 BATCHES = {"detection": detector_batch, "segmentation": _segmenter_batch, "classification": classifier_batch}
-# What holds a graph together and is no kernel's work.
+# What holds a graph together and is no kernel's work; TensorMove is a copy that the front end puts in.
 STRUCTURE = {
-    "Constant", "Depend", "Load", "MakeList", "MakeTuple", "Partial", "Return", "Switch", "TupleGetItem", "UpdateState",
+    "Constant", "Depend", "Load", "MakeList", "MakeTuple", "Partial", "Return", "Switch", "TensorMove", "TupleGetItem",
+    "UpdateState",
 }  # fmt: skip
 
 
@@ -78,9 +79,7 @@ FAMILIES = {
         Family("ResNet", "mask_rcnn_r50_fpn_1x_coco", _SMALL),
         Family("PointRend", "demo/pointrend_hrnet_shapes", _OBJECTS),
         Family("PointRend of the MindSpore original", "pointrend_r50_fpn_mindspore", _SMALL),
-        Family(
-            "soft NMS", "demo/faster_rcnn_hrnet_shapes", f"{_OBJECTS} --test_cfg.rcnn.nms.type soft_nms", ("infer",)
-        ),
+        Family("soft NMS", "demo/faster_rcnn_hrnet_shapes", f"{_OBJECTS} --test_cfg.rcnn.nms soft", ("infer",)),
         Family(
             "half precision and AdamW",
             "demo/hrnet_cls_shapes",

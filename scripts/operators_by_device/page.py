@@ -31,7 +31,7 @@ docstrings). Made by `python -m scripts.operators_by_device.page`; **not run**: 
 The graphs are those of a training step and of inference of each family below, at a small size, built with
 `device_target` Ascend for all that asks in Python (so without this project's compiled operators, as with `portable: 1`)
 and compiled by MindSpore's front end, gradients included. What a back end makes of them (fusions, other formats) is not
-in them, nor are nodes that are no kernel's work (tuples, loads, branches).
+in them, nor are nodes that are no operator's work (tuples, loads, branches, copies).
 
 `*`: the docstring is another operator's: that whose gradient this one is, or whose work it does; it stands in the last
 column. `?`: none was found.

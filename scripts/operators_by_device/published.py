@@ -14,7 +14,7 @@ WORKS_AS = {
     "AddScalar": "add", "AllFinite": "amp.all_finite", "Conv2DBackpropFilter": "Conv2D",
     "Conv2DBackpropInput": "Conv2D", "MatMulExt": "matmul", "Muls": "mul", "SplitWithSize": "split",
 }  # fmt: skip
-_ENDINGS = re.compile(r"(GradGrad|Grad|Ext|View|V2|V3|D|Scalar|Tensor)+$")
+_ENDINGS = re.compile(r"(GradGrad|Grad|Backward|Ext|View|V2|V3|D|Scalar|Tensor)+$")
 
 
 @dataclass(frozen=True)
