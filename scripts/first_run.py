@@ -177,15 +177,21 @@ def row(case: Case, ours: Step, theirs: Step) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def commit() -> str:
+    """Of this checkout, '-' where there is none, as in an image."""
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout if shutil.which("git") else ""
+    return found.strip() or "-"
+
+
 def heading(device: str, machine: str, count: int) -> list[str]:
     """What the table is of."""
     import mindspore
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     today = datetime.date.today().isoformat()
     versions = f"MindSpore {mindspore.__version__}, Python {platform.python_version()}"
     lines = [
-        f"First run on {device}: {machine or 'no name'}; devices: {count}; {today}, commit {commit.strip() or '-'}",
+        f"First run on {device}: {machine or 'no name'}; devices: {count}; {today}, commit {commit()}",
         f"{versions}, {platform.machine()}, {platform.platform()}",
     ]
     if device == "CPU":

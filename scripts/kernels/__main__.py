@@ -17,10 +17,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.first_run import commit
 from src.ops import build
 
 HEAD = ("what", "difference", "limit", "verdict", "ours", "reference", "ratio", "goal")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
@@ -147,7 +147,6 @@ def heading(device: str, path: Path) -> list[str]:
     import torch
     import torchvision
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     words = [f"torch {torch.__version__}", f"torchvision {torchvision.__version__}"]
     name = f"{platform.machine()} CPU"
     if device == "cuda":
@@ -155,7 +154,7 @@ def heading(device: str, path: Path) -> list[str]:
         name = f"{torch.cuda.get_device_name()}, compute capability {capability}"
         words.append(f"CUDA {torch.version.cuda}")
     today = datetime.date.today().isoformat()
-    return [f"Kernels on {name}; {today}, commit {commit.strip() or '-'}, {', '.join(words)}, {path.name}", ""]
+    return [f"Kernels on {name}; {today}, commit {commit()}, {', '.join(words)}, {path.name}", ""]
 
 
 if __name__ == "__main__":

@@ -49,9 +49,8 @@ class Bench:
 
     @property
     def types(self) -> tuple[torch.dtype, ...]:
-        """Of features. Half precision is the GPU kernels' alone, of those that came with the ordered gradients."""
-        has_half = self.device.type == "cuda" and self.library.has("RoiAlignBackwardOrdered")
-        return (torch.float32, torch.float16) if has_half else (torch.float32,)
+        """Of features. Half precision is the GPU's kernels' alone, as are gradients in a fixed order."""
+        return (torch.float32, torch.float16) if self.library.has("RoiAlignBackwardOrdered") else (torch.float32,)
 
     def tensor(self, values, dtype=torch.float32) -> torch.Tensor:
         return torch.as_tensor(values, dtype=dtype).to(self.device).contiguous()
@@ -141,9 +140,10 @@ def _roi_align_jobs(bench, features, strides, rois, size, goal) -> Iterator[Job]
     yield Job(f"RoIAlign forward, {name}", f"torchvision roi_align, {calls}", forward, forward_theirs, relative, limit,
               goal, forward_reference)  # fmt: skip
 
-    graph = pool(dtype, leaves)  # its backward alone is timed
+    graph: Tensors = []  # its backward alone is timed
 
     def backward_theirs() -> Tensors:
+        graph[:] = graph or pool(dtype, leaves)
         return list(torch.autograd.grad(graph, leaves, parts, retain_graph=True))
 
     def backward_reference() -> Tensors:
@@ -242,17 +242,21 @@ def point_sample(bench: Bench) -> Iterator[Job]:
         call = bench.library.prepare("PointSampleForward", [maps, points], [Output((rows, count, channels))])
         yield Job(f"point sampling forward, {name}", "PyTorch grid_sample", call, theirs, relative, 1e-4,
                   ONE_GOAL, reference)  # fmt: skip
-        graph, of_type = sample(own_leaf, own_grid), their_grad.to(dtype)
+        graph, of_type = [], their_grad.to(dtype)
 
-        def gradient(graph=graph, own_leaf=own_leaf, of_type=of_type) -> Tensors:
-            return list(torch.autograd.grad(graph, own_leaf, of_type, retain_graph=True))
+        def gradient(graph=graph, own_leaf=own_leaf, own_grid=own_grid, of_type=of_type) -> Tensors:
+            graph[:] = graph or [sample(own_leaf, own_grid)]
+            return list(torch.autograd.grad(graph, own_leaf, [of_type], retain_graph=True))
 
         def exact_gradient(leaf=leaf, grid=grid, their_grad=their_grad) -> Tensors:
             return list(torch.autograd.grad(sample(leaf, grid), leaf, their_grad))
 
-        call = bench.library.prepare("PointSampleBackward", [grad, points, maps], [Output(tuple(maps.shape), dtype)])
-        yield Job(f"point sampling backward, {name}", "PyTorch grid_sample's gradient", call, gradient, relative,
-                  2e-3 if half else 1e-4, ONE_GOAL, exact_gradient)  # fmt: skip
+        for function, kind in (("PointSampleBackward", ""), ("PointSampleBackwardOrdered", ", deterministic")):
+            if kind and not bench.library.has(function):
+                continue
+            call = bench.library.prepare(function, [grad, points, maps], [Output(tuple(maps.shape), dtype)])
+            yield Job(f"point sampling backward{kind}, {name}", "PyTorch grid_sample's gradient", call, gradient,
+                      relative, 2e-3 if half else 1e-4, None if kind else ONE_GOAL, exact_gradient)  # fmt: skip
 
 
 def assignment(bench: Bench) -> Iterator[Job]:

@@ -55,7 +55,7 @@ class Harmed(Library):
 
 def test_the_cpus_operators_agree_with_pytorch_and_torchvision():
     rows = list(program.rows(bench(Library(CPU)), has_times=False))
-    assert [row[3] for row in rows] == ["ok"] * 10, rows
+    assert [row[3] for row in rows] == ["ok"] * 10, rows  # of float32
     assert {row[0].split(",")[0] for row in rows} >= {"RoIAlign forward", "RoIAlign backward", "NMS", "mask crop"}
 
 
@@ -147,6 +147,19 @@ def test_the_real_nvcc_builds_for_one_card(tmp_path):
     assert all(Library(built).has(name) for name in ("RoiAlignForward", "RoiAlignBackward", "MaskCropForward"))
 
 
+@pytest.mark.slow
+def test_the_cuda_kernels_compiled_by_gxx_agree(tmp_path):
+    """The very sources of the GPU's library by the header that stands for CUDA: half precision and fixed order too."""
+    sources = [ROOT / "src" / "ops" / name for name in build.LIBRARIES[build.GPU].sources if name.endswith(".cu")]
+    flags = ["-std=c++20", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-pthread", "-x", "c++"]
+    emulated = tmp_path / "kernels.so"
+    command = ["g++", *flags, f"-I{ROOT / 'tests/ops/cuda_on_cpu'}", *map(str, sources), "-o", str(emulated)]
+    subprocess.run(command, check=True, timeout=300)
+    rows = list(program.rows(bench(Library(emulated)), has_times=False))
+    assert [row[3] for row in rows] == ["ok"] * 22, rows
+    assert sum("float16" in row[0] for row in rows) == 9 and sum("deterministic" in row[0] for row in rows) == 6
+
+
 def test_a_torch_without_a_gpu_is_said(monkeypatch, capsys):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here: bash scripts/check_kernels.sh")
@@ -184,6 +197,7 @@ def test_the_script_builds_then_looks_under_the_sanitizer_then_times(place, stat
     assert all(word in done.stderr for word in words) and done.stdout.count("ERROR SUMMARY") == 2
 
 
+@pytest.mark.slow
 def test_no_mindspore_is_needed():
     code = "import sys; sys.modules['mindspore'] = None; import scripts.kernels.__main__, scripts.kernels.jobs"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
