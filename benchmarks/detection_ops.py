@@ -7,6 +7,7 @@ Sizes of a 1024 x 1024 image: 8768 RPN candidates, 80 classes x 1000 RoIs, 261,8
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -16,6 +17,7 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.models.detection.anchors import AnchorSet  # noqa: E402
 from src.models.detection.assign import MaxIoUAssigner  # noqa: E402
@@ -34,11 +36,11 @@ def cell_ms(cell, inputs) -> float:
     return median_ms(lambda: cell(*inputs)[0].asnumpy(), REPEATS)
 
 
-def report(name: str, ours: float, theirs: float) -> None:
-    print(f"{name:44s} ours {ours:8.1f} ms, MindSpore's operators {theirs:9.1f} ms, ratio {theirs / ours:7.1f}")
+def figure(name: str, ours: float, theirs: float) -> Figure:
+    return Figure(name, ours, theirs, "ms", f"{versioned('mindspore', 'MindSpore')}'s operators")
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     rng = np.random.RandomState(0)
     for name, count, groups, slots, share in (
@@ -49,7 +51,7 @@ def main() -> None:
         arrays.append(rng.rand(1, count) < share)
         kinds = np.float32, np.float32, np.int32, bool
         inputs = [Tensor(array.astype(kind)) for array, kind in zip(arrays, kinds)]
-        report(name, *(cell_ms(Nms(0.6, slots, portable=portable), inputs) for portable in (False, True)))
+        yield figure(name, *(cell_ms(Nms(0.6, slots, portable=portable), inputs) for portable in (False, True)))
 
     sizes = [(1024 // s, 1024 // s) for s in (4, 8, 16, 32, 64)]
     anchors = AnchorSet(sizes, (4, 8, 16, 32, 64), [8], [0.5, 1.0, 2.0]).boxes
@@ -57,13 +59,13 @@ def main() -> None:
     inputs = [anchors[None], flags[0], random_boxes(100, rng)[None], flags[1], flags[2]]
     inputs = [Tensor(array) for array in inputs]
     times = [cell_ms(MaxIoUAssigner(0.7, 0.3, 0.3, portable=portable), inputs) for portable in (False, True)]
-    report(f"assignment, {len(anchors)} anchors x 100 objects", *times)
+    yield figure(f"assignment, {len(anchors)} anchors x 100 objects", *times)
 
     assigned = np.int32(rng.choice([-1, 0, 1], (2, len(anchors)), p=[0.1, 0.89, 0.01]))
     inputs = [Tensor(assigned), Tensor(np.int32([1, 2]))]
     times = [cell_ms(BalancedSampler(256, 0.5, portable=portable), inputs) for portable in (False, True)]
-    report(f"choice of 256 among 2 x {len(anchors)} anchors", *times)
+    yield figure(f"choice of 256 among 2 x {len(anchors)} anchors", *times)
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

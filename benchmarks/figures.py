@@ -5,8 +5,9 @@ line, which `python -m benchmarks.all` reads.
 """
 
 import argparse
+import importlib.metadata
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.reference
+        return self.ours / self.reference if self.reference else float("inf")
 
     @property
     def reached(self) -> bool | None:
@@ -32,6 +33,11 @@ class Figure:
         if self.goal is None:
             return None
         return self.ratio >= self.goal if self.unit.endswith("/s") else self.ratio <= self.goal
+
+
+def versioned(package: str, name: str = "") -> str:
+    """Name and version of a reference: `PyTorch 2.13.0`."""
+    return f"{name or package} {importlib.metadata.version(package).partition('+')[0]}"
 
 
 def add_figures_option(parser: argparse.ArgumentParser) -> None:
@@ -47,3 +53,11 @@ def show(figures: Iterable[Figure], file: Path | None = None) -> None:
         if file is not None:
             with file.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(asdict(figure)) + "\n")
+
+
+def run(measure: Callable[[], Iterable[Figure]], description: str | None) -> None:
+    """The command line of a benchmark without options of its own."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_figures_option(parser)
+    file = parser.parse_args().figures
+    show(measure(), file)

@@ -5,8 +5,10 @@
 One image of 224x224, fresh weights. Prints seconds per image and the ratio to PyTorch in the same run.
 """
 
+import argparse
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -18,6 +20,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
+from benchmarks.figures import Figure, add_figures_option, show, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.config import load_config  # noqa: E402
 from src.models.fold import fold_batchnorm  # noqa: E402
@@ -25,10 +28,10 @@ from src.tasks import build_model  # noqa: E402
 from tests.models.timm_models import import_timm  # noqa: E402
 
 
-def main() -> None:
+def figures(widths: Sequence[str]) -> Iterator[Figure]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     image = np.random.RandomState(0).randn(1, 3, 224, 224).astype(np.float32)
-    for width in sys.argv[1:] or ("18", "48"):
+    for width in widths:
         times = {}
         for name in ("unfolded", "folded"):
             model = build_model(load_config(f"{ROOT}/configs/hrnet_w{width}_cls.yaml", ["--device_target", "CPU"]))
@@ -40,8 +43,16 @@ def main() -> None:
         with torch.no_grad():
             reference = median_ms(lambda: network(torch.tensor(image)))  # noqa: B023
         for name, own in times.items():
-            ratio = f"{reference / own:.2f}x PyTorch ({reference / 1e3:.3f} s)"
-            print(f"W{width} {name}: {own / 1e3:.3f} s per image, {ratio}")
+            what = f"HRNet-W{width} classification, 224x224, normalisation {name}"
+            yield Figure(what, own / 1e3, reference / 1e3, "s", f"{versioned('timm')}, {versioned('torch', 'PyTorch')}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("widths", nargs="*", default=["18", "48"], metavar="WIDTH")
+    add_figures_option(parser)
+    options = parser.parse_args()
+    show(figures(options.widths), options.figures)
 
 
 if __name__ == "__main__":

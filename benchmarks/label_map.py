@@ -6,6 +6,7 @@ Prints milliseconds an image (19 classes, 256x512 logits, 1024x2048 label) and t
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.evaluation.segmentation_eval import confusion_matrix  # noqa: E402
 from src.inference.segment import Piece, Scores  # noqa: E402
@@ -20,7 +22,7 @@ from src.inference.segment import Piece, Scores  # noqa: E402
 CLASSES, SIZE = 19, (1024, 2048)
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
     rng = np.random.RandomState(0)
     logits = rng.randn(CLASSES, SIZE[0] // 4, SIZE[1] // 4).astype(np.float32)
     label = rng.randint(0, CLASSES, SIZE).astype(np.uint8)
@@ -37,9 +39,9 @@ def main() -> None:
         return np.bincount(index, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
     assert np.abs(ours() - reference()).sum() < 1e-4 * label.size  # ties and rounding
-    times = {"ours": median_ms(ours), "pytorch": median_ms(reference)}
-    print(", ".join(f"{name} {ms:.0f} ms ({ms / times['ours']:.2f})" for name, ms in times.items()))
+    what = f"logits to label map to counts, {CLASSES} classes, {SIZE[1]}x{SIZE[0]}"
+    yield Figure(what, median_ms(ours), median_ms(reference), "ms", f"{versioned('torch', 'PyTorch')} and numpy")
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

@@ -1,13 +1,20 @@
 """Mask pasting of 100 detections: ours against torch's grid_sample on each box's region and pycocotools' encode.
 
-Each runs in a process of its own, so that the peak memory is its own. Usage: python -m benchmarks.mask_paste
+Each runs in a process of its own, so that the peak memory is its own. Usage: python benchmarks/mask_paste.py
 """
 
 import multiprocessing
 import resource
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 
 MASKS = 100
 IMAGES = ((800, 1333), (3000, 4000))  # height, width
@@ -66,7 +73,8 @@ def measure(name: str, height: int, width: int, results: multiprocessing.Queue) 
     results.put((min(seconds), grown, counts))
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
+    """Each process' share of time and memory; codes that differ by a rounding are counted in the name."""
     context = multiprocessing.get_context("spawn")
     for height, width in IMAGES:
         found = {}
@@ -78,12 +86,11 @@ def main() -> None:
             process.join()
         (ours, our_memory, our_codes), (torch, torch_memory, torch_codes) = found["ours"], found["torch"]
         same = sum(a == b for a, b in zip(our_codes, torch_codes))
-        print(
-            f"{MASKS} masks on {width}x{height}: ours {ours * 1e3:.0f} ms, +{our_memory:.0f} MiB; "
-            f"torch {torch * 1e3:.0f} ms, +{torch_memory:.0f} MiB; ratio {torch / ours:.1f}; {same} codes identical",
-            flush=True,
-        )
+        what = f"{MASKS} masks pasted on {width}x{height} ({same} codes identical)"
+        reference = f"{versioned('torch', 'PyTorch')} grid_sample, pycocotools"
+        yield Figure(what, ours * 1e3, torch * 1e3, "ms", reference)
+        yield Figure(f"{what}, memory above the start", our_memory, torch_memory, "MiB", reference)
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

@@ -7,6 +7,7 @@ Prints milliseconds of forward and backward, and the ratios to ours, in the same
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -17,6 +18,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor, ops  # noqa: E402
 
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.models.losses import OhemCrossEntropy, PixelCrossEntropy  # noqa: E402
 
@@ -38,7 +40,7 @@ def compiled(loss):
     return step
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     for shape in SHAPES:
         rng = np.random.RandomState(0)
@@ -51,8 +53,8 @@ def main() -> None:
             leaf.grad = None
             torch.nn.functional.cross_entropy(leaf, wanted, ignore_index=255).backward()
 
-        times = {"pytorch": median_ms(reference)}
-        losses = {"ours": PixelCrossEntropy(), "ours, ohem": OhemCrossEntropy(), "mindspore": framework}
+        times = {}
+        losses = {"cross entropy": PixelCrossEntropy(), "OHEM": OhemCrossEntropy(), "mindspore": framework}
         for name, loss in losses.items():
             step = compiled(loss)
 
@@ -60,9 +62,13 @@ def main() -> None:
                 step(*tensors)[1].asnumpy()
 
             times[name] = median_ms(call)
-        ours = times["ours"]
-        print(shape, ", ".join(f"{name} {ms_:.1f} ms ({ms_ / ours:.2f})" for name, ms_ in times.items()), flush=True)
+        others = {f"{versioned('mindspore', 'MindSpore')} cross_entropy": times.pop("mindspore")}
+        others[f"{versioned('torch', 'PyTorch')} cross_entropy"] = median_ms(reference)
+        for name, own in times.items():
+            for other, theirs in others.items():
+                what = f"{name} of logits {'x'.join(map(str, shape))}, forward and backward"
+                yield Figure(what, own, theirs, "ms", other)
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

@@ -9,6 +9,7 @@ these sizes (its kernel logs that it failed to copy, and goes on).
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -19,6 +20,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor, ops  # noqa: E402
 
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.ops.point_sample import PointSample  # noqa: E402
 
@@ -56,7 +58,8 @@ def torch_times(maps: np.ndarray, points: np.ndarray) -> list[float]:
     return [median_ms(forward), median_ms(backward)]
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
+    """Against PyTorch; MindSpore's own operator has no right backward to compare with."""
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     rng = np.random.RandomState(0)
     for name, (shape, count) in CASES.items():
@@ -65,9 +68,11 @@ def main() -> None:
         framework = mindspore_times(True, maps, points)
         reference = torch_times(maps, points)
         for k, passes in enumerate(("forward", "forward + backward")):
-            against = f"{framework[k] / ours[k]:.1f}x MindSpore, " if k < len(framework) else ""
-            print(f"{name}, {passes}: {ours[k]:.1f} ms, {against}{reference[k] / ours[k]:.1f}x PyTorch", flush=True)
+            what = f"point sampling, {name}, {passes}"
+            if k < len(framework):
+                yield Figure(what, ours[k], framework[k], "ms", f"{versioned('mindspore', 'MindSpore')} grid_sample")
+            yield Figure(what, ours[k], reference[k], "ms", f"{versioned('torch', 'PyTorch')} grid_sample")
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

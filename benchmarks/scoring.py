@@ -18,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from benchmarks.figures import Figure, add_figures_option, show, versioned  # noqa: E402
 
 STATISTICS = 12
 
@@ -64,7 +67,7 @@ SIDES = {"eval.py": ours, "pycocotools": pycocotools, "faster-coco-eval": faster
 
 
 def measured(side: str, data: Path, found: Path) -> tuple[list[float], float, float]:
-    """The numbers of a side, its seconds of the processor, and its peak of memory in GB; prints them."""
+    """The numbers of a side, its seconds of the processor, and its peak of memory in GB; prints these."""
     with tempfile.TemporaryFile("w+") as answer:
         started = time.perf_counter()
         child = subprocess.Popen([sys.executable, __file__, "--side", side, str(data), str(found)], stdout=answer)
@@ -83,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--reference", type=int, choices=(0, 1), default=1)
+    add_figures_option(parser)
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
@@ -91,11 +95,15 @@ def main() -> None:
             numbers = SIDES[side](Path(data), Path(found))
         print(json.dumps(numbers))
         return
-    from report_speed import make_up
-
     others = ["pycocotools"] * arguments.reference
     others += ["faster-coco-eval"] * (arguments.reference and importlib.util.find_spec("faster_coco_eval") is not None)
-    for images in (1, arguments.images):
+    show(figures(arguments.images, others), arguments.figures)
+
+
+def figures(count: int, others: Sequence[str]) -> Iterator[Figure]:
+    from report_speed import make_up
+
+    for images in (1, count):
         with tempfile.TemporaryDirectory() as place:
             data, masked = make_up(Path(place), images)
             boxes = data / "boxes.json"
@@ -108,8 +116,9 @@ def main() -> None:
                 for other in others if images > 1 else ():
                     theirs, seconds, most = measured(other, data, found)
                     same = sum(one == own for one, own in zip(theirs, numbers, strict=True))
-                    shares = f"{processor / seconds:.2f} of {other}'s time and {memory / most:.2f} of its memory"
-                    print(f"  eval.py in {shares}; the same to the last digit: {same} of {len(numbers)} numbers")
+                    what = f"{images} images scored, {name} ({same} of {len(numbers)} numbers the same)"
+                    yield Figure(f"{what}, time", processor, seconds, "s", versioned(other))
+                    yield Figure(f"{what}, memory", memory, most, "GB", versioned(other))
 
 
 if __name__ == "__main__":

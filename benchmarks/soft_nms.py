@@ -8,6 +8,7 @@ milliseconds, and the ratios to ours. Stops if the picks or the lowered scores a
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -19,6 +20,7 @@ import torch  # noqa: E402
 from mindspore import Tensor  # noqa: E402
 
 from benchmarks.detection_ops import random_boxes  # noqa: E402
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.ops.nms import Nms  # noqa: E402
 from src.ops.soft_nms import METHODS, Decay, SoftNms  # noqa: E402
@@ -51,7 +53,7 @@ def in_pytorch(boxes, scores, groups, valid, method: str) -> tuple[np.ndarray, n
     return np.array(index), np.array(lowered)
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     torch.set_num_threads(1)  # its rows are short: more threads wait for one another
     rng, count = np.random.RandomState(0), ROIS * CLASSES
@@ -63,7 +65,6 @@ def main() -> None:
         tensors = [torch.tensor(array) for array in (boxes, scores, groups.astype(np.float32), valid)]
         hard = Nms(THRESHOLD, SLOTS)
         hard_ms = median_ms(lambda cell=hard, inputs=inputs: cell(*inputs)[0].asnumpy(), REPEATS)
-        print(f"{valid.sum()} of {ROIS} RoIs x {CLASSES} classes compete for {SLOTS} slots; hard NMS {hard_ms:.2f} ms")
         for method in METHODS:
             soft = SoftNms(THRESHOLD, SLOTS, Decay(method, SIGMA, MIN_SCORE))
             index, keep, lowered = (x.asnumpy()[0] for x in soft(*inputs))
@@ -72,11 +73,10 @@ def main() -> None:
                 sys.exit(f"soft NMS, {method}: the picks differ from the definition's")
             soft_ms = median_ms(lambda cell=soft, inputs=inputs: cell(*inputs)[0].asnumpy(), REPEATS)
             torch_ms = median_ms(lambda tensors=tensors, method=method: in_pytorch(*tensors, method), 5)
-            print(
-                f"  soft NMS, {method:8s} ours {soft_ms:6.2f} ms, {soft_ms / hard_ms:4.2f} of hard NMS; the definition "
-                f"in PyTorch {torch_ms:6.1f} ms, ratio {torch_ms / soft_ms:5.1f}"
-            )
+            what = f"soft NMS, {method}, {valid.sum()} of {ROIS} RoIs x {CLASSES} classes, {SLOTS} slots"
+            yield Figure(what, soft_ms, hard_ms, "ms", "our hard NMS")
+            yield Figure(what, soft_ms, torch_ms, "ms", f"{versioned('torch', 'PyTorch')} code of mmcv's definition")
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

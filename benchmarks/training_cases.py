@@ -17,7 +17,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("GLOG_v", "3")
 
 import numpy as np  # noqa: E402
+
+from benchmarks.figures import versioned  # noqa: E402
 
 CONFIGS = {
     "backbone": "mask_rcnn_hrnetv2p_w18_1x_coco",
@@ -38,6 +40,15 @@ SIDES = ("fast", "framework", "torch")
 DETECTORS = ("detector", "faster_rcnn", "cascade_mask_rcnn")
 HAS_TORCH = ("backbone", "segmenter", "classifier")
 OBJECTS = 8
+
+
+def sides_beside(measured: Mapping[str, object]) -> list[str]:
+    """The references of those that were measured, if `fast` was."""
+    return [side for side in measured if side != "fast"] if "fast" in measured else []
+
+
+def reference_name(side: str) -> str:
+    return versioned("torch", "PyTorch") if side == "torch" else "fast_gradients: 0"
 
 
 class Network:

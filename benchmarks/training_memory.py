@@ -7,12 +7,15 @@ The most that the process held (RSS) in three steps, compilation included, at tw
 `training_cases.py` says what the cases and sides are; the detector has no twin in PyTorch here.
 """
 
+import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.training_cases import HAS_TORCH, SIDES, Network  # noqa: E402
+from benchmarks.figures import Figure, add_figures_option, show  # noqa: E402
+from benchmarks.training_cases import HAS_TORCH, SIDES, Network, reference_name, sides_beside  # noqa: E402
 
 SIZES = {"backbone": (256, 512), "segmenter": (256, 512), "classifier": (128, 256), "detector": (256, 512)}
 BATCH = {"classifier": 8}
@@ -27,10 +30,11 @@ def peak(case: str, side: str, size: int) -> float:
     return peaks[-1]
 
 
-def main() -> None:
-    for case in sys.argv[1:] or SIZES:
+def figures(cases: Sequence[str]) -> Iterator[Figure]:
+    """At the larger size: ours beside each other side. Prints a line a side with both sizes."""
+    for case in cases:
         sizes, batch = SIZES[case], BATCH.get(case, 2)
-        reference: tuple[float, float] | None = None
+        largest: dict[str, float] = {}
         for side in reversed(SIDES):
             if side == "torch" and case not in HAS_TORCH:
                 continue
@@ -38,13 +42,23 @@ def main() -> None:
             megapixels = [batch * size**2 / 1e6 for size in sizes]
             slope = (large - small) / (megapixels[1] - megapixels[0])
             constant = large - slope * megapixels[1]
-            reference = reference or ((large, slope) if side == "torch" else None)
-            ratio = f", {large / reference[0]:.2f}x PyTorch, a pixel {slope / reference[1]:.2f}x" if reference else ""
             print(
                 f"{case}, batch {batch}, {side}: {small:.2f} GB at {sizes[0]}, {large:.2f} GB at {sizes[1]}: "
-                f"{constant:.2f} GB and {slope:.2f} GB a megapixel{ratio if side != 'torch' else ''}",
+                f"{constant:.2f} GB and {slope:.2f} GB a megapixel",
                 flush=True,
             )
+            largest[side] = large
+        what = f"peak memory of a training step, {case}, batch {batch}, {sizes[1]}x{sizes[1]}"
+        for side in sides_beside(largest):
+            yield Figure(what, largest["fast"], largest[side], "GB", reference_name(side))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", default=list(SIZES), metavar="CASE")
+    add_figures_option(parser)
+    options = parser.parse_args()
+    show(figures(options.cases), options.figures)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Forward and backward of a row of eight equal layers in one graph, at sizes of HR
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
@@ -21,6 +22,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mindspore import Tensor, nn, ops  # noqa: E402
 
+from benchmarks.figures import Figure, run, versioned  # noqa: E402
 from benchmarks.timing import median_ms  # noqa: E402
 from src.models.fused import fuse_for_training  # noqa: E402
 from src.models.layers import AddReLU, NormSettings, ResizeBilinear, UpsampleNearest, batch_norm  # noqa: E402
@@ -114,7 +116,7 @@ def torch_ms(kind: str, x: np.ndarray) -> float:
     return median_ms(lambda: energy(layers, leaf, kind.startswith("norm")).backward()) / LAYERS
 
 
-def main() -> None:
+def figures() -> Iterator[Figure]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     if why_not_fast():
         raise SystemExit(f"error: no fused operators here: {why_not_fast()}")
@@ -124,12 +126,10 @@ def main() -> None:
                 size = (*size[:2], size[2] // FACTOR, size[3] // FACTOR)
             x = np.random.RandomState(0).randn(*size).astype(np.float32)
             ours, framework, reference = mindspore_ms(kind, x, True), mindspore_ms(kind, x, False), torch_ms(kind, x)
-            print(
-                f"{kind}, {'x'.join(map(str, size))}: {ours:.2f} ms forward and backward, "
-                f"{framework / ours:.1f}x MindSpore, {reference / ours:.1f}x PyTorch",
-                flush=True,
-            )
+            what = f"{kind}, {'x'.join(map(str, size))}, forward and backward"
+            yield Figure(what, ours, framework, "ms", versioned("mindspore", "MindSpore"))
+            yield Figure(what, ours, reference, "ms", versioned("torch", "PyTorch"))
 
 
 if __name__ == "__main__":
-    main()
+    run(figures, __doc__)

@@ -12,11 +12,13 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.training_cases import CONFIGS, HAS_TORCH, SIDES, Network  # noqa: E402
+from benchmarks.figures import Figure, add_figures_option, show  # noqa: E402
+from benchmarks.training_cases import CONFIGS, HAS_TORCH, SIDES, Network, reference_name, sides_beside  # noqa: E402
 
 OPERATORS = 20  # that the table shows
 
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--without", nargs="*", default=[], choices=SIDES)
     parser.add_argument("--enable_profiling", action="store_true")
+    add_figures_option(parser)
     options = parser.parse_args()
     sides = [side for side in SIDES if side not in options.without]
     if options.case not in HAS_TORCH:
@@ -38,14 +41,15 @@ def main() -> None:
         for path in filter(None, folders.values()):
             Path(path).mkdir()
         networks = {side: Network(options.case, side, options.size, options.batch, folders[side]) for side in sides}
-        show_times(networks, options.rounds)
+        what = f"training step, {options.case}, batch {options.batch}, {options.size}x{options.size}"
+        show(figures(what, networks, options.rounds), options.figures)
         for side, path in folders.items():
             if path:
                 show_operators(side, json.loads(Path(path, "table.json").read_text()))
 
 
-def show_times(networks: dict[str, Network], rounds: int) -> None:
-    """Three steps to compile, to warm up and to profile, then the rounds."""
+def figures(what: str, networks: dict[str, Network], rounds: int) -> Iterator[Figure]:
+    """Three steps to compile, to warm up and to profile, then the rounds. Prints a line a side."""
     first = {side: network.step()["seconds"] for side, network in networks.items()}
     for network in networks.values():
         network.step()
@@ -55,10 +59,11 @@ def show_times(networks: dict[str, Network], rounds: int) -> None:
         for side, network in networks.items():
             times[side].append(network.step()["seconds"])
     for side, network in networks.items():
-        ratio = f", {min(times[side]) / min(times['torch']):.2f}x PyTorch" if "torch" in times else ""
         spread = f"median {statistics.median(times[side]):.2f}, first {first[side]:.1f}"
-        print(f"{side}: {min(times[side]):.2f} s a step ({spread}){ratio}", flush=True)
+        print(f"{side}: {min(times[side]):.2f} s a step ({spread})", flush=True)
         network.end()
+    for side in sides_beside(times):
+        yield Figure(what, min(times["fast"]), min(times[side]), "s", reference_name(side))
 
 
 def show_operators(side: str, table: dict[str, float]) -> None:

@@ -76,17 +76,11 @@ def test_level_choice_over_a_pyramid_equals_mmdetection(data_files, graph_mode):
     np.testing.assert_allclose(portable, ours, atol=1e-4)
 
 
-def test_output_equals_onnxruntime(single_level, graph_mode):
-    rois = single_level["rois"]
+def by_onnxruntime(feature: np.ndarray, rois: np.ndarray, size: int, ratio: int) -> np.ndarray:
+    """RoIs on a map of stride 8."""
+    shape = {"output_height": size, "output_width": size, "sampling_ratio": ratio, "spatial_scale": 0.125}
     node = onnx.helper.make_node(
-        "RoiAlign",
-        ["x", "rois", "batch"],
-        ["y"],
-        output_height=7,
-        output_width=7,
-        sampling_ratio=2,
-        spatial_scale=0.125,
-        coordinate_transformation_mode="half_pixel",
+        "RoiAlign", ["x", "rois", "batch"], ["y"], coordinate_transformation_mode="half_pixel", **shape
     )
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
@@ -94,10 +88,34 @@ def test_output_equals_onnxruntime(single_level, graph_mode):
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 16)], ir_version=9)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    inputs = {"x": single_level["feature"], "rois": rois[:, 1:], "batch": rois[:, 0].astype(np.int64)}
-    expected = session.run(None, inputs)[0]
-    out = RoIAlign(7, (8,), 56, 2)((Tensor(single_level["feature"]),), Tensor(rois)).asnumpy()
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    return session.run(None, {"x": feature, "rois": rois[:, 1:], "batch": rois[:, 0].astype(np.int64)})[0]
+
+
+def test_output_equals_onnxruntime(single_level, graph_mode):
+    feature, rois = single_level["feature"], single_level["rois"]
+    out = RoIAlign(7, (8,), 56, 2)((Tensor(feature),), Tensor(rois)).asnumpy()
+    np.testing.assert_allclose(out, by_onnxruntime(feature, rois, 7, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels,height,width", [(1, 9, 23), (19, 6, 8), (5, 30, 7)])  # whole vectors, just one, none
+def test_every_output_size_equals_onnxruntime_on_maps_of_any_width(pynative_mode, channels, height, width):
+    rng = np.random.RandomState(width)
+    feature = rng.randn(2, channels, height, width).astype(np.float32)
+    corner = rng.uniform(-20, 8 * width, (6, 2))
+    rois = np.concatenate([np.arange(6)[:, None] % 2, corner, corner + rng.uniform(1, 150, (6, 2))], 1)
+    for size in (1, 2, 3, 8, 9, 14, 16, 17):
+        out = RoIAlign(size, (8,), 56, 0)((Tensor(feature),), Tensor(np.float32(rois))).asnumpy()
+        np.testing.assert_allclose(out, by_onnxruntime(feature, np.float32(rois), size, 0), atol=2e-5)
+
+
+def test_a_number_that_is_not_finite_spoils_the_bins_that_touch_it_alone(pynative_mode):
+    feature = np.ones((1, 2, 16, 16), np.float32)
+    feature[0, 0, 3, 5] = np.inf
+    rois = np.float32([[0, 4, 4, 116, 116]])  # cells 0 to 14, two a bin, sampled at cells 1, 3, ...
+    out = RoIAlign(7, (8,), 56, 1)((Tensor(feature),), Tensor(rois)).asnumpy()
+    expected = np.ones((1, 2, 7, 7), np.float32)
+    expected[0, 0, 1, 2] = np.inf  # which samples row 3, column 5
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_rois_without_image_or_with_wild_corners_give_zeros_and_no_gradient(graph_mode):

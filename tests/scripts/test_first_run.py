@@ -86,6 +86,19 @@ def test_the_first_ascend_run_goes_up_to_the_driver_here(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("version,is_known", [("8.3.RC1", True), ("7.0.0", False)])
+def test_cann_of_a_version_that_mindspore_does_not_know_is_named(tmp_path, version, is_known):
+    (tmp_path / "compiler").mkdir()
+    (tmp_path / "compiler" / "version.info").write_text(f"Version={version}\nversion_dir=any\n")
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts/check_ascend.sh")], capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHON": sys.executable, "ASCEND_HOME_PATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1 and "MindSpore knows: 8.2 8.3 8.5" in done.stdout
+    assert ("MindSpore does not know it" in done.stdout) != is_known
+    assert done.stderr.startswith("error: CANN is not whole")
+
+
 @pytest.mark.slow
 def test_a_demos_step_by_the_operators_of_an_ascend_is_ours_on_this_cpu(tmp_path):
     done = subprocess.run(
