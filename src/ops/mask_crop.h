@@ -1,5 +1,5 @@
-// Numeric core of the mask head's training targets: MMDetection's BitmapMasks.crop_and_resize, which is RoIAlign (aligned,
-// adaptive sampling) on the 0/1 mask, then >= 0.5.
+// Numeric core of the mask head's training targets: MMDetection's BitmapMasks.crop_and_resize, which is RoIAlign
+// (aligned, adaptive sampling) on the 0/1 mask, then >= 0.5.
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,7 @@
-// Greedy non-maximum suppression within groups on CUDA devices, as a MindSpore ahead-of-time operator; the host waits for
-// nothing. Boxes are ranked by score, and go by chunks in that order: each box is compared with those kept from the chunks
-// before, then with its own chunk's, of which the results are bits; one block sweeps over them and keeps. Compiled without
-// contraction (-fmad=false): the CPU operator's choice.
+// Greedy non-maximum suppression within groups on CUDA devices, as a MindSpore ahead-of-time operator; the host waits
+// for nothing. Boxes are ranked by score, and go by chunks in that order: each box is compared with those kept from the
+// chunks before, then with its own chunk's, of which the results are bits; one block sweeps over them and keeps.
+// Compiled without contraction (-fmad=false): the CPU operator's choice.
 
 #include "kernels.h"
 #include "nms.h"
@@ -216,7 +216,8 @@ extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shape
   Workspace<uint64_t> bits(chunk * kWords, cuda_stream);
   if (!states.ok() || !ranks.ok() || !kept.ok() || !ranked.ok() || !gone.ok() || !bits.ok()) return 1;
   const Memory memory{states.data(), ranks.data(), ranked.data(), gone.data(), bits.data()};
-  const unsigned images = static_cast<unsigned>(batch), boxes = static_cast<unsigned>((count + kThreads - 1) / kThreads);
+  const unsigned images = static_cast<unsigned>(batch);
+  const unsigned boxes = static_cast<unsigned>((count + kThreads - 1) / kThreads);
   const unsigned parts = static_cast<unsigned>((count + kPart - 1) / kPart);
   LAUNCH(rank_kernel, dim3(boxes, parts, images), kThreads, cuda_stream)(in, memory);
   LAUNCH(place_kernel, dim3(boxes, images), kThreads, cuda_stream)(in, memory);

@@ -1,9 +1,10 @@
-// RoIAlign over all pyramid levels on CUDA devices, forward and backward, as MindSpore ahead-of-time operators: one launch
-// for all levels. The sampling arithmetic is the CPU's (roi_align.h). Features are float32 or float16, sums float32.
+// RoIAlign over all pyramid levels on CUDA devices, forward and backward, as MindSpore ahead-of-time operators: one
+// launch for all levels. The sampling arithmetic is the CPU's (roi_align.h). Features are float32 or float16, sums
+// float32.
 //
-// One thread computes one bin of several channels, which share its samples' places and weights; bins run fastest, so that
-// neighbours read neighbouring cells. Compiled without contraction (-fmad=false): how many samples a bin has is decided
-// by a rounded number, as on the CPU.
+// One thread computes one bin of several channels, which share its samples' places and weights; bins run fastest, so
+// that neighbours read neighbouring cells. Compiled without contraction (-fmad=false): how many samples a bin has is
+// decided by a rounded number, as on the CPU.
 
 #include "kernels.h"
 #include "roi_align_samples.h"
@@ -159,7 +160,7 @@ __device__ inline Cell cell_of(int64_t i, const Levels<T>& levels) {
   return cell;
 }
 
-// One thread a cell and several channels; it takes RoIs and bins in their order, so that the sum is the same every time.
+// One thread a cell and several channels; it takes RoIs and bins in their order, so the sum is the same every time.
 template <typename T>
 __global__ void ordered_kernel(int64_t parts, int count, int out_size, const T* grad, const float* rois,
                                const float* settings, Levels<T> levels) {
@@ -276,8 +277,8 @@ static int backward_in_order(void** params, int64_t** shapes, cudaStream_t strea
 
 }  // namespace vision
 
-// Inputs: rois (N, 5) and settings in float32, kMaxLevels feature maps in float32 or float16. Output: (N, C, out, out) of
-// their type.
+// Inputs: rois (N, 5) and settings in float32, kMaxLevels feature maps in float32 or float16. Output: (N, C, out, out)
+// of their type.
 extern "C" int RoiAlignForward(int nparam, void** params, int*, int64_t** shapes, const char** dtypes, void* stream,
                                void*) {
   if (nparam != vision::kMaxLevels + 3) return 1;

@@ -82,8 +82,8 @@ CORE_FN float sample_position(const Axis& axis, int bin, float k) {
 
 constexpr float kCountable = 16777216.0f;  // from here on, 2^24, adding 1 to a float may leave it as it is
 
-// First sample of a bin that can touch a map of `size` cells, and one past the last. Of a RoI that has more samples than
-// can be counted the rest is left out.
+// First sample of a bin that can touch a map of `size` cells, and one past the last. Of a RoI that has more samples
+// than can be counted the rest is left out.
 CORE_FN void sample_range(const Axis& axis, int bin, int size, float* first, float* last) {
   *first = 0.0f;
   *last = axis.step == axis.step ? lesser(axis.grid, kCountable) : 0.0f;

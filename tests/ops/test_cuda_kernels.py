@@ -20,8 +20,9 @@ from tests.ops import operator_cases
 from tests.ops.operator_cases import Case, Result
 
 HARNESS = Path(__file__).parent / "cuda_on_cpu"
-SANITIZE = ("-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all")
-FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *SANITIZE)
+MEMORY = ("-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all")
+THREADS = ("-fsanitize=thread",)  # which of a block's threads do not wait for each other
+FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
 EACH = 68  # random cases of each of KINDS
 ORDERED = "Ordered"  # at the end of a kernel's name: sums in a fixed order
 FLOATS = ("PointSampleForward", "PointSampleBackward", "PointSampleBackwardOrdered", "RoiAlignForward",
@@ -37,20 +38,20 @@ slow = pytest.mark.slow
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
-def compiled(sources: list[Path], folder: Path) -> list[Path]:
+def compiled(sources: list[Path], folder: Path, sanitize: tuple[str, ...] = MEMORY) -> list[Path]:
     """Object files; all at once."""
     jobs, objects = [], [folder / f"{source.stem}.o" for source in sources]
     for source, target in zip(sources, objects, strict=True):
-        command = ["g++", *FLAGS, "-I", HERE, "-I", HARNESS, "-x", "c++", "-c", source, "-o", target]
+        command = ["g++", *FLAGS, *sanitize, "-I", HERE, "-I", HARNESS, "-x", "c++", "-c", source, "-o", target]
         jobs.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT))
     said = [job.communicate(timeout=300)[1] for job in jobs]
     assert not any(said) and not any(job.returncode for job in jobs), said
     return objects
 
 
-def linked(objects: list[Path], folder: Path) -> Path:
+def linked(objects: list[Path], folder: Path, sanitize: tuple[str, ...] = MEMORY) -> Path:
     """The program of cuda_on_cpu/run_kernels.cc."""
-    command = ["g++", *FLAGS, *map(str, objects), "-o", str(folder / "run_kernels")]
+    command = ["g++", *FLAGS, *sanitize, *map(str, objects), "-o", str(folder / "run_kernels")]
     subprocess.run(command, check=True, timeout=300, env=ENVIRONMENT)
     return folder / "run_kernels"
 
@@ -128,13 +129,17 @@ def random_cases() -> list[Case]:
 
 
 def many_boxes(seed: int, count: int, slots: int, side: float) -> Case:
-    """Two images for NMS with more boxes than the kernels take at a time (4,096)."""
+    """Two images for NMS. Kernels take 64 boxes a word, 4,096 a chunk; the worst tenth are the best ones again."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, side, (2, count, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(5, 45, (2, count, 2))], 2).astype(np.float32)
-    scores, groups = rng.integers(0, 900, (2, count)).astype(np.float32), rng.integers(-1, 3, count).astype(np.int32)
-    valid, settings = (rng.random((2, count)) < [[0.99], [0.5]]).astype(np.int32), np.float32([0.5])
-    return Case("NmsForward", (boxes, scores, groups, valid, settings), (((2, slots), np.int32),) * 2)
+    scores = -np.sort(-rng.integers(0, 900, (2, count)), 1).astype(np.float32)
+    groups, same = rng.integers(-1, 3, count).astype(np.int32), count // 10
+    boxes[:, -same:], groups[-same:] = boxes[:, :same], groups[:same]
+    shuffled = rng.permutation(count)
+    valid, settings = (rng.random((2, count)) < [[0.99], [0.5]]).astype(np.int32), np.float32([0.5, seed % 3])
+    inputs = boxes[:, shuffled], scores[:, shuffled], groups[shuffled], valid, settings
+    return Case("NmsForward", inputs, (((2, slots), np.int32),) * 2)
 
 
 def of_mmcv() -> list[Case]:
@@ -189,12 +194,12 @@ def by_hand() -> list[Case]:
             grad = np.ones((len(rois), 3, 7, 7), np.float32)
             cases.append(Case(name, (grad, rois, settings, *maps), tuple((one.shape, np.float32) for one in maps)))
     boxes = np.float32([[[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 10], [0, 0, 10, 5]]])
-    scores, groups, valid = np.float32([[0.5, 0.4, 0.5, -np.inf]]), np.int32([0, 0, 1, 1]), np.ones((1, 4), np.int32)
+    scores, valid = np.float32([[0.5, 0.4, 0.5, -np.inf]]), np.ones((1, 4), np.int32)
     for threshold in (0.5, float(np.nextafter(np.float32(0.5), np.float32(0)))):
-        for rule in ([], [0], [1], [2]):
-            inputs = boxes, scores, groups, valid, np.float32([threshold, *rule])
+        for rule, groups in ((rule, groups) for rule in ([], [0], [1], [2]) for groups in ([0, 0, 1, 1], [0] * 4)):
+            inputs = boxes, scores, np.int32(groups), valid, np.float32([threshold, *rule])
             cases.append(Case("NmsForward", inputs, (((1, 3), np.int32),) * 2))
-            alone = boxes[0], scores[0], groups, valid[0], inputs[-1]  # as files that 0.1 exported call it
+            alone = boxes[0], scores[0], np.int32(groups), valid[0], inputs[-1]  # as files that 0.1 exported call it
             cases.append(Case("NmsForward", alone, (((3,), np.int32),) * 2))
     return cases
 
@@ -231,9 +236,10 @@ def test_kernels_give_the_cpu_operators_numbers_on_a_thousand_random_cases(progr
 
 @slow
 def test_kernels_give_the_cpu_operators_numbers_on_the_operators_own_cases(program, tmp_path):
-    cases = [*by_hand(), *of_mmcv(), many_boxes(1, 4400, 1500, 900), many_boxes(2, 4200, 9, 300)]
+    cases = [*by_hand(), *of_mmcv(), *(many_boxes(seed, 40 + 30 * seed, 90, 200) for seed in range(3, 12))]
+    cases += [many_boxes(2, 4200, 9, 300), many_boxes(1, 4400, 1500, 900)]
     assert wrong(cases, run(program, cases, tmp_path)) == []
-    assert sum(operator_cases.run(HERE / "bin" / CPU, cases[-2:-1])[0][1][1][0]) > 1000  # chunks are gone through
+    assert sum(operator_cases.run(HERE / "bin" / CPU, cases[-1:])[0][1][1][0]) > 1000  # both chunks are gone through
 
 
 MISTAKES = {  # file, text of it, what stands in its place, what is said
@@ -248,18 +254,36 @@ MISTAKES = {  # file, text of it, what stands in its place, what is said
 }
 
 
+def with_mistake(name: str, old: str, new: str, folder: Path) -> Path:
+    """The file of kernels with another text in the place of `old`."""
+    text = (HERE / name).read_text()
+    assert text.count(old) == 1
+    (folder / name).write_text(text.replace(old, new))
+    return folder / name
+
+
 @slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_deliberate_mistake_in_a_kernel_is_found(objects, tmp_path, mistake):
-    name, old, new, said = MISTAKES[mistake]
-    text = (HERE / name).read_text()
-    assert text.count(old) == 1
-    (tmp_path / name).write_text(text.replace(old, new))
-    (broken,) = compiled([tmp_path / name], tmp_path)
+    *change, said = MISTAKES[mistake]
+    (broken,) = compiled([with_mistake(*change, tmp_path)], tmp_path)
     program = linked([broken, *(one for one in objects if one.name != broken.name)], tmp_path)
     cases = [mask_targets(), class_wise_nms(), *by_hand()]
     with pytest.raises(AssertionError, match=said):
         assert wrong(cases, run(program, cases, tmp_path)) == []
+
+
+@slow
+def test_threads_of_a_block_wait_for_each_other_and_a_barrier_less_is_found(tmp_path):
+    """The one kernel with barriers, under the thread sanitizer."""
+    barrier, folder = "    __syncthreads();\n    if (thread == 0) {\n", tmp_path / "broken"
+    folder.mkdir()
+    driver, kernel = compiled([HARNESS / "run_kernels.cc", HERE / "nms.cu"], tmp_path, THREADS)
+    broken = compiled([with_mistake("nms.cu", barrier, barrier.partition("\n")[2], folder)], folder, THREADS)
+    cases = [many_boxes(3, 130, 90, 200), many_boxes(4, 200, 20, 200)]
+    assert wrong(cases, run(linked([driver, kernel], tmp_path, THREADS), cases, tmp_path)) == []
+    with pytest.raises(AssertionError, match="data race"):
+        run(linked([driver, *broken], folder, THREADS), cases, folder)
 
 
 @slow

@@ -1,7 +1,7 @@
-// What CUDA's words mean on the host: src/ops/*.cu, unchanged, compiled by g++. Blocks run one after the other; a block's
-// threads do so too, or are host threads where the kernel has barriers (LAUNCH_WITH_BARRIERS). Device memory is the
-// host's, in pieces of the exact size, so that the address sanitizer sees what lies outside of them. A stream is a queue:
-// memory is filled with rubbish before the kernels get it.
+// What CUDA's words mean on the host: src/ops/*.cu, unchanged, compiled by g++. Blocks run one after the other; a
+// block's threads do so too, or are host threads where the kernel has barriers (LAUNCH_WITH_BARRIERS). Device memory is
+// the host's, in pieces of the exact size, so that the address sanitizer sees what lies outside of them, and filled
+// with rubbish before the kernels get it. A launch has ended when it returns; streams are nothing.
 #pragma once
 
 #include <atomic>
