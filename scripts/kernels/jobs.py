@@ -136,7 +136,7 @@ def _roi_align_jobs(bench, features, strides, rois, size, goal) -> Iterator[Job]
     forward = bench.library.prepare(
         "RoiAlignForward", [rois, settings, *maps], [Output((count, channels, size, size), dtype)]
     )
-    limit = 2e-3 if half else 1e-5
+    limit = 2e-3 if half else 1e-4  # positions of some hundred cells are rounded at 3e-5
     yield Job(f"RoIAlign forward, {name}", f"torchvision roi_align, {calls}", forward, forward_theirs, relative, limit,
               goal, forward_reference)  # fmt: skip
 
