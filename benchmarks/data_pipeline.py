@@ -164,7 +164,7 @@ def figures_of(
             found.append(rate(f"{what}: {way}", own.images, ASKED, against="what was asked for", goal=1))
         count = 0 if way == ALONE else int(way.split()[0])
         if count:
-            goal = ASKED_OF_TWO if count == 2 else None
+            goal = ASKED_OF_TWO if way == "2 processes" else None
             found.append(rate(f"{what}: {way}", own.images, rates[ALONE].images, against=ALONE, goal=goal))
         if count in others and not way.endswith("threads"):
             images, first = others[count]
