@@ -36,7 +36,17 @@ SECTIONS = {
         "training_step --case detector --rounds 3",
     ),
     "Training, memory": ("training_memory backbone segmenter classifier",),
-    "Classification": ("hrnet_inference",),
+    "Inference": (
+        "inference --case detector",
+        "inference --case r50_detector",
+        "inference --case hrnet",
+        "inference --case resnet",
+        "inference --case spinenet",
+        "inference --case segmenter --memory 1 --rounds 3",
+        "hrnet_inference",
+    ),
+    "Exported files": ("export_backends",),
+    "Input": ("data_pipeline",),
     "Scoring": ("scoring",),
     "Operators": (
         "roi_align",

@@ -52,10 +52,15 @@ LIBRARIES = {
         ),
         Library(
             ONEDNN,
-            ("conv_gradient.cc", "batch_norm.cc", "resize.cc", "version.cc"),
+            ("conv_gradient.cc", "conv_inference.cc", "batch_norm.cc", "resize.cc", "version.cc"),
             ("-fopenmp", "-Wall", "-Wextra", "-Wl,-z,now"),
         ),
-        Library(GPU, ("roi_align.cu",), ("--threads", "0", "-cudart", "static"), "nvcc"),
+        Library(
+            GPU,
+            ("roi_align.cu", "mask_crop.cu", "point_sample.cu", "nms.cu", "iou_assign.cu", "version.cc"),
+            ("-fmad=false", "--threads", "0", "-cudart", "static"),  # contraction would move what thresholds decide
+            "nvcc",
+        ),
     )
 }  # fmt: skip
 
