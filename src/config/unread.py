@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         ),
         (TRAIN,),
     ),
+    "deterministic": (TRAIN, CHECK),
     **dict.fromkeys(("pre_trained", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
     **dict.fromkeys(
         (
@@ -82,7 +83,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("file_name", "file_format", "export_batch", "quantize", "calibration_data", "calibration_images"), (EXPORT,)
     ),
-    **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
+    **dict.fromkeys(("backend", "fold_batchnorm", "fast_inference"), (EVAL, INFER)),
     **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
     "font": (TRAIN, EVAL, INFER),
@@ -212,7 +213,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda cfg: cfg.mixup and (cfg.cutmix or cfg.cutmix_minmax) and _mixes_as_timm(cfg),
         "mixup, cutmix, and mixup_mode batch, pair, elem",
     ),
-    "amp_level": (lambda cfg: cfg.backend == "mindspore", "backend mindspore"),
+    **dict.fromkeys(("amp_level", "fast_inference"), (lambda cfg: cfg.backend == "mindspore", "backend mindspore")),
     "amp_dtype": (
         lambda cfg: cfg.backend == "mindspore" and cfg.amp_level != "O0", "backend mindspore and amp_level O1 or O2"
     ),
@@ -220,6 +221,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         ("loss_scale_init", "loss_scale_window", "loss_scale_overflows"),
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
+    "deterministic": (lambda cfg: cfg.device_target != "CPU", "device_target GPU or Ascend"),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
     **dict.fromkeys(("calibration_data", "calibration_images"), (lambda cfg: cfg.quantize == "int8", "quantize int8")),
     "tile_overlap": (lambda cfg: cfg.tile, "tile"),

@@ -24,6 +24,7 @@ from ..inference.find import Predict
 from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
+from ..models.build_convolutions import set_convolutions
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..outputs import Inputs
@@ -211,6 +212,7 @@ class Task(Reporting, ABC):
         self._require_kind(cfg, facts)
         self.tell_definition(cfg, cfg.checkpoint_path)
         model = self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+        set_convolutions(cfg, model)
         set_precision(cfg, model)
         return model
 
