@@ -34,8 +34,11 @@ supervise() {
         wait "$JOB" 2>/dev/null || JOB_STATUS=$? # what the shell would say of a killed job, the caller says
         [ "$signalled" != "$SIGNALS" ] || break # otherwise a signal has cut the wait short
     done
-    trap "" INT TERM HUP
+    # shellcheck disable=SC2034 # the caller reads it
+    LATE_SIGNALS=0 # that came when the job had ended already
+    trap 'LATE_SIGNALS=$((LATE_SIGNALS + 1))' INT TERM HUP
     end_leftovers
+    trap "" INT TERM HUP
     [ -z "$beside" ] || wait "$beside" 2>/dev/null || true
     WATCHER_STATUS=0
     (echo "done" >&"$lifeline") 2>/dev/null || true # the watcher may have gone
@@ -50,7 +53,7 @@ supervise() {
 end_leftovers() {
     local tries=60
     while [ "$tries" -gt 0 ] && kill -0 -- "-$JOB" 2>/dev/null; do
-        sleep 0.05
+        sleep 0.05 || true # which Ctrl-C ends too
         tries=$((tries - 1))
     done
     kill -KILL -- "-$JOB" 2>/dev/null || true
