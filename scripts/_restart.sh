@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # the callers read AGAIN
 # Starting a training job again that has died, MAX_RESTARTS times at most (0), from its newest checkpoint. Source it by
 # _launch.sh.
 
@@ -27,7 +28,6 @@ start_again() {
     has_died && [ "$RESTARTS" -lt "$MAX_RESTARTS" ] || return 1
     # The arguments of train.py, without its name
     place="$("$PYTHON" scripts/started_run.py "$STAMP" "${ARGUMENTS[@]:1}" "${EXTRA[@]}")" || return 1
-    # shellcheck disable=SC2034 # the caller reads it
     AGAIN=()
     if [ -n "$place" ]; then
         AGAIN=(--resume "$place")

@@ -1,7 +1,7 @@
 """Where a training job that has died goes on: `python scripts/started_run.py STAMP [arguments of train.py]`.
 
-Prints the value of `--resume` for its restart: a run's folder where the job itself was to go on with one, 1 where it has
-begun a run since the file STAMP was made, and nothing where there is nothing of it, neither losses nor a checkpoint.
+Prints the value of `--resume` for its restart: a run's folder where the job itself was to go on with one, 1 where it
+has begun a run since the file STAMP was made, nothing where there is nothing of it, neither losses nor a checkpoint.
 """
 
 import sys

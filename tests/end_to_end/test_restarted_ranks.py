@@ -1,4 +1,4 @@
-"""Two ranks of which one is killed at a random step and the launcher starts the job again: an undisturbed run's losses."""
+"""Two ranks of which one is killed at a random step; started again by the launcher they end with the same losses."""
 
 import os
 import random
