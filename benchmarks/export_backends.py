@@ -1,8 +1,10 @@
-"""A whole detector by its three backends: MindSpore, MINDIR, onnxruntime. Agreement and seconds an image.
+"""Networks by what runs them. Every family in one table; or one detector, with how far its files agree with it.
 
+    python benchmarks/export_backends.py [--full] [--family NAME ...] ...        see `benchmarks/export_families.py`
     python benchmarks/export_backends.py IMAGE_FOLDER [CONFIG.yaml [--key value ...]]
 
-Random weights whose normalisation fits its input and whose scores spread. The first five images of the folder, one at
+The second is a whole detector by its three backends: MindSpore, MINDIR, onnxruntime. Random
+weights whose normalisation fits its input and whose scores spread. The first five images of the folder, one at
 a time; seconds are the medians of each backend's, with the ratio to MindSpore in the same run.
 """
 
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see `export_families.py`
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -37,6 +40,11 @@ DEFAULT = [f"{ROOT}/configs/mask_rcnn_hrnetv2p_w18_1x_coco.yaml", "--img_width",
 
 
 def main() -> None:
+    if len(sys.argv) == 1 or sys.argv[1].startswith("-"):
+        from benchmarks.export_families import main as families
+
+        families(sys.argv[1:])
+        return
     folder, (config, *overrides) = sys.argv[1], sys.argv[2:] or DEFAULT
     overrides = ["--device_target", "CPU", "--val_dataset", "", *overrides]
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")

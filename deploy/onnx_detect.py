@@ -58,6 +58,8 @@ def open_detector(path: str) -> tuple[onnxruntime.InferenceSession, dict]:
     missing += ["mask_threshold"] * ("masks" in outputs and "mask_threshold" not in facts)
     if missing:
         leave(f"{path} is no detector that export.py wrote: it does not say its {', '.join(missing)}")
+    if session.get_inputs()[0].shape[0] != 1:
+        leave(f"{path} takes {session.get_inputs()[0].shape[0]} images at once; this takes files of --export_batch 1")
     return session, facts
 
 

@@ -13,7 +13,7 @@ from ..config import Config
 from ..errors import UserError
 from ..export.metadata import describe
 from ..export.mindir import write_air, write_mindir
-from ..export.parity import Inputs, assert_parity
+from ..export.parity import Inputs, assert_parity, batches_of
 from ..files import temporary_folder
 from ..inference.backends import INSTALL, encode_metadata, open_model
 from ..outputs import names_folder
@@ -21,6 +21,7 @@ from ..process import runtime
 from ..process.logs import start_logging
 from ..tasks import TASKS
 from .places import check_exported
+from .quantize import calibration_images, is_scored, quantize, score_both
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,16 @@ def export(cfg: Config) -> Path:
     start_logging()
     target = _target(cfg)
     _require_packages(cfg)
+    if cfg.quantize == "int8":
+        calibration_images(cfg)  # said before the network is built
     runtime.start(cfg, may_be_single=True)
     task = TASKS[cfg.task]
     cfg = task.as_trained(cfg)
     model = task.load_network(cfg, cfg.checkpoint_path)
     image_size = task.input_size(cfg)
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
+    cases = batches_of(cases, cfg.export_batch)
+    is_int8, scored = cfg.quantize == "int8", cfg.quantize == "int8" and is_scored(cfg, task)
     with _beside(target) as folder:
         written = folder / target.name
         _write(cfg.file_format, model, next(iter(cases.values())), metadata, written)
@@ -49,9 +54,16 @@ def export(cfg: Config) -> Path:
             logger.info("an AIR file runs on Ascend's own runtime only: it is not compared with the network")
         else:
             assert_parity(model, open_model(written, cfg.file_format.lower()), cases)
+        floating = written
+        if is_int8:
+            written = folder / "int8" / target.name
+            written.parent.mkdir()
+            quantize(cfg, task, model, floating, written, next(iter(cases.values())))
         size = written.stat().st_size / 2**20
         os.replace(written, target)
-    logger.info("%s written to %s (%.1f MB)", cfg.file_format, target, size)
+        logger.info("%s written to %s (%.1f MB)", cfg.file_format, target, size)
+        if scored:
+            score_both(cfg, task, floating, target)
     return target
 
 

@@ -23,6 +23,7 @@ from ..tasks import evaluating
 READ = (
     "checkpoint_path", "pre_trained", "pt_path", "verify", "train_dataset", "val_dataset", "mindrecord_dir",
     "train_annotations", "train_images", "val_annotations", "val_images", "pred_input",
+    "calibration_data",
 )  # fmt: skip
 NAMING = (".lst", ".csv", ".tsv", ".yaml", ".yml")
 LOOKED_AT = 2**16  # characters of a file from which its kind is told

@@ -236,6 +236,15 @@ class CommandKeys:
     backend: str = key("mindspore", "what runs checkpoint_path", choices=("mindspore", "mindir", "onnx"))
     file_name: str = key("", "exported file; its format's suffix is added where it is missing")
     file_format: str = key("MINDIR", "format of the exported file", choices=("MINDIR", "ONNX", "AIR"))
+    export_batch: int = key(1, "images that the exported file takes at once", low=1, high=MOST_IMAGES)
+    quantize: str = key(
+        "none",
+        "int8: the ONNX file in 8-bit integers, ranges measured on calibration_data; its scores stand beside the float "
+        "file's where val_dataset is there",
+        choices=("none", "int8"),
+    )
+    calibration_data: Texts = key("", "quantize: an image, a tree of images, a list of them (.txt, .lst), or several")
+    calibration_images: int = key(100, "quantize: how many of these images are looked at", low=1, high=MOST_IMAGES)
     prediction_path: str = key("", "COCO results JSON: evaluated where it exists, written otherwise")
     format_only: bool = key(
         False,
@@ -259,6 +268,11 @@ class CommandKeys:
         choices=("json", "coco", "labelme"),
     )
     fold_batchnorm: bool = key(True, "eval.py and infer.py fold batch normalisation into the convolutions")
+    fast_inference: bool = key(
+        False,
+        "eval.py and infer.py convolve by oneDNN, with the sum and the ReLU after each convolution, where it is there "
+        "(CPU): less time, other last digits",
+    )
     infer_score_thr: float | str = key(
         0.05,
         "least score of a prediction that infer.py writes, or a file of one a class: thresholds.yaml of a report",

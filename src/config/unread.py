@@ -71,8 +71,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "pred_output": (INFER, EVAL),
     "format_only": (EVAL,),
-    **dict.fromkeys(("file_name", "file_format"), (EXPORT,)),
-    **dict.fromkeys(("backend", "fold_batchnorm"), (EVAL, INFER)),
+    **dict.fromkeys(
+        ("file_name", "file_format", "export_batch", "quantize", "calibration_data", "calibration_images"), (EXPORT,)
+    ),
+    **dict.fromkeys(("backend", "fold_batchnorm", "fast_inference"), (EVAL, INFER)),
     **dict.fromkeys(("amp_level", "amp_dtype"), (TRAIN, EVAL, INFER)),
     **dict.fromkeys(("report_dir", "analysis"), (TRAIN, EVAL)),
     "font": (TRAIN, EVAL, INFER),
@@ -202,7 +204,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda cfg: cfg.mixup and (cfg.cutmix or cfg.cutmix_minmax) and _mixes_as_timm(cfg),
         "mixup, cutmix, and mixup_mode batch, pair, elem",
     ),
-    "amp_level": (lambda cfg: cfg.backend == "mindspore", "backend mindspore"),
+    **dict.fromkeys(("amp_level", "fast_inference"), (lambda cfg: cfg.backend == "mindspore", "backend mindspore")),
     "amp_dtype": (
         lambda cfg: cfg.backend == "mindspore" and cfg.amp_level != "O0", "backend mindspore and amp_level O1 or O2"
     ),
@@ -211,6 +213,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
+    **dict.fromkeys(("calibration_data", "calibration_images"), (lambda cfg: cfg.quantize == "int8", "quantize int8")),
     "tile_overlap": (lambda cfg: cfg.tile, "tile"),
     "base_batch_size": (lambda cfg: cfg.scale_lr, "scale_lr"),
     "compile_cache_path": (lambda cfg: cfg.compile_cache, "compile_cache"),
@@ -303,6 +306,8 @@ def _reasons(cfg: Config, leaf: Leaf, command: str) -> Iterator[str]:
     if leaf.name == "enable_modelarts" and command not in COPYING:
         yield f"{command} does not read it"
     usual = OF_TASK.get((cfg.task, leaf.name)) or COMMANDS.get(leaf.name) or BY_REACH.get(leaf.matters, ALL)
+    if command == EXPORT and cfg.quantize == "int8" and EVAL in usual:  # which it evaluates
+        usual = (*usual, EXPORT)
     on_cpu = command in ON_CPU and (leaf.name, leaf.value) in (("device_target", "CPU"), ("mode", "pynative"))
     if command in ALL and command not in usual and not on_cpu and not _defines(leaf, command):
         yield f"{command} does not read it"

@@ -1,4 +1,4 @@
-"""A whole detector as one ONNX graph: image in; boxes, scores, labels and masks out. Standard operators only.
+"""A whole detector as one ONNX graph: images in; boxes, scores, labels and masks out. Standard operators only.
 
 The parts with weights are written by MindSpore's exporter; what lies between them, which it cannot write, is stitched
 here and in `onnx_boxes.py`.
@@ -17,6 +17,7 @@ from mindspore import Tensor, nn
 from onnx import TensorProto
 
 from ..errors import UserError
+from ..inference.backends import IMAGES
 from ..models.detection.bbox_head import BBoxHead, DetectionSelector
 from ..models.detection.cascade import LEAST_PROBABILITY
 from ..models.detection.mask_head import FCNMaskHead
@@ -27,14 +28,15 @@ from .onnx_graph import GraphBuilder
 from .pointrend_onnx import pointrend_masks
 
 
-def detector_to_onnx(model: TwoStageDetector, image_size: tuple[int, int]) -> onnx.ModelProto:
-    """The detector for one image of (height, width) pixels.
+def detector_to_onnx(model: TwoStageDetector, image_size: tuple[int, int], images: int = 1) -> onnx.ModelProto:
+    """The detector for so many images of (height, width) pixels.
 
-    Inputs: image (1, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (1, 2) int32, its
+    Inputs: image (B, 3, H, W) float32, normalised, padded at the right and the bottom; image_shape (B, 2) int32, their
     (h, w) before padding. Outputs, best first, N of them from 0 to the configuration's `max_per_img`: boxes (N, 4) xyxy
     in pixels of the input, scores (N,), labels (N,) int64 from 0, and where the detector has a mask head masks
-    (N, M, M), probabilities inside the boxes. UserError where the mask head is of a kind that is not in `MASK_WRITERS`,
-    boxes are not continuous, or NMS is soft.
+    (N, M, M), probabilities inside the boxes. Of several images these stand one image after the other, and a last
+    output `images` (N,) int64 says of which image, from 0, each is. UserError where the mask head is of a kind that is
+    not in `MASK_WRITERS`, boxes are not continuous, or NMS is soft.
     """
     if model.selector.canvas is not None:
         raise UserError("file_format ONNX: a detector with box_style legacy cannot be written; MINDIR can")
@@ -42,20 +44,39 @@ def detector_to_onnx(model: TwoStageDetector, image_size: tuple[int, int]) -> on
         raise UserError("file_format ONNX: a detector with test_cfg.rcnn.nms soft cannot be written; MINDIR can")
     write_masks = _mask_writer(model)
     g = GraphBuilder("detector")
-    image = g.input("image", TensorProto.FLOAT, (1, 3, *image_size))
-    shape = g("Cast", g.input("image_shape", TensorProto.INT32, (1, 2)), to=TensorProto.FLOAT)
-    blank = {"image": np.zeros((1, 3, *image_size), np.float32)}
-    features = cell_to_onnx(_Features(model), blank, _feature_names(model))
-    *pyramid, logits, deltas = g.include(features, "features", {"image": image})
-    proposals = _proposals(g, model, logits, deltas, shape)
-    boxes, scores, labels = _detections(g, model, pyramid, proposals, shape)
-    g.output("boxes", boxes, TensorProto.FLOAT, ("detections", 4))
-    g.output("scores", scores, TensorProto.FLOAT, ("detections",))
-    g.output("labels", labels, TensorProto.INT64, ("detections",))
-    if write_masks is not None:
-        masks, side = _mean_masks(g, model, write_masks, pyramid, boxes, labels, image_size)
-        g.output("masks", masks, TensorProto.FLOAT, ("detections", side, side))
+    image = g.input("image", TensorProto.FLOAT, (images, 3, *image_size))
+    shapes = g("Cast", g.input("image_shape", TensorProto.INT32, (images, 2)), to=TensorProto.FLOAT)
+    blank = {"image": np.zeros((images, 3, *image_size), np.float32)}
+    features = g.include(cell_to_onnx(_Features(model), blank, _feature_names(model)), "features", {"image": image})
+    found, side = [], 0
+    for number in range(images):
+        own = [_of_image(g, value, number, images) for value in (*features, shapes)]
+        *pyramid, logits, deltas, shape = own
+        proposals = _proposals(g, model, logits, deltas, shape)
+        one = _detections(g, model, pyramid, proposals, shape)
+        if write_masks is not None:
+            masks, side = _mean_masks(g, model, write_masks, pyramid, *one[::2], image_size)
+            one = (*one, masks)
+        found.append(one)
+    outputs = [column[0] if images == 1 else g("Concat", *column, axis=0) for column in zip(*found)]
+    kinds = (("boxes", TensorProto.FLOAT, (4,)), ("scores", TensorProto.FLOAT, ()), ("labels", TensorProto.INT64, ()),
+             ("masks", TensorProto.FLOAT, (side, side)))  # fmt: skip
+    for (name, kind, shape), value in zip(kinds, outputs):
+        g.output(name, value, kind, ("detections", *shape))
+    if images > 1:
+        g.output(IMAGES, _image_numbers(g, [one[2] for one in found]), TensorProto.INT64, ("detections",))
     return g.build()
+
+
+def _of_image(g: GraphBuilder, value: str, number: int, images: int) -> str:
+    """The part (1, ...) of one image of a batch (B, ...)."""
+    return value if images == 1 else g("Slice", value, [number], [number + 1], [0])
+
+
+def _image_numbers(g: GraphBuilder, labels: Sequence[str]) -> str:
+    """(N,) int64: of which image each detection is; labels: those of each image."""
+    counts = [g("Shape", one) for one in labels]
+    return g("Concat", *(g("Expand", [number], count) for number, count in enumerate(counts)), axis=0)
 
 
 def _mask_writer(model: nn.Cell) -> Callable | None:
@@ -171,7 +192,8 @@ def _box_outputs(
     features, rank = boxes_onnx.pool(g, model.bbox_roi, pyramid[: model.bbox_levels], rois)
     size = model.bbox_roi.out_size
     rows = np.zeros((ROWS, model.neck.out_channels, size, size), np.float32)
-    exported = cell_to_onnx(_BoxHead(head), {"features": rows}, ["logits", "deltas"], free_rows=True)
+    export = functools.partial(cell_to_onnx, _BoxHead(head), {"features": rows}, ["logits", "deltas"], free_rows=True)
+    exported = g.part(part, export)
     logits, deltas = g.include(exported, part, {"features": features})
     return boxes_onnx.restore_order(g, logits, rank), boxes_onnx.restore_order(g, deltas, rank)
 
@@ -224,7 +246,8 @@ def _fcn_masks(
     features, rank = boxes_onnx.pool(g, head.roi, pyramid[: head.levels], boxes)
     size, channels = head.roi.out_size, head.convs[0].conv.in_channels
     rows = np.zeros((ROWS, channels, size, size), np.float32)
-    exported = cell_to_onnx(_MaskHead(head), {"features": rows}, ["logits"], free_rows=True)
+    export = functools.partial(cell_to_onnx, _MaskHead(head), {"features": rows}, ["logits"], free_rows=True)
+    exported = g.part(part, export)
     (logits,) = g.include(exported, part, {"features": features})
     return g("Sigmoid", boxes_onnx.own_class(g, boxes_onnx.restore_order(g, logits, rank), labels)), 2 * size
 

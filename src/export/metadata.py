@@ -21,6 +21,7 @@ def describe(cfg: Config, image_size: tuple[int, int]) -> dict[str, Any]:
         "format": EXPORT_FORMAT,
         "task": cfg.task,
         "num_classes": cfg.num_classes,
+        "batch": cfg.export_batch,
         "height": height,
         "width": width,
         **PixelNormalisation.from_config(cfg).to_dict(),

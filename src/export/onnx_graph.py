@@ -1,6 +1,6 @@
 """An ONNX graph that is put together node by node and from whole models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ class GraphBuilder:
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
         self.constants: dict[tuple, str] = {}
+        self.parts: dict[str, onnx.ModelProto] = {}
         self.calls = 0
 
     def __call__(self, kind: str, *inputs: Value, outputs: int = 1, **attributes) -> str | tuple[str, ...]:
@@ -43,6 +44,12 @@ class GraphBuilder:
         """`value` is an output of the graph under this name."""
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self.outputs.append(helper.make_tensor_value_info(name, kind, shape))
+
+    def part(self, name: str, export: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
+        """The part of this name, exported when it is first asked for: MindSpore exports each cell once a process."""
+        if name not in self.parts:
+            self.parts[name] = export()
+        return self.parts[name]
 
     def include(self, model: onnx.ModelProto, part: str, inputs: dict[str, str]) -> list[str]:
         """Add a whole model with its inputs joined to `inputs`; the names of its outputs.

@@ -12,8 +12,9 @@ from .dense_onnx import cell_to_onnx
 from .detector_onnx import detector_to_onnx
 from .segmenter_onnx import segmenter_to_onnx
 
-# Networks that MindSpore's own exporter cannot write in one piece, by their `output_names`.
-WRITERS: dict[tuple[str, ...], Callable[[nn.Cell, tuple[int, int]], onnx.ModelProto]] = {
+# Networks that MindSpore's own exporter cannot write in one piece, by their `output_names`: (network, (height, width),
+# images) -> its graph.
+WRITERS: dict[tuple[str, ...], Callable[[nn.Cell, tuple[int, int], int], onnx.ModelProto]] = {
     Detections._fields: detector_to_onnx,
     BOXES_ALONE: detector_to_onnx,
     PointRendSegmenter.output_names: segmenter_to_onnx,
@@ -23,4 +24,7 @@ WRITERS: dict[tuple[str, ...], Callable[[nn.Cell, tuple[int, int]], onnx.ModelPr
 def network_to_onnx(model: nn.Cell, inputs: dict[str, np.ndarray]) -> onnx.ModelProto:
     """`model` in evaluation mode for inputs of these names, shapes and types."""
     writer = WRITERS.get(tuple(model.output_names))
-    return writer(model, inputs["image"].shape[2:]) if writer else cell_to_onnx(model, inputs, model.output_names)
+    if writer is None:
+        return cell_to_onnx(model, inputs, model.output_names)
+    images, _, *size = inputs["image"].shape
+    return writer(model, tuple(size), images)

@@ -29,6 +29,18 @@ Outputs = tuple[np.ndarray, ...]
 Compare = Callable[[str, Outputs, Outputs, nn.Cell], str]  # (case, expected, found, network) -> line
 
 
+def batches_of(cases: dict[str, Inputs], size: int) -> dict[str, Inputs]:
+    """Cases of one image each as cases of `size` images: each begins with its own image, the others' follow in turn."""
+    names = list(cases)
+    if size == 1:
+        return cases
+    turned = {name: [cases[names[(place + k) % len(names)]] for k in range(size)] for place, name in enumerate(names)}
+    return {
+        name: {port: np.concatenate([one[port] for one in images]) for port in images[0]}
+        for name, images in turned.items()
+    }
+
+
 def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> None:
     """Run both on every case and log the largest differences; UserError where they are above tolerance.
 
@@ -39,8 +51,12 @@ def assert_parity(model, exported: ExportedModel, cases: dict[str, Inputs]) -> N
     compare = COMPARISONS.get(tuple(model.output_names), compare_dense)
     for name, inputs in cases.items():
         expected, found = run_model(model, *inputs.values()), run_model(exported, *inputs.values())
-        logger.info("%s: %s", name, compare(name, expected, found, model))
-        detected = detected or compare is not compare_detections or len(valid_detections(expected)[0]) > 0
+        images = len(expected[0]) if compare is compare_detections else 1
+        for image in range(images):
+            case = name if images == 1 else f"{name}, image {image + 1} of {images}"
+            own = [tuple(one[image : image + 1] for one in side) if images > 1 else side for side in (expected, found)]
+            logger.info("%s: %s", case, compare(case, *own, model))
+            detected = detected or compare is not compare_detections or len(valid_detections(own[0])[0]) > 0
     if not detected:
         logger.warning(
             "the network detects nothing on these images, so its detections were not compared: name images "

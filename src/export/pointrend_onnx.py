@@ -1,5 +1,7 @@
 """PointRend's mask head in standard ONNX operators: GridSample reads the points, the subdivision steps are unrolled."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 
@@ -20,7 +22,8 @@ def pointrend_masks(
     """
     sampler = _FineSampler(g, pyramid[0], boxes, image_size)
     coarse = _coarse_logits(g, head, sampler)
-    point_head = export_point_head(head.point_head, _width(head), head.coarse_head.num_classes)
+    classes = head.coarse_head.num_classes
+    point_head = g.part("point_head", lambda: export_point_head(head.point_head, _width(head), classes))
     size = head.first_size
     points = g("Expand", _grid(size), g("Concat", g("Shape", labels), [1, 1], axis=0))  # (N, size^2, 2)
     logits = _point_logits(g, point_head, sampler, coarse, points, labels)
@@ -56,7 +59,8 @@ def _coarse_logits(g: GraphBuilder, head: PointRendMaskHead, sampler: _FineSampl
     side = head.grid_size
     features = g("Transpose", sampler(g("Identity", _grid(side))), perm=[1, 0, 2])
     rows = np.zeros((ROWS, _width(head), side, side), np.float32)
-    exported = cell_to_onnx(head.coarse_head, {"features": rows}, ["logits"], free_rows=True)
+    export = partial(cell_to_onnx, head.coarse_head, {"features": rows}, ["logits"], free_rows=True)
+    exported = g.part("coarse_head", export)
     (logits,) = g.include(exported, "coarse_head", {"features": g("Reshape", features, [0, 0, side, side])})
     return logits
 

@@ -1,5 +1,7 @@
 """A segmenter that refines its logits at points as one ONNX graph of standard operators; the doublings are unrolled."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from mindspore import Tensor, nn
@@ -11,16 +13,16 @@ from .onnx_graph import GraphBuilder
 from .onnx_points import centres, doubled, export_point_head, flat_rows, values_at
 
 
-def segmenter_to_onnx(model: PointRendSegmenter, image_size: tuple[int, int]) -> onnx.ModelProto:
-    """The network for one image: image (1, 3, H, W) float32, normalised -> refined_logits (1, C, h, w)."""
+def segmenter_to_onnx(model: PointRendSegmenter, image_size: tuple[int, int], images: int = 1) -> onnx.ModelProto:
+    """The network for so many images: image (B, 3, H, W) float32, normalised -> refined_logits (B, C, h, w)."""
     g = GraphBuilder("segmenter")
-    image = g.input("image", TensorProto.FLOAT, (1, 3, *image_size))
-    blank = np.zeros((1, 3, *image_size), np.float32)
+    image = g.input("image", TensorProto.FLOAT, (images, 3, *image_size))
+    blank = np.zeros((images, 3, *image_size), np.float32)
     exported = cell_to_onnx(_Coarse(model), {"image": blank}, ["coarse", "features"])
     sizes = [[dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in exported.graph.output]
     coarse, features = g.include(exported, "coarse", {"image": image})
     point_head = export_point_head(model.refine_head.point_head, sizes[1][1], sizes[0][1])
-    logits, shape = _refined(g, model.refine_head, point_head, coarse, features, sizes[0][1:])
+    logits, shape = _refined(g, model.refine_head, point_head, coarse, features, sizes[0])
     g.output(model.output_names[0], logits, TensorProto.FLOAT, shape)
     return g.build()
 
@@ -42,23 +44,23 @@ def _refined(
     point_head: onnx.ModelProto,
     coarse: str,
     features: str,
-    size: tuple[int, int, int],
+    size: Sequence[int],
 ) -> tuple[str, tuple[int, int, int, int]]:
-    """As `SemanticPointHead.construct`; size: (C, h, w) of the coarse logits. The logits and their shape."""
-    (classes, height, width), logits = size, coarse
+    """As `SemanticPointHead.construct`; size: (B, C, h, w) of the coarse logits. The logits and their shape."""
+    (images, classes, height, width), logits = size, coarse
     for _ in range(head.steps):
         logits = doubled(g, logits, height, width)
         height, width = 2 * height, 2 * width
         count = min(head.subdivision_num_points, height * width)
         best, _ = g("TopK", logits, [2], axis=1, outputs=2)
         uncertainty = g("Sub", g("Slice", best, [1], [2], [1]), g("Slice", best, [0], [1], [1]))
-        _, index = g("TopK", g("Reshape", uncertainty, [1, height * width]), [count], outputs=2)
+        _, index = g("TopK", g("Reshape", uncertainty, [images, height * width]), [count], outputs=2)
         points = centres(g, index, height, width)
         maps = {"fine": features, "coarse": coarse}
         rows = {name: flat_rows(g, values_at(g, value, points)) for name, value in maps.items()}
         (values,) = g.include(point_head, "point_head", rows)
-        values = g("Unsqueeze", g("Transpose", values, perm=[1, 0]), [0])
-        index = g("Expand", g("Unsqueeze", index, [1]), [1, classes, count])
-        flat = g("Reshape", logits, [1, classes, height * width])
-        logits = g("Reshape", g("ScatterElements", flat, index, values, axis=2), [1, classes, height, width])
-    return logits, (1, classes, height, width)
+        values = g("Transpose", g("Reshape", values, [images, count, classes]), perm=[0, 2, 1])
+        index = g("Expand", g("Unsqueeze", index, [1]), [images, classes, count])
+        flat = g("Reshape", logits, [images, classes, height * width])
+        logits = g("Reshape", g("ScatterElements", flat, index, values, axis=2), [images, classes, height, width])
+    return logits, (images, classes, height, width)

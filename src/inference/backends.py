@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config.choices import MOST_IMAGES
 from ..data.formats.fields import identity
 from ..errors import UserError
 from ..files import EXPORT_FORMAT, require_readable
@@ -19,6 +20,7 @@ from ..reading import is_file, no_file
 
 SUFFIXES = {"onnx": ".onnx", "mindir": ".mindir"}
 FOUND = ["boxes", "scores", "labels"]  # first outputs of an ONNX detector: what it has found, no `valid` behind them
+IMAGES = "images"  # its last output where it takes several images: of which of them each detection is
 INSTALL = "pip install -r requirements-export.txt"
 MOST_DETECTIONS = 10**5
 
@@ -35,6 +37,7 @@ FACTS = {  # that files state of themselves and that are relied on
     "task": lambda value: isinstance(value, str),
     "format": lambda value: type(value) is int,
     "num_classes": _is_count,
+    "batch": lambda value: _is_count(value) and value <= MOST_IMAGES,
     "class_names": _are_texts,
     "category_ids": lambda value: isinstance(value, list) and all(identity(one) is not None for one in value),
     "inputs": _are_texts,
@@ -56,7 +59,7 @@ class ExportedModel(ABC):
     """A model in a file; calling it takes one array an input, of exactly its shape, and gives a tuple of arrays.
 
     inputs: its `Port`s in order; metadata: what export.py wrote beside the network (task, class_names, mean, ...).
-    is_detections: its outputs are as long as there are detections of the one image that it takes.
+    is_detections: its outputs are as long as there are detections of the images that it takes.
     """
 
     is_detections = False
@@ -204,8 +207,17 @@ def _run_in_parts(model: ExportedModel, arrays: Sequence[np.ndarray]) -> tuple[n
         if missing:
             part = [np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) for array in part]
         outputs = model(*part)
-        parts.append(_as_slots(outputs, model.metadata["max_detections"]) if model.is_detections else outputs)
+        parts.append(_of_images(outputs, model.metadata["max_detections"], size) if model.is_detections else outputs)
     return tuple(np.concatenate(columns)[:total] for columns in zip(*parts))
+
+
+def _of_images(outputs: tuple[np.ndarray, ...], slots: int, images: int) -> tuple[np.ndarray, ...]:
+    """`_as_slots` of each of several images; the last output says of which image, from 0, a detection is."""
+    if images == 1:
+        return _as_slots(outputs, slots)
+    *found, owner = outputs
+    each = [_as_slots(tuple(one[owner == image] for one in found), slots) for image in range(images)]
+    return tuple(np.concatenate(columns) for columns in zip(*each))
 
 
 def _as_slots(outputs: tuple[np.ndarray, ...], slots: int) -> tuple[np.ndarray, ...]:

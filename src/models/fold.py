@@ -1,7 +1,7 @@
 """Batch normalisation folded into the convolutions before it, for inference and export."""
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Parameter, Tensor, nn
 
 
 def fold_batchnorm(model: nn.Cell) -> int:
@@ -16,10 +16,7 @@ def fold_batchnorm(model: nn.Cell) -> int:
         children = parent.name_cells()
         for conv_name, norm_name in _pairs(parent, children):
             conv, norm = children[conv_name], children[norm_name]
-            folded = _folded(conv, norm)
-            replace_cell(parent, conv_name, folded)
-            folded.weight.name = conv.weight.name
-            folded.bias.name = conv.weight.name.removesuffix("weight") + "bias"
+            _fold_into(conv, norm)
             replace_cell(parent, norm_name, nn.Identity())
             count += 1
     return count
@@ -38,8 +35,8 @@ def _pairs(parent: nn.Cell, children: dict[str, nn.Cell]) -> list[tuple[str, str
     ]
 
 
-def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution with bias that does what both did with the running statistics."""
+def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Lets `conv` do what both did with the running statistics; it has a bias then."""
     gamma, beta, mean, variance = (
         parameter.asnumpy().astype(np.float64)
         for parameter in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
@@ -47,19 +44,11 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     scale = gamma / np.sqrt(variance + norm.eps)
     bias = conv.bias.asnumpy().astype(np.float64) if conv.has_bias else 0.0
     weight = conv.weight.asnumpy().astype(np.float64) * scale[:, None, None, None]
-    return nn.Conv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,
-        stride=conv.stride,
-        pad_mode=conv.pad_mode,
-        padding=conv.padding,
-        dilation=conv.dilation,
-        group=conv.group,
-        has_bias=True,
-        weight_init=Tensor(weight.astype(np.float32)),
-        bias_init=Tensor((beta + (bias - mean) * scale).astype(np.float32)),
-    )
+    conv.weight.set_data(Tensor(weight.astype(np.float32)))
+    name = conv.weight.name.removesuffix("weight") + "bias"
+    conv.bias = Parameter(Tensor((beta + (bias - mean) * scale).astype(np.float32)), name)
+    conv.bias.name = name
+    conv.has_bias = True
 
 
 def replace_cell(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
@@ -68,3 +57,11 @@ def replace_cell(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
         parent[int(name)] = cell
     else:
         setattr(parent, name, cell)
+
+
+def replace_with_parameters(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
+    """The same with a cell that has parameters already, which it may share: they keep their names."""
+    names = [(parameter, parameter.name) for parameter in cell.get_parameters()]
+    replace_cell(parent, name, cell)
+    for parameter, own in names:
+        parameter.name = own

@@ -5,7 +5,7 @@ from mindspore import Tensor, nn
 from ..ops.batch_norm import FusedBatchNorm, FusedBatchNormSum
 from ..ops.resize import BilinearResizing, NearestUpsampling
 from .detection.roi_conv import RoIConv
-from .fold import replace_cell
+from .fold import replace_with_parameters
 from .layers import AddReLU, BatchNorm2d, ResizeBilinear, UpsampleNearest
 
 
@@ -55,22 +55,22 @@ def fuse_for_training(network: nn.Cell) -> int:
         for name, norm in list(parent.name_cells().items()):
             if type(norm) is not BatchNorm2d or norm.use_batch_statistics is not None or _is_half(norm):
                 continue
-            follower, cell = _follower(parent, name)
+            place, cell = follower(parent, name)
             key = (type(cell), norm.eps, norm.momentum)
             if isinstance(cell, AddReLU):
                 fused = shared.setdefault(key, FusedBatchNormSum(*key[1:]))
-                _replace(parent, follower, FusedNormSum(norm, cell, fused))
-                _replace(parent, name, nn.Identity())
+                replace_with_parameters(parent, place, FusedNormSum(norm, cell, fused))
+                replace_with_parameters(parent, name, nn.Identity())
             else:
                 fused = shared.setdefault(key, FusedBatchNorm(*key[1:], relu=cell is not None))
-                _replace(parent, name, FusedNorm(norm, cell or nn.Identity(), fused))
+                replace_with_parameters(parent, name, FusedNorm(norm, cell or nn.Identity(), fused))
                 if cell is not None:
-                    _replace(parent, follower, nn.Identity())
+                    replace_with_parameters(parent, place, nn.Identity())
             count += 1
     return count
 
 
-def _follower(parent: nn.Cell, name: str) -> tuple[str, nn.Cell | None]:
+def follower(parent: nn.Cell, name: str) -> tuple[str, nn.Cell | None]:
     """Name and cell of the ReLU, or of the sum and ReLU, that takes what the normalisation `name` gives.
 
     By the names that all networks here share: `bn` and `activation`, `bn1` and `relu1`, a block's last and `add_relu`.
@@ -95,11 +95,3 @@ def _resize_faster(cell: nn.Cell) -> None:
 
 def _is_half(cell: nn.Cell) -> bool:
     return any(cell.get_flags().get(name) for name in ("fp16", "bf16"))
-
-
-def _replace(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
-    """Put `cell` in the place of the child of that name; its parameters, which it may share, keep theirs."""
-    names = [(parameter, parameter.name) for parameter in cell.get_parameters()]
-    replace_cell(parent, name, cell)
-    for parameter, own in names:
-        parameter.name = own

@@ -52,7 +52,7 @@ LIBRARIES = {
         ),
         Library(
             ONEDNN,
-            ("conv_gradient.cc", "batch_norm.cc", "resize.cc", "version.cc"),
+            ("conv_gradient.cc", "conv_inference.cc", "batch_norm.cc", "resize.cc", "version.cc"),
             ("-fopenmp", "-Wall", "-Wextra", "-Wl,-z,now"),
         ),
         Library(GPU, ("roi_align.cu",), ("--threads", "0", "-cudart", "static"), "nvcc"),

@@ -4,6 +4,7 @@ import ctypes
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Callable
 
 import numpy as np
 from mindspore import Tensor, get_context, nn, ops
@@ -24,9 +25,8 @@ class FastGradientConv2D(nn.Cell):
 
     def __init__(self, conv: nn.Conv2d):
         super().__init__(auto_prefix=False)
-        self.convolve = getattr(conv.conv2d, "convolve", conv.conv2d)
-        padding = SAME_PADDING if conv.pad_mode == "same" else self.convolve.padding
-        numbers = [conv.group, *conv.stride, *conv.dilation, *padding]
+        self.convolve = _framework_conv(conv)
+        numbers = conv_numbers(conv)
         self.settings = Tensor(np.array(numbers, np.float32))
 
         def input_shape(grad, weight, x, settings):
@@ -65,16 +65,10 @@ class UsedRowsConv2D(FastGradientConv2D):
 
     def __init__(self, conv: nn.Conv2d):
         super().__init__(conv)
-        stride, dilation, padding, is_same = conv.stride, conv.dilation, self.convolve.padding, conv.pad_mode == "same"
+        whole_shape = conv_output_shape(conv)
 
         def output_shape(x, weight, used, settings):
-            sides = []
-            for axis in range(2):
-                covered = dilation[axis] * (weight[2 + axis] - 1) + 1
-                border = 0 if is_same else padding[2 * axis] + padding[2 * axis + 1]
-                whole = x[2 + axis] + stride[axis] - 1 if is_same else x[2 + axis] + border - covered + stride[axis]
-                sides.append(whole // stride[axis])
-            return [x[0], weight[0], *sides]
+            return whole_shape(x, weight)
 
         tag = "_".join(str(number) for number in self.settings.asnumpy())
         library = str(file_of(LIBRARY))
@@ -88,6 +82,33 @@ class UsedRowsConv2D(FastGradientConv2D):
     def bprop(self, x: Tensor, weight: Tensor, used: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
         to_input, to_weight = self.gradients(x, weight, grad)
         return to_input, to_weight, ops.zeros_like(used)
+
+
+def conv_numbers(conv: nn.Conv2d) -> list[int]:
+    """What the operators' settings say of a convolution: groups, stride, dilation, padding (onednn.h)."""
+    padding = SAME_PADDING if conv.pad_mode == "same" else _framework_conv(conv).padding
+    return [conv.group, *conv.stride, *conv.dilation, *padding]
+
+
+def conv_output_shape(conv: nn.Conv2d) -> Callable[[list[int], list[int]], list[int]]:
+    """The shape of a convolution's result from those of its input and weight."""
+    stride, dilation, padding = conv.stride, conv.dilation, _framework_conv(conv).padding
+    is_same = conv.pad_mode == "same"
+
+    def shape(x, weight):
+        sides = []
+        for axis in range(2):
+            covered = dilation[axis] * (weight[2 + axis] - 1) + 1
+            border = 0 if is_same else padding[2 * axis] + padding[2 * axis + 1]
+            whole = x[2 + axis] + stride[axis] - 1 if is_same else x[2 + axis] + border - covered + stride[axis]
+            sides.append(whole // stride[axis])
+        return [x[0], weight[0], *sides]
+
+    return shape
+
+
+def _framework_conv(conv: nn.Conv2d):
+    return getattr(conv.conv2d, "convolve", conv.conv2d)
 
 
 def use_fast_gradients(network: nn.Cell) -> int:

@@ -1,5 +1,6 @@
 """What the outputs of a checkpoint or an exported file mean: what stands in it, against what the configuration says."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -27,6 +28,17 @@ def stated_facts(cfg: Config) -> dict[str, Any]:
     if facts.get("task") not in (None, cfg.task):
         raise UserError(f"{path} is of task {facts['task']}, but the configuration has task {cfg.task}")
     return facts
+
+
+def in_batches(cfg: Config, facts: dict[str, Any]) -> Config:
+    """The configuration with batches as long as an exported file takes them, where nobody has typed another length.
+
+    facts: what the file says of itself.
+    """
+    if cfg.backend == "mindspore" or "test_batch_size" in cfg.typed:
+        return cfg
+    images = facts.get("batch") or 1
+    return dataclasses.replace(cfg, test_batch_size=images) if images > cfg.test_batch_size else cfg
 
 
 def tell_definition(cfg: Config, path: str, sections: Sequence[str], is_whole: bool = True) -> None:

@@ -40,6 +40,7 @@ from ..process.log_words import Words
 from ..process.runtime import SINGLE, Runtime
 from ..reading import is_folder
 from ..reports import segmentation as page
+from .meaning import in_batches, stated_facts
 from .task import GIVE_CHECKPOINT, Section, Task
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Segmentation(Task):
         """Label files and pictures keep the configuration's order."""
         own, wanted = self.as_trained(cfg).class_names, list(self.class_names(cfg))
         is_other = own and sorted(own) == sorted(wanted) and own != wanted
-        return cfg, tuple(own.index(name) for name in wanted) if is_other else ()
+        return in_batches(cfg, stated_facts(cfg)), tuple(own.index(name) for name in wanted) if is_other else ()
 
     def open(self, cfg: Config, split: str) -> SegmentationDataset:
         return open_segmentation(cfg, getattr(cfg, f"{split}_dataset"), split)

@@ -24,6 +24,7 @@ from ..inference.find import Predict
 from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
+from ..models.build_convolutions import set_convolutions
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..outputs import Inputs
@@ -32,7 +33,7 @@ from ..process.compile_cache import compile_once
 from ..process.log_words import Words
 from ..process.runtime import Runtime
 from ..reading import is_file
-from .meaning import matched_classes, say_unnamed, stated_facts, tell_definition
+from .meaning import in_batches, matched_classes, say_unnamed, stated_facts, tell_definition
 from .reporting import Reporting
 
 Evaluator = Callable[[nn.Cell], dict[str, float]]
@@ -149,7 +150,7 @@ class Task(Reporting, ABC):
         """The configuration to evaluate and infer the file at `cfg.checkpoint_path` with, and the order in which its
         outputs must be taken for that; empty where they are in order.
         """
-        return self.as_trained(cfg), ()
+        return in_batches(self.as_trained(cfg), stated_facts(cfg)), ()
 
     # ------------------------------------------------------------------------------------------------- evaluation
 
@@ -211,6 +212,7 @@ class Task(Reporting, ABC):
         self._require_kind(cfg, facts)
         self.tell_definition(cfg, cfg.checkpoint_path)
         model = self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
+        set_convolutions(cfg, model)
         set_precision(cfg, model)
         return model
 

@@ -12,17 +12,18 @@ PLACES = """
     allow_outside
     pre_trained resume train_outputs brief report_dir checkpoint_path file_name file_format prediction_path pred_input
     pred_output draw enable_modelarts data_url eval_data_url checkpoint_url train_url data_path output_path load_path
+    calibration_data
     pt_path ckpt_path source pt_entry verify mlflow mlflow_uri mlflow_experiment compile_cache_path
 """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
-    fast_gradients compile_cache
+    fast_gradients fast_inference compile_cache
     num_parallel_workers python_multiprocessing test_batch_size max_image_pixels recursive font format_only
 """
 CADENCE = """
     log_every log_style save_every run_eval eval_every eval_start keep_checkpoint_max keep_best_checkpoints_max analysis
     enable_profiling infer_format infer_score_thr save_every_epochs log_norms val_loss tensorboard sample_pictures
-    draw_score_thr draw_colours frame_step max_frames
+    draw_score_thr draw_colours frame_step max_frames export_batch quantize calibration_images
 """
 NEVER = {*PLACES.split(), *DEVICES.split(), *CADENCE.split()}
 SAME_ALTHOUGH_IT_NEVER_MATTERS = {

@@ -1,0 +1,128 @@
+// Convolutions of inference by oneDNN 3: with bias, with the sum with another map and with the ReLU after it in one
+// operator, and with weights that are kept in oneDNN's layout alone.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "onednn.h"
+
+namespace vision {
+
+// Weights and biases of the layers that are alive, by their numbers. Each is kept once, in the layout of the last call.
+class Layers {
+ public:
+  struct Layer {
+    memory::dims dims;  // oihw, or goihw
+    memory weight, bias;
+  };
+
+  void keep(int64_t number, const memory::dims& dims, Tag tag, int64_t channels, const float* weight,
+            const float* bias) {
+    const memory::desc plain(dims, memory::data_type::f32, tag), row({channels}, memory::data_type::f32, Tag::x);
+    Layer layer{dims, memory(plain, engine()), memory(row, engine())};
+    std::copy_n(weight, plain.get_size() / sizeof(float), static_cast<float*>(layer.weight.get_data_handle()));
+    std::copy_n(bias, channels, static_cast<float*>(layer.bias.get_data_handle()));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    layers_[number] = std::move(layer);
+  }
+
+  // std::out_of_range for a number that nobody has.
+  memory::dims dims_of(int64_t number) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return layers_.at(number).dims;
+  }
+
+  // Weight in the layout that a primitive wants, and bias. Another layout takes the place of the one before.
+  std::pair<memory, memory> find(int64_t number, const memory::desc& wanted) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Layer& layer = layers_.at(number);
+    if (layer.weight.get_desc() != wanted) {
+      memory packed(wanted, engine());
+      dnnl::stream stream(engine());
+      dnnl::reorder(layer.weight, packed).execute(stream, layer.weight, packed);
+      stream.wait();
+      layer.weight = packed;
+    }
+    return {layer.weight, layer.bias};
+  }
+
+  void release(int64_t number) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    layers_.erase(number);
+  }
+
+  int count() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return static_cast<int>(layers_.size());
+  }
+
+  static Layers& all() {
+    static Layers* const layers = new Layers;  // as long as the process: what ends later than others may still use it
+    return *layers;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<int64_t, Layer> layers_;
+};
+
+// params: input (B, I, H, W), layer (1) int64, settings (Convolution's, then whether ReLU follows), and the output
+// (B, O, h, w); `added` (B, O, h, w) comes to the convolution before the ReLU, null for none.
+static void convolve(void** params, int64_t** shapes, const int64_t* output_shape, const void* added, void* output) {
+  const float* settings = static_cast<const float*>(params[2]);
+  const int64_t number = *static_cast<const int64_t*>(params[1]);
+  const memory::dims dims = Layers::all().dims_of(number);
+  const memory::dims plain = dims.size() == 4 ? dims : memory::dims{dims[0] * dims[1], dims[2], dims[3], dims[4]};
+  const Convolution conv(shapes[0], plain.data(), output_shape, settings);
+  dnnl::post_ops after;
+  if (added != nullptr) after.append_sum(1.0f);
+  if (settings[9] != 0.0f) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(after);
+  const Threads threads(conv.work());
+  Run run(attributes);
+  const dnnl::convolution_forward::primitive_desc desc(
+      engine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, conv.any(conv.input),
+      conv.any(conv.weight), memory::desc({conv.output[1]}, memory::data_type::f32, Tag::x), conv.any(conv.output),
+      conv.stride, conv.dilation, conv.before, conv.after, attributes);
+  const auto [weight, bias] = Layers::all().find(number, desc.weights_desc());
+  run.read(DNNL_ARG_SRC, params[0], conv.input, Tag::nchw, desc.src_desc());
+  run.take(DNNL_ARG_WEIGHTS, weight);
+  run.take(DNNL_ARG_BIAS, bias);
+  run.write(dnnl::convolution_forward(desc), desc.scratchpad_desc(), DNNL_ARG_DST, output, conv.output, Tag::nchw,
+            desc.dst_desc(), added);
+}
+
+}  // namespace vision
+
+// Inputs: input, layer, settings. Output: the convolution. See `convolve`; float32 but for the layer's number.
+extern "C" int ConvInference(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
+  if (nparam != 4) return 1;
+  return vision::guarded("ConvInference", [&] { vision::convolve(params, shapes, shapes[3], nullptr, params[3]); });
+}
+
+// Inputs: input, layer, settings, added.
+extern "C" int ConvSumInference(int nparam, void** params, int*, int64_t** shapes, const char**, void*, void*) {
+  if (nparam != 5) return 1;
+  return vision::guarded("ConvSumInference",
+                         [&] { vision::convolve(params, shapes, shapes[4], params[3], params[4]); });
+}
+
+// From now on this number is a layer with these weights (out, in, y, x) and biases (out), which are copied.
+extern "C" int KeepLayer(int64_t number, int64_t groups, const int64_t* shape, const float* weight, const float* bias) {
+  return vision::guarded("KeepLayer", [&] {
+    const bool grouped = groups > 1;
+    vision::memory::dims dims(shape, shape + 4);
+    if (grouped) dims = {groups, shape[0] / groups, shape[1], shape[2], shape[3]};
+    vision::Layers::all().keep(number, dims, grouped ? vision::Tag::goihw : vision::Tag::oihw, shape[0], weight, bias);
+  });
+}
+
+// The layer of this number is gone.
+extern "C" void ReleaseLayer(int64_t number) { vision::Layers::all().release(number); }
+
+// How many layers there are.
+extern "C" int CountLayers() { return vision::Layers::all().count(); }

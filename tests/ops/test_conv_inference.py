@@ -1,0 +1,138 @@
+"""oneDNN's convolutions of inference beside PyTorch's, and whose weights the library has."""
+
+import ctypes
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from mindspore import Tensor, nn
+
+from src.models.fast_inference import use_fast_inference
+from src.models.fold import fold_batchnorm
+from src.models.layers import AddReLU, ConvNormAct, NormSettings
+from src.ops.conv_gradient import LIBRARY, why_not_fast
+from src.ops.conv_inference import InferenceConv2D, InferenceConvSum2D
+from src.ops.library import file_of
+
+CASES = [  # in, out, kernel, stride, dilation, groups, padding, bias, (batch, h, w)
+    (3, 64, 7, 2, 1, 1, 3, False, (1, 33, 47)),
+    (18, 18, 3, 1, 1, 1, 1, True, (2, 20, 31)),
+    (16, 40, 1, 1, 1, 1, 0, True, (3, 7, 7)),
+    (8, 12, 3, 1, 2, 4, 2, True, (1, 9, 11)),
+    (6, 6, (1, 3), (2, 1), 1, 6, (0, 0, 1, 1), False, (2, 8, 5)),
+    (5, 7, 3, 2, 1, 1, "same", True, (1, 10, 9)),
+]
+
+
+@pytest.fixture(autouse=True)
+def needs_onednn():
+    if reason := why_not_fast():
+        pytest.skip(reason)
+
+
+def make_conv(inputs, outputs, kernel, stride, dilation, groups, padding, bias, rng) -> nn.Conv2d:
+    where = {"pad_mode": "same"} if padding == "same" else {"pad_mode": "pad", "padding": padding}
+    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, dilation=dilation, group=groups, has_bias=bias, **where)
+    conv.weight.set_data(Tensor(rng.randn(*conv.weight.shape).astype(np.float32)))
+    if bias:
+        conv.bias.set_data(Tensor(rng.randn(outputs).astype(np.float32)))
+    return conv
+
+
+def by_torch(conv: nn.Conv2d, x: np.ndarray) -> np.ndarray:
+    x, weight = torch.tensor(x, dtype=torch.float64), torch.tensor(conv.weight.asnumpy(), dtype=torch.float64)
+    if conv.pad_mode == "same":
+        missing = [
+            max((-(-side // step) - 1) * step + size - side, 0)
+            for side, step, size in zip(x.shape[2:], conv.stride, conv.kernel_size)
+        ]
+        top, left = missing[0] // 2, missing[1] // 2
+        x = torch.nn.functional.pad(x, (left, missing[1] - left, top, missing[0] - top))
+        padding = 0
+    else:
+        padding = conv.conv2d.padding[::2]
+    bias = torch.tensor(conv.bias.asnumpy(), dtype=torch.float64) if conv.has_bias else None
+    return torch.nn.functional.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.group).numpy()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_convolution_equals_pytorch_s_with_what_follows_it(pynative_mode, case):
+    *settings, (batch, height, width) = case
+    rng = np.random.RandomState(1)
+    conv = make_conv(*settings, rng)
+    x = rng.randn(batch, settings[0], height, width).astype(np.float32)
+    expected = by_torch(conv, x)
+    added = rng.randn(*expected.shape).astype(np.float32)
+    close = {"rtol": 1e-5, "atol": 2e-5}
+    np.testing.assert_allclose(InferenceConv2D(conv, False)(Tensor(x)).asnumpy(), expected, **close)
+    np.testing.assert_allclose(InferenceConv2D(conv, True)(Tensor(x)).asnumpy(), np.maximum(expected, 0), **close)
+    both = InferenceConvSum2D(conv, True)(Tensor(x), Tensor(added)).asnumpy()
+    np.testing.assert_allclose(both, np.maximum(expected + added, 0), **close)
+    alone = InferenceConvSum2D(conv, False)(Tensor(x), Tensor(added)).asnumpy()
+    np.testing.assert_allclose(alone, expected + added, **close)
+
+
+class Block(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = ConvNormAct(8, 8, 3, norm=NormSettings())
+        self.conv2 = nn.Conv2d(8, 8, 3, pad_mode="pad", padding=1)
+        self.bn2 = nn.BatchNorm2d(8)
+        self.tail = nn.SequentialCell([nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1)])
+        self.add_relu = AddReLU()
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.tail(self.add_relu(self.bn2(self.conv2(self.conv1(x))), x))
+
+
+def block(seed: int) -> Block:
+    rng, network = np.random.RandomState(seed), Block()
+    for parameter in network.get_parameters():
+        parameter.set_data(Tensor(rng.uniform(0.1, 1, parameter.shape).astype(np.float32)))
+    return network.set_train(False)
+
+
+def test_relu_and_sum_after_a_folded_convolution_go_into_it(graph_mode):
+    x = Tensor(np.random.RandomState(0).randn(2, 8, 9, 9).astype(np.float32))
+    expected = block(1)(x).asnumpy()
+    network = block(1)
+    fold_batchnorm(network)
+    assert use_fast_inference(network) == 4
+    kinds = [type(cell).__name__ for _, cell in network.cells_and_names()]
+    assert kinds.count("InferenceConvSum2D") == 1 and kinds.count("InferenceConv2D") == 3
+    assert "ReLU" not in kinds and "AddReLU" not in kinds and "Conv2d" not in kinds
+    assert [parameter.dtype for parameter in network.get_parameters() if "weight" not in parameter.name] == []
+    np.testing.assert_allclose(network(x).asnumpy(), expected, rtol=2e-5)
+    np.testing.assert_array_equal(network(x).asnumpy(), network(x).asnumpy())
+    small = Tensor(x.asnumpy()[:1, :, :5, :6])
+    np.testing.assert_allclose(network(small).asnumpy(), block(1)(small).asnumpy(), rtol=2e-5)  # another layout, maybe
+
+
+def test_an_unfolded_normalisation_keeps_its_relu(pynative_mode):
+    x = Tensor(np.random.RandomState(0).randn(1, 8, 6, 6).astype(np.float32))
+    network = block(1)
+    assert use_fast_inference(network) == 4
+    np.testing.assert_allclose(network(x).asnumpy(), block(1)(x).asnumpy(), rtol=2e-5)
+
+
+def test_two_networks_in_two_threads_have_their_own_weights(pynative_mode):
+    rng = np.random.RandomState(3)
+    x = Tensor(rng.randn(1, 16, 12, 12).astype(np.float32))
+    convs = [make_conv(16, 16, 3, 1, 1, 1, 1, True, rng) for _ in range(2)]
+    expected = [by_torch(conv, x.asnumpy()) for conv in convs]
+    ours = [InferenceConv2D(conv, False) for conv in convs]
+    with ThreadPoolExecutor(2) as pool:
+        for number, found in enumerate(pool.map(lambda k: ours[k % 2](x).asnumpy(), range(20))):
+            np.testing.assert_allclose(found, expected[number % 2], rtol=1e-4, atol=1e-4)
+
+
+def test_weights_go_with_their_layer():
+    library = ctypes.CDLL(str(file_of(LIBRARY)))
+    before = library.CountLayers()
+    layer = InferenceConv2D(make_conv(4, 4, 1, 1, 1, 1, 0, False, np.random.RandomState(0)), True)
+    assert library.CountLayers() == before + 1
+    del layer
+    gc.collect()
+    assert library.CountLayers() == before
