@@ -5,9 +5,11 @@
 
 Each rank has its own batch of random images. Communication is measured by itself: the same gradients averaged by the
 same operators, without a network. On one machine the ranks also compete for its cores, which is in the step's time.
+`--json FILE` keeps the figures, with the time of a sum of one number and of 16 MB, for benchmarks/scaling.py.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -21,21 +23,25 @@ from src.config import load_config  # noqa: E402
 from src.process import runtime  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+LARGE = 2**24  # bytes of a large sum
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config_path", default=str(ROOT / "configs" / "demo" / "hrnet_cls_shapes.yaml"))
     parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to it")
     options = parser.parse_args()
     size = int(os.environ.get("OMPI_COMM_WORLD_SIZE", "1"))
     keys = ["--run_distribute", str(int(size > 1)), "--device_num", str(size), "--batch_size", str(options.batch_size)]
     cfg = load_config(options.config_path, keys)
     process = runtime.start(cfg)
-    measure(cfg, process)
+    figures = measure(cfg, process)
+    if options.json and process.is_main:
+        options.json.write_text(json.dumps(figures), encoding="utf-8")
 
 
-def measure(cfg, process) -> None:
+def measure(cfg, process) -> dict[str, float]:
     from mindspore import Tensor, nn, ops
 
     from src.engine.setup import make_train_step
@@ -52,6 +58,7 @@ def measure(cfg, process) -> None:
     step_ms = median_ms(lambda: [loss.asnumpy() for loss in step(*batch)], repeats=9)
     weights = list(model.trainable_params())
     count = sum(int(np.prod(weight.shape)) for weight in weights)
+    figures = {"step_ms": step_ms, "tensors": len(weights), "numbers": count}
     shared_ms = 0.0
     if process.size > 1:
 
@@ -70,11 +77,35 @@ def measure(cfg, process) -> None:
         averaging.compile(gradients, losses)
         process.barrier()
         shared_ms = median_ms(lambda: averaging(gradients, losses)[1].asnumpy(), repeats=9)
+        figures["averaging_ms"] = shared_ms
+        for name, numbers, times in (("small", 1, 200), ("large", LARGE // 4, 4)):
+            process.barrier()
+            figures[f"{name}_ms"] = sum_ms(numbers, times)
+        figures["large_bytes"] = LARGE
     if process.is_main:
         images = cfg.batch_size * process.size * 1000 / step_ms
         print(f"{process.size} rank(s) of {cfg.batch_size} images, {len(weights)} gradients of {count:,} numbers")
         print(f"step {step_ms:.1f} ms, {images:.1f} images a second; averaging alone {shared_ms:.1f} ms", end="")
         print(f" ({shared_ms / step_ms:.0%} of the step)")
+    return figures
+
+
+def sum_ms(numbers: int, times: int) -> float:
+    """Time of one sum over the ranks, of so many that follow each other in one graph."""
+    from mindspore import Tensor, nn, ops
+
+    class Sums(nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.all_reduce = ops.AllReduce()
+
+        def construct(self, x):
+            for _ in range(times):
+                x = self.all_reduce(x)
+            return x
+
+    sums, x = Sums(), Tensor(np.zeros(numbers, np.float32))
+    return median_ms(lambda: sums(x).asnumpy(), repeats=9) / times
 
 
 if __name__ == "__main__":

@@ -1,0 +1,400 @@
+"""What more devices would give, calculated: `python -m benchmarks.scaling` writes the tables of docs/scaling.md.
+
+    python -m benchmarks.scaling                            # the page from benchmarks/scaling.json
+    python -m benchmarks.scaling --count                    # counts the configurations anew (minutes: they run once)
+    python -m benchmarks.scaling --measured ONE TWO         # takes over what distributed_step.py --json has measured
+
+The ring: n devices sum B bytes in 2 (n - 1) turns, each of which sends B / n bytes to the neighbour and waits for a
+message: 2 (n - 1) / n x B / bandwidth + 2 (n - 1) x latency (Patarasuk and Yuan, 2009). Everything but the comparison
+with CPU ranks is calculated from makers' figures and the assumptions named here.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "scaling.md"
+FACTS = ROOT / "benchmarks" / "scaling.json"
+MARKS = "<!-- tables of benchmarks/scaling.py -->", "<!-- end of tables -->"
+DEVICES = (8, 64, 512)
+BUCKET = 64 * 2**20  # bytes: MindSpore's own threshold where it fuses by size
+NUMBER = 4  # bytes of a gradient or a weight: float32, with half precision too
+FORWARD_AND_BACKWARD = 3  # multiply-accumulates of a step by those of the forward pass
+UTILISATION = 0.25  # of a device's peak that a training step reaches: an assumption
+DISKS = {"200 MB/s": 200e6, "1 GB/s": 1e9}
+COPIES = {"sgd": 1, "momentum": 1, "adam": 2}  # of the weights that an optimizer keeps
+
+# Configuration -> name, images of an epoch, bytes of an image (an assumption: the archives' size by their images)
+CONFIGURATIONS = {
+    "mask_rcnn_hrnetv2p_w32_1x_coco": ("Mask R-CNN W32", 117_266, 163e3),
+    "mask_rcnn_143_1280": ("Mask R-CNN SpineNet-143", 117_266, 163e3),
+    "hrnet_w48_seg_cityscapes": ("segmentation W48", 2_975, 2.2e6),
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """What joins neighbours of the ring: bytes a second in one direction, seconds of a message, devices at most."""
+
+    name: str
+    bandwidth: float
+    latency: float
+    most: int = 10**9
+
+    @property
+    def reach(self) -> str:
+        return "any" if self.most == Link.most else f"{self.most}"
+
+
+@dataclass(frozen=True)
+class Device:
+    name: str
+    flops: float  # a second, the maker's, float16
+    links: tuple[Link, ...]
+
+
+ETHERNET_25 = Link("25 Gb/s", 25e9 / 8, 30e-6)
+ETHERNET_100 = Link("100 Gb/s", 100e9 / 8, 5e-6)
+INFINIBAND_200 = Link("200 Gb/s", 200e9 / 8, 3e-6)
+NVLINK = Link("NVLink", 300e9, 3e-6, most=8)
+HCCS = Link("HCCS", 30e9, 3e-6, most=8)
+LINKS = (ETHERNET_25, ETHERNET_100, INFINIBAND_200, NVLINK, HCCS)
+A100 = Device("A100", 312e12, (ETHERNET_25, ETHERNET_100, INFINIBAND_200, NVLINK))
+ASCEND_910 = Device("Ascend 910", 256e12, (ETHERNET_100, HCCS))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a configuration: a rank's images a step, numbers of every gradient, of all that a model keeps, and so on."""
+
+    config: str
+    width: int
+    height: int
+    batch: int
+    tensors: tuple[int, ...]
+    state: int  # numbers of weights and running statistics
+    norms: int  # batch normalisations of batch statistics
+    frozen_norms: int
+    macs: int  # of the forward pass of one image
+    optimizer: str
+
+    @property
+    def name(self) -> str:
+        return CONFIGURATIONS[self.config][0]
+
+    @property
+    def gradient_bytes(self) -> int:
+        return NUMBER * sum(self.tensors)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        return NUMBER * (self.state + COPIES[self.optimizer] * sum(self.tensors))
+
+    def compute_seconds(self, device: Device) -> float:
+        """Of a step on one device."""
+        return 2 * FORWARD_AND_BACKWARD * self.macs * self.batch / (device.flops * UTILISATION)
+
+
+def ring_seconds(size: float, devices: int, link: Link, operators: int = 1) -> float:
+    """To sum `size` bytes over the devices by so many operators."""
+    turns = 2 * (devices - 1)
+    return turns / devices * size / link.bandwidth + turns * link.latency * operators
+
+
+def tree_seconds(devices: int, link: Link) -> float:
+    """To sum a small message up a binary tree and send it down again."""
+    return 2 * math.ceil(math.log2(devices)) * link.latency
+
+
+def buckets(tensors: Sequence[int], most: int) -> list[list[int]]:
+    """Places of tensors (in numbers) that go together: in their order, as many as `most` bytes hold, one at least."""
+    found: list[list[int]] = []
+    size = 0
+    for place, numbers in enumerate(tensors):
+        if not found or size + NUMBER * numbers > most:
+            found.append([])
+            size = 0
+        found[-1].append(place)
+        size += NUMBER * numbers
+    return found
+
+
+def split_indices(tensors: Sequence[int], most: int) -> list[int]:
+    """`all_reduce_fusion_config` for these buckets: the last place of each but the last."""
+    return [places[-1] for places in buckets(tensors, most)[:-1]]
+
+
+def efficiency(compute: float, ring: float) -> float:
+    """Share of a step that is not spent waiting for the sum; nothing of it is hidden."""
+    return compute / (compute + ring)
+
+
+def hidden_efficiency(counts: Counts, compute: float, devices: int, link: Link) -> float:
+    """The best that buckets can do: summed while the backward pass goes on, two thirds of the step; what does not fit
+    there, at least the bucket that is ready last (that of the first layers), is waited for."""
+    parts = [sum(counts.tensors[place] for place in places) * NUMBER for places in buckets(counts.tensors, BUCKET)]
+    times = [ring_seconds(size, devices, link) for size in parts]
+    return efficiency(compute, max(times[0], sum(times) - compute * 2 / 3))
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def seconds(value: float) -> str:
+    """Three digits, in seconds or milliseconds."""
+    return f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if value < 0.0995 or value > 0.9 else f"{100 * value:.0f} %"
+
+
+def gradient_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        size = f"{c.width} x {c.height}"
+        norms = f"{c.norms}" + (f" ({c.frozen_norms} more frozen)" if c.frozen_norms else "")
+        numbers, macs = f"{sum(c.tensors):,}", f"{c.macs / 1e9:,.0f}"
+        megabytes = f"{c.gradient_bytes / 1e6:.0f} MB"
+        times = [seconds(c.compute_seconds(device)) for device in (A100, ASCEND_910)]
+        yield [f"{c.name} (`{c.config}`)", size, f"{c.batch}", numbers, megabytes, norms, macs, *times]
+
+
+def bucket_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        count = len(buckets(c.tensors, BUCKET))
+        times = [
+            seconds(ring_seconds(c.gradient_bytes, 64, ETHERNET_100, operators))
+            for operators in (1, count, len(c.tensors))
+        ]
+        indices = f"`{split_indices(c.tensors, BUCKET)}`"
+        yield [c.name, f"{len(c.tensors)}", f"{count}", indices, *times]
+
+
+def ring_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        for link in LINKS:
+            times = [seconds(ring_seconds(c.gradient_bytes, n, link)) if n <= link.most else "-" for n in DEVICES]
+            yield [c.name, link.name, *times]
+
+
+def efficiency_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        for device in (A100, ASCEND_910):
+            compute = c.compute_seconds(device)
+            for link in device.links:
+                found = [(n, ring_seconds(c.gradient_bytes, n, link)) for n in DEVICES if n <= link.most]
+                plain = [percent(efficiency(compute, ring)) for _, ring in found]
+                best = [percent(hidden_efficiency(c, compute, n, link)) for n, _ in found]
+                gaps = ["-"] * (len(DEVICES) - len(found))
+                yield [c.name, device.name, link.name, *plain, *gaps, *best, *gaps]
+
+
+def norm_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        sums = 4 * c.norms  # two forward, two backward
+        if sums:
+            ring = [seconds(sums * ring_seconds(0, n, ETHERNET_100)) for n in DEVICES]
+            tree = [seconds(sums * tree_seconds(n, ETHERNET_100)) for n in DEVICES]
+            yield [c.name, f"{c.norms}", f"{sums}", *ring, *tree]
+
+
+def reading_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        size = CONFIGURATIONS[c.config][2]
+        for device in (A100, ASCEND_910):
+            rate = c.batch / c.compute_seconds(device)
+            total = [f"{n * rate * size / 1e6:,.0f} MB/s" for n in DEVICES]
+            yield [c.name, device.name, f"{size / 1e3:,.0f} KB", f"{8 * rate:,.0f}", *total]
+
+
+def checkpoint_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
+    for c in all_counts:
+        images = CONFIGURATIONS[c.config][1]
+        for disk, rate in DISKS.items():
+            write = c.checkpoint_bytes / rate
+            epochs = [images // (c.batch * n) * c.compute_seconds(A100) for n in DEVICES]
+            shares = [percent(write / (write + epoch)) for epoch in epochs]
+            yield [c.name, f"{c.checkpoint_bytes / 1e6:.0f} MB", disk, seconds(write), *shares]
+
+
+def measured_rows(measured: dict[str, dict[str, float]]) -> Iterator[list[str]]:
+    """The formula's averaging and step of two CPU ranks beside what was measured."""
+    one, two = measured["1"], measured["2"]
+    link = measured_link(two)
+    size, operators = NUMBER * two["numbers"], int(two["tensors"])
+    alone = one["step_ms"] / 1000
+    for what, count in ((f"one operator a gradient ({operators})", operators), ("one for all", 1)):
+        ring = ring_seconds(size, 2, link, count)
+        values = [seconds(ring), seconds(two["averaging_ms"] / 1000), seconds(alone + ring)]
+        shares = [percent(efficiency(alone, ring)), percent(one["step_ms"] / two["step_ms"])]
+        yield [what, *values, seconds(two["step_ms"] / 1000), *shares]
+
+
+def measured_link(two: dict[str, float]) -> Link:
+    """From sums of one number and of many over two ranks."""
+    small, large = two["small_ms"] / 1000, two["large_ms"] / 1000
+    return Link("two CPU ranks", two["large_bytes"] / (large - small), small / 2)
+
+
+def tables(facts: dict) -> str:
+    """All tables of the page, each under its heading."""
+    counted = [Counts(**{**entry, "tensors": tuple(entry["tensors"])}) for entry in facts["counts"]]
+    at = [f"{n} devices" for n in DEVICES]
+    device_names = [f"a step on {device.name}, calculated" for device in (A100, ASCEND_910)]
+    head = ["", "image", "images a rank", "numbers that learn", "gradients", "normalisations", "forward GMACs"]
+    hidden = [f"{n}, hidden" for n in DEVICES]
+    link = measured_link(facts["measured"]["2"])
+    sections = {
+        "What a step holds": table([*head, *device_names], gradient_rows(counted)),
+        "Links": table(
+            ["link", "bytes a second, one direction", "latency (assumed)", "devices"],
+            [
+                [
+                    x.name,
+                    f"{x.bandwidth / 1e9:.4g} GB",
+                    f"{x.latency * 1e6:.0f} µs",
+                    f"{x.most}" if x.most < 99 else "any",
+                ]
+                for x in LINKS
+            ],
+        ),
+        "Summing the gradients, calculated": table(["", "link", *at], ring_rows(counted)),
+        "Fusion into buckets, calculated": table(
+            ["", "gradients", "buckets of 64 MB", "`all_reduce_fusion_config`"]
+            + ["64 devices, 100 Gb/s: one bucket", "these buckets", "one operator a gradient"],
+            bucket_rows(counted),
+        ),
+        "Efficiency, calculated": table(["", "device", "link", *at, *hidden], efficiency_rows(counted)),
+        "Synchronised batch normalisation, calculated": table(
+            ["", "normalisations", "sums a step", *(f"ring, {n}" for n in DEVICES), *(f"tree, {n}" for n in DEVICES)],
+            norm_rows(counted),
+        ),
+        "Reading, calculated": table(["", "device", "an image", "images/s of 8", *at], reading_rows(counted)),
+        "Checkpoints, calculated": table(["", "bytes", "disk", "a checkpoint", *at], checkpoint_rows(counted)),
+        "Against two CPU ranks, measured": f"Link of the two ranks, from sums of one number and of "
+        f"{facts['measured']['2']['large_bytes'] / 2**20:.0f} MB: {link.bandwidth / 1e9:.2f} GB/s, "
+        f"{link.latency * 1e6:.0f} µs. Step of one rank on one core: "
+        f"{seconds(facts['measured']['1']['step_ms'] / 1000)}.\n\n"
+        + table(
+            ["formula with", "averaging", "measured", "step", "measured", "efficiency", "measured"],
+            measured_rows(facts["measured"]),
+        ),
+    }
+    return "\n\n".join(f"## {heading}\n\n{NOTES.get(heading, '')}{text}" for heading, text in sections.items())
+
+
+NOTES = {
+    "What a step holds": f"""Counted in the configurations' models. Forward multiply-accumulates are those of \
+`python -m src.models.summary`, whose
+heads see 1,000 proposals and 100 detections (training: 512 and 128). A step is {FORWARD_AND_BACKWARD} times as many, \
+two operations each, at
+{UTILISATION:.0%} of the makers' float16 peak (A100 312, Ascend 910 256 TFLOP/s): **an assumption**, to be replaced by \
+a measured step.
+
+""",
+    "Links": """Makers' bandwidths (NVLink of the A100; one HCCS link of the Ascend 910); latencies are assumptions. \
+A ring that
+leaves a machine passes its network card once in each direction, so the card's whole bandwidth counts.
+
+""",
+    "Summing the gradients, calculated": """One bucket. `-`: the link joins the devices of one machine only.
+
+""",
+    "Fusion into buckets, calculated": """MindSpore's reducer gives all gradients one fusion number, so that the back \
+end may sum them by one operator;
+`mindspore.set_auto_parallel_context(all_reduce_fusion_config=[...])` cuts them after the given gradients. **Nothing \
+in `src/` sets
+it**, and whether a back end fuses was not seen on a GPU or an Ascend: the last column is what it costs if it does not.
+
+""",
+    "Efficiency, calculated": """Compute time by compute time plus the ring's. First as the code is, one bucket after \
+the backward pass, nothing hidden; then
+the best that the buckets above could do, summed during the backward pass.
+
+""",
+    "Synchronised batch normalisation, calculated": """`sync_batchnorm: 1` (0 in these configurations) sums twice \
+forward and twice backward for each normalisation; the
+messages are so small that only latency counts, here 100 Gb/s's. NCCL and HCCL may sum small messages by trees.
+
+""",
+    "Reading, calculated": """Bytes of image files as MindRecord shards or folders hold them, at the steps above \
+without any waiting, which is the
+most that can be asked for. Segmentation has no MindRecord shards and reads its files; label maps add a tenth.
+
+""",
+    "Checkpoints, calculated": """Weights, statistics and the optimizer's copies, written by rank 0 while the others \
+wait; share of the time on A100s if one is
+written every epoch (`save_every: 1`).
+
+""",
+    "Against two CPU ranks, measured": """`benchmarks/distributed_step.py`, the narrow HRNet classifier, a core a \
+rank. Bandwidth and latency come from sums of
+other sizes, compute time from one rank on one core; so averaging and step are forecasts.
+
+""",
+}
+
+
+def with_tables(page: str, text: str) -> str:
+    """The page with these tables between its marks."""
+    start, end = (page.index(mark) for mark in MARKS)
+    return f"{page[: start + len(MARKS[0])]}\n\n{text}\n\n{page[end:]}"
+
+
+def count(config: str) -> dict:
+    """Counts of one configuration, from its model; runs it once, on the CPU."""
+    from dataclasses import replace
+
+    from mindspore import nn
+
+    from src.commands.summary import summarize
+    from src.config import load_config
+    from src.models.sync_norm import synchronise_batchnorm
+    from src.process import runtime
+    from src.tasks import build_model
+
+    cfg = load_config(str(ROOT / "configs" / f"{config}.yaml"), ["--device_target", "CPU"])
+    runtime.start(replace(cfg, mode="pynative"), may_be_single=True)
+    model = build_model(cfg)
+    cells = [cell for _, cell in model.cells_and_names() if isinstance(cell, nn.BatchNorm2d)]
+    return {
+        "config": config,
+        "width": cfg.img_width,
+        "height": cfg.img_height,
+        "batch": cfg.batch_size,
+        "state": sum(parameter.size for parameter in model.get_parameters()),
+        "tensors": [parameter.size for parameter in model.trainable_params()],
+        "frozen_norms": sum(cell.use_batch_statistics is False for cell in cells),
+        "norms": synchronise_batchnorm(model, 2),
+        "macs": sum(part.macs for part in summarize(replace(cfg, mode="pynative"))),
+        "optimizer": cfg.opt_type,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", action="store_true", help="count the configurations anew")
+    parser.add_argument("--measured", nargs=2, type=Path, metavar="FILE", help="of distributed_step.py, 1 and 2 ranks")
+    options = parser.parse_args()
+    facts = json.loads(FACTS.read_text(encoding="utf-8")) if FACTS.exists() else {}
+    if options.count:
+        facts["counts"] = [count(config) for config in CONFIGURATIONS]
+    if options.measured:
+        one, two = (json.loads(path.read_text(encoding="utf-8")) for path in options.measured)
+        facts["measured"] = {"1": one, "2": two}
+    FACTS.write_text(json.dumps(facts, indent=None) + "\n", encoding="utf-8")
+    if {"counts", "measured"} <= set(facts):
+        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), tables(facts)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
