@@ -25,6 +25,7 @@ BUCKET = 64 * 2**20  # bytes: MindSpore's own threshold where it fuses by size
 NUMBER = 4  # bytes of a gradient or a weight: float32, with half precision too
 FORWARD_AND_BACKWARD = 3  # multiply-accumulates of a step by those of the forward pass
 UTILISATION = 0.25  # of a device's peak that a training step reaches: an assumption
+SAVE_EVERY = 100  # steps between checkpoints: the default
 DISKS = {"200 MB/s": 200e6, "1 GB/s": 1e9}
 COPIES = {"sgd": 1, "momentum": 1, "adam": 2}  # of the weights that an optimizer keeps
 
@@ -218,12 +219,13 @@ def reading_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
 
 def checkpoint_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
     for c in all_counts:
-        images = CONFIGURATIONS[c.config][1]
+        images, step = CONFIGURATIONS[c.config][1], c.compute_seconds(A100)
         for disk, rate in DISKS.items():
             write = c.checkpoint_bytes / rate
-            epochs = [images // (c.batch * n) * c.compute_seconds(A100) for n in DEVICES]
+            often = percent(write / (write + SAVE_EVERY * step))
+            epochs = [images // (c.batch * n) * step for n in DEVICES]
             shares = [percent(write / (write + epoch)) for epoch in epochs]
-            yield [c.name, f"{c.checkpoint_bytes / 1e6:.0f} MB", disk, seconds(write), *shares]
+            yield [c.name, f"{c.checkpoint_bytes / 1e6:.0f} MB", disk, seconds(write), often, *shares]
 
 
 def measured_rows(measured: dict[str, dict[str, float]]) -> Iterator[list[str]]:
@@ -279,8 +281,67 @@ def tables(facts: dict) -> str:
             norm_rows(counted),
         ),
         "Reading, calculated": table(["", "device", "an image", "images/s of 8", *at], reading_rows(counted)),
-        "Checkpoints, calculated": table(["", "bytes", "disk", "a checkpoint", *at], checkpoint_rows(counted)),
+        "Checkpoints, calculated": table(
+            ["", "bytes", "disk", "a checkpoint", f"every {SAVE_EVERY} steps", *(f"every epoch, {n}" for n in DEVICES)],
+            checkpoint_rows(counted),
+        ),
         "Against two CPU ranks, measured": f"Link of the two ranks, from sums of one number and of "
+        f"{facts['measured']['2']['large_bytes'] / 2**20:.0f} MB: {link.bandwidth / 1e9:.2f} GB/s, "
+        f"{link.latency * 1e6:.0f} µs. Step of one rank on one core: "
+        f"{seconds(facts['measured']['1']['step_ms'] / 1000)}.\n\n"
+        + table(
+            ["formula with", "averaging", "measured", "step", "measured", "efficiency", "measured"],
+            measured_rows(facts["measured"]),
+        ),
+    }
+    return "\n\n".join(f"## {heading}\n\n{NOTES.get(heading, '')}{text}" for heading, text in sections.items())
+
+
+NOTES = {
+    "What a step holds": f"""Counted in the configurations' models. Forward multiply-accumulates are those of \
+`python -m src.models.summary`, whose
+heads see 1,000 proposals and 100 detections (training: 512 and 128). A step is {FORWARD_AND_BACKWARD} times as many, \
+two operations each, at
+{UTILISATION:.0%} of the makers' float16 peak (A100 312, Ascend 910 256 TFLOP/s): **an assumption**, to be replaced by \
+a measured step.
+
+""",
+    "Links": """Makers' bandwidths (NVLink of the A100; one HCCS link of the Ascend 910); latencies are assumptions. \
+A ring that
+leaves a machine passes its network card once in each direction, so the card's whole bandwidth counts.
+
+""",
+    "Summing the gradients, calculated": """One bucket. `-`: the link joins the devices of one machine only.
+
+""",
+    "Fusion into buckets, calculated": """MindSpore's reducer gives all gradients one fusion number, so that the back \
+end may sum them by one operator;
+`mindspore.set_auto_parallel_context(all_reduce_fusion_config=[...])` cuts them after the given gradients. **Nothing \
+in `src/` sets
+it**, and whether a back end fuses was not seen on a GPU or an Ascend: the last column is what it costs if it does not.
+
+""",
+    "Efficiency, calculated": """Compute time by compute time plus the ring's. First as the code is, one bucket after \
+the backward pass, nothing hidden; then
+the best that the buckets above could do, summed during the backward pass.
+
+""",
+    "Synchronised batch normalisation, calculated": """`sync_batchnorm: 1` (0 in these configurations) sums twice \
+forward and twice backward for each normalisation; the
+messages are so small that only latency counts, here 100 Gb/s's. NCCL and HCCL may sum small messages by trees.
+
+""",
+    "Reading, calculated": """Bytes of image files as MindRecord shards or folders hold them, at the steps above \
+without any waiting, which is the
+most that can be asked for. Segmentation has no MindRecord shards and reads its files; label maps add a tenth.
+
+""",
+    "Checkpoints, calculated": f"""Weights, statistics and the optimizer's copies, written by rank 0 while the others \
+wait: share of the time on A100s, with
+`save_every` as it is ({SAVE_EVERY} steps) and with one at each epoch's end alone.
+
+""",
+    "Against two CPU ranks, measured": f"Link of the two ranks, from sums of one number and of "
         f"{facts['measured']['2']['large_bytes'] / 2**20:.0f} MB: {link.bandwidth / 1e9:.2f} GB/s, "
         f"{link.latency * 1e6:.0f} µs. Step of one rank on one core: "
         f"{seconds(facts['measured']['1']['step_ms'] / 1000)}.\n\n"
@@ -333,7 +394,7 @@ most that can be asked for. Segmentation has no MindRecord shards and reads its 
 """,
     "Checkpoints, calculated": """Weights, statistics and the optimizer's copies, written by rank 0 while the others \
 wait; share of the time on A100s if one is
-written every epoch (`save_every: 1`).
+written every epoch (`save_every_epochs: 1`).
 
 """,
     "Against two CPU ranks, measured": """`benchmarks/distributed_step.py`, the narrow HRNet classifier, a core a \
