@@ -19,13 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "scaling.md"
 FACTS = ROOT / "benchmarks" / "scaling.json"
-MARKS = "<!-- tables of benchmarks/scaling.py -->", "<!-- end of tables -->"
 DEVICES = (8, 64, 512)
 BUCKET = 64 * 2**20  # bytes: MindSpore's own threshold where it fuses by size
 NUMBER = 4  # bytes of a gradient or a weight: float32, with half precision too
 FORWARD_AND_BACKWARD = 3  # multiply-accumulates of a step by those of the forward pass
 UTILISATION = 0.25  # of a device's peak that a training step reaches: an assumption
-SAVE_EVERY = 100  # steps between checkpoints: the default
 DISKS = {"200 MB/s": 200e6, "1 GB/s": 1e9}
 COPIES = {"sgd": 1, "momentum": 1, "adam": 2}  # of the weights that an optimizer keeps
 
@@ -82,6 +80,7 @@ class Counts:
     frozen_norms: int
     macs: int  # of the forward pass of one image
     optimizer: str
+    save_every: int  # steps between checkpoints
 
     @property
     def name(self) -> str:
@@ -222,23 +221,27 @@ def checkpoint_rows(all_counts: Sequence[Counts]) -> Iterator[list[str]]:
         images, step = CONFIGURATIONS[c.config][1], c.compute_seconds(A100)
         for disk, rate in DISKS.items():
             write = c.checkpoint_bytes / rate
-            often = percent(write / (write + SAVE_EVERY * step))
+            often = f"{percent(write / (write + c.save_every * step))} ({c.save_every:,})"
             epochs = [images // (c.batch * n) * step for n in DEVICES]
             shares = [percent(write / (write + epoch)) for epoch in epochs]
             yield [c.name, f"{c.checkpoint_bytes / 1e6:.0f} MB", disk, seconds(write), often, *shares]
 
 
-def measured_rows(measured: dict[str, dict[str, float]]) -> Iterator[list[str]]:
+def measured_rows(one: dict[str, float], two: dict[str, float]) -> Iterator[list[str]]:
     """The formula's averaging and step of two CPU ranks beside what was measured."""
-    one, two = measured["1"], measured["2"]
     link = measured_link(two)
-    size, operators = NUMBER * two["numbers"], int(two["tensors"])
-    alone = one["step_ms"] / 1000
-    for what, count in ((f"one operator a gradient ({operators})", operators), ("one for all", 1)):
+    size, operators = NUMBER * int(two["numbers"]), int(two["tensors"])
+    alone, together, averaging = one["step_ms"] / 1000, two["step_ms"] / 1000, two["averaging_ms"] / 1000
+    for what, count in ((f"an operator a gradient ({operators})", operators), ("one operator for all", 1)):
         ring = ring_seconds(size, 2, link, count)
-        values = [seconds(ring), seconds(two["averaging_ms"] / 1000), seconds(alone + ring)]
-        shares = [percent(efficiency(alone, ring)), percent(one["step_ms"] / two["step_ms"])]
-        yield [what, *values, seconds(two["step_ms"] / 1000), *shares]
+        times = [ring, averaging, alone + ring, together]
+        yield [what, *map(seconds, times), percent(efficiency(alone, ring)), percent(alone / together)]
+
+
+def link_row(one: dict[str, float], two: dict[str, float]) -> list[str]:
+    link = measured_link(two)
+    times = [seconds(value / 1000) for value in (one["step_ms"], two["small_ms"], two["large_ms"])]
+    return [*times, f"{link.bandwidth / 1e9:.2f} GB/s, {link.latency * 1e6:.0f} µs"]
 
 
 def measured_link(two: dict[str, float]) -> Link:
@@ -247,168 +250,54 @@ def measured_link(two: dict[str, float]) -> Link:
     return Link("two CPU ranks", two["large_bytes"] / (large - small), small / 2)
 
 
-def tables(facts: dict) -> str:
-    """All tables of the page, each under its heading."""
+def tables(facts: dict) -> dict[str, str]:
+    """The tables of the page by their names."""
     counted = [Counts(**{**entry, "tensors": tuple(entry["tensors"])}) for entry in facts["counts"]]
     at = [f"{n} devices" for n in DEVICES]
-    device_names = [f"a step on {device.name}, calculated" for device in (A100, ASCEND_910)]
+    steps = [f"step on {x.name}: {UTILISATION:.0%} of {x.flops / 1e12:.0f} TFLOP/s" for x in (A100, ASCEND_910)]
     head = ["", "image", "images a rank", "numbers that learn", "gradients", "normalisations", "forward GMACs"]
-    hidden = [f"{n}, hidden" for n in DEVICES]
-    link = measured_link(facts["measured"]["2"])
-    sections = {
-        "What a step holds": table([*head, *device_names], gradient_rows(counted)),
-        "Links": table(
-            ["link", "bytes a second, one direction", "latency (assumed)", "devices"],
-            [
-                [
-                    x.name,
-                    f"{x.bandwidth / 1e9:.4g} GB",
-                    f"{x.latency * 1e6:.0f} µs",
-                    f"{x.most}" if x.most < 99 else "any",
-                ]
-                for x in LINKS
-            ],
+    cut = ["64 devices, 100 Gb/s: one bucket", "these buckets", "one operator a gradient"]
+    one, two = facts["measured"]["1"], facts["measured"]["2"]
+    return {
+        "step": table([*head, *steps], gradient_rows(counted)),
+        "links": table(
+            ["link", "a second, one direction", "latency (assumed)", "devices"],
+            ([x.name, f"{x.bandwidth / 1e9:.4g} GB", f"{x.latency * 1e6:.0f} µs", x.reach] for x in LINKS),
         ),
-        "Summing the gradients, calculated": table(["", "link", *at], ring_rows(counted)),
-        "Fusion into buckets, calculated": table(
-            ["", "gradients", "buckets of 64 MB", "`all_reduce_fusion_config`"]
-            + ["64 devices, 100 Gb/s: one bucket", "these buckets", "one operator a gradient"],
-            bucket_rows(counted),
+        "ring": table(["", "link", *at], ring_rows(counted)),
+        "buckets": table(
+            ["", "gradients", "buckets of 64 MB", "`all_reduce_fusion_config`", *cut], bucket_rows(counted)
         ),
-        "Efficiency, calculated": table(["", "device", "link", *at, *hidden], efficiency_rows(counted)),
-        "Synchronised batch normalisation, calculated": table(
+        "efficiency": table(["", "device", "link", *at, *(f"{n}, hidden" for n in DEVICES)], efficiency_rows(counted)),
+        "norms": table(
             ["", "normalisations", "sums a step", *(f"ring, {n}" for n in DEVICES), *(f"tree, {n}" for n in DEVICES)],
             norm_rows(counted),
         ),
-        "Reading, calculated": table(["", "device", "an image", "images/s of 8", *at], reading_rows(counted)),
-        "Checkpoints, calculated": table(
-            ["", "bytes", "disk", "a checkpoint", f"every {SAVE_EVERY} steps", *(f"every epoch, {n}" for n in DEVICES)],
+        "reading": table(["", "device", "an image", "images/s of 8", *at], reading_rows(counted)),
+        "checkpoints": table(
+            ["", "bytes", "disk", "a checkpoint", "every `save_every` steps", *(f"every epoch, {n}" for n in DEVICES)],
             checkpoint_rows(counted),
         ),
-        "Against two CPU ranks, measured": f"Link of the two ranks, from sums of one number and of "
-        f"{facts['measured']['2']['large_bytes'] / 2**20:.0f} MB: {link.bandwidth / 1e9:.2f} GB/s, "
-        f"{link.latency * 1e6:.0f} µs. Step of one rank on one core: "
-        f"{seconds(facts['measured']['1']['step_ms'] / 1000)}.\n\n"
-        + table(
+        "link of the ranks": table(
+            ["step of one rank", "sum of one number", f"sum of {two['large_bytes'] / 2**20:.0f} MB", "so: link"],
+            [link_row(one, two)],
+        ),
+        "ranks": table(
             ["formula with", "averaging", "measured", "step", "measured", "efficiency", "measured"],
-            measured_rows(facts["measured"]),
+            measured_rows(one, two),
         ),
     }
-    return "\n\n".join(f"## {heading}\n\n{NOTES.get(heading, '')}{text}" for heading, text in sections.items())
 
 
-NOTES = {
-    "What a step holds": f"""Counted in the configurations' models. Forward multiply-accumulates are those of \
-`python -m src.models.summary`, whose
-heads see 1,000 proposals and 100 detections (training: 512 and 128). A step is {FORWARD_AND_BACKWARD} times as many, \
-two operations each, at
-{UTILISATION:.0%} of the makers' float16 peak (A100 312, Ascend 910 256 TFLOP/s): **an assumption**, to be replaced by \
-a measured step.
-
-""",
-    "Links": """Makers' bandwidths (NVLink of the A100; one HCCS link of the Ascend 910); latencies are assumptions. \
-A ring that
-leaves a machine passes its network card once in each direction, so the card's whole bandwidth counts.
-
-""",
-    "Summing the gradients, calculated": """One bucket. `-`: the link joins the devices of one machine only.
-
-""",
-    "Fusion into buckets, calculated": """MindSpore's reducer gives all gradients one fusion number, so that the back \
-end may sum them by one operator;
-`mindspore.set_auto_parallel_context(all_reduce_fusion_config=[...])` cuts them after the given gradients. **Nothing \
-in `src/` sets
-it**, and whether a back end fuses was not seen on a GPU or an Ascend: the last column is what it costs if it does not.
-
-""",
-    "Efficiency, calculated": """Compute time by compute time plus the ring's. First as the code is, one bucket after \
-the backward pass, nothing hidden; then
-the best that the buckets above could do, summed during the backward pass.
-
-""",
-    "Synchronised batch normalisation, calculated": """`sync_batchnorm: 1` (0 in these configurations) sums twice \
-forward and twice backward for each normalisation; the
-messages are so small that only latency counts, here 100 Gb/s's. NCCL and HCCL may sum small messages by trees.
-
-""",
-    "Reading, calculated": """Bytes of image files as MindRecord shards or folders hold them, at the steps above \
-without any waiting, which is the
-most that can be asked for. Segmentation has no MindRecord shards and reads its files; label maps add a tenth.
-
-""",
-    "Checkpoints, calculated": f"""Weights, statistics and the optimizer's copies, written by rank 0 while the others \
-wait: share of the time on A100s, with
-`save_every` as it is ({SAVE_EVERY} steps) and with one at each epoch's end alone.
-
-""",
-    "Against two CPU ranks, measured": f"Link of the two ranks, from sums of one number and of "
-        f"{facts['measured']['2']['large_bytes'] / 2**20:.0f} MB: {link.bandwidth / 1e9:.2f} GB/s, "
-        f"{link.latency * 1e6:.0f} µs. Step of one rank on one core: "
-        f"{seconds(facts['measured']['1']['step_ms'] / 1000)}.\n\n"
-        + table(
-            ["formula with", "averaging", "measured", "step", "measured", "efficiency", "measured"],
-            measured_rows(facts["measured"]),
-        ),
-    }
-    return "\n\n".join(f"## {heading}\n\n{NOTES.get(heading, '')}{text}" for heading, text in sections.items())
-
-
-NOTES = {
-    "What a step holds": f"""Counted in the configurations' models. Forward multiply-accumulates are those of \
-`python -m src.models.summary`, whose
-heads see 1,000 proposals and 100 detections (training: 512 and 128). A step is {FORWARD_AND_BACKWARD} times as many, \
-two operations each, at
-{UTILISATION:.0%} of the makers' float16 peak (A100 312, Ascend 910 256 TFLOP/s): **an assumption**, to be replaced by \
-a measured step.
-
-""",
-    "Links": """Makers' bandwidths (NVLink of the A100; one HCCS link of the Ascend 910); latencies are assumptions. \
-A ring that
-leaves a machine passes its network card once in each direction, so the card's whole bandwidth counts.
-
-""",
-    "Summing the gradients, calculated": """One bucket. `-`: the link joins the devices of one machine only.
-
-""",
-    "Fusion into buckets, calculated": """MindSpore's reducer gives all gradients one fusion number, so that the back \
-end may sum them by one operator;
-`mindspore.set_auto_parallel_context(all_reduce_fusion_config=[...])` cuts them after the given gradients. **Nothing \
-in `src/` sets
-it**, and whether a back end fuses was not seen on a GPU or an Ascend: the last column is what it costs if it does not.
-
-""",
-    "Efficiency, calculated": """Compute time by compute time plus the ring's. First as the code is, one bucket after \
-the backward pass, nothing hidden; then
-the best that the buckets above could do, summed during the backward pass.
-
-""",
-    "Synchronised batch normalisation, calculated": """`sync_batchnorm: 1` (0 in these configurations) sums twice \
-forward and twice backward for each normalisation; the
-messages are so small that only latency counts, here 100 Gb/s's. NCCL and HCCL may sum small messages by trees.
-
-""",
-    "Reading, calculated": """Bytes of image files as MindRecord shards or folders hold them, at the steps above \
-without any waiting, which is the
-most that can be asked for. Segmentation has no MindRecord shards and reads its files; label maps add a tenth.
-
-""",
-    "Checkpoints, calculated": """Weights, statistics and the optimizer's copies, written by rank 0 while the others \
-wait; share of the time on A100s if one is
-written every epoch (`save_every_epochs: 1`).
-
-""",
-    "Against two CPU ranks, measured": """`benchmarks/distributed_step.py`, the narrow HRNet classifier, a core a \
-rank. Bandwidth and latency come from sums of
-other sizes, compute time from one rank on one core; so averaging and step are forecasts.
-
-""",
-}
-
-
-def with_tables(page: str, text: str) -> str:
-    """The page with these tables between its marks."""
-    start, end = (page.index(mark) for mark in MARKS)
-    return f"{page[: start + len(MARKS[0])]}\n\n{text}\n\n{page[end:]}"
+def with_tables(page: str, found: dict[str, str]) -> str:
+    """The page with these tables, each between its marks: `<!-- table: NAME -->` and `<!-- end -->`."""
+    for name, text in found.items():
+        before, mark, rest = page.partition(f"<!-- table: {name} -->")
+        _, end, after = rest.partition("<!-- end -->")
+        if not end:
+            raise ValueError(f"the page has no place for the table '{name}'")
+        page = f"{before}{mark}\n\n{text}\n\n{end}{after}"
+    return page
 
 
 def count(config: str) -> dict:
@@ -438,6 +327,7 @@ def count(config: str) -> dict:
         "norms": synchronise_batchnorm(model, 2),
         "macs": sum(part.macs for part in summarize(replace(cfg, mode="pynative"))),
         "optimizer": cfg.opt_type,
+        "save_every": cfg.save_every,
     }
 
 

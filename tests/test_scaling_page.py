@@ -10,7 +10,7 @@ from benchmarks.scaling import Counts, Device, Link
 
 SLOW = Link("slow", bandwidth=1e9, latency=1e-3)
 # 3 M numbers in three gradients: 12 MB; 6 x 50 GMACs x 2 = 0.6 TFLOP a step
-MODEL = Counts("hrnet_w48_seg_cityscapes", 8, 8, 2, (10**6,) * 3, 3_500_000, 5, 0, 50 * 10**9, "adam")
+MODEL = Counts("hrnet_w48_seg_cityscapes", 8, 8, 2, (10**6,) * 3, 3_500_000, 5, 0, 50 * 10**9, "adam", 100)
 
 
 def test_a_ring_sends_each_part_around_twice():
