@@ -5,7 +5,7 @@
 
 Each rank has its own batch of random images. Communication is measured by itself: the same gradients averaged by the
 same operators, without a network. On one machine the ranks also compete for its cores, which is in the step's time.
-`--json FILE` keeps the figures, with the time of a sum of one number and of 16 MB, for benchmarks/scaling.py.
+`--json FILE` keeps the figures, with the time of sums of one number to 16 MB, for benchmarks/scaling.py.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from src.config import load_config  # noqa: E402
 from src.process import runtime  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-LARGE = 2**24  # bytes of a large sum
+SUMS = (4, 2**16, 2**18, 2**20, 2**22, 2**24)  # bytes of the sums by which the link is measured
 
 
 def main() -> None:
@@ -78,10 +78,9 @@ def measure(cfg, process) -> dict[str, float]:
         process.barrier()
         shared_ms = median_ms(lambda: averaging(gradients, losses)[1].asnumpy(), repeats=9)
         figures["averaging_ms"] = shared_ms
-        for name, numbers, times in (("small", 1, 200), ("large", LARGE // 4, 4)):
+        for size in SUMS:
             process.barrier()
-            figures[f"{name}_ms"] = sum_ms(numbers, times)
-        figures["large_bytes"] = LARGE
+            figures[f"sum_{size}_ms"] = sum_ms(size // 4, times=max(4, min(100, 2**22 // size)))
     if process.is_main:
         images = cfg.batch_size * process.size * 1000 / step_ms
         print(f"{process.size} rank(s) of {cfg.batch_size} images, {len(weights)} gradients of {count:,} numbers")

@@ -69,10 +69,10 @@ def test_a_checkpoint_holds_statistics_and_the_optimizers_copies():
 
 
 def test_a_link_is_found_from_a_small_and_a_large_sum():
-    # 2 turns of 1 ms; 16 MB over 2 ranks take 16 MB / bandwidth more
-    link = scaling.measured_link({"small_ms": 2.0, "large_ms": 10.0, "large_bytes": 16e6})
-    assert (link.latency, link.bandwidth) == (pytest.approx(1e-3), pytest.approx(2e9))
-    assert scaling.ring_seconds(16e6, 2, link) == pytest.approx(10e-3)
+    # 2 turns of 1 ms; 4 MiB over 2 ranks take 4 MiB / bandwidth more
+    link = scaling.measured_link({"sum_4_ms": 2.0, "sum_4194304_ms": 10.388608})
+    assert (link.latency, link.bandwidth) == (pytest.approx(1e-3), pytest.approx(0.5e9))
+    assert scaling.ring_seconds(2**22, 2, link) == pytest.approx(10.388608e-3)
 
 
 @pytest.mark.parametrize(
