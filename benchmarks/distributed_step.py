@@ -72,12 +72,15 @@ def measure(cfg, process) -> dict[str, float]:
                 return self.reducer(gradients), self.all_reduce(losses)
 
         averaging = Averaging()
-        gradients = tuple(Tensor(np.zeros(weight.shape, np.float32)) for weight in weights)
+        # zeros would be summed three times as fast
+        gradients = tuple(Tensor(rng.rand(*weight.shape).astype(np.float32)) for weight in weights)
         losses = Tensor(np.zeros(3, np.float32))
         averaging.compile(gradients, losses)
         process.barrier()
         shared_ms = median_ms(lambda: averaging(gradients, losses)[1].asnumpy(), repeats=9)
         figures["averaging_ms"] = shared_ms
+        process.barrier()
+        figures["joined_ms"] = sum_ms(count, times=4)
         for size in SUMS:
             process.barrier()
             figures[f"sum_{size}_ms"] = sum_ms(size // 4, times=max(4, min(100, 2**22 // size)))
@@ -103,7 +106,7 @@ def sum_ms(numbers: int, times: int) -> float:
                 x = self.all_reduce(x)
             return x
 
-    sums, x = Sums(), Tensor(np.zeros(numbers, np.float32))
+    sums, x = Sums(), Tensor(np.random.RandomState(0).rand(numbers).astype(np.float32))
     return median_ms(lambda: sums(x).asnumpy(), repeats=9) / times
 
 

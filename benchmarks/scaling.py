@@ -233,10 +233,12 @@ def measured_rows(one: dict[str, float], two: dict[str, float]) -> Iterator[list
     link = measured_link(two)
     size, operators = NUMBER * int(two["numbers"]), int(two["tensors"])
     alone, together, averaging = one["step_ms"] / 1000, two["step_ms"] / 1000, two["averaging_ms"] / 1000
-    for what, count in (("one operator for all", 1), (f"an operator a gradient ({operators})", operators)):
-        ring = ring_seconds(size, 2, link, count)
-        times = [ring, averaging, alone + ring, together]
-        yield [what, *map(seconds, times), percent(efficiency(alone, ring)), percent(alone / together)]
+    each, joined = (ring_seconds(size, 2, link, count) for count in (operators, 1))
+    shares = [percent(efficiency(alone, each)), percent(alone / together)]
+    times = [each, averaging, alone + each, together]
+    yield [f"an operator a gradient ({operators}), as it is", *map(seconds, times), *shares]
+    times = [joined, two["joined_ms"] / 1000, alone + joined]
+    yield ["one operator for all", *map(seconds, times), "-", percent(efficiency(alone, joined)), "-"]
 
 
 def link_row(one: dict[str, float], two: dict[str, float]) -> list[str]:
