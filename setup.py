@@ -11,7 +11,10 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 NAME = "ms_vision_zoo"
 DATA = ["*.cc", "*.h", "*.cu", "*.csv", "*.yaml", "*.html", "*.css", "*.js", "*.svg", "*.ttf", "*.woff2", "*.json"]
-FILES = {"export": "requirements-export.txt", "gpu": "requirements-gpu.txt", "serve": "requirements-serve.txt"}
+FILES = {
+    "export": "requirements-export.txt", "gpu": "requirements-gpu.txt", "gpu-hopper": "requirements-gpu-hopper.txt",
+    "serve": "requirements-serve.txt",
+}  # fmt: skip
 PICKED = {  # out of what the tests need
     "tracking": ("mlflow-skinny", "tensorboardX"),
     "supervision": ("supervision",),

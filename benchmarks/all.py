@@ -29,17 +29,23 @@ PACKAGES |= {"opencv-python-headless": "OpenCV", "pycocotools": ""}
 
 # Section of the page -> its programs, as one would type them after `python -m benchmarks.`.
 SECTIONS = {
-    "Training, a step": (
-        "training_step --case backbone",
-        "training_step --case segmenter --size 256",
-        "training_step --case classifier --size 224 --batch 8",
-        "training_step --case detector --rounds 3",
+    "Inference": (
+        "inference --case detector",
+        "inference --case r50_detector",
+        "inference --case hrnet",
+        "inference --case segmenter --memory 1 --rounds 3",
+        "hrnet_inference 18",
     ),
-    "Training, memory": ("training_memory backbone segmenter classifier",),
-    "Classification": ("hrnet_inference",),
+    "Exported files": ("export_families --int8", "quantize --config hrnet_w18_seg_cityscapes"),
     "Scoring": ("scoring",),
+    "Input": ("data_pipeline",),
+    "Training": (
+        "training_step --case backbone",
+        "training_step --case classifier --size 224 --batch 8",
+        "training_memory classifier",
+    ),
     "Operators": (
-        "roi_align",
+        "roi_align --mindspore 1",
         "detection_ops",
         "point_sample",
         "soft_nms",

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.data_pipeline import CONFIG, make_folder
+from benchmarks.data_pipeline import ALL, CONFIG, make_folder
 from src.config import load_config
 from src.data.formats import open_detection
 from src.data.pipeline import DetectionSamples
@@ -32,10 +32,7 @@ CASES: dict[str, dict[str, object]] = {  # row: keys
     "rotate90": {"rotate90_ratio": 1},
     "vertical_flip": {"vertical_flip_ratio": 1},
     "random_erasing": {"random_erasing": 1},
-    "all": {
-        "large_scale_jitter": "[0.1,2.0]", "color_jitter": 0.5, "photometric_distortion": 1, "rotate90_ratio": 0.5,
-        "vertical_flip_ratio": 0.5, "random_erasing": 0.5,
-    },
+    "all": ALL,
     "copy_paste": {"copy_paste": 1},
     "copy_paste, jitter": {"copy_paste": 1, "large_scale_jitter": "[0.1,2.0]"},
     "mosaic": {"mosaic": 1},

@@ -6,7 +6,7 @@
 
 The ring: n devices sum B bytes in 2 (n - 1) turns, each of which sends B / n bytes to the neighbour and waits for a
 message: 2 (n - 1) / n x B / bandwidth + 2 (n - 1) x latency (Patarasuk and Yuan, 2009). Everything but the comparison
-with CPU ranks is calculated from makers' figures and the assumptions named here.
+with CPU ranks is calculated, from nominal figures and the assumptions named here.
 """
 
 import argparse

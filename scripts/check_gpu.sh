@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Does every library that MindSpore's GPU plug-in loads resolve on this machine? Needs no GPU: the driver's library is
-# reported by itself. Exit status 0 if all the others are found.
-# Usage: bash scripts/check_gpu.sh        PYTHON or VENV names the environment.
+# Does every library that MindSpore's GPU plug-in loads resolve on this machine, and which GPUs do they have code for?
+# Needs no GPU: the driver's library is reported by itself. Exit status 0 if all the others are found and each has code
+# for the card (nvidia-smi's, or CARD).
+# Usage: bash scripts/check_gpu.sh        PYTHON or VENV names the environment; CARD=9.0 asks for a card of that compute
+#                                         capability, whatever is here.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
@@ -17,11 +19,14 @@ DRIVER=libcuda.so.1
 CUDNN_PARTS=(cudnn_ops_infer cudnn_ops_train cudnn_cnn_infer cudnn_cnn_train cudnn_adv_infer cudnn_adv_train)
 missing=()
 driver=""
+holders=() # libraries with device code
 
 # report NAME FOUND: one line; FOUND is a path, or "not found".
 report() {
     if [ "$2" != "not found" ]; then
         printf '  %-28s %s\n' "$1" "$2"
+        [[ ! "$1" =~ ^lib(cublas|cusolver\.|cusparse|cufft|curand|nccl) ]] || holders+=("$2")
+        [[ "$1" != libcudnn.* ]] || cudnn="${2%/*}"
     elif [ "$1" = "$DRIVER" ]; then
         driver="not found"
     else
@@ -56,10 +61,59 @@ version="$(compgen -G "${runtime:-/nowhere}/libcudart.so.*.*.*" | head -n 1 || t
 [ -n "$version" ] || version="unknown: no libcudart.so.X.Y.Z beside the runtime"
 echo "CUDA as MindSpore sees it: ${version##*/libcudart.so.}"
 echo "LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}"
+cards="${CARD:-}"
 if [ -n "$driver" ]; then
     echo "driver: $DRIVER is not here; it comes with the NVIDIA driver, not with pip"
 elif command -v nvidia-smi >/dev/null; then
     nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader | sed 's/^/GPU: /' || true
 fi
-[ "${#missing[@]}" -eq 0 ] || fail "${#missing[@]} libraries are missing: pip install -r requirements-gpu.txt"
+if [ -z "$cards" ] && command -v nvidia-smi >/dev/null; then
+    cards="$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sort -u)" || cards=""
+fi
+
+# requirements_for CARD: the file whose libraries have code for it.
+requirements_for() {
+    case "$1" in
+        [0-5].*) fail "compute capability $1: MindSpore's kernels begin with 6.0" ;;
+        [6-8].*) echo requirements-gpu.txt ;;
+        [0-9]*.[0-9]) echo requirements-gpu-hopper.txt ;;
+        *) fail "a compute capability is written like 8.6, not '$1'" ;;
+    esac
+}
+
+# device_code [CARD]: what every library holds, and how it runs on the card.
+device_code() {
+    (cd "$(repo_root)" && "$PYTHON" -m scripts.gpu.fat_binaries "${holders[@]}" ${1:+--card "$1"})
+}
+
+for name in ops_infer cnn_infer ops_train cnn_train; do
+    file="${cudnn:-/nowhere}/libcudnn_$name.so.8"
+    [ ! -f "$file" ] || holders+=("$file")
+done
+holders=("$plugin/gpu/libcuda_ops.so.11" "${holders[@]}")
+ours="$(repo_root)/src/ops/bin/custom_ops_gpu.so"
+[ ! -f "$ours" ] || holders+=("$ours")
+mapfile -t holders < <(printf '%s\n' "${holders[@]}" | awk '!seen[$0]++')
+file=requirements-gpu.txt
+trouble=""
+if [ -z "$cards" ]; then
+    echo "device code, without a card to ask for (CARD=9.0 asks for one):"
+    device_code
+    echo "requirements-gpu.txt is for compute capabilities 6.0 to 8.9, requirements-gpu-hopper.txt for 9.0 and later"
+fi
+for card in $cards; do
+    file="$(requirements_for "$card")"
+    echo "device code, and how it runs on compute capability $card:"
+    listed="$(device_code "$card")" || trouble="a library has no code for compute capability $card"
+    echo "$listed"
+    if grep -qE '^ *libcu(blas|dnn).*: PTX$' <<<"$listed"; then
+        case "$card" in
+            9.*) trouble="cuBLAS or cuDNN has no machine code for compute capability $card" ;;
+            *) echo "the driver compiles cuBLAS and cuDNN for it at first use: CUDA 11 has no machine code for it" ;;
+        esac
+    fi
+    echo "a card of compute capability $card needs $file"
+done
+[ "${#missing[@]}" -eq 0 ] || fail "${#missing[@]} libraries are missing: pip install -r $file"
+[ -z "$trouble" ] || fail "$trouble: pip install -r $file"
 echo "all libraries but the driver's are found"

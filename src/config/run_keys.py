@@ -183,6 +183,7 @@ class RunKeys:
     amp_dtype: str = key(
         "float16", "its type", choices=("float16", "bfloat16"), matters="scores", on_resume="same"
     )
+    deterministic: bool = key(False, "sums of gradients in a fixed order on GPU and Ascend too, as on the CPU; slower")
     fast_gradients: bool = key(True, "convolutions' gradients by oneDNN, where it is there; 0 takes the framework's")
     compile_cache: bool = key(True, "compile each graph once: later runs read it from a folder (CPU)")
     compile_cache_path: str = key("", "that folder; empty is ms_vision_zoo/graphs in the user's caches")

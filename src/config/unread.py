@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         ),
         (TRAIN,),
     ),
+    "deterministic": (TRAIN, CHECK),
     **dict.fromkeys(("pre_trained", "fast_gradients", "python_multiprocessing", "train_data_type"), (TRAIN, CHECK)),
     **dict.fromkeys(
         ("img_mean", "img_std", "to_rgb", "resize", "pad_colour", "box_style"), (*RUNNING, CONVERT, *FILES)
@@ -212,6 +213,7 @@ CONDITIONS: dict[str, tuple[Callable[[Config], Any], str]] = {
         ("loss_scale_init", "loss_scale_window", "loss_scale_overflows"),
         (lambda cfg: cfg.loss_scale == "dynamic" and cfg.amp_level != "O0", "loss_scale dynamic and amp_level O1, O2"),
     ),
+    "deterministic": (lambda cfg: cfg.device_target != "CPU", "device_target GPU or Ascend"),
     "grad_clip_by": (lambda cfg: cfg.grad_clip, "grad_clip"),
     **dict.fromkeys(("calibration_data", "calibration_images"), (lambda cfg: cfg.quantize == "int8", "quantize int8")),
     "tile_overlap": (lambda cfg: cfg.tile, "tile"),

@@ -1,5 +1,6 @@
 """Annotated images -> training samples of fixed shape."""
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from ..config import Config, has_masks
+from . import batch_memory
 from .augmentation import combine_scenes, draw_transforms, most_objects
 from .augmentation.colour import ColourJitter
 from .augmentation.geometry import Expand, FitInput, HorizontalFlip
@@ -43,6 +45,8 @@ class DetectionSamples:
 
     sparse = {MASKS: "gt_labels"}
     kind_names = ORIENTATIONS
+    pixel_columns = ("image", "image_shape")
+    _sends_pixels = False
 
     def __init__(self, dataset: DetectionIndex, indices: list[int], cfg: Config):
         self.dataset, self.keys, self.name, self.cfg = dataset, indices, str(dataset.annotation_file), cfg
@@ -83,6 +87,19 @@ class DetectionSamples:
     def mix(self, batch: tuple[np.ndarray, ...], rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
         return batch
 
+    def in_pixels(self) -> "DetectionSamples":
+        """The same samples with images (H, W, 3) uint8 BGR; what lies right of and below `image_shape` is anything."""
+        samples = copy.copy(self)
+        samples._sends_pixels = True
+        return samples
+
+    def from_pixels(self, pixels: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, H, W, 3) of samples `in_pixels`, (B, 2) their `image_shape` -> (B, 3, H, W) as `make` has it, shapes."""
+        settings = replace(self.settings, height=pixels.shape[1], width=pixels.shape[2])
+        with batch_memory.side_by_side(len(pixels)):
+            images = [normalise_and_pad(one[:h, :w], settings) for one, (h, w) in zip(pixels, shapes)]
+            return batch_memory.stacked(tuple(images)), shapes
+
     def _own(self, size: Size, rng: np.random.RandomState, streams: SampleStreams, attempt: int) -> Chain:
         """Drawn in another order than they act. attempt: see `draw_fit`."""
         flip, expand = HorizontalFlip.draw(self.cfg, size, rng), Expand.draw(self.cfg, size, rng)
@@ -122,7 +139,8 @@ class DetectionSamples:
 
     def _sample(self, scene: Scene, settings: ImageSettings, sample_seed: np.int32) -> tuple[np.ndarray, ...]:
         found = self._truth(scene, settings)
-        found |= {"image": normalise_and_pad(scene.image, settings), "image_shape": np.int32(scene.size)}
+        image = (_padded if self._sends_pixels else normalise_and_pad)(scene.image, settings)
+        found |= {"image": image, "image_shape": np.int32(scene.size)}
         found |= {"gt_valid": found["gt_labels"] > 0, "sample_seed": sample_seed}
         return tuple(found[name] for name in self.columns)
 
@@ -151,6 +169,13 @@ class DetectionSamples:
         """A legacy box of one column or row has x1 == x2 or y1 == y2."""
         wide, high = box[2] - box[0], box[3] - box[1]
         return (wide < 0 or high < 0) if self.is_legacy else (wide <= 0 or high <= 0)
+
+
+def _padded(image: np.ndarray, settings: ImageSettings) -> np.ndarray:
+    """(h, w, 3) uint8 -> (H, W, 3), anything beside the image."""
+    out = batch_memory.empty((settings.height, settings.width, 3), np.uint8)
+    out[: image.shape[0], : image.shape[1]] = image
+    return out
 
 
 def orientations(dataset: DetectionIndex, indices: Sequence[int]) -> list[int]:

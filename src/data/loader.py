@@ -40,6 +40,8 @@ class Samples(Protocol):
     run, from which its randomness comes. origins: where there are several data sets, number of its set and its number
     within that, from which it comes then. name: the data set in messages.
     entries: what reads them, where `make` reads others of them too; so that both report an unreadable file once.
+    pixel_columns: where samples can be sent as uint8 pixels, the columns that `from_pixels` makes as `make` has them,
+    to the bit, of those columns of a batch of the samples `in_pixels()`.
     kinds: a number for each entry, where samples of another kind have other shapes: a batch holds one kind.
     kind_names: of each kind, for a log.
     """
@@ -50,6 +52,7 @@ class Samples(Protocol):
     sparse: Mapping[str, str] = MappingProxyType({})
     origins: Sequence[tuple[int, int]] = ()
     entries: ReadableEntries | None = None
+    pixel_columns: Sequence[str] = ()
     kinds: Sequence[int] | None = None
     kind_names: Sequence[str] = ()
 
@@ -135,6 +138,7 @@ class _Sent:
 
     source: TrainSource
     squeezed: Mapping[str, str]
+    in_pixels: bool = False
 
     def __len__(self) -> int:
         return len(self.source)
@@ -180,7 +184,7 @@ class TrainLoader:
         if forks:  # a worker that inherits an abandoned iterator and collects it aborts, and the job with it
             gc.collect()
         with _user_errors_of_workers():
-            sent = sent_by_workers(self.source)
+            sent = sent_by_processes(self.source) if forks else sent_by_workers(self.source)
             squeezed = [k for k, name in enumerate(self.columns) if name in sent.squeezed]
             with _queues_of(PREFETCH, ds.config), warnings.catch_warnings():  # whoever trains keeps their own
                 warnings.simplefilter("ignore")
@@ -191,6 +195,9 @@ class TrainLoader:
                     num_parallel_workers=self.num_workers,
                     python_multiprocessing=forks,
                 )
+                if sent.in_pixels:  # in a thread of the framework, a few batches ahead
+                    samples = self.source.samples
+                    batches = batches.map(samples.from_pixels, list(samples.pixel_columns), num_parallel_workers=1)
                 iterator = batches.create_tuple_iterator(num_epochs=1)
             for batch in self._batches(iterator, ds.config, forks):
                 for k in squeezed:
@@ -250,7 +257,8 @@ def make_train_loader(
     workers = min(cfg.num_parallel_workers, os.cpu_count() or 1)  # the framework refuses more workers than cores
     if workers < cfg.num_parallel_workers:
         logger.info("num_parallel_workers %d is cut to the %d cores of this machine", cfg.num_parallel_workers, workers)
-    waiting = max(WAITING // (cfg.batch_size * cfg.img_height * cfg.img_width * 12), PREFETCH)  # 3 x float32
+    pixel = 6 if getattr(samples, "pixel_columns", ()) else 12  # bytes: uint8 and as much for masks, or float32
+    waiting = max(WAITING // (cfg.batch_size * cfg.img_height * cfg.img_width * pixel), PREFETCH)
     return TrainLoader(source, workers, cfg.python_multiprocessing, waiting)
 
 
@@ -267,6 +275,19 @@ def _steps_of_kinds(samples: Samples, order: np.ndarray, kinds: Sequence[int], s
 def sent_by_workers(source: TrainSource) -> _Sent:
     """The batches of a source as its workers send them, by number."""
     return _Sent(source, getattr(source.samples, "sparse", {}))
+
+
+def sent_by_processes(source: TrainSource) -> _Sent:
+    """The same as worker processes send them: images as pixels, a quarter of the bytes, where the samples have a way.
+
+    Each byte is copied three times before it is in a tensor here, twice by the process that trains.
+    """
+    sent = sent_by_workers(source)
+    if not getattr(source.samples, "pixel_columns", ()):
+        return sent
+    own = copy.copy(source)
+    own.samples = source.samples.in_pixels()
+    return replace(sent, source=own, in_pixels=True)
 
 
 def _squeezed(arrays: tuple, told_by: tuple) -> np.ndarray:
@@ -313,4 +334,4 @@ def _user_errors_of_workers() -> Iterator[None]:
         found = re.findall(r"^(?:\w+\.)*UserError: (.+)$", str(error), re.MULTILINE)  # a worker's traceback ends so
         if not found:
             raise
-        raise UserError(found[-1]) from None
+        raise UserError(re.split(r"\bUserError: ", found[-1])[-1]) from None  # a process packs its traceback into one

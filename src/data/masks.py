@@ -9,6 +9,7 @@ from pycocotools import mask as coco_mask
 
 from .contiguous import contiguous
 from .mask_checks import NUMBERS, is_rle, polygon_extent
+from .rle import columns_alone
 
 BITS = 8  # of a pixel: objects that go together through what an image goes through
 
@@ -88,9 +89,9 @@ def layered(segmentations: Sequence[Any], height: int, width: int) -> np.ndarray
     columns = np.zeros((width, height), np.uint8)  # pycocotools decodes column by column
     for bit, segmentation in enumerate(segmentations):
         rle = to_rle(segmentation, height, width)
-        left, _, extent, _ = coco_mask.toBbox(rle)
-        part = slice(int(left), int(left + extent))
-        columns[part] |= coco_mask.decode(rle).T[part] << bit
+        left, _, extent, _ = map(int, coco_mask.toBbox(rle))
+        if extent:
+            columns[left : left + extent] |= coco_mask.decode(columns_alone(rle, left, extent)).T << bit
     return cv2.transpose(columns)
 
 

@@ -9,6 +9,8 @@ from pycocotools import mask as coco_mask
 
 from .mask_checks import rle_counts
 
+GOES_ON = bytes(range(48 + 32, 48 + 64))  # characters of a compressed code that are not the last of their number
+
 
 def encoded(edges: np.ndarray, height: int, width: int) -> dict:
     """COCO's compressed run-length code of the runs that start and end at `edges`, which do not fall."""
@@ -45,6 +47,39 @@ def moved(rle: dict, size: tuple[int, int], place: tuple[int, int]) -> dict:
     kept = (low < high) & (column + left >= 0) & (column + left < width)
     base = (column[kept] + left) * height
     return encoded(np.stack([base + low[kept], base + high[kept]], 1).reshape(-1), height, width)
+
+
+def columns_alone(rle: dict, left: int, count: int) -> dict:
+    """Compressed code of `count` columns from column `left` on of a mask that is empty in all others, and in these not.
+
+    Only the first run and, where it is one of zeros, the last one become shorter, which the code has in its first and
+    last number, the last as a difference: no other character changes. So an object in a large image is decoded in the
+    time that its own columns take.
+    """
+    (height, width), code = rle["size"], rle["counts"]
+    code = code.encode("ascii") if isinstance(code, str) else bytes(code)
+    ends_in_zeros = len(code.translate(None, GOES_ON)) % 2  # an odd number of runs
+    first = next(place for place, character in enumerate(code) if character not in GOES_ON) + 1
+    code = _less(code[:first], left * height) + code[first:]
+    if ends_in_zeros:
+        last = len(code) - 1
+        while last and code[last - 1] in GOES_ON:
+            last -= 1
+        code = code[:last] + _less(code[last:], (width - left - count) * height)
+    return {"size": [height, count], "counts": code}
+
+
+def _less(number: bytes, amount: int) -> bytes:
+    """One number of a compressed code, so much lower; see `mask_checks.rle_counts`."""
+    value = sum((character - 48 & 31) << 5 * place for place, character in enumerate(number)) - amount
+    if number[-1] - 48 & 16:
+        value -= 1 << 5 * len(number)
+    code = bytearray()
+    while not -16 <= value < 16:
+        code.append(48 + 32 + (value & 31))
+        value >>= 5
+    code.append(48 + (value & 31))
+    return bytes(code)
 
 
 def united(rles: list[dict]) -> dict:

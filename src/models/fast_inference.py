@@ -8,6 +8,7 @@ from .fold import replace_with_parameters
 from .fused import follower
 from .layers import AddReLU
 
+
 def use_fast_inference(network: nn.Cell) -> int:
     """Let the convolutions of a network be oneDNN's, each with the ReLU or the sum and ReLU after it; how many are.
 

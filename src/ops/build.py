@@ -55,13 +55,19 @@ LIBRARIES = {
             ("conv_gradient.cc", "conv_inference.cc", "batch_norm.cc", "resize.cc", "version.cc"),
             ("-fopenmp", "-Wall", "-Wextra", "-Wl,-z,now"),
         ),
-        Library(GPU, ("roi_align.cu",), ("--threads", "0", "-cudart", "static"), "nvcc"),
+        Library(
+            GPU,
+            ("roi_align.cu", "mask_crop.cu", "point_sample.cu", "nms.cu", "iou_assign.cu", "version.cc"),
+            ("-fmad=false", "--threads", "0", "-cudart", "static"),  # contraction would move what thresholds decide
+            "nvcc",
+        ),
     )
 }  # fmt: skip
 
 
-def build(name: str, target: Path, compiler: Sequence[str] = ()) -> None:
+def build(name: str, target: Path, compiler: Sequence[str] = (), gpu_codes: Sequence[str] = ()) -> None:
     """Write the library `name` to `target`, whole or not at all. compiler: a command, the usual one by default.
+    gpu_codes: nvcc's words for the architectures, by default for all that it knows.
 
     BuildError where the compiler or oneDNN is missing, or where compiling fails.
     """
@@ -70,7 +76,7 @@ def build(name: str, target: Path, compiler: Sequence[str] = ()) -> None:
     if not shutil.which(compiler[0]):
         hint = ": install a C++17 compiler (on Debian: apt-get install g++)" if name != GPU else ""
         raise BuildError(f"{compiler[0]} not found{hint}")
-    flags, after = _flags(library, compiler)
+    flags, after = _flags(library, compiler, gpu_codes)
     sources = [str(HERE / source) for source in library.sources]
     try:
         file, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=target.parent)
@@ -125,7 +131,7 @@ def onednn() -> tuple[Path, Path] | None:
     return (header.parents[2], shared_object) if header.is_file() and shared_object.is_file() else None
 
 
-def _flags(library: Library, compiler: Sequence[str]) -> tuple[list[str], list[str]]:
+def _flags(library: Library, compiler: Sequence[str], gpu_codes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Before and after the sources."""
     if library.name == ONEDNN:
         found = onednn()
@@ -134,7 +140,7 @@ def _flags(library: Library, compiler: Sequence[str]) -> tuple[list[str], list[s
         return [*COMMON, *library.flags, "-isystem", str(found[0])], [str(found[1])]
     if library.name == GPU:
         common = [flag if flag != "-fPIC" else "-Xcompiler=-fPIC" for flag in COMMON]
-        return [*common, *library.flags, *_gpu_codes(compiler)], []
+        return [*common, *library.flags, *(gpu_codes or _gpu_codes(compiler))], []
     return [*COMMON, *library.flags], []
 
 

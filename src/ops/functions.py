@@ -6,7 +6,10 @@ from ..errors import UserError
 from .conv_gradient import LIBRARY, why_not_fast
 from .library import LIBRARIES, file_of, library_path
 
-GPU_FUNCTIONS = ("RoiAlignForward", "RoiAlignBackward", "MaskCropForward")
+GPU_FUNCTIONS = (
+    "RoiAlignForward", "RoiAlignBackward", "RoiAlignBackwardOrdered", "MaskCropForward", "PointSampleForward",
+    "PointSampleBackward", "PointSampleBackwardOrdered", "NmsForward", "IoUAssignForward",
+)  # fmt: skip
 FUNCTIONS = {
     LIBRARIES["CPU"]: (
         "RoiAlignForward", "RoiAlignBackward", "MaskCropForward", "PointSampleForward", "PointSampleBackward",

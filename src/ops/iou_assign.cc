@@ -1,24 +1,17 @@
 // Max-IoU assignment on the CPU (MMDetection's MaxIoUAssigner) without ever storing the IoU matrix.
 //
-// Boxes go through in blocks, objects outside: the inner loop runs over plain arrays and vectorises. IoU is computed
-// by the same operations in the same order every time, so that "has exactly the object's best IoU" is exact.
+// Boxes go through in blocks, objects outside: the inner loop runs over plain arrays and vectorises.
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
+#include "iou_assign.h"
 #include "parallel.h"
 
 namespace vision {
 
 constexpr int kBlock = 1024;
-constexpr float kEps = 1e-6f;
-
-struct AssignSettings {
-  float pos_iou, neg_iou, min_pos_iou;
-  bool low_quality;
-  float ignore_iof;
-};
 
 // One block of boxes as separate arrays.
 struct Block {
@@ -40,20 +33,16 @@ WIDE_VECTORS void load_block(const float* boxes, int count, Block* b) {
     b->y1[i] = boxes[4 * i + 1];
     b->x2[i] = boxes[4 * i + 2];
     b->y2[i] = boxes[4 * i + 3];
-    b->area[i] = (b->x2[i] - b->x1[i]) * (b->y2[i] - b->y1[i]);
+    b->area[i] = area_of(b->x1[i], b->y1[i], b->x2[i], b->y2[i]);
   }
 }
 
 // IoU of one object with every box of a block; with over_box the intersection over the box's own area.
 WIDE_VECTORS void block_overlap(const float* object, int count, bool over_box, Block* b) {
-  const float gx1 = object[0], gy1 = object[1], gx2 = object[2], gy2 = object[3];
-  const float area = (gx2 - gx1) * (gy2 - gy1);
+  const float corners[4] = {object[0], object[1], object[2], object[3]};
+  const float area = area_of(corners[0], corners[1], corners[2], corners[3]);
   for (int i = 0; i < count; ++i) {
-    const float width = std::max(std::min(gx2, b->x2[i]) - std::max(gx1, b->x1[i]), 0.0f);
-    const float height = std::max(std::min(gy2, b->y2[i]) - std::max(gy1, b->y1[i]), 0.0f);
-    const float intersection = width * height;
-    const float divisor = over_box ? b->area[i] : area + b->area[i] - intersection;
-    b->iou[i] = intersection / std::max(divisor, kEps);
+    b->iou[i] = assign_overlap(corners, area, b->x1[i], b->y1[i], b->x2[i], b->y2[i], b->area[i], over_box);
   }
 }
 
@@ -123,8 +112,7 @@ extern "C" int IoUAssignForward(int nparam, void** params, int*, int64_t** shape
   if (nparam != 8) return 1;
   const float* boxes = static_cast<const float*>(params[0]);
   const bool* box_valid = static_cast<const bool*>(params[1]);
-  const float* values = static_cast<const float*>(params[5]);
-  const AssignSettings s{values[0], values[1], values[2], values[3] != 0.0f, values[4]};
+  const AssignSettings s = read_assign_settings(static_cast<const float*>(params[5]));
   int32_t* assigned = static_cast<int32_t*>(params[6]);
   float* best = static_cast<float*>(params[7]);
   const int batch = static_cast<int>(shapes[0][0]), count = static_cast<int>(shapes[0][1]);
@@ -155,7 +143,7 @@ extern "C" int IoUAssignForward(int nparam, void** params, int*, int64_t** shape
     const int image = piece / blocks, first = piece % blocks * kBlock, size = std::min(kBlock, count - first);
     const int64_t at = static_cast<int64_t>(image) * count + first;
     for (int64_t i = at; i < at + size; ++i) {
-      assigned[i] = best[i] >= s.pos_iou ? object[i] + 1 : (best[i] >= 0.0f && best[i] < s.neg_iou ? 0 : -1);
+      assigned[i] = assign_by_best(best[i], object[i], s);
     }
     if (!s.low_quality) return;
     Block block;

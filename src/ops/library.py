@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mindspore as ms
+from mindspore import dtype as mstype
 from mindspore import ops
 
 from ..errors import UserError
@@ -50,6 +51,30 @@ def device_has_custom_ops() -> bool:
     return ms.get_context("device_target") in LIBRARIES
 
 
+def takes_custom_op(portable: bool) -> bool:
+    """Whether an operator that CPU and GPU both have compiled is to be used where MindSpore's own ones do too: on the
+    CPU always, unless `portable`; on a GPU where its library is built.
+    """
+    if portable or not device_has_custom_ops():
+        return False
+    return ms.get_context("device_target") == "CPU" or not why_no_library()
+
+
+def types_like(position: int, count: int = 1) -> ms.Type | tuple[ms.Type, ...] | Callable:
+    """Types of an operator's outputs: on a GPU that of the input at this place, float16 too; on the CPU float32."""
+    if ms.get_context("device_target") == "CPU":
+        return mstype.float32 if count == 1 else (mstype.float32,) * count
+    return lambda *kinds: kinds[position] if count == 1 else (kinds[position],) * count
+
+
+def gradient_function(function: str) -> str:
+    """The compiled gradient `function`, or on a GPU the one whose sums have a fixed order, where MindSpore's context
+    asks for `deterministic`. The CPU's always have.
+    """
+    ordered = ms.get_context("device_target") == "GPU" and ms.get_context("deterministic") == "ON"
+    return f"{function}Ordered" if ordered else function
+
+
 def custom_op(
     function: str, shapes: Callable, dtypes, tag: str, bprop: Callable | None = None, library: str = ""
 ) -> ops.Custom:
@@ -83,8 +108,6 @@ def why_no_library() -> str:
         return f"{path} is missing: {script if how == SCRIPT else how}"
     if ":" in str(path):
         return f"{path}: MindSpore loads no operators from a path with a colon; move it, or --portable 1"
-    if path.name != CPU:  # those for GPUs have not changed, and load where CUDA is alone
-        return ""
     try:
         if is_current(path):
             return ""
@@ -98,10 +121,10 @@ def _expected_path() -> Path:
 
 
 def is_old(path: Path) -> bool:
-    """Whether a library can be loaded and is of another version; those for GPUs have not changed."""
+    """Whether a library can be loaded and is of another version."""
     try:
         facts = path.stat()
-        return path.name != GPU and not _copy_is_current(path, facts.st_mtime_ns, facts.st_size)
+        return not _copy_is_current(path, facts.st_mtime_ns, facts.st_size)
     except OSError:  # which is said where it is used
         return False
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "mask_crop.h"
 #include "parallel.h"
-#include "roi_align.h"
 
 namespace vision {
 
@@ -31,12 +31,9 @@ static std::vector<std::vector<Sample>> axis_samples(const Axis& axis, int out_s
   return bins;
 }
 
-// Pixel of a mask whose rows are packed eight pixels a byte, most significant bit first.
-static inline float bit(const uint8_t* row, int x) { return static_cast<float>((row[x >> 3] >> (7 - (x & 7))) & 1); }
-
 static void crop(const uint8_t* mask, int height, int row_bytes, const float* roi, int out_size, float* out) {
-  const Axis y_axis = make_axis(roi[2], roi[4], 1.0f, out_size, 0, true);
-  const Axis x_axis = make_axis(roi[1], roi[3], 1.0f, out_size, 0, true);
+  const Axis y_axis = crop_axis(roi[2], roi[4], out_size);
+  const Axis x_axis = crop_axis(roi[1], roi[3], out_size);
   const float count = sample_count(y_axis, x_axis);
   const auto ys = axis_samples(y_axis, out_size, height);
   const auto xs = axis_samples(x_axis, out_size, row_bytes * 8);
@@ -51,7 +48,7 @@ static void crop(const uint8_t* mask, int height, int row_bytes, const float* ro
                  y.high_weight * x.low_weight * bit(high, x.low) + y.high_weight * x.high_weight * bit(high, x.high);
         }
       }
-      *out++ = sum / count >= 0.5f ? 1.0f : 0.0f;
+      *out++ = crop_target(sum, count);
     }
   }
 }

@@ -28,7 +28,7 @@ class MaskCrop(nn.Cell):
 
 
 class _CustomMaskCrop(nn.Cell):
-    """The compiled operator (mask_crop.cc, roi_align.cu); it reads the packed bits."""
+    """The compiled operator (mask_crop.cc, mask_crop.cu); it reads the packed bits."""
 
     def __init__(self, out_size: int):
         super().__init__()

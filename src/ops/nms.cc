@@ -11,31 +11,19 @@
 
 namespace vision {
 
-// Which boxes a better one suppresses.
-struct Rule {
-  float threshold;
-  bool moved;      // groups are moved apart, which rounds coordinates
-  bool inclusive;  // areas count the last pixels, (w + 1) * (h + 1), and the threshold itself is enough
-};
-
 // One image: `order` are its boxes in the order in which they may be kept.
 static void suppress(const float* boxes, const int32_t* groups, const std::vector<int>& order, float largest,
                      const Rule& rule, int slots, int32_t* index, int32_t* keep) {
-  const float extra = rule.inclusive ? 1.0f : 0.0f;
   std::vector<std::vector<Box>> kept_of_group;
   int found = 0;
   for (size_t rank = 0; rank < order.size() && found < slots; ++rank) {
     const int i = order[rank];
-    const float shift = rule.moved ? static_cast<float>(groups[i]) * (largest + 1.0f) : 0.0f;
-    Box box{boxes[4 * i] + shift, boxes[4 * i + 1] + shift, boxes[4 * i + 2] + shift, boxes[4 * i + 3] + shift, 0.0f};
-    box.area = (box.x2 - box.x1 + extra) * (box.y2 - box.y1 + extra);
+    const Box box = box_by_rule(boxes + 4 * i, groups[i], largest, rule);
     const size_t group = static_cast<size_t>(std::max(groups[i], 0));
     if (kept_of_group.size() <= group) kept_of_group.resize(group + 1);
     auto& rivals = kept_of_group[group];
-    const bool suppressed = std::any_of(rivals.begin(), rivals.end(), [&](const Box& rival) {
-      const float shared = overlap(rival, box);
-      return rule.inclusive ? shared >= rule.threshold : shared > rule.threshold;
-    });
+    const bool suppressed = std::any_of(rivals.begin(), rivals.end(),
+                                        [&](const Box& rival) { return suppresses(rival, box, rule); });
     if (suppressed) continue;
     rivals.push_back(box);
     index[found] = i;
@@ -56,8 +44,7 @@ extern "C" int NmsForward(int nparam, void** params, int* ndims, int64_t** shape
   const int count = static_cast<int>(shapes[0][ndims[0] - 2]), slots = static_cast<int>(shapes[5][ndims[5] - 1]);
   const int32_t* groups = static_cast<const int32_t*>(params[2]);
   const float* settings = static_cast<const float*>(params[4]);
-  const int number = ndims[4] == 1 && shapes[4][0] > 1 ? static_cast<int>(settings[1]) : 0;
-  const vision::Rule rule{settings[0], number == 0, number == 2};
+  const vision::Rule rule = vision::read_rule(settings, ndims[4] == 1 && shapes[4][0] > 1);
   vision::parallel_for(batch, [&](int image) {
     const int64_t at = static_cast<int64_t>(image) * count;
     const float* boxes = static_cast<const float*>(params[0]) + 4 * at;

@@ -7,7 +7,7 @@ from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
 from .best_first import best_first
-from .library import custom_op
+from .library import custom_op, takes_custom_op
 
 BLOCK = 2864  # boxes that MindSpore's operator takes at a time, as documented
 MOST_BLOCKS = 4
@@ -23,7 +23,7 @@ class Nms(nn.Cell):
     rule: 'moved': groups are moved apart in float32, as the original does, which rounds coordinates a little; 'exact':
         they are not; 'inclusive': nor here, areas count the last pixels, (w + 1) * (h + 1), overlaps do not, and a box
         goes from the threshold on (the MindSpore original of PointRend). The portable way knows the first alone.
-    portable: use MindSpore's own operators (always so on devices other than the CPU). They choose the same boxes, but
+    portable: use MindSpore's own operators (always so where ours is not compiled). They choose the same boxes, but
         of more than 11,456 valid ones (of a group, where `group_sizes` are given) the best so many compete alone.
     group_sizes: where the boxes stand group after group, how many each has; the portable way then takes a group at a
         time.
@@ -39,10 +39,10 @@ class Nms(nn.Cell):
     ):
         super().__init__()
         self.iou_threshold, self.max_output = iou_threshold, max_output
-        if portable or get_context("device_target") != "CPU":
-            self.select = _PortableNms(iou_threshold, max_output, group_sizes)
-        else:
+        if takes_custom_op(portable):
             self.select = _CustomNms(iou_threshold, max_output, rule)
+        else:
+            self.select = _PortableNms(iou_threshold, max_output, group_sizes)
 
     def construct(
         self, boxes: Tensor, scores: Tensor, groups: Tensor, valid: Tensor, group_sizes: tuple[int, ...] = ()
@@ -57,7 +57,7 @@ class Nms(nn.Cell):
 
 
 class _CustomNms(nn.Cell):
-    """The compiled operator (nms.cc): its time follows the number of valid boxes."""
+    """The compiled operator (nms.cc, nms.cu): its time follows the number of valid boxes."""
 
     def __init__(self, iou_threshold: float, max_output: int, rule: str):
         super().__init__()

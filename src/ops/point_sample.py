@@ -4,35 +4,39 @@ from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
 from .half_precision import as_float32
-from .library import custom_op
+from .library import custom_op, gradient_function, takes_custom_op, types_like
 
 
 class PointSample(nn.Cell):
     """`grid_sample` with align_corners False and zeros outside, in shares of the map's width and height.
 
-    portable: use MindSpore's own operators (always so on devices other than the CPU, where ours is some ten times
-        faster): four gathers, since the gradient of its `grid_sample` is wrong for all but small maps on the CPU, and
-        not published for Ascend; on a GPU that `grid_sample`.
+    portable: use MindSpore's own operators (always so where ours, some ten times faster on the CPU, is not compiled):
+        four gathers, since the gradient of its `grid_sample` is wrong for all but small maps on the CPU, and not
+        published for Ascend; on a GPU that `grid_sample`.
     """
 
     def __init__(self, portable: bool = False):
         super().__init__()
         device = get_context("device_target")
-        if device == "GPU":
-            self.sample = _GridSample()
+        is_custom = takes_custom_op(portable)
+        self.takes_half = is_custom and device == "GPU"
+        if is_custom:
+            self.sample = _CustomPointSample()
         else:
-            self.sample = _CustomPointSample() if device == "CPU" and not portable else _FourGathers()
+            self.sample = _GridSample() if device == "GPU" else _FourGathers()
 
     def construct(self, maps: Tensor, points: Tensor) -> Tensor:
         """maps (M, C, H, W), points (N, P, 2) (x, y) in [0, 1], N a multiple of M -> (N, P, C) float32.
 
         Row n reads map n // (N / M). No gradient to the points.
         """
-        return self.sample(as_float32(maps), ops.stop_gradient(points))
+        if not (self.takes_half and maps.dtype == mstype.float16):
+            maps = as_float32(maps)
+        return self.sample(maps, ops.stop_gradient(points))
 
 
 class _CustomPointSample(nn.Cell):
-    """The compiled operator (point_sample.cc)."""
+    """The compiled operator (point_sample.cc, point_sample.cu)."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +47,7 @@ class _CustomPointSample(nn.Cell):
         def map_shape(grad, points, maps):
             return maps
 
-        backward = custom_op("PointSampleBackward", map_shape, mstype.float32, "")
+        backward = custom_op(gradient_function("PointSampleBackward"), map_shape, types_like(2), "")
 
         def gradient(maps, points, out, grad):
             return backward(grad, points, maps), ops.zeros_like(points)

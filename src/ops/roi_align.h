@@ -6,11 +6,7 @@
 
 #include <math.h>
 
-#ifdef __CUDACC__
-#define CORE_FN __host__ __device__ inline
-#else
-#define CORE_FN inline
-#endif
+#include "core.h"
 
 namespace vision {
 
@@ -84,10 +80,13 @@ CORE_FN float sample_position(const Axis& axis, int bin, float k) {
   return axis.start + static_cast<float>(bin) * axis.bin + (k + 0.5f) * axis.bin / axis.grid;
 }
 
-// First sample of a bin that can touch a map of `size` cells, and one past the last.
+constexpr float kCountable = 16777216.0f;  // from here on, 2^24, adding 1 to a float may leave it as it is
+
+// First sample of a bin that can touch a map of `size` cells, and one past the last. Of a RoI that has more samples
+// than can be counted the rest is left out.
 CORE_FN void sample_range(const Axis& axis, int bin, int size, float* first, float* last) {
   *first = 0.0f;
-  *last = axis.grid;
+  *last = axis.step == axis.step ? lesser(axis.grid, kCountable) : 0.0f;
   if (!(axis.step > 0.0f)) return;
   const float base = axis.start + static_cast<float>(bin) * axis.bin;
   const float lowest = floorf((-1.0f - base) / axis.step - 1.5f);

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, get_context, nn, ops
 from mindspore import dtype as mstype
 
 from .half_precision import as_float32, as_type
-from .library import custom_op, device_has_custom_ops
+from .library import custom_op, device_has_custom_ops, gradient_function, types_like
 
 PORTABLE_SAMPLES = 2
 INCLUSIVE = 2.0  # a flag beside `aligned` in the operator's settings
@@ -48,6 +48,7 @@ class RoIAlign(nn.Cell):
             kind = _PortableRoIAlign
         else:
             kind = _CustomRoIAlign
+        self.takes_half = kind is _CustomRoIAlign and get_context("device_target") == "GPU"
         self.pool = kind(out_size, self.strides, finest_scale, sampling_ratio, aligned, inclusive)
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class RoIAlign(nn.Cell):
         Features of half precision are read in float32; the result is of their type.
         """
         dtype = features[0].dtype
-        if dtype == mstype.float32:
+        if dtype == mstype.float32 or (self.takes_half and dtype == mstype.float16):
             return self.pool(features, ops.stop_gradient(rois))
         full = ()
         for feature in features:
@@ -90,16 +91,19 @@ class _CustomRoIAlign(nn.Cell):
             return f0, f1, f2, f3, f4
 
         tag = "_".join(map(str, numbers))
-        backward = custom_op("RoiAlignBackward", feature_shapes, (mstype.float32,) * MAX_LEVELS, tag)
+        backward = custom_op(gradient_function("RoiAlignBackward"), feature_shapes, types_like(0, MAX_LEVELS), tag)
 
         def gradient(rois, settings, f0, f1, f2, f3, f4, out, grad):
             grads = backward(grad, rois, settings, f0, f1, f2, f3, f4)
             return (ops.zeros_like(rois), ops.zeros_like(settings), *grads)
 
-        self.forward = custom_op("RoiAlignForward", pooled_shape, mstype.float32, tag, gradient)
+        self.forward = custom_op("RoiAlignForward", pooled_shape, types_like(2), tag, gradient)
 
     def construct(self, features: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-        return self.forward(rois, self.settings, *features, *self.placeholders)
+        placeholders = ()
+        for placeholder in self.placeholders:
+            placeholders += (as_type(placeholder, features[0].dtype),)
+        return self.forward(rois, self.settings, *features, *placeholders)
 
 
 class _PortableRoIAlign(nn.Cell):

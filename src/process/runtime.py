@@ -118,6 +118,8 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     _set_device(ms, cfg, joined)
     if cfg.enable_graph_kernel and cfg.device_target != "CPU":
         ms.set_context(enable_graph_kernel=True)
+    if cfg.deterministic and cfg.device_target != "CPU":
+        ms.set_context(deterministic="ON")  # our own operators ask for it too
     process = _join(ms, cfg, channel) if joined else Runtime(device=cfg.device_target)
     random.seed(cfg.seed)
     np.random.seed(cfg.seed % 2**32)

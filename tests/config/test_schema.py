@@ -17,7 +17,7 @@ PLACES = """
 """
 DEVICES = """
     device_target mode device_id run_distribute device_num backend fold_batchnorm enable_graph_kernel datasink
-    fast_gradients fast_inference compile_cache
+    fast_gradients fast_inference deterministic compile_cache
     num_parallel_workers python_multiprocessing test_batch_size max_image_pixels recursive font format_only
 """
 CADENCE = """

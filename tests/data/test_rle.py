@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from src.data.rle import edges_of, encoded, moved, united, voted
+from src.data.rle import columns_alone, edges_of, encoded, moved, united, voted
 
 
 def of(bitmap) -> dict:
@@ -24,6 +24,25 @@ def test_edges_go_down_the_columns():
 
 def test_the_worked_example_of_a_move():
     assert edges_of(moved(of([[1], [1]]), (4, 2), (1, 1))).tolist() == [5, 7]
+
+
+def test_the_worked_example_of_columns_alone():
+    """[[0, 1, 0], [0, 1, 0]]: runs 2, 2, 2, in the code "222"; column 1 alone: 0, 2, 0."""
+    assert columns_alone({"size": [2, 3], "counts": "222"}, 1, 1) == {"size": [2, 1], "counts": b"020"}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_columns_alone_are_those_of_the_bitmap(seed):
+    rng = np.random.RandomState(seed)
+    for scale in (1, 40):
+        height, width = rng.randint(1, 9, 2) * scale
+        left, right = np.sort(rng.choice(width + 1, 2, replace=False))
+        bitmap = np.zeros((height, width), np.uint8)
+        bitmap[:, left:right] = rng.rand(height, right - left) < rng.choice([0.1, 0.5, 0.99])
+        bitmap[rng.randint(height), [left, right - 1]] = 1
+        for code in (of(bitmap), coco_mask.encode(np.asfortranarray(bitmap))):
+            alone = coco_mask.decode(columns_alone(code, int(left), int(right - left)))
+            np.testing.assert_array_equal(alone, bitmap[:, left:right])
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -1,10 +1,10 @@
 """Which ground-truth object each box stands for (MMDetection `MaxIoUAssigner`)."""
 
 import numpy as np
-from mindspore import Tensor, get_context, nn, ops
+from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from ...ops.library import custom_op
+from ...ops.library import custom_op, takes_custom_op
 from .boxes import pairwise_overlap
 
 NOT_ASSIGNED = -1
@@ -20,8 +20,8 @@ class MaxIoUAssigner(nn.Cell):
         exactly this best IoU; of several objects the last one wins.
     ignore_iof_thr: > 0 leaves out boxes that lie inside a crowd region by more than this share.
     inclusive: see `BoxStyle`; sides count their last pixel.
-    portable: use MindSpore's operators, as always on devices other than the CPU. There the compiled operator
-        (ops/iou_assign.cc) does the same without storing the IoU of every pair.
+    portable: use MindSpore's operators, as always where ours is not compiled. The compiled operator
+        (ops/iou_assign.cc, ops/iou_assign.cu) does the same without storing the IoU of every pair.
 
     Four boxes, two objects. Box 0 reaches `pos_iou_thr` with object 1. Box 1 lies between the two thresholds: left out.
     Box 2 does so too, but is the best that object 2 has. Box 3 is background.
@@ -47,7 +47,7 @@ class MaxIoUAssigner(nn.Cell):
     ):
         super().__init__()
         self.last_pixel = Tensor([0.0, 0.0, 1.0, 1.0], mstype.float32) if inclusive else None
-        self.use_custom = not portable and get_context("device_target") == "CPU"
+        self.use_custom = takes_custom_op(portable)
         if self.use_custom:
             numbers = [pos_iou_thr, neg_iou_thr, min_pos_iou, float(match_low_quality), ignore_iof_thr]
             self.settings = Tensor(np.array(numbers, np.float32))
