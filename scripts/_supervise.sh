@@ -13,6 +13,8 @@ GRACE=60 # seconds that a job has to stop in good order where the script was kil
 supervise() {
     local signalled lifeline beside=""
     SIGNALS=0
+    JOB=""
+    EARLY_SIGNAL="" # that came before the job had its number
     trap 'pass_on INT' INT
     trap 'pass_on TERM' TERM HUP
     set -m
@@ -22,6 +24,7 @@ supervise() {
     # The job itself tells the watcher its number: this script may be killed before it could.
     (echo "$BASHPID" >&"$lifeline" && exec {lifeline}>&- && exec "$@" 2>&"${JOB_ERRORS:-2}") &
     JOB=$!
+    [ -z "$EARLY_SIGNAL" ] || "${SIGNAL_TO_JOB[@]}" "$EARLY_SIGNAL"
     if [ -n "${BESIDE_JOB:-}" ]; then
         "$BESIDE_JOB" "$JOB" {lifeline}>&- &
         beside=$!
@@ -62,7 +65,9 @@ end_leftovers() {
 # pass_on SIGNAL: what the traps of supervise do.
 pass_on() {
     SIGNALS=$((SIGNALS + 1))
-    if [ "$SIGNALS" -eq 1 ]; then
+    if [ -z "$JOB" ]; then
+        EARLY_SIGNAL="$1"
+    elif [ "$SIGNALS" -eq 1 ]; then
         "${SIGNAL_TO_JOB[@]}" "$1"
     else
         send TERM
