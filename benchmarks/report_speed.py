@@ -135,8 +135,10 @@ def main() -> None:
             started, of_processor = time.perf_counter(), time.process_time()
             with contextlib.redirect_stdout(None):
                 expected = reference(dataset, found.results)
-            print(f"pycocotools evaluates in {time.perf_counter() - started:.1f} s "
-                  f"({time.process_time() - of_processor:.1f} s of the processor); same: {expected == metrics}")
+            print(
+                f"pycocotools evaluates in {time.perf_counter() - started:.1f} s "
+                f"({time.process_time() - of_processor:.1f} s of the processor); same: {expected == metrics}"
+            )
             assert isinstance(dataset.coco, COCO) and expected == metrics
 
 

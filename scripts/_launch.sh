@@ -8,6 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/_supervise.sh"
 # shellcheck source=scripts/_last_words.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_last_words.sh"
+# shellcheck source=scripts/_restart.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_restart.sh"
 # shellcheck disable=SC2034 # wrong input has the exit status that it has in Python
 FAIL_STATUS=2
 
@@ -149,20 +151,30 @@ standalone_train() {
     train_alone "$1" "$LOGS/standalone.log"
 }
 
-# train_alone DEVICE LOG: ARGUMENTS and EXTRA in one process, output to the terminal and to the end of LOG.
+# train_alone DEVICE LOG: ARGUMENTS and EXTRA in one process, output to the terminal and to the end of LOG; again where it
+# dies, as MAX_RESTARTS has it.
 train_alone() {
     [ "$1" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
     mkdir -p "$(dirname "$2")" || fail "cannot make the folder $(dirname "$2")"
+    allow_restarts "$(dirname "$2")/.started"
     cd "$(repo_root)" || exit
+    try_alone "$2"
+    while start_again "$2"; do
+        try_alone "$2"
+    done
+    exit "$JOB_STATUS"
+}
+
+# try_alone LOG: once.
+try_alone() {
     # The job still has to say that it wrote its checkpoint after a signal that reached tee too.
-    exec 3> >(trap "" INT TERM HUP && exec tee -a "$2")
+    exec 3> >(trap "" INT TERM HUP && exec tee -a "$1")
     local tee=$!
     SIGNAL_TO_JOB=(send)
-    supervise "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}" >&3 2>&1
+    supervise "$PYTHON" "${ARGUMENTS[@]}" "${EXTRA[@]}" "${AGAIN[@]}" >&3 2>&1
     exec 3>&-
     wait "$tee" || true
-    tell_killed "$2"
-    exit "$JOB_STATUS"
+    tell_killed "$1"
 }
 
 # tell_killed LOG: one line where the job was killed by what leaves it no last words.
@@ -189,7 +201,7 @@ distribute_train() {
 }
 
 # train_on_ranks DEVICE DEVICE_NUM: ARGUMENTS and EXTRA in so many processes. RANK_LOG, where it is set, is the path of
-# a rank's log with @RANK@ for its number; otherwise they lie in LOGS.
+# a rank's log with @RANK@ for its number; otherwise they lie in LOGS. Again where the job dies, as MAX_RESTARTS has it.
 train_on_ranks() {
     local device="$1" count="$2"
     ARGUMENTS+=(--run_distribute 1 --device_num "$count")
@@ -197,22 +209,32 @@ train_on_ranks() {
         RANK_TABLE_FILE="$(existing file "$RANK_TABLE_FILE")"
         export RANK_TABLE_FILE
     fi
+    local logs="$LOGS"
+    allow_restarts "$logs/.started"
+    try_on_ranks "$device" "$count"
+    while start_again "$logs/restarts.log"; do
+        LOGS="$logs/restart_$RESTARTS"
+        try_on_ranks "$device" "$count"
+    done
+    exit "$JOB_STATUS"
+}
+
+# try_on_ranks DEVICE DEVICE_NUM: once, with logs in LOGS.
+try_on_ranks() {
+    SAID_WHY=yes
     case "${LAUNCHER:-mpirun}" in
-        mpirun) mpirun_command "$device" "$count" ;;
-        msrun) msrun_command "$count" ;;
+        mpirun) mpirun_command "$1" "$2" ;;
+        msrun) msrun_command "$2" ;;
         *) fail "LAUNCHER must be mpirun or msrun, not '$LAUNCHER'" ;;
     esac
     mkdir -p "$LOGS" || fail "cannot make the folder $LOGS"
     cd "$(repo_root)" || exit
     GRACE=5
-    "run_by_${LAUNCHER:-mpirun}" "${COMMAND[@]}" "${ARGUMENTS[@]}" "${EXTRA[@]}" || SAID_WHY=""
+    "run_by_${LAUNCHER:-mpirun}" "${COMMAND[@]}" "${ARGUMENTS[@]}" "${EXTRA[@]}" "${AGAIN[@]}" || SAID_WHY=""
     if [ "$JOB_STATUS" -ne 0 ] && [ -z "$SAID_WHY" ] && [ "$SIGNALS" -eq 0 ]; then
         echo "error: ${LAUNCHER:-mpirun} has ended with status $JOB_STATUS; its logs are in $LOGS" >&2
     fi
-    exit "$JOB_STATUS"
 }
-
-SAID_WHY=yes
 
 # run_by_mpirun COMMAND...: supervise it; exit status 0 where it was said why it failed.
 run_by_mpirun() {

@@ -35,8 +35,13 @@ original_train() {
         train_on_ranks "$device" "$DEVICE_NUM"
     fi
     [ "$device" = cpu ] || ARGUMENTS+=(--device_id "${DEVICE_ID:-0}")
+    allow_restarts "$OUT/.started"
     run_to_end "${ARGUMENTS[@]}" "${EXTRA[@]}"
     tell_killed "$LOG"
+    while start_again /dev/null; do # what is printed goes to LOG
+        run_to_end "${ARGUMENTS[@]}" "${EXTRA[@]}" "${AGAIN[@]}"
+        tell_killed "$LOG"
+    done
     exit "$JOB_STATUS"
 }
 

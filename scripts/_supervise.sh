@@ -13,6 +13,8 @@ GRACE=60 # seconds that a job has to stop in good order where the script was kil
 supervise() {
     local signalled lifeline beside=""
     SIGNALS=0
+    JOB=""
+    EARLY_SIGNAL="" # that came before the job had its number
     trap 'pass_on INT' INT
     trap 'pass_on TERM' TERM HUP
     set -m
@@ -22,6 +24,7 @@ supervise() {
     # The job itself tells the watcher its number: this script may be killed before it could.
     (echo "$BASHPID" >&"$lifeline" && exec {lifeline}>&- && exec "$@" 2>&"${JOB_ERRORS:-2}") &
     JOB=$!
+    [ -z "$EARLY_SIGNAL" ] || "${SIGNAL_TO_JOB[@]}" "$EARLY_SIGNAL"
     if [ -n "${BESIDE_JOB:-}" ]; then
         "$BESIDE_JOB" "$JOB" {lifeline}>&- &
         beside=$!
@@ -34,8 +37,11 @@ supervise() {
         wait "$JOB" 2>/dev/null || JOB_STATUS=$? # what the shell would say of a killed job, the caller says
         [ "$signalled" != "$SIGNALS" ] || break # otherwise a signal has cut the wait short
     done
-    trap "" INT TERM HUP
+    # shellcheck disable=SC2034 # the caller reads it
+    LATE_SIGNALS=0 # that came when the job had ended already
+    trap 'LATE_SIGNALS=$((LATE_SIGNALS + 1))' INT TERM HUP
     end_leftovers
+    trap "" INT TERM HUP
     [ -z "$beside" ] || wait "$beside" 2>/dev/null || true
     WATCHER_STATUS=0
     (echo "done" >&"$lifeline") 2>/dev/null || true # the watcher may have gone
@@ -50,7 +56,7 @@ supervise() {
 end_leftovers() {
     local tries=60
     while [ "$tries" -gt 0 ] && kill -0 -- "-$JOB" 2>/dev/null; do
-        sleep 0.05
+        sleep 0.05 || true # which Ctrl-C ends too
         tries=$((tries - 1))
     done
     kill -KILL -- "-$JOB" 2>/dev/null || true
@@ -59,7 +65,9 @@ end_leftovers() {
 # pass_on SIGNAL: what the traps of supervise do.
 pass_on() {
     SIGNALS=$((SIGNALS + 1))
-    if [ "$SIGNALS" -eq 1 ]; then
+    if [ -z "$JOB" ]; then
+        EARLY_SIGNAL="$1"
+    elif [ "$SIGNALS" -eq 1 ]; then
         "${SIGNAL_TO_JOB[@]}" "$1"
     else
         send TERM

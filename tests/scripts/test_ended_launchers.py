@@ -51,6 +51,22 @@ def test_mpirun_gets_the_signal_that_it_hands_on_to_its_ranks_and_the_second_tim
     assert output == "got TERM\n" and job.returncode == 9
 
 
+def test_a_signal_that_comes_before_the_job_has_its_number_reaches_it():
+    early = """case "$BASH_COMMAND" in 'JOB=$!') trap - DEBUG; sleep 0.3; kill -TERM $$; sleep 0.1 ;; esac"""
+    script = f"""
+set -eu
+source scripts/_supervise.sh
+early() {{ {early}; }}
+SIGNAL_TO_JOB=(send)
+set -T
+trap early DEBUG
+supervise bash -c 'trap "exit 7" TERM; for i in $(seq 100); do sleep 0.05; done'
+exit "$JOB_STATUS"
+"""
+    done = subprocess.run(["bash", "-c", script], cwd=SCRIPTS.parent, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 ORIGINAL = {"DEVICE": "cpu", "FAMILY": "pointrend"}
 POINTREND = ("0", "val", "record", "model.ckpt")
 
