@@ -7,6 +7,7 @@ first_run_script() {
     local device="$1" noun="$2" chosen out whole=yes
     shift 2
     [[ $# -le 1 && "${1:-}" != -* ]] || usage "[OUT_DIR]"
+    [ "${1-given}" ] || fail "OUT_DIR is empty"
     out="${1:-outputs/first_${device}_run}"
     chosen="${DEVICE:-$device}"
     [ "$chosen" = "$device" ] || [ "$chosen" = cpu ] || fail "DEVICE must be $device or cpu, not '$chosen'"
@@ -31,12 +32,13 @@ first_run_script() {
 first_run() {
     local out more=()
     out="$(absolute "$4")" || exit
+    { mkdir -p -- "$out" && [ -w "$out" ]; } 2>/dev/null || fail "$out is no folder that can be written"
     cd "$(repo_root)" || exit
     PYTHON="$PYTHON" bash scripts/build_custom.sh || fail "the custom operators could not be built"
     if [ "$1" = gpu ] && [ ! -f src/ops/bin/custom_ops_gpu.so ]; then
         echo "no operators of ours for GPUs (no nvcc): the runs there take MindSpore's own, portable: 1"
         more=(--portable)
     fi
-    "$PYTHON" -m scripts.first_run --device "$(target "$1")" --count "$2" --machine "$3" --out "$out" --only "${ONLY:-}" \
+    exec "$PYTHON" -m scripts.first_run --device "$(target "$1")" --count "$2" --machine "$3" --out "$out" --only "${ONLY:-}" \
         ${more[@]+"${more[@]}"}
 }

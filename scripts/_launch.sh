@@ -54,6 +54,7 @@ find_python() {
         "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("mindspore") is None)' \
             || fail "$PYTHON has no MindSpore: name another Python by PYTHON or VENV, or install requirements.txt"
     fi
+    [ -n "$(type -P -- "$PYTHON")" ] || fail "there is no Python at $PYTHON"
     # Links stay as they are: a virtual environment's python is a link, and its target knows no environment.
     case "$PYTHON" in */*) PYTHON="$(realpath -ms -- "$PYTHON")" ;; esac
     export GLOG_v="${GLOG_v:-3}"

@@ -20,7 +20,8 @@ note() {
     printf '  %-28s %s\n' "$1" "${*:2}"
 }
 
-mindspore="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])')"
+mindspore="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])' 2>/dev/null)" \
+    || fail "$PYTHON has no MindSpore"
 plugin="$mindspore/lib/plugin/libmindspore_ascend.so.2"
 [ -f "$plugin" ] || fail "$plugin does not exist: this MindSpore has no plug-in for Ascend"
 echo "MindSpore for $(uname -m), ${plugin##*/} needs:"

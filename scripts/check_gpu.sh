@@ -10,6 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
 # shellcheck disable=SC2034 # no input is wrong
 FAIL_STATUS=1
 [ "$#" -eq 0 ] || usage ""
+[[ ! -v CARD || "$CARD" =~ ^[1-9][0-9]?\.[0-9]$ ]] || fail "CARD is a compute capability, written like 8.6, not '$CARD'"
 find_python
 # shellcheck source=scripts/gpu_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/gpu_env.sh"
@@ -45,7 +46,8 @@ check() {
     done < <(ldd "$1" | sed -n 's/^\s*\(lib\(cu\|nv\|nccl\)[^ ]*\) => \(not found\|[^ ]*\).*/\1 \3/p' | sort -u)
 }
 
-plugin="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])')"
+plugin="$("$PYTHON" -c 'import importlib.util as u; print(u.find_spec("mindspore").submodule_search_locations[0])' 2>/dev/null)" \
+    || fail "$PYTHON has no MindSpore"
 plugin="$plugin/lib/plugin"
 check "$plugin/libmindspore_gpu.so.11.6"
 check "$plugin/gpu/libcuda_ops.so.11"

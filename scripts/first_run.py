@@ -15,6 +15,7 @@ import fnmatch
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -214,6 +215,10 @@ def draw(data: Path, wanted: list[Case]) -> None:
             part.rename(data / layout)
 
 
+def write_summary(out: Path, lines: list[str]) -> None:
+    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """0 where all agree, 1 where one does not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -227,7 +232,8 @@ def main() -> int:
     patterns = words.only.split(",") if words.only else ["*"]
     wanted = [case for case in cases(words.count) if any(fnmatch.fnmatch(case.title, one) for one in patterns)]
     if not wanted:
-        parser.error(f"--only {words.only}: no run has such a title")
+        print(f"error: ONLY={words.only}: no run has such a title", file=sys.stderr)
+        return 2
     out = words.out.resolve()
     work = out / datetime.datetime.now().strftime("%y%m%d_%H%M%S")
     draw(out / "data", wanted)
@@ -248,15 +254,21 @@ def main() -> int:
         failures += line[-1] != "ok"
         lines.append(f"| {' | '.join(line)} |")
         print(lines[-1], flush=True)
+        write_summary(out, lines)  # what is known, should it be stopped
     if words.count < 2:
         lines.append("\nTwo ranks: not run, 1 device")
         print(lines[-1])
     lines.append(f"\n{len(wanted) - failures} of {len(wanted)} runs agree")
     print(lines[-1])
-    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_summary(out, lines)
     print(f"the table to paste: {out / 'summary.md'}; logs under {work}")
     return int(failures > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # the run that was going has been ended
+        print("stopped; the rows so far are in summary.md of the output folder", file=sys.stderr)
+        sys.exit(130)
