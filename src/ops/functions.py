@@ -10,6 +10,7 @@ GPU_FUNCTIONS = (
     "RoiAlignForward", "RoiAlignBackward", "RoiAlignBackwardOrdered", "MaskCropForward", "PointSampleForward",
     "PointSampleBackward", "PointSampleBackwardOrdered", "NmsForward", "IoUAssignForward",
 )  # fmt: skip
+OF_A_PROCESS = ("ConvInference", "ConvSumInference")  # their weights are a running process's: no file has them
 FUNCTIONS = {
     LIBRARIES["CPU"]: (
         "RoiAlignForward", "RoiAlignBackward", "MaskCropForward", "PointSampleForward", "PointSampleBackward",

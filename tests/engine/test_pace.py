@@ -4,6 +4,7 @@ import io
 import logging
 import re
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -121,11 +122,18 @@ class Terminal(io.StringIO):
         return True
 
 
+def slowly(items):
+    """Each as long after the one before as a bar waits before it is drawn again."""
+    for item in items:
+        time.sleep(0.1)
+        yield item
+
+
 def test_the_bar_of_a_terminal_shows_the_loss_and_how_the_run_gets_on(pynative_mode, tmp_path, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     run = make_run(tmp_path, CONFIG)
-    loop(run, batches(0, TOTAL))
+    loop(run, slowly(batches(0, TOTAL)))
     *others, last = [one for one in terminal.getvalue().split("\r") if "|" in one]
     rows = (tmp_path / "losses.csv").read_text().splitlines()[1:]
     losses = [f"{float(row.split(',')[4]):.4f}" for row in rows]
