@@ -38,7 +38,7 @@ def test_a_table_has_a_row_a_figure():
 
 
 def test_readme_shows_one_figure_a_row_under_its_own_name(monkeypatch):
-    monkeypatch.setattr(performance, "HEADLINES", (("loader", "one"), ("RoIAlign", "torchvision")))
+    monkeypatch.setattr(performance, "HEADLINES", (("loader", "one"), (ROI.what, "torchvision")))
     cells = performance.headlines([ROI, RATE, PLAIN])
     start, end = performance.MARKS
     text = f"before\n\n{start}\n| Was | wir |\n| --- | --- |\n| Laden | 3 |\n| RoI |\n{end}\n\nafter\n"
