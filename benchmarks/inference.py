@@ -14,7 +14,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ os.environ.setdefault("GLOG_v", "3")
 
 import numpy as np  # noqa: E402
 
+from benchmarks.asked import Asked  # noqa: E402
 from benchmarks.figures import Figure, add_figures_option, show, versioned  # noqa: E402
 from benchmarks.training_cases import profiled  # noqa: E402
 
@@ -109,27 +109,6 @@ def our_call(case: str, image: np.ndarray, fast: bool) -> Callable[[], object]:
     return call
 
 
-class Side:
-    """A process that runs a network once whenever it is asked."""
-
-    def __init__(self, case: str, side: str, folder: str):
-        words = [sys.executable, __file__, "--side", case, side, folder]
-        self.child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run(self, word: str = "run") -> dict[str, float]:
-        """seconds, and GB held at most so far."""
-        self.child.stdin.write(f"{word}\n")
-        self.child.stdin.flush()
-        while line := self.child.stdout.readline():
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"error: a network's process has ended with status {self.child.wait()}")
-
-    def end(self) -> None:
-        self.child.stdin.close()
-        self.child.wait()
-
-
 def serve(case: str, side: str, folder: str) -> None:
     from src.process.threads import share_cores
 
@@ -149,19 +128,20 @@ def figures(case: str, rounds: int, with_memory: bool, by_operator: bool) -> Ite
     what = f"inference, {config}{f', {part}' if part else ''}, {width}x{height}"
     names = {"plain": "fast_inference: 0", "torch": versioned("torch", "PyTorch")}
     with tempfile.TemporaryDirectory() as folder:
-        sides = {side: Side(case, side, folder) for side in SIDES if has_torch or side != "torch"}
+        words = [sys.executable, __file__, "--side", case]
+        sides = {side: Asked([*words, side, folder]) for side in SIDES if has_torch or side != "torch"}
         times: dict[str, list[float]] = {side: [] for side in sides}
         peaks: dict[str, float] = {}
         for side in sides.values():
-            side.run()
+            side.ask("run")
         for _ in range(rounds):
             for name, side in sides.items():
-                answer = side.run()
+                answer = side.ask("run")
                 times[name].append(answer["seconds"])
                 peaks[name] = answer["peak"]
         for name, side in sides.items():
             if by_operator:
-                side.run("profile")
+                side.ask("profile")
                 show_operators(name, json.loads(Path(folder, "table.json").read_text()))
             side.end()
     medians = {name: statistics.median(own) for name, own in times.items()}

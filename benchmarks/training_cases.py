@@ -14,7 +14,6 @@ import csv
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ os.environ.setdefault("GLOG_v", "3")
 
 import numpy as np  # noqa: E402
 
+from benchmarks.asked import Asked  # noqa: E402
 from benchmarks.figures import versioned  # noqa: E402
 
 CONFIGS = {
@@ -51,25 +51,15 @@ def reference_name(side: str) -> str:
     return versioned("torch", "PyTorch") if side == "torch" else "fast_gradients: 0"
 
 
-class Network:
+class Network(Asked):
     """One of the processes. `step()` makes it take a step; without a call it sleeps."""
 
     def __init__(self, case: str, side: str, size: int, batch: int, profile_folder: str = ""):
-        words = [sys.executable, __file__, case, side, str(size), str(batch), profile_folder]
-        self.child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        super().__init__([sys.executable, __file__, case, side, str(size), str(batch), profile_folder])
 
     def step(self) -> dict[str, float]:
         """seconds of the step, peak: GB that the process has held at most so far."""
-        self.child.stdin.write("step\n")
-        self.child.stdin.flush()
-        while line := self.child.stdout.readline():
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"error: a network's process has ended with status {self.child.wait()}")
-
-    def end(self) -> None:
-        self.child.stdin.close()
-        self.child.wait()
+        return self.ask("step")
 
 
 def torch_step(case: str, size: int, batch: int) -> Callable[[], object]:
