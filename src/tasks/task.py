@@ -24,7 +24,7 @@ from ..inference.find import Predict
 from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
-from ..models.build_convolutions import set_convolutions
+from ..models.build_operators import set_convolutions
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..outputs import Inputs
