@@ -77,6 +77,7 @@ def our_call(case: str, image: np.ndarray, fast: bool) -> Callable[[], object]:
     from mindspore import Tensor
 
     from src.config import load_config
+    from src.models.build_operators import set_resizing
     from src.models.fast_inference import use_fast_inference
     from src.models.fold import fold_batchnorm
     from src.ops.conv_gradient import why_not_fast
@@ -86,7 +87,8 @@ def our_call(case: str, image: np.ndarray, fast: bool) -> Callable[[], object]:
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     keys = ["--device_target", "CPU"]
     keys += [] if case == "segmenter" else ["--img_height", str(height), "--img_width", str(width)]
-    model, rng = build_model(load_config(f"{ROOT}/configs/{config}.yaml", keys)), np.random.RandomState(0)
+    cfg, rng = load_config(f"{ROOT}/configs/{config}.yaml", keys), np.random.RandomState(0)
+    model = build_model(cfg)
     for weight in model.get_parameters():
         if weight.ndim == 4:
             scale = np.sqrt(2 / np.prod(weight.shape[1:]))
@@ -97,6 +99,7 @@ def our_call(case: str, image: np.ndarray, fast: bool) -> Callable[[], object]:
         if reason := why_not_fast():
             raise SystemExit(f"error: {reason}")
         use_fast_inference(model)
+    set_resizing(cfg, model)
     network = getattr(model, part) if part else model
     inputs = [Tensor(image)]
     if case.endswith("detector"):

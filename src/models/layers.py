@@ -265,17 +265,38 @@ class UpsampleNearest(nn.Cell):
 
 
 class ResizeBilinear(nn.Cell):
-    """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`."""
+    """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`;
+    for_inference: likewise where it is not trained, of float32 (`resize_by_operator`).
+    """
 
     def __init__(self, align_corners: bool = False, coordinates: str = "half_pixel"):
         super().__init__()
         self.align_corners = align_corners or coordinates == "align_corners"
         self.coordinates = coordinates
         self.for_training = None
+        self.for_inference = None
 
     def construct(self, x: Tensor, like: Tensor) -> Tensor:
         """(B, C, H, W), (..., height, width) -> (B, C, height, width)."""
         height, width = like.shape[-2:]
-        if self.training and self.for_training is not None and x.shape[-2:] != (height, width):
-            return self.for_training(x, ops.stop_gradient(like))
+        if x.shape[-2:] != (height, width):
+            if self.training and self.for_training is not None:
+                return self.for_training(x, ops.stop_gradient(like))
+            if not self.training and self.for_inference is not None and x.dtype == mstype.float32:
+                return self.for_inference(x, like)
         return resize_bilinear(x, height, width, self.align_corners, self.coordinates)
+
+
+class DoubleBilinear(nn.Cell):
+    """`resize_bilinear` to twice the size. for_inference: as `ResizeBilinear`."""
+
+    def __init__(self, coordinates: str = "half_pixel"):
+        super().__init__()
+        self.coordinates = coordinates
+        self.for_inference = None
+
+    def construct(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        if not self.training and self.for_inference is not None and x.dtype == mstype.float32:
+            return self.for_inference(x)
+        return resize_bilinear(x, 2 * x.shape[2], 2 * x.shape[3], coordinates=self.coordinates)

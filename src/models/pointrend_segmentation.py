@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from ..ops.point_sample import PointSample
-from .layers import NormSettings, ResizeBilinear, resize_bilinear
+from .layers import DoubleBilinear, NormSettings, ResizeBilinear
 from .losses import PixelCrossEntropy, class_numbers
 from .point_head import PointHead
 from .points import highest_cells, highest_points
@@ -58,6 +58,7 @@ class SemanticPointHead(nn.Cell):
         super().__init__()
         self.point_head = point_head
         self.sample = PointSample(portable)
+        self.double = DoubleBilinear()
         self.loss = PixelCrossEntropy(ignore_label)
         self.num_candidates = int(settings.num_points * settings.oversample_ratio)
         self.num_uncertain = int(settings.importance_sample_ratio * settings.num_points)
@@ -69,9 +70,8 @@ class SemanticPointHead(nn.Cell):
         """Logits (B, C, h * 2^steps, w * 2^steps)."""
         logits = coarse
         for _ in range(self.steps):
+            logits = self.double(logits)
             batch, classes, height, width = logits.shape
-            height, width = 2 * height, 2 * width
-            logits = resize_bilinear(logits, height, width)
             index, points = highest_cells(uncertainty(logits), self.subdivision_num_points)
             values = self.point_logits(coarse, features, points).transpose(0, 2, 1)
             index = ops.broadcast_to(index[:, None], (batch, classes, index.shape[1]))

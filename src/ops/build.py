@@ -47,7 +47,7 @@ LIBRARIES = {
         Library(
             CPU,
             ("roi_align.cc", "mask_crop.cc", "point_sample.cc", "nms.cc", "soft_nms.cc", "iou_assign.cc", "sample.cc",
-             "all_finite.cc", "version.cc"),
+             "all_finite.cc", "resize_bilinear.cc", "version.cc"),
             ("-fopenmp-simd", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra"),
         ),
         Library(

@@ -14,7 +14,7 @@ OF_A_PROCESS = ("ConvInference", "ConvSumInference")  # their weights are a runn
 FUNCTIONS = {
     LIBRARIES["CPU"]: (
         "RoiAlignForward", "RoiAlignBackward", "MaskCropForward", "PointSampleForward", "PointSampleBackward",
-        "NmsForward", "SoftNmsForward", "IoUAssignForward", "SampleForward", "AllFiniteForward",
+        "NmsForward", "SoftNmsForward", "IoUAssignForward", "SampleForward", "AllFiniteForward", "ResizeBilinear",
     ),
     LIBRARIES["GPU"]: GPU_FUNCTIONS,
     LIBRARY: (

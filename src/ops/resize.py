@@ -1,6 +1,5 @@
-"""Resizing of maps in training on the CPU (resize.cc): the framework's gradients are several times slower.
-
-Computed in float32 from maps of any type.
+"""Resizing of maps on the CPU: in training (resize.cc), where the framework's gradients are several times slower, from
+maps of any type, computed in float32; and in inference (resize_bilinear.cc).
 """
 
 import numpy as np
@@ -10,6 +9,8 @@ from mindspore import dtype as mstype
 from .conv_gradient import LIBRARY
 from .half_precision import as_float32, as_type
 from .library import custom_op, file_of
+
+COORDINATES = ("half_pixel", "align_corners", "asymmetric")  # resize_bilinear.cc counts them
 
 
 class NearestUpsampling(nn.Cell):
@@ -60,3 +61,35 @@ class BilinearResizing(nn.Cell):
     def bprop(self, x: Tensor, like: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
         to_x = self.differentiate(as_float32(grad), as_float32(x), self.settings)
         return as_type(to_x, x.dtype), ops.zeros_like(like)
+
+
+class InferenceResizing(nn.Cell):
+    """Bilinear resizing of float32 maps to another tensor's size, bit for bit as the two matrix products that
+    `resize_bilinear` takes (for sides up to 384; longer ones: but for the last digit). No gradient.
+    """
+
+    def __init__(self, coordinates: str):
+        super().__init__(auto_prefix=False)
+        self.settings = Tensor(np.array([COORDINATES.index(coordinates)], np.float32))
+        tag = f"{type(self).__name__} {coordinates}"
+        self.run = custom_op("ResizeBilinear", self.output_shape, mstype.float32, tag)
+
+    @staticmethod
+    def output_shape(x: list[int], like: list[int], settings: list[int]) -> list[int]:
+        return [x[0], x[1], like[-2], like[-1]]
+
+    def construct(self, x: Tensor, like: Tensor) -> Tensor:
+        """(B, C, h, w), (..., height, width) -> (B, C, height, width)."""
+        return self.run(x, like, self.settings)
+
+
+class InferenceDoubling(InferenceResizing):
+    """The same to twice the size."""
+
+    @staticmethod
+    def output_shape(x: list[int], like: list[int], settings: list[int]) -> list[int]:
+        return [x[0], x[1], 2 * x[2], 2 * x[3]]
+
+    def construct(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
+        return self.run(x, x, self.settings)

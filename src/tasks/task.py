@@ -24,7 +24,7 @@ from ..inference.find import Predict
 from ..inference.found import Found
 from ..inference.sample_pictures import Draw
 from ..inference.sheets import Drawer
-from ..models.build_operators import set_convolutions
+from ..models.build_operators import set_convolutions, set_resizing
 from ..models.build_precision import check_precision, set_precision
 from ..models.fold import fold_batchnorm
 from ..outputs import Inputs
@@ -213,6 +213,7 @@ class Task(Reporting, ABC):
         self.tell_definition(cfg, cfg.checkpoint_path)
         model = self.load_network(cfg, cfg.checkpoint_path, cfg.fold_batchnorm)
         set_convolutions(cfg, model)
+        set_resizing(cfg, model)
         set_precision(cfg, model)
         return model
 

@@ -245,6 +245,15 @@ def all_finite(rng: np.random.Generator, odd: bool) -> Case:
     return Case("AllFiniteForward", tuple(tensors), (((1,), np.bool_),))
 
 
+def resize_bilinear(rng: np.random.Generator, odd: bool) -> Case:
+    images, channels, *sides, height, width = (int(n) for n in rng.integers(1, (3, 6, 40, 40, 60, 60)))
+    x = rng.normal(size=(images, channels, *sides)).astype(np.float32)
+    if odd:
+        x[rng.random(x.shape) < 0.1] = rng.choice(ODD)
+    like, settings = np.zeros((height, width), np.int8), np.float32([rng.integers(0, 3)])
+    return Case("ResizeBilinear", (x, like, settings), (((images, channels, height, width), np.float32),))
+
+
 KINDS: dict[str, Callable[[np.random.Generator, bool], Case]] = {
     "AllFiniteForward": all_finite,
     "IoUAssignForward": iou_assign,
@@ -252,6 +261,7 @@ KINDS: dict[str, Callable[[np.random.Generator, bool], Case]] = {
     "NmsForward": nms,
     "PointSampleBackward": point_sample_backward,
     "PointSampleForward": point_sample,
+    "ResizeBilinear": resize_bilinear,
     "RoiAlignBackward": roi_align_backward,
     "RoiAlignForward": roi_align,
     "SampleForward": sample,

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 from ...ops.mask_crop import MaskCrop
 from ...ops.point_sample import PointSample
 from ..contract import class_layers_of
-from ..layers import resize_bilinear
+from ..layers import DoubleBilinear
 from ..losses import binary_cross_entropy
 from ..randomness import hashed_uniform
 from ..start_weights import he_normal_layer, normal_layer
@@ -98,7 +98,7 @@ class PointRendMaskHead(nn.Cell):
         self.num_random = settings.num_points - self.num_uncertain
         self.first_size, self.steps = settings.subdivision(coarse_head.out_size)
         self.subdivision_num_points = settings.subdivision_num_points
-        self.subdivision_resize = settings.subdivision_resize
+        self.double = DoubleBilinear(settings.subdivision_resize)
         self.coarse_weight = loss_weights.coarse
         self.point_weight = loss_weights.point
 
@@ -124,7 +124,7 @@ class PointRendMaskHead(nn.Cell):
         for _ in range(self.steps):
             size = 2 * size
             before = logits.reshape(rows, 1, size // 2, size // 2)
-            finer = resize_bilinear(before, size, size, coordinates=self.subdivision_resize)
+            finer = self.double(before)
             index, points = uncertain_of_grid(finer[:, 0], self.subdivision_num_points)
             values = self.point_logits(feature, coarse, points, flat_boxes, flat_labels)
             logits = ops.tensor_scatter_elements(finer.reshape(rows, size * size), index, values, 1)
