@@ -126,16 +126,22 @@ class ConvNormAct(nn.Cell):
 
 
 class MatrixProduct(nn.Cell):
-    """`ops.matmul` of two tensors, float32. half: the type in which it is computed, None for theirs."""
+    """Products of matrices (B, M, K) and (B, K, N), float32: (B, M, N). half: the type in which it is computed, None for
+    theirs.
 
-    def __init__(self):
+    transpose_a, transpose_b: it takes (B, K, M), (B, N, K): on the CPU a large matrix that `ops.Transpose` has turned
+    costs more time than the product, and 8 bytes an element for good.
+    """
+
+    def __init__(self, transpose_a: bool = False, transpose_b: bool = False):
         super().__init__()
         self.half = None
+        self.multiply = ops.BatchMatMul(transpose_a, transpose_b)
 
     def construct(self, a: Tensor, b: Tensor) -> Tensor:
         if self.half is None:
-            return ops.matmul(a, b)
-        return as_float32(ops.matmul(as_type(a, self.half), as_type(b, self.half)))
+            return self.multiply(a, b)
+        return as_float32(self.multiply(as_type(a, self.half), as_type(b, self.half)))
 
 
 class AddReLU(nn.Cell):

@@ -102,7 +102,7 @@ class OCRHead(nn.Cell):
         super().__init__()
         channels = settings.mid_channels
         self.conv3x3_ocr = nn.SequentialCell(_conv_bn_relu(width, channels, 3, norm, settings.bias))
-        self.product = MatrixProduct()
+        self.product = MatrixProduct(transpose_b=True)
         self.object_context_block = ObjectAttention(channels, settings.key_channels, norm)
         self.conv_bn_dropout = nn.SequentialCell(_conv_bn_relu(2 * channels, channels, 1, norm))
         self.cls_head = _conv(channels, num_classes, 1, bias=True)
@@ -124,7 +124,7 @@ class ObjectAttention(nn.Cell):
     def __init__(self, channels: int, key_channels: int, norm: NormSettings):
         super().__init__()
         self.key_channels = key_channels
-        self.product = MatrixProduct()
+        self.compare, self.mix = MatrixProduct(transpose_a=True), MatrixProduct(transpose_b=True)
         self.f_pixel = nn.SequentialCell(
             _conv_bn_relu(channels, key_channels, 1, norm) + _conv_bn_relu(key_channels, key_channels, 1, norm)
         )
@@ -140,23 +140,22 @@ class ObjectAttention(nn.Cell):
         The largest matrix has h * w rows and a column a region: no pixel is compared with another one.
         """
         b, _, h, w = pixels.shape
-        query = self.f_pixel(pixels).reshape(b, self.key_channels, h * w).transpose(0, 2, 1)
+        query = self.f_pixel(pixels).reshape(b, self.key_channels, h * w)
         key = self.f_object(regions)[..., 0]
-        value = self.f_down(regions)[..., 0].transpose(0, 2, 1)
-        likeness = ops.softmax(self.product(query, key) * self.key_channels**-0.5, -1)
-        context = self.product(likeness, value).transpose(0, 2, 1)
-        return self.f_up(context.reshape(b, self.key_channels, h, w))
+        value = self.f_down(regions)[..., 0]
+        likeness = ops.softmax(self.compare(query, key) * self.key_channels**-0.5, -1)
+        return self.f_up(self.mix(value, likeness).reshape(b, self.key_channels, h, w))
 
 
-def object_regions(pixels: Tensor, aux: Tensor, product: Callable[[Tensor, Tensor], Tensor] = ops.matmul) -> Tensor:
+def object_regions(pixels: Tensor, aux: Tensor, product: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The mean feature of each class: (B, C, h, w), (B, K, h, w) -> (B, C, K, 1).
 
-    A class weighs the pixels by the softmax of its own logits over them, not over the classes. product: of matrices.
+    A class weighs the pixels by the softmax of its own logits over them, not over the classes. product: of matrices, the
+    second one transposed.
     """
     b, channels, h, w = pixels.shape
     shares = ops.softmax(aux.reshape(b, -1, h * w), -1)
-    regions = product(shares, pixels.reshape(b, channels, h * w).transpose(0, 2, 1))
-    return regions.transpose(0, 2, 1).reshape(b, channels, -1, 1)
+    return product(pixels.reshape(b, channels, h * w), shares).reshape(b, channels, -1, 1)
 
 
 def drop_channels(x: Tensor, sample_seed: Tensor, share: float) -> Tensor:
