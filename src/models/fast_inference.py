@@ -2,7 +2,7 @@
 
 from mindspore import nn
 
-from ..ops.conv_inference import InferenceConv2D, InferenceConvSum2D
+from ..ops.conv_inference import InferenceConv2D, InferenceConvSum2D, give_back
 from .detection.roi_conv import RoIConv
 from .fold import replace_with_parameters
 from .fused import follower
@@ -30,6 +30,7 @@ def use_fast_inference(network: nn.Cell) -> int:
                 if then is not None:
                     replace_with_parameters(parent, place, nn.Identity())
             count += 1
+    give_back()
     return count
 
 

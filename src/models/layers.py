@@ -126,8 +126,8 @@ class ConvNormAct(nn.Cell):
 
 
 class MatrixProduct(nn.Cell):
-    """Products of matrices (B, M, K) and (B, K, N), float32: (B, M, N). half: the type in which it is computed, None for
-    theirs.
+    """Products of matrices (B, M, K) and (B, K, N), float32: (B, M, N). half: the type in which they are computed, None
+    for theirs.
 
     transpose_a, transpose_b: it takes (B, K, M), (B, N, K): on the CPU a large matrix that `ops.Transpose` has turned
     costs more time than the product, and 8 bytes an element for good.

@@ -150,8 +150,8 @@ class ObjectAttention(nn.Cell):
 def object_regions(pixels: Tensor, aux: Tensor, product: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The mean feature of each class: (B, C, h, w), (B, K, h, w) -> (B, C, K, 1).
 
-    A class weighs the pixels by the softmax of its own logits over them, not over the classes. product: of matrices, the
-    second one transposed.
+    A class weighs the pixels by the softmax of its own logits over them, not over the classes. product: of matrices, of
+    which the second one is given transposed.
     """
     b, channels, h, w = pixels.shape
     shares = ops.softmax(aux.reshape(b, -1, h * w), -1)

@@ -1,29 +1,54 @@
 // Convolutions of inference by oneDNN 3: with bias, with the sum with another map and with the ReLU after it in one
 // operator, and with weights that are kept in oneDNN's layout alone.
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "onednn.h"
 
 namespace vision {
 
+// Memory in whole pages of its own, which the system has back at once: among freed weights of other sizes an allocator
+// finds no room for those in the next layout, and keeps both.
+class Pages {
+ public:
+  explicit Pages(const memory::desc& desc)
+      : size_(desc.get_size()), start_(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (start_ == MAP_FAILED) throw std::bad_alloc();
+    data_ = memory(desc, engine(), start_);
+  }
+  ~Pages() { munmap(start_, size_); }
+  Pages(const Pages&) = delete;
+
+  const memory& data() const { return data_; }
+
+ private:
+  size_t size_;
+  void* start_;
+  memory data_;
+};
+
 // Weights and biases of the layers that are alive, by their numbers. Each is kept once, in the layout of the last call.
 class Layers {
  public:
   struct Layer {
     memory::dims dims;  // oihw, or goihw
-    memory weight, bias;
+    std::shared_ptr<const Pages> weight;  // a call that runs has it too
+    memory bias;
   };
 
   void keep(int64_t number, const memory::dims& dims, Tag tag, int64_t channels, const float* weight,
             const float* bias) {
     const memory::desc plain(dims, memory::data_type::f32, tag), row({channels}, memory::data_type::f32, Tag::x);
-    Layer layer{dims, memory(plain, engine()), memory(row, engine())};
-    std::copy_n(weight, plain.get_size() / sizeof(float), static_cast<float*>(layer.weight.get_data_handle()));
+    Layer layer{dims, std::make_shared<Pages>(plain), memory(row, engine())};
+    std::copy_n(weight, plain.get_size() / sizeof(float), static_cast<float*>(layer.weight->data().get_data_handle()));
     std::copy_n(bias, channels, static_cast<float*>(layer.bias.get_data_handle()));
     const std::lock_guard<std::mutex> lock(mutex_);
     layers_[number] = std::move(layer);
@@ -36,15 +61,16 @@ class Layers {
   }
 
   // Weight in the layout that a primitive wants, and bias. Another layout takes the place of the one before.
-  std::pair<memory, memory> find(int64_t number, const memory::desc& wanted) {
+  std::pair<std::shared_ptr<const Pages>, memory> find(int64_t number, const memory::desc& wanted) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Layer& layer = layers_.at(number);
-    if (layer.weight.get_desc() != wanted) {
-      memory packed(wanted, engine());
+    if (layer.weight->data().get_desc() != wanted) {
+      auto packed = std::make_shared<const Pages>(wanted);
+      memory from = layer.weight->data(), to = packed->data();
       dnnl::stream stream(engine());
-      dnnl::reorder(layer.weight, packed).execute(stream, layer.weight, packed);
+      dnnl::reorder(from, to).execute(stream, from, to);
       stream.wait();
-      layer.weight = packed;
+      layer.weight = std::move(packed);
     }
     return {layer.weight, layer.bias};
   }
@@ -90,7 +116,7 @@ static void convolve(void** params, int64_t** shapes, const int64_t* output_shap
       conv.stride, conv.dilation, conv.before, conv.after, attributes);
   const auto [weight, bias] = Layers::all().find(number, desc.weights_desc());
   run.read(DNNL_ARG_SRC, params[0], conv.input, Tag::nchw, desc.src_desc());
-  run.take(DNNL_ARG_WEIGHTS, weight);
+  run.take(DNNL_ARG_WEIGHTS, weight->data());
   run.take(DNNL_ARG_BIAS, bias);
   run.write(dnnl::convolution_forward(desc), desc.scratchpad_desc(), DNNL_ARG_DST, output, conv.output, Tag::nchw,
             desc.dst_desc(), added);

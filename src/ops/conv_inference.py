@@ -1,6 +1,7 @@
 """Convolutions of inference by oneDNN 3 on the CPU, with what follows them, from weights in its own layout."""
 
 import ctypes
+import gc
 import itertools
 import weakref
 
@@ -50,6 +51,12 @@ class InferenceConvSum2D(InferenceConv2D):
     def construct(self, x: Tensor, added: Tensor) -> Tensor:
         """(B, I, H, W), (B, O, h, w) -> (B, O, h, w)."""
         return self.convolve(x, self.layer, self.settings, added)
+
+
+def give_back() -> None:
+    """Give the system the memory of layers that are gone: glibc keeps it otherwise, a copy of all weights."""
+    gc.collect()  # cells are in circles
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _keep(cell: nn.Cell, conv: nn.Conv2d) -> int:
