@@ -3,10 +3,12 @@
 from mindspore import Tensor, nn
 
 from ..ops.batch_norm import FusedBatchNorm, FusedBatchNormSum
+from ..ops.pixel_loss import FusedLabelLogProbability
 from ..ops.resize import BilinearResizing, NearestUpsampling
 from .detection.roi_conv import RoIConv
 from .fold import replace_with_parameters
 from .layers import AddReLU, BatchNorm2d, ResizeBilinear, UpsampleNearest
+from .losses import LabelLogProbability
 
 
 class FusedNorm(nn.Cell):
@@ -49,7 +51,7 @@ def fuse_for_training(network: nn.Cell) -> int:
     shared: dict[tuple, FusedBatchNorm] = {}  # equal operators are one Cell, which is compiled in less time
     count = 0
     for _, parent in list(network.cells_and_names()):
-        _resize_faster(parent)
+        _exchange(parent)
         if isinstance(parent, RoIConv | FusedNorm):
             continue
         for name, norm in list(parent.name_cells().items()):
@@ -86,11 +88,14 @@ def follower(parent: nn.Cell, name: str) -> tuple[str, nn.Cell | None]:
     return following, cell if isinstance(cell, nn.ReLU | AddReLU) else None
 
 
-def _resize_faster(cell: nn.Cell) -> None:
+def _exchange(cell: nn.Cell) -> None:
+    """Gives a cell the operator that it takes in training."""
     if isinstance(cell, UpsampleNearest):
         cell.for_training = NearestUpsampling(cell.factor)
     elif isinstance(cell, ResizeBilinear) and cell.coordinates != "asymmetric":  # which the operator does not know
         cell.for_training = BilinearResizing(cell.align_corners)
+    elif isinstance(cell, LabelLogProbability):
+        cell.for_training = FusedLabelLogProbability()
 
 
 def _is_half(cell: nn.Cell) -> bool:

@@ -61,11 +61,12 @@ class PixelCrossEntropy(nn.Cell):
 
     def __init__(self, ignore_label: int = 255, class_weights: tuple[float, ...] = (), over_all: bool = False):
         super().__init__()
+        self.log_probability = LabelLogProbability()
         self.ignore_label, self.over_all = ignore_label, over_all
         self.class_weights = Tensor(class_weights, mstype.float32) if class_weights else None
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
-        log_probability, counts = _log_probability_of_label(logits, labels, self.ignore_label)
+        log_probability, counts = self.log_probability(logits, labels), labels != self.ignore_label
         weight = counts.astype(mstype.float32)
         if self.class_weights is not None:
             weight = weight * self.class_weights[ops.where(counts, labels, 0)]
@@ -89,12 +90,13 @@ class OhemCrossEntropy(nn.Cell):
         min_kept: int = 100000,
     ):
         super().__init__()
+        self.log_probability = LabelLogProbability()
         self.ignore_label = ignore_label
         self.class_weights = Tensor(class_weights, mstype.float32) if class_weights else None
         self.threshold, self.min_kept = threshold, max(1, min_kept)
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
-        log_probability, counts = _log_probability_of_label(logits, labels, self.ignore_label)
+        log_probability, counts = self.log_probability(logits, labels), labels != self.ignore_label
         probability = ops.stop_gradient(ops.where(counts, ops.exp(log_probability), 2.0))  # ignored ones come last
         flat = probability.reshape(-1)
         lowest = -ops.topk(-flat, min(self.min_kept + 1, flat.shape[0]))[0]
@@ -107,16 +109,26 @@ class OhemCrossEntropy(nn.Cell):
         return loss.sum() / ops.maximum(hard.sum(), 1.0)
 
 
-def _log_probability_of_label(logits: Tensor, labels: Tensor, ignore_label: int) -> tuple[Tensor, Tensor]:
-    """Of logits (B, C, H, W) the log-softmax at each pixel's label, (B, H, W), and which pixels are not ignored.
+class LabelLogProbability(nn.Cell):
+    """The log-softmax of logits (B, C, H, W) at the labels (B, H, W) int32 of pixels: (B, H, W). Where one is no class,
+    it means nothing.
 
     Written out: log_softmax and gather over the channel axis take twice as long on CPU (`benchmarks/pixel_loss.py`).
+    for_training: an operator in its place in training (`fuse_for_training`).
     """
-    logits, counts = as_float32(logits), labels != ignore_label
-    shifted = logits - ops.stop_gradient(logits.max(axis=1, keepdims=True))
-    own = labels[:, None] == class_numbers(logits.shape[1])
-    picked = ops.where(own, shifted, 0.0).sum(axis=1)
-    return picked - ops.log(ops.exp(shifted).sum(axis=1)), counts
+
+    def __init__(self):
+        super().__init__()
+        self.for_training = None
+
+    def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits = as_float32(logits)
+        if self.training and self.for_training is not None:
+            return self.for_training(logits, labels)
+        shifted = logits - ops.stop_gradient(logits.max(axis=1, keepdims=True))
+        own = labels[:, None] == class_numbers(logits.shape[1])
+        picked = ops.where(own, shifted, 0.0).sum(axis=1)
+        return picked - ops.log(ops.exp(shifted).sum(axis=1))
 
 
 @constexpr

@@ -52,7 +52,7 @@ LIBRARIES = {
         ),
         Library(
             ONEDNN,
-            ("conv_gradient.cc", "conv_inference.cc", "batch_norm.cc", "resize.cc", "version.cc"),
+            ("conv_gradient.cc", "conv_inference.cc", "batch_norm.cc", "resize.cc", "pixel_loss.cc", "version.cc"),
             ("-fopenmp", "-Wall", "-Wextra", "-Wl,-z,now"),
         ),
         Library(

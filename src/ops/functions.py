@@ -20,6 +20,7 @@ FUNCTIONS = {
     LIBRARY: (
         "ConvUsedRows", "ConvBackwardData", "ConvBackwardWeights", "BatchNormForward", "BatchNormBackward",
         "UpsampleNearestForward", "UpsampleNearestBackward", "ResizeBilinearForward", "ResizeBilinearBackward",
+        "LabelLogProbabilityForward", "LabelLogProbabilityBackward",
     ),
 }  # fmt: skip
 
