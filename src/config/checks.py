@@ -117,7 +117,12 @@ def _check_detection(cfg: Any) -> None:
     if has_open_classes(cfg):
         _check_assigners(cfg)
         return
-    if not names or names[0] != "background":
+    if not names:
+        raise UserError(
+            f"coco_classes is empty, but num_classes is {cfg.num_classes}: name background and the classes, or set "
+            f"num_classes to {NUM_CLASSES}, which leaves both to the training labels"
+        )
+    if names[0] != "background":
         raise UserError(f"coco_classes must start with 'background', not {short(names[:1])}")
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
