@@ -12,7 +12,7 @@ from .classification_checks import check_timm
 from .orientation import evaluated_input, has_orientations, trains_by_orientation
 from .train_sets import check_train_sets, texts
 from .transform_checks import check_transforms
-from .views import has_views, holding, scaled_sides
+from .views import has_views, holding, least_side, scaled_sides
 
 
 def check_together(cfg: Any) -> None:
@@ -117,7 +117,12 @@ def _check_detection(cfg: Any) -> None:
     if has_open_classes(cfg):
         _check_assigners(cfg)
         return
-    if not names or names[0] != "background":
+    if not names:
+        raise UserError(
+            f"coco_classes is empty, but num_classes is {cfg.num_classes}: name background and the classes, or set "
+            f"num_classes to {NUM_CLASSES}, which leaves both to the training labels"
+        )
+    if names[0] != "background":
         raise UserError(f"coco_classes must start with 'background', not {short(names[:1])}")
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -178,7 +183,7 @@ def _check_views(cfg: Any) -> None:
     for scale in cfg.eval_scales:
         if cfg.eval_scales.count(scale) > 1:
             raise UserError(f"eval_scales is {short(cfg.eval_scales)}; {scale:g} twice shows nothing new")
-        width, height = holding(scaled_sides(evaluated_input(cfg), scale), cfg.divider)
+        width, height = holding(scaled_sides(evaluated_input(cfg), scale), cfg.divider, least_side(cfg))
         if min(width, height) < LEAST_SIDE:
             raise UserError(f"eval_scales: {scale:g} makes {width}x{height}: {LEAST_SIDE} is the least of a side")
         _check_batch("test_batch_size", cfg.test_batch_size, width, height)

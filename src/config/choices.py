@@ -8,6 +8,7 @@ WITHOUT_MASKS = ["faster_rcnn", "cascade_rcnn"]  # the detectors that give boxes
 CASCADES = ["cascade_rcnn", "cascade_mask_rcnn"]  # those that read the section cascade
 SEGMENTERS = ["fcn", "ocr", "pointrend"]
 NECKS = ["", "hrfpn", "fpn", "none"]  # empty: the backbone's usual one
+DEFAULT_NECKS = {"hrnet": "hrfpn", "spinenet": "none"}  # fpn for the others
 AUTO = "auto"  # the format of detection data is told by what the folder holds
 DATA_TYPES = [AUTO, "coco", "mindrecord", "yolo", "labelme", "via", "voc", "cityscapes", "instance_masks"]
 LABEL_SETS = ["cityscapes", "lip", "ade20k", "pascal_context", "voc", "custom"]

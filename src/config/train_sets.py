@@ -54,8 +54,8 @@ def check_train_sets(cfg: Any) -> None:
             f"({next(iter(lists))}); it must name one for each, or none"
         )
     if cfg.train_weights and len(cfg.train_weights) != count:
-        what = "data set" if count == 1 else "data sets"
-        raise UserError(f"train_weights has {len(cfg.train_weights)} numbers, but there are {count} training {what}")
+        there = "is 1 training data set" if count == 1 else f"are {count} training data sets"
+        raise UserError(f"train_weights has {len(cfg.train_weights)} numbers, but there {there}")
 
 
 def _own(cfg: Any, values: dict[str, str]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..config import Config, evaluated_input, has_orientations, holding, scaled_sides, trains_by_orientation
+from ..config import Config, evaluated_input, has_orientations, holding, least_side, scaled_sides, trains_by_orientation
 from . import batch_memory
 from .decoding import USUAL_RULES, ImageRules
 from .normalisation import PixelNormalisation
@@ -20,8 +20,8 @@ class ImageSettings:
     twice, black: see the keys `resize` and `pad_colour`. reading: how their files are read. bounds: (width, height)
     that an image is fitted into, not larger than the input; None: the input. turns: input and bounds are those of
     landscape images (or of portrait ones), the others get both turned. own: a number of which the sides of the input
-    are multiples, as few as an image needs; 0: the input has its size whatever the image. mirrored: left and right
-    change places after the resizing.
+    are multiples, as few as an image needs; 0: the input has its size whatever the image. least: pixels of a side of
+    such an input, and of one at another scale. mirrored: left and right change places after the resizing.
     """
 
     width: int
@@ -34,6 +34,7 @@ class ImageSettings:
     bounds: tuple[int, int] | None = None
     turns: bool = False
     own: int = 0
+    least: int = 0
     mirrored: bool = False
 
     @classmethod
@@ -64,6 +65,7 @@ class ImageSettings:
             twice=cfg.resize == "fit_twice",
             black=cfg.pad_colour == "black",
             reading=ImageRules.from_config(cfg),
+            least=least_side(cfg),
         )
 
     @classmethod
@@ -77,7 +79,7 @@ class ImageSettings:
         if scale == 1:
             return self
         bounds = scaled_sides(self.bounds or (self.width, self.height), scale)
-        width, height = holding(bounds, divider)
+        width, height = holding(bounds, divider, self.least)
         return replace(self, width=width, height=height, bounds=bounds)
 
     @property
@@ -106,7 +108,7 @@ class ImageSettings:
         if not self.own:
             return settings
         sides = fitted_size(width, height, replace(settings, turns=False, own=0))
-        new_width, new_height = (-(-side // self.own) * self.own for side in sides)
+        new_width, new_height = holding(sides, self.own, self.least)
         return replace(settings, width=new_width, height=new_height, turns=False, own=0)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config import default_config, load_config
+from src.config import default_config, has_open_classes, load_config
 from src.errors import UserError
 from tests.config.refused import refusal
 
@@ -31,6 +31,13 @@ def test_the_image_size_must_be_a_multiple_of_divider_and_of_8(write, key):
 def test_class_lists_that_cannot_be_are_refused(write, classes, number):
     message = refusal(write(f"coco_classes: {classes}\nnum_classes: {number}\n", classes=""))
     assert "coco_classes" in message
+
+
+def test_classes_that_are_left_to_the_labels_by_one_key_alone_are_told_of_the_other(write):
+    message = refusal(write(), "--coco_classes", "[]")
+    assert "coco_classes is empty, but num_classes is 2" in message and "num_classes to 81" in message
+    opened = load_config(write(), ["--coco_classes=[]", "--num_classes=81"])
+    assert has_open_classes(opened)
 
 
 def test_soft_nms_has_no_inclusive_form_and_losses_of_boxes_no_legacy_one(write):
@@ -66,7 +73,6 @@ def test_segmentation_keys_that_do_not_fit_are_refused(key, value, said):
     config = str(Path(__file__).parents[2] / "configs" / "hrnet_w18_seg_cityscapes.yaml")
     with pytest.raises(UserError, match=said):
         load_config(config, [f"--{key}", value])
-
 
 
 @pytest.mark.parametrize(
@@ -140,6 +146,8 @@ def test_views_of_a_detector_go_with_these(write, keys):
     cfg = load_config(write(), [*FLIP, *SCALES, *keys])
     assert cfg.eval_flip and cfg.eval_scales == [0.5, 1.0]
     load_config(write(), [*FLIP, "--backend", "onnx", "--detector", "faster_rcnn", *keys])
+
+
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_tiles_are_of_detection(task):
     words = ["--task", task, "--dataset", "lip", "--num_classes", "20", "--class_weights", "[]"]

@@ -211,6 +211,15 @@ def test_of_its_own_an_image_has_the_padding_that_mmdetection_gives_it(coco_fold
     assert "test_batch_size is 2, not 1" in refusal(R50, "--eval_padding=own", "--test_batch_size=2")
 
 
+@pytest.mark.parametrize(("config", "side"), [(R50, 32), (HRNET, 64)])
+def test_a_thin_image_is_padded_to_what_the_coarsest_level_needs(config, side):
+    thin = np.full((10, 1000, 3), 9, np.uint8)
+    image, shape, _ = prepare_image(thin, ImageSettings.from_config(load_config(config, ["--eval_padding=own"])))
+    assert image.shape[1:] == (side, 1344) and shape.tolist() == [13, 1333]
+    scaled = ImageSettings.from_config(load_config(config)).scaled(0.04, 32)
+    assert (scaled.width, scaled.height, scaled.bounds) == (64, side, (53, 32))
+
+
 @pytest.mark.parametrize("size", [(2048, 1024), (480, 640)])
 def test_the_page_for_onnx_files_fits_images_as_the_file_says(size):
     from deploy.onnx_detect import prepare

@@ -134,6 +134,7 @@ def test_a_configuration_that_names_the_classes_says_what_each_set_lacks(bolts, 
     labels = [[item.label for item in dataset.record(index).objects] for index in range(6)]
     assert labels == [[1, 2], [2], [1], [0], [1, 0], [1]]
     assert f"{bolts / 'labels.json'}: classes that the file does not have: ['washer']" in caplog.text
+    assert "no truth for them, and an evaluation counts no AP of them" in caplog.text  # said of either kind of data
     caplog.clear()
     open_detection(make_config(**OPEN, train_dataset=f"[{bolts}, {washers}]"), "train")
     lines = [line for line in caplog.messages if "of the other training data" in line]
@@ -271,7 +272,7 @@ def test_sets_that_are_not_there_or_are_the_same_are_refused(bolts, washers, mak
     assert error(f"{bolts},{tmp_path / 'no'}") == f"data set folder {bolts},{tmp_path / 'no'} does not exist"
     (washers / "labels.json").write_text("{")
     assert str(washers / "labels.json") in error(f"[{bolts}, {washers}]")
-    with pytest.raises(UserError, match="train_weights has 2 numbers, but there are 1 training data set$"):
+    with pytest.raises(UserError, match="train_weights has 2 numbers, but there is 1 training data set$"):
         make_config(**OPEN, train_dataset=bolts, train_weights="[1, 2]")
 
 

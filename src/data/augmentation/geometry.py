@@ -285,7 +285,7 @@ def crop_window(
             return rng.randint(width - w + 1), rng.randint(height - h + 1), w, h
     w, h = width, height
     if width / height < ratio[0]:
-        h = int(round(width / ratio[0]))
+        h = max(int(round(width / ratio[0])), 1)
     elif width / height > ratio[1]:
-        w = int(round(height * ratio[1]))
+        w = max(int(round(height * ratio[1])), 1)
     return (width - w) // 2, (height - h) // 2, w, h

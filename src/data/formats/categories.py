@@ -148,7 +148,8 @@ def _note_others(others: Sequence[str], lacking: Sequence[str], objects: dict[st
         )
     if lacking:
         report.notes.append(
-            f"classes that the file does not have: {shortened(lacking)}: no truth for them, their AP is not counted"
+            f"classes that the file does not have: {shortened(lacking)}: no truth for them, and an evaluation counts "
+            "no AP of them"
         )
 
 

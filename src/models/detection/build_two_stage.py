@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from mindspore import nn
 
-from ...config import Config, has_masks
+from ...config import Config, evaluated_input, has_masks, least_side
+from ...errors import UserError
 from ...ops.roi_align import RoIAlign
 from ...ops.soft_nms import Decay
 from ..backbones.build import build_backbone
@@ -68,7 +69,7 @@ def build_first_stage(cfg: Config) -> FirstStage:
     backbone = build_backbone(cfg)
     neck, width = build_neck(cfg, backbone)
     style = box_style(cfg)
-    level_shapes = neck.level_shapes(backbone.feature_shapes((cfg.img_height, cfg.img_width)))
+    level_shapes = _level_shapes(cfg, backbone, neck)
     rpn_head = _rpn_head(cfg, level_shapes, width, style)
     proposals = ProposalStage(
         rpn_head,
@@ -76,6 +77,20 @@ def build_first_stage(cfg: Config) -> FirstStage:
         test_proposals=_proposals(rpn_head, cfg.test_cfg.rpn, cfg.portable, style),
     )
     return FirstStage(backbone, neck, width, proposals)
+
+
+def _level_shapes(cfg: Config, backbone: nn.Cell, neck: nn.Cell) -> list[tuple[int, int]]:
+    """Of the training input; UserError where it, or the one in evaluation, is too small for a level."""
+    own, evaluated = (cfg.img_width, cfg.img_height), evaluated_input(cfg)
+    shapes = {size: neck.level_shapes(backbone.feature_shapes(size[::-1])) for size in (own, evaluated)}
+    for (width, height), found in shapes.items():
+        if any(0 in shape for shape in found):
+            raise UserError(
+                "img_width, img_height (in evaluation eval_width, eval_height, if set): an input of "
+                f"{width}x{height} is too small for {len(found)} pyramid levels; a side must be at least "
+                f"{least_side(cfg) or cfg.divider}"
+            )
+    return shapes[own]
 
 
 def build_roi_sampler(cfg: Config, stream: int = RCNN_STREAM) -> RoISampler:
@@ -208,6 +223,4 @@ def _assigner(settings, portable: bool, style: BoxStyle) -> MaxIoUAssigner:
 
 
 def _sampler(settings, stream: int, portable: bool) -> BalancedSampler:
-    return BalancedSampler(
-        settings.num, settings.pos_fraction, settings.neg_pos_ub, settings.order, stream, portable
-    )
+    return BalancedSampler(settings.num, settings.pos_fraction, settings.neg_pos_ub, settings.order, stream, portable)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from mindspore import nn
 
 from ...config import Config
+from ...config.choices import DEFAULT_NECKS
 from ...errors import UserError
 from ..build_helpers import choose
 from .fpn import FPN, NoNeck
@@ -68,4 +69,3 @@ def _no_neck(cfg: Config, backbone: nn.Cell) -> NoNeck:
 
 
 NECKS = {"hrfpn": _hrfpn, "fpn": _fpn, "none": _no_neck}
-DEFAULT_NECKS = {"hrnet": "hrfpn", "spinenet": "none"}  # fpn for the others

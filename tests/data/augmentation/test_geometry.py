@@ -115,6 +115,13 @@ def test_an_image_too_long_for_any_crop_gives_its_centre():
     assert window == ((400 - 13) // 2, 0, 13, 10)
 
 
+@pytest.mark.parametrize(("size", "ratio"), [((1, 50), (0.1, 0.2)), ((50, 1), (3, 4)), ((1, 1), (0.1, 0.2))])
+def test_a_crop_of_a_line_of_pixels_shows_something_of_it(size, ratio):
+    left, top, width, height = window = crop_window(size, np.random.RandomState(0), (0.5, 1.0), ratio)
+    assert 0 < width <= size[1] - left and 0 < height <= size[0] - top
+    assert (RandomResizedCrop(window, (8, 8)).image(np.full((*size, 3), 200, np.uint8)) == 200).all()
+
+
 def test_scales_are_the_tenths_of_the_range_and_sizes_keep_the_shape():
     rng = np.random.RandomState(0)
     drawn = {round(draw_scale((0.5, 2.1), rng), 3) for _ in range(500)}
@@ -131,5 +138,3 @@ def test_crops_reach_every_place_and_pad_to_the_right_and_below():
     assert corners == {5 * row + column for row in range(3) for column in range(4)}
     padded = G.RandomCrop.anywhere((4, 5), (6, 5), np.random.RandomState(0)).masks(label, outside=255)
     assert (padded[4:] == 255).all() and (padded[:4] == label).all()
-
-

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from src.errors import UserError
 from tests.models.detection.mmdet_case import DATA_FILES, LossesAndGradients, build, load_train_inputs
 from tests.reference.recipe import IMAGE_SHAPES, make_images
 
@@ -78,3 +79,15 @@ def test_losses_and_gradients_are_those_of_a_network_that_was_built_for_the_size
     assert all(float(loss) > 0 for loss in both[0][:5])
     for one, other in zip(*both):
         np.testing.assert_allclose(one.asnumpy(), other.asnumpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [
+        (["--img_width", "32"], "32x128"),
+        (["--resize", "short_long", "--eval_width", "160", "--eval_height", "32"], "160x32"),
+    ],
+)
+def test_an_input_too_small_for_the_coarsest_level_is_refused_before_anything_is_compiled(keys, size):
+    with pytest.raises(UserError, match=f"an input of {size} is too small for 5 pyramid levels.* at least 64$"):
+        build(keys)
