@@ -81,7 +81,7 @@ def leave(status: int, line: str = "", first: Callable[[], None] | None = None) 
     """End this process now, whatever its threads do, with a line on standard error.
 
     `first` and the removal of temporary folders have `TIDY_WAIT`, after which nobody waits for them. What other threads
-    say after that line is heard by nobody (that what they work in is gone, say), nor does the end of one change `status`.
+    say after that line is heard by nobody (that what they work in is gone, say); no end of theirs changes `status`.
     """
     global _is_leaving
     _is_leaving = True
@@ -134,7 +134,7 @@ def _tidy() -> None:
 
 
 def _stay_while_leaving() -> None:
-    """At the interpreter's end: one that comes while `leave` is at work, of an error for its sake, leaves it to that."""
+    """At the interpreter's end: one that comes while `leave` is at work, over an error of its making, waits."""
     while _is_leaving:
         time.sleep(TIDY_WAIT)
 
