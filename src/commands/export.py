@@ -21,7 +21,7 @@ from ..process import runtime
 from ..process.logs import start_logging
 from ..tasks import TASKS
 from .places import check_exported
-from .quantize import calibration_images, is_scored, quantize, score_both
+from .quantize import is_scored, quantize, require_calibration, score_both
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def export(cfg: Config) -> Path:
     target = _target(cfg)
     _require_packages(cfg)
     if cfg.quantize == "int8":
-        calibration_images(cfg)  # said before the network is built
+        require_calibration(cfg)
     runtime.start(cfg, may_be_single=True)
     task = TASKS[cfg.task]
     cfg = task.as_trained(cfg)
