@@ -23,6 +23,7 @@ Taker = Callable[[int], None]
 
 _watched: set[int] = set()  # signals that the thread takes
 _takers: list[Taker] = []  # the last one is told of them
+_last_words: list[Callable[[], None]] = []  # what tells something before the process leaves
 _is_leaving = False
 
 
@@ -77,11 +78,22 @@ def is_watched(number: int) -> bool:
     return number in _watched
 
 
+@contextlib.contextmanager
+def last_words(tell: Callable[[], None]) -> Iterator[None]:
+    """While active, `tell` is called when the process leaves (`leave`), after which nobody is heard."""
+    _last_words.append(tell)
+    try:
+        yield
+    finally:
+        _last_words.remove(tell)
+
+
 def leave(status: int, line: str = "", first: Callable[[], None] | None = None) -> None:
     """End this process now, whatever its threads do, with a line on standard error.
 
-    `first` and the removal of temporary folders have `TIDY_WAIT`, after which nobody waits for them. What other threads
-    say after that line is heard by nobody (that what they work in is gone, say); no end of theirs changes `status`.
+    `first`, each of the `last_words` and the removal of temporary folders have `TIDY_WAIT`, after which nobody waits
+    for them. What other threads say then is heard by nobody (that what they work in is gone, say); no end of theirs
+    changes `status`.
     """
     global _is_leaving
     _is_leaving = True
@@ -90,7 +102,7 @@ def leave(status: int, line: str = "", first: Callable[[], None] | None = None) 
             with contextlib.suppress(OSError):  # the terminal may have gone
                 above = "\n" if os.isatty(2) else ""  # a terminal shows ^C, behind a bar perhaps
                 os.write(2, f"{above}{line}\n".encode())
-        for task in filter(None, (first, _flush)):
+        for task in filter(None, (first, *_last_words, _flush)):
             _within_wait(task)
         with contextlib.suppress(OSError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
