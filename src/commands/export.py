@@ -21,7 +21,7 @@ from ..process import runtime
 from ..process.logs import start_logging
 from ..tasks import TASKS
 from .places import check_exported
-from .quantize import calibration_images, is_scored, quantize, score_both
+from .quantize import is_scored, quantize, require_calibration, score_both
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def export(cfg: Config) -> Path:
     target = _target(cfg)
     _require_packages(cfg)
     if cfg.quantize == "int8":
-        calibration_images(cfg)  # said before the network is built
+        require_calibration(cfg)
     runtime.start(cfg, may_be_single=True)
     task = TASKS[cfg.task]
     cfg = task.as_trained(cfg)
@@ -47,6 +47,7 @@ def export(cfg: Config) -> Path:
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
     cases = batches_of(cases, cfg.export_batch)
     is_int8, scored = cfg.quantize == "int8", cfg.quantize == "int8" and is_scored(cfg, task)
+    logger.info("%s: the network is written, then run beside the file (minutes)", cfg.file_format)
     with _beside(target) as folder:
         written = folder / target.name
         _write(cfg.file_format, model, next(iter(cases.values())), metadata, written)

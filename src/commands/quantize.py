@@ -24,6 +24,15 @@ logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.9  # of the multiply-accumulates in int8, below which it is said
 
 
+def require_calibration(cfg: Config) -> None:
+    """UserError where `quantize int8` cannot be done by what the configuration says; said before a network is built."""
+    if cfg.file_format != "ONNX":
+        raise UserError(f"quantize {cfg.quantize} is for file_format ONNX; it is {cfg.file_format}")
+    if not any(texts(cfg.calibration_data)):
+        raise UserError(f"calibration_data is empty: quantize {cfg.quantize} measures the ranges of features on images")
+    calibration_images(cfg)
+
+
 def calibration_images(cfg: Config) -> list[Path]:
     """`calibration_images` of the images that `calibration_data` names, evenly spread over them.
 
@@ -100,7 +109,8 @@ def for_file(cfg: Config, path: Path) -> Config:
 class Seen(ExportedModel):
     """A model that keeps what it is called with; of a detector's images only those on which something is found.
 
-    A mask head has no features to measure on the others. images: how many there were.
+    A mask head has no features to measure on the others. A detector's file has heads of its own for each place in the
+    batch, so that each image stands in each: their ranges are the same. images: how many there were.
     """
 
     def __init__(self, model: ExportedModel):
@@ -111,7 +121,9 @@ class Seen(ExportedModel):
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
         outputs = self.model(*arrays)
         if not self.is_detections or len(outputs[0]):
-            self.waiting.append({port.name: array for port, array in zip(self.inputs, arrays)})
+            for shift in range(len(arrays[0]) if self.is_detections else 1):
+                turned = (np.roll(array, shift, axis=0) for array in arrays)
+                self.waiting.append({port.name: array for port, array in zip(self.inputs, turned)})
         return outputs
 
 
@@ -127,6 +139,6 @@ def _feeds(cfg: Config, task: Task, seen: Seen, paths: list[Path]) -> Iterator[I
     except UserError as error:
         raise UserError(f"calibration_data: {str(error).replace(str(seen.path), 'the file')}") from None
     if not seen.images:
-        raise UserError(f"calibration_data: none of {counted(len(paths), 'image')} can be read ({paths[0]})")
+        raise UserError(f"calibration_data: none of its images can be read ({paths[0]}, {len(paths)} in all)")
     if not is_any:
         raise UserError("calibration_data: the network detects nothing on these images; name some with objects")

@@ -31,7 +31,6 @@ def check_together(cfg: Any) -> None:
     _check_sizes(cfg)
     _check_window(cfg)
     check_train_sets(cfg)
-    _check_quantize(cfg)
     _check_backbone(cfg)
     TASK_CHECKS[cfg.task](cfg)
 
@@ -73,15 +72,6 @@ def _check_sizes(cfg: Any) -> None:
         raise UserError(f"input_size is {cfg.input_size}; it must be at least {LEAST_SIDE}")
     for name in ("batch_size", "test_batch_size", "export_batch"):
         _check_batch(name, getattr(cfg, name), cfg.img_width, cfg.img_height)
-
-
-def _check_quantize(cfg: Any) -> None:
-    if cfg.quantize == "none":
-        return
-    if cfg.file_format != "ONNX":
-        raise UserError(f"quantize {cfg.quantize} is for file_format ONNX; it is {cfg.file_format}")
-    if not any(texts(cfg.calibration_data)):
-        raise UserError(f"calibration_data is empty: quantize {cfg.quantize} measures the ranges of features on images")
 
 
 def _check_batch(name: str, images: int, width: int, height: int) -> None:

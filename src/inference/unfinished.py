@@ -11,13 +11,13 @@ import hashlib
 import json
 import logging
 import os
-import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..process import signals
 
 logger = logging.getLogger(__name__)
 
@@ -98,17 +98,15 @@ def unfinished(
         if part.done:
             logger.info("goes on after %d %s of %s", part.done, of_all, path)
         # A signal ends the process where it is, and no block with it (`process.signals.leave`).
-        at_end = weakref.finalize(part, _tell_kept, part, of_all)
         try:
-            yield part
+            with signals.last_words(lambda: _tell_kept(part, of_all)):
+                yield part
         except BaseException as error:
             if not part.done:
                 part.remove()
             elif isinstance(error, KeyboardInterrupt | SystemExit):
                 _tell_kept(part, of_all)
             raise
-        finally:
-            at_end.detach()
     finally:
         os.close(file)
 

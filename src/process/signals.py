@@ -6,11 +6,13 @@ and one thread waits for them (sigwait); it may end the process whatever the oth
 """
 
 import _thread
+import atexit
 import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -21,6 +23,8 @@ Taker = Callable[[int], None]
 
 _watched: set[int] = set()  # signals that the thread takes
 _takers: list[Taker] = []  # the last one is told of them
+_last_words: list[Callable[[], None]] = []  # what tells something before the process leaves
+_is_leaving = False
 
 
 def watch() -> None:
@@ -40,6 +44,7 @@ def watch() -> None:
     _watched.update(number for number in TAKEN if signal.getsignal(number) != signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, _watched)
     os.register_at_fork(after_in_child=_leave_to_child)
+    atexit.register(_stay_while_leaving)
     threading.Thread(target=_take, name="signals", daemon=True).start()
 
 
@@ -73,20 +78,45 @@ def is_watched(number: int) -> bool:
     return number in _watched
 
 
+@contextlib.contextmanager
+def last_words(tell: Callable[[], None]) -> Iterator[None]:
+    """While active, `tell` is called when the process leaves (`leave`), after which nobody is heard."""
+    _last_words.append(tell)
+    try:
+        yield
+    finally:
+        _last_words.remove(tell)
+
+
 def leave(status: int, line: str = "", first: Callable[[], None] | None = None) -> None:
     """End this process now, whatever its threads do, with a line on standard error.
 
-    `first` and the removal of temporary folders have `TIDY_WAIT`, after which nobody waits for them.
+    `first`, each of the `last_words` and the removal of temporary folders have `TIDY_WAIT`, after which nobody waits
+    for them. What other threads say then is heard by nobody (that what they work in is gone, say); no end of theirs
+    changes `status`.
     """
-    if line:
-        with contextlib.suppress(OSError):  # the terminal may have gone
-            above = "\n" if os.isatty(2) else ""  # a terminal shows ^C, behind a bar perhaps
-            os.write(2, f"{above}{line}\n".encode())
-    for task in filter(None, (first, _tidy)):
-        thread = threading.Thread(target=task, daemon=True)
-        thread.start()
-        thread.join(TIDY_WAIT)
-    os._exit(status)
+    global _is_leaving
+    _is_leaving = True
+    try:
+        if line:
+            with contextlib.suppress(OSError):  # the terminal may have gone
+                above = "\n" if os.isatty(2) else ""  # a terminal shows ^C, behind a bar perhaps
+                os.write(2, f"{above}{line}\n".encode())
+        for task in filter(None, (first, *_last_words, _flush)):
+            _within_wait(task)
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+        _within_wait(_tidy)
+    finally:
+        os._exit(status)
+
+
+def _within_wait(task: Callable[[], None]) -> None:
+    thread = threading.Thread(target=task, daemon=True)
+    thread.start()
+    thread.join(TIDY_WAIT)
 
 
 def _take() -> None:
@@ -104,17 +134,28 @@ def _take() -> None:
             leave(128 + number, "interrupted" if number == signal.SIGINT else f"ended by signal {int(number)}")
 
 
-def _tidy() -> None:
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+
+
+def _tidy() -> None:
     with contextlib.suppress(Exception):
         weakref.finalize._exitfunc()  # what the interpreter does at its end: temporary folders go
+
+
+def _stay_while_leaving() -> None:
+    """At the interpreter's end: one that comes while `leave` is at work, over an error of its making, waits."""
+    while _is_leaving:
+        time.sleep(TIDY_WAIT)
 
 
 def _leave_to_child() -> None:
     """A forked process (a worker of the data pipeline) has no thread that watches; it is ended by its parent."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _watched)
+    global _is_leaving
+    _is_leaving = False
     _watched.clear()
     _takers.clear()
 

@@ -11,12 +11,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from src.checkpoint import save_weights
 from src.commands.export import export
+from src.commands.quantize import Seen, require_calibration
 from src.config import load_config
-from src.config.unread import EXPORT, tell_unread
+from src.config.unread import EVAL, EXPORT, tell_unread
 from src.data.synthetic import __main__ as synthetic
 from src.errors import UserError
 from src.export.quantize import Product, int8_share, products_of, quantize_onnx, to_quantize
-from src.inference.backends import open_model, run_model
+from src.inference.backends import ExportedModel, Port, open_model, run_model
 from src.tasks import TASKS
 from tests.export.test_dense import CONFIG, SMALL
 from tests.export.test_detectors import KEYS, Exported
@@ -112,8 +113,9 @@ def test_a_quantised_graph_is_near_the_float_one_and_its_share_is_counted(tmp_pa
 )
 def test_wrong_combinations_are_refused(keys, message):
     data = () if "ONNX" in keys else ("--calibration_data", "images")
+    cfg = load_config(CONFIG, [*SMALL, "--quantize", "int8", *keys, *data])
     with pytest.raises(UserError, match=message):
-        load_config(CONFIG, [*SMALL, "--quantize", "int8", *keys, *data])
+        require_calibration(cfg)
 
 
 def test_keys_without_effect_are_said(caplog):
@@ -123,6 +125,29 @@ def test_keys_without_effect_are_said(caplog):
     keys = ("--quantize", "int8", "--file_format", "ONNX", "--calibration_data", "d", "--num_parallel_workers", "1")
     tell_unread(load_config(CONFIG, [*SMALL, *keys]), EXPORT)  # it evaluates
     assert not caplog.text
+    tell_unread(load_config(CONFIG, [*SMALL, "--quantize", "int8"]), EVAL)  # no error of what is export.py's to ask for
+    assert "quantize (eval.py does not read it)" in caplog.text
+
+
+class Finds(ExportedModel):
+    """A detector's file of three images an inference, or a classifier's, which is not run."""
+
+    def __init__(self, is_detections: bool):
+        super().__init__(
+            Path("file.onnx"), (Port("image", (3, 1), "float32"), Port("image_shape", (3, 2), "int32")), {}
+        )
+        self.is_detections = is_detections
+
+    def _run(self, arrays):
+        return (np.zeros((5, 4)),)
+
+
+@pytest.mark.parametrize("is_detections,places", [(True, [[0, 1, 2], [2, 0, 1], [1, 2, 0]]), (False, [[0, 1, 2]])])
+def test_each_image_is_measured_at_each_place_of_a_detectors_batch_whose_heads_are_its_own(is_detections, places):
+    seen = Seen(Finds(is_detections))
+    seen._run([np.float32([[0], [1], [2]]), np.int32([[0, 9], [1, 9], [2, 9]])])
+    assert [feed["image"][:, 0].tolist() for feed in seen.waiting] == places
+    assert [feed["image_shape"][:, 0].tolist() for feed in seen.waiting] == places
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +196,7 @@ def test_a_classifier_in_int8_is_scored_beside_the_float_file_and_runs_as_any_fi
 @pytest.mark.parametrize(
     "data,message",
     [
-        ("broken", "calibration_data: none of 1 image can be read .*0.png"),
+        ("broken", "calibration_data: none of its images can be read .*0.png, 1 in all"),
         ("empty", "calibration_data: .*empty: no .* files in this folder"),
         ("none", "calibration_data: .*none: no such image or folder"),
     ],
@@ -210,6 +235,19 @@ def test_a_detector_in_int8_finds_what_the_float_file_finds(graph_mode, tmp_path
     assert int8_share(products) > 0.9
     floating = {one.name.partition(".")[0] for one in products if not one.is_int8}
     assert floating == {"features", "bbox_head", "mask_head"}  # RPN's, the boxes' and the masks' last layers
+
+
+@pytest.mark.slow
+def test_an_image_gives_the_same_at_each_place_of_an_int8_batch(graph_mode, tmp_path):
+    detector = Exported(tmp_path, KEYS)
+    data = ("--quantize", "int8", "--calibration_data", f"{tmp_path}/data/train", "--val_dataset", "")
+    detector.export("ONNX", "two", *data, "--export_batch", "2")
+    model = detector.open("two.onnx")
+    case = next(iter(TASKS["detection"].example_inputs(detector.config("mindspore", "model.ckpt")).values()))
+    *found, images = model(*(np.concatenate([one, one]) for one in case.values()))
+    assert (images == 0).sum() >= 20
+    for output in found:
+        np.testing.assert_array_equal(output[images == 0], output[images == 1])
 
 
 @pytest.mark.slow

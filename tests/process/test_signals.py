@@ -83,6 +83,34 @@ def test_temporary_folders_go_when_a_signal_ends_the_program(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+# What is at work in a folder that goes: it fails, and says so.
+AT_WORK = """
+import shutil, tempfile, weakref
+folder = tempfile.mkdtemp()
+owner = type("Owner", (), {})()
+weakref.finalize(owner, lambda: (shutil.rmtree(folder), time.sleep(1)))
+print("ready", flush=True)
+while os.path.exists(folder):
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    "end", ["sys.exit(2)", "raise FileNotFoundError(folder)", ""], ids=["status", "raises", "ends"]
+)
+def test_what_fails_because_the_program_leaves_says_nothing_and_changes_no_status(end):
+    code = f"{BEGIN}{AT_WORK}print('error: does not exist', file=sys.stderr, flush=True)\n{end}\n"
+    assert stop(start(code), signal.SIGTERM) == (143, "ended by signal 15\n")
+
+
+def test_what_was_printed_before_the_signal_is_not_lost():
+    code = BEGIN + 'print("ready", flush=True)\nprint("half", end="")\ntime.sleep(60)\n'
+    process = start(code, env=os.environ | {"PYTHONUNBUFFERED": ""})
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert (process.stdout.read(), process.stderr.read(), process.wait(10)) == ("half", "ended by signal 15\n", 143)
+
+
 def test_what_is_ignored_stays_ignored():
     code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     assert stop(start(code + BEGIN + WAIT), signal.SIGHUP, signal.SIGINT, signal.SIGTERM)[0] == 143
