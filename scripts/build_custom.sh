@@ -7,6 +7,7 @@ set -euo pipefail
 # shellcheck source=scripts/_common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 
+[ "$#" -eq 0 ] || { echo "usage: [SKIP_CUDA=1] [CXX=...] [NVCC=...] bash scripts/build_custom.sh" >&2 && exit 2; }
 PYTHON="${PYTHON:-${VENV:-$(repo_root)/.venv}/bin/python}"
 command -v "$PYTHON" >/dev/null || PYTHON=python3
 without=()
