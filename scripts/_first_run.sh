@@ -38,6 +38,11 @@ first_run() {
     local out more=()
     out="$(absolute "$4")" || exit
     { mkdir -p -- "$out" && [ -w "$out" ]; } 2>/dev/null || fail "$out is no folder that can be written"
+    local name
+    for name in NVCC CXX; do
+        [ -z "${!name:-}" ] || [ -n "$(type -P -- "${!name}")" ] || fail "there is no $name at ${!name}"
+        [[ "${!name:-}" != */* ]] || export "$name=$(realpath -ms -- "${!name}")"
+    done
     cd "$(repo_root)" || exit
     PYTHON="$PYTHON" bash scripts/build_custom.sh || fail "the custom operators could not be built"
     if [ "$1" = gpu ] && [ -f src/ops/bin/custom_ops_gpu.so ]; then

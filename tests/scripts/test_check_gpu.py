@@ -161,6 +161,13 @@ def test_the_first_gpu_run_goes_up_to_the_driver_here(place):
     assert not (place / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["NVCC", "CXX"])
+def test_a_compiler_that_is_not_there_is_said(place, name):
+    stand_in(place, "python", f'case "$*" in *first_run*|*build.py*) exit 9 ;; *) exec {sys.executable} "$@" ;; esac')
+    done = run(place, "first_gpu_run.sh", "out", DEVICE="cpu", **{name: "bin/none"})
+    assert done.returncode == 2 and done.stderr.splitlines()[-1] == f"error: there is no {name} at bin/none"
+
+
 @pytest.mark.parametrize("count", ["two", "0", "-1", "1 2"])
 def test_a_count_of_cards_that_is_none_is_said(place, count):
     done = run(place, "first_gpu_run.sh", "out", PYTHON=sys.executable, DEVICE="cpu", DEVICE_COUNT=count)
