@@ -12,6 +12,7 @@ with CPU ranks is calculated, from nominal figures and the assumptions named her
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -334,7 +335,8 @@ def count(config: str) -> dict:
     }
 
 
-def main() -> None:
+def main() -> int:
+    """2 for bad input, which changes nothing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", action="store_true", help="count the configurations anew")
     parser.add_argument("--measured", nargs=2, type=Path, metavar="FILE", help="of distributed_step.py, 1 and 2 ranks")
@@ -342,13 +344,27 @@ def main() -> None:
     facts = json.loads(FACTS.read_text(encoding="utf-8")) if FACTS.exists() else {}
     if options.count:
         facts["counts"] = [count(config) for config in CONFIGURATIONS]
-    if options.measured:
-        one, two = (json.loads(path.read_text(encoding="utf-8")) for path in options.measured)
-        facts["measured"] = {"1": one, "2": two}
+    found = {}
+    try:
+        if options.measured:
+            one, two = (json.loads(path.read_text(encoding="utf-8")) for path in options.measured)
+            facts["measured"] = {"1": one, "2": two}
+            link_row(one, two), list(measured_rows(one, two))
+        if {"counts", "measured"} <= set(facts):
+            found = tables(facts)
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        named = " and ".join(map(str, options.measured or [FACTS]))
+        print(f"error: {named}: not what distributed_step.py --json writes ({error!r})", file=sys.stderr)
+        return 2
     FACTS.write_text(json.dumps(facts, indent=None) + "\n", encoding="utf-8")
-    if {"counts", "measured"} <= set(facts):
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), tables(facts)), encoding="utf-8")
+    if found:
+        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        print(f"written: {PAGE.relative_to(ROOT)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

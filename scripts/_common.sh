@@ -27,6 +27,15 @@ need_supported() {
     fail "$found found; Python 3.10, 3.11 or 3.12 is needed (MindSpore 2.8.0 has wheels for 3.9 to 3.12)"
 }
 
+# choose_python: sets PYTHON where nobody named it: that of VENV, of .venv here, else python3.
+choose_python() {
+    if [ -z "${PYTHON:-}" ]; then
+        PYTHON="${VENV:-$(repo_root)/.venv}/bin/python"
+        [ -x "$PYTHON" ] || PYTHON=python3
+    fi
+    [ -n "$(type -P -- "$PYTHON")" ] || fail "there is no Python at $PYTHON"
+}
+
 # find_base_python: print the Python that makes environments.
 find_base_python() {
     local name

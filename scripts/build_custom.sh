@@ -7,8 +7,10 @@ set -euo pipefail
 # shellcheck source=scripts/_common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_common.sh"
 
-PYTHON="${PYTHON:-${VENV:-$(repo_root)/.venv}/bin/python}"
-command -v "$PYTHON" >/dev/null || PYTHON=python3
+[ "$#" -eq 0 ] || { echo "usage: [SKIP_CUDA=1] [CXX=...] [NVCC=...] bash scripts/build_custom.sh" >&2 && exit 2; }
+# shellcheck disable=SC2034 # fail's
+FAIL_STATUS=2
+choose_python
 without=()
 [ -z "${SKIP_CUDA:-}" ] || without=(--skip_cuda)
 exec "$PYTHON" "$(repo_root)/src/ops/build.py" --cxx "${CXX:-g++}" --nvcc "${NVCC:-nvcc}" ${without[@]+"${without[@]}"}

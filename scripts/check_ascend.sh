@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Is what MindSpore needs for an Ascend NPU on this machine: its plug-in, CANN of a version that it knows, the driver?
-# Needs no NPU: the driver is reported by itself. Exit status 0 if all the rest is found.
+# Needs no NPU: the driver is reported by itself. Exit status 0 if all the rest is found, 1 if not, 2 for
+# wrong input.
 # Usage: bash scripts/check_ascend.sh        PYTHON or VENV names the environment; CANN's set_env.sh is sourced before.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
-# shellcheck disable=SC2034 # no input is wrong
-FAIL_STATUS=1
 [ "$#" -eq 0 ] || usage ""
 find_python
+# shellcheck disable=SC2034 # fail's: from here on no input is wrong
+FAIL_STATUS=1
 
 # Libraries of the driver, not of CANN.
 DRIVER='libascend_hal|libdrvdsmi_host|libdcmi'

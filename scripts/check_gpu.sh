@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Does every library that MindSpore's GPU plug-in loads resolve on this machine, and which GPUs do they have code for?
 # Needs no GPU: the driver's library is reported by itself. Exit status 0 if all the others are found and each has code
-# for the card (nvidia-smi's, or CARD).
+# for the card (nvidia-smi's, or CARD), 1 if not, 2 for wrong input.
 # Usage: bash scripts/check_gpu.sh        PYTHON or VENV names the environment; CARD=9.0 asks for a card of that compute
 #                                         capability, whatever is here.
 set -euo pipefail
 # shellcheck source=scripts/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
-# shellcheck disable=SC2034 # no input is wrong
-FAIL_STATUS=1
 [ "$#" -eq 0 ] || usage ""
 [[ ! -v CARD || "$CARD" =~ ^[1-9][0-9]?\.[0-9]$ ]] || fail "CARD is a compute capability, written like 8.6, not '$CARD'"
 find_python
+# shellcheck disable=SC2034 # fail's: from here on no input is wrong
+FAIL_STATUS=1
 # shellcheck source=scripts/gpu_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/gpu_env.sh"
 
@@ -98,6 +98,7 @@ ours="$(repo_root)/src/ops/bin/custom_ops_gpu.so"
 mapfile -t holders < <(printf '%s\n' "${holders[@]}" | awk '!seen[$0]++')
 file=requirements-gpu.txt
 trouble=""
+ours_lacks=""
 if [ -z "$cards" ]; then
     echo "device code, without a card to ask for (CARD=9.0 asks for one):"
     device_code
@@ -106,8 +107,11 @@ fi
 for card in $cards; do
     file="$(requirements_for "$card")"
     echo "device code, and how it runs on compute capability $card:"
-    listed="$(device_code "$card")" || trouble="a library has no code for compute capability $card"
+    listed="$(device_code "$card")" || [ "$?" -eq 1 ] || trouble="a library cannot be read"
     echo "$listed"
+    ! grep -v "^ *${ours##*/} " <<<"$listed" | grep -q ': none$' \
+        || trouble="a library has no code for compute capability $card"
+    ! grep -q "^ *${ours##*/} .*: none$" <<<"$listed" || ours_lacks="$card"
     if grep -qE '^ *libcu(blas|dnn).*: PTX$' <<<"$listed"; then
         case "$card" in
             9.*) trouble="cuBLAS or cuDNN has no machine code for compute capability $card" ;;
@@ -118,4 +122,6 @@ for card in $cards; do
 done
 [ "${#missing[@]}" -eq 0 ] || fail "${#missing[@]} libraries are missing: pip install -r $file"
 [ -z "$trouble" ] || fail "$trouble: pip install -r $file"
+[ -z "$ours_lacks" ] || fail "src/ops/bin/${ours##*/} has no code for compute capability $ours_lacks; CUDA 13's nvcc knows none" \
+    "below 7.5: remove it, then NVCC=OLDER_NVCC bash scripts/build_custom.sh (or go on without it: SKIP_CUDA=1)"
 echo "all libraries but the driver's are found"

@@ -12,16 +12,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
 # shellcheck disable=SC2034 # need_device's
 WITHOUT_DEVICE="tests/ops/cuda_on_cpu and tests/scripts/test_check_kernels.py hold the kernels without one"
 
-# find NAME WORD: print the program that WORD, PATH or CUDA's usual folder has.
+# find_program NAME WORD: print the program that WORD, PATH or CUDA's usual folder has, from the root directory.
 find_program() {
-    command -v "${2:-$1}" || { [ -z "$2" ] && [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/$1" ] \
-        && echo "${CUDA_HOME:-/usr/local/cuda}/bin/$1"; }
+    local found
+    found="$(type -P -- "${2:-$1}")" \
+        || { [ -z "$2" ] && found="${CUDA_HOME:-/usr/local/cuda}/bin/$1" && [ -x "$found" ]; } || return
+    realpath -ms -- "$found"
 }
 
 nvcc="$(find_program nvcc "${NVCC:-}")" || fail "nvcc not found${NVCC:+: $NVCC}; it comes with CUDA's toolkit; NVCC names one"
 need_device gpu
-PYTHON="${PYTHON:-${VENV:-$(repo_root)/.venv}/bin/python}"
-command -v "$PYTHON" >/dev/null || PYTHON=python3
+choose_python
+sanitizer=""
+if [ "${SANITIZER:-}" != none ]; then
+    sanitizer="$(find_program compute-sanitizer "${SANITIZER:-}")" || [ -z "${SANITIZER:-}" ] \
+        || fail "compute-sanitizer not found: $SANITIZER"
+fi
 case "$PYTHON" in */*) PYTHON="$(realpath -ms -- "$PYTHON")" ;; esac
 out="$(absolute "${1:-outputs/check_kernels}")" || exit
 cd "$(repo_root)" || exit
@@ -32,7 +38,7 @@ library="$out/custom_ops_gpu.so"
 status=0
 if [ "${SANITIZER:-}" = none ]; then
     echo "compute-sanitizer: left out"
-elif sanitizer="$(find_program compute-sanitizer "${SANITIZER:-}")"; then
+elif [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck; do
         echo "compute-sanitizer, $tool:"
         # PyTorch's own allocator would hide what is written beside a tensor.
@@ -41,8 +47,6 @@ elif sanitizer="$(find_program compute-sanitizer "${SANITIZER:-}")"; then
         tail -n 3 "$out/$tool.log"
     done
     [ "$status" -eq 0 ] || echo "compute-sanitizer or a comparison under it has failed: $out/*.log" >&2
-elif [ -n "${SANITIZER:-}" ]; then
-    fail "compute-sanitizer not found: $SANITIZER"
 else
     echo "compute-sanitizer: not found, left out"
 fi

@@ -211,16 +211,21 @@ def draw(data: Path, wanted: list[Case]) -> None:
             part = data / f"{layout}.part"
             shutil.rmtree(part, ignore_errors=True)
             words = [sys.executable, "-m", "src.data.synthetic", layout, str(part), *numbers]
-            subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                said = done.stderr.strip().splitlines() or [f"error: status {done.returncode}"]
+                raise OSError(f"the images cannot be drawn: {said[-1].removeprefix('error: ')}")
             part.rename(data / layout)
 
 
-def write_summary(out: Path, lines: list[str]) -> None:
-    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_summary(work: Path, lines: list[str]) -> None:
+    """In this run's own folder, which keeps it, and in the folder that all runs share, where the newest one's is."""
+    for folder in (work, work.parent):
+        (folder / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> int:
-    """0 where all agree, 1 where one does not."""
+    """0 where all agree, 1 where one does not, 2 for bad input, 130 where it was stopped."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", required=True, choices=("CPU", "GPU", "Ascend"))
     parser.add_argument("--machine", default="", help="the device in words, for the table's heading")
@@ -234,8 +239,22 @@ def main() -> int:
     if not wanted:
         print(f"error: ONLY={words.only}: no run has such a title", file=sys.stderr)
         return 2
-    out = words.out.resolve()
-    work = out / datetime.datetime.now().strftime("%y%m%d_%H%M%S")
+    work = words.out.resolve() / datetime.datetime.now().strftime("%y%m%d_%H%M%S")
+    try:
+        return compare(words, wanted, work)
+    except KeyboardInterrupt:  # the run that was going has been ended
+        summary = work / "summary.md"
+        rows = f"the rows so far are in {summary}" if summary.exists() else "there is no row yet"
+        print(f"stopped; {rows}", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def compare(words: argparse.Namespace, wanted: list[Case], work: Path) -> int:
+    """Run these, a row each; 0 where all agree, 1 where one does not. OSError."""
+    out = work.parent
     draw(out / "data", wanted)
     lines = heading(words.device, words.machine, words.count)
     lines += [f"| {' | '.join(HEAD)} |", f"| {' | '.join('---' for _ in HEAD)} |"]
@@ -254,13 +273,13 @@ def main() -> int:
         failures += line[-1] != "ok"
         lines.append(f"| {' | '.join(line)} |")
         print(lines[-1], flush=True)
-        write_summary(out, lines)  # what is known, should it be stopped
+        write_summary(work, lines)  # what is known, should it be stopped
     if words.count < 2:
         lines.append("\nTwo ranks: not run, 1 device")
         print(lines[-1])
     lines.append(f"\n{len(wanted) - failures} of {len(wanted)} runs agree")
     print(lines[-1])
-    write_summary(out, lines)
+    write_summary(work, lines)
     print(f"the table to paste: {out / 'summary.md'}; logs under {work}")
     return int(failures > 0)
 
@@ -269,6 +288,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main())
-    except KeyboardInterrupt:  # the run that was going has been ended
-        print("stopped; the rows so far are in summary.md of the output folder", file=sys.stderr)
+    except KeyboardInterrupt:  # before the first run
+        print("stopped", file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,7 @@
 """benchmarks/scaling.py: the formulas by numbers worked by hand, and that docs/scaling.md is what it gives."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,22 @@ def test_the_page_is_what_the_script_gives():
     facts = json.loads(scaling.FACTS.read_text(encoding="utf-8"))
     page = scaling.PAGE.read_text(encoding="utf-8")
     assert scaling.with_tables(page, scaling.tables(facts)) == page
+
+
+@pytest.mark.parametrize("text", [None, "x", "{}", "[]", '{"sum_4_ms": 1, "sum_4194304_ms": 1}'])
+def test_measurements_that_are_none_change_nothing(text, tmp_path, monkeypatch, capsys):
+    for name in ("FACTS", "PAGE"):
+        (tmp_path / name).write_bytes(getattr(scaling, name).read_bytes())
+        monkeypatch.setattr(scaling, name, tmp_path / name)
+    kept = [path.read_bytes() for path in (scaling.FACTS, scaling.PAGE)]
+    file = tmp_path / "measured.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["scaling", "--measured", str(file), str(file)])
+    assert scaling.main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and str(file) in said and len(said.splitlines()) == 1
+    assert [path.read_bytes() for path in (scaling.FACTS, scaling.PAGE)] == kept
 
 
 @pytest.mark.slow

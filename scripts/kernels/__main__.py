@@ -77,7 +77,8 @@ def code_for(capability: tuple[int, int], listed: str) -> str:
         return f"arch=compute_{card},code=sm_{card}"
     older = [number for number in known if number < card]
     if not older:
-        raise build.BuildError(f"this nvcc knows no code for compute capability {card // 10}.{card % 10}")
+        first = f", only from {known[0] // 10}.{known[0] % 10} on: NVCC names an older one" if known else ""
+        raise build.BuildError(f"this nvcc knows no code for compute capability {card // 10}.{card % 10}{first}")
     return f"arch=compute_{older[-1]},code=compute_{older[-1]}"
 
 

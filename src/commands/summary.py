@@ -13,7 +13,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ..config import Config, parse_cli
-from ..models.cost import STATES, multiply_accumulates, shapes_only, walk, weights
+from ..models.cost import STATES, Walk, Weights, multiply_accumulates, shapes_only, walk, weights
 from ..models.freeze import freeze_parts
 from ..process import runtime
 from ..process.command import entry_point
@@ -88,12 +88,10 @@ def step_lines(cfg: Config, model: nn.Cell, device: str) -> Iterator[str]:
 
     device: the name that decides whether the operators of `fast_gradients` are there.
     """
-    columns = TASKS[cfg.task].blank_columns(cfg)
-    if not columns or cfg.opt_type not in STATES:
+    if not TASKS[cfg.task].blank_columns(cfg) or cfg.opt_type not in STATES:
         return
-    fast = device == "CPU" and cfg.fast_gradients and not cfg.portable
-    walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], fast)
-    batch, fixed = cfg.batch_size, weights(model, cfg.opt_type, cfg.ema_decay > 0, cfg.accumulate_step > 1)
+    walked, fixed = step_cost(cfg, model, device)
+    batch, fast = cfg.batch_size, _has_fast_gradients(cfg, device)
     forward = 2 * walked.macs / 1e9
     backward, again = 2 * walked.backward_macs / 1e9, 2 * walked.block_macs / 1e9
     gradients = "with fast_gradients" if fast else "without fast_gradients"
@@ -115,6 +113,17 @@ def step_lines(cfg: Config, model: nn.Cell, device: str) -> Iterator[str]:
     }
     for name, sizes in [*rows.items(), ("together", [sum(column) for column in zip(*rows.values(), strict=True)])]:
         yield f"{name:<22}" + "".join(f"{size / 1e9:>14.3f}" for size in sizes)
+
+
+def step_cost(cfg: Config, model: nn.Cell, device: str) -> tuple[Walk, Weights]:
+    """One image's training step on a device, and what does not go with the batch; for a task with `blank_columns`."""
+    columns = TASKS[cfg.task].blank_columns(cfg)
+    walked = walk(model, [Tensor(columns[name]) for name in model.train_columns], _has_fast_gradients(cfg, device))
+    return walked, weights(model, cfg.opt_type, cfg.ema_decay > 0, cfg.accumulate_step > 1)
+
+
+def _has_fast_gradients(cfg: Config, device: str) -> bool:
+    return device == "CPU" and cfg.fast_gradients and not cfg.portable
 
 
 class _Counter:

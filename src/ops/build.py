@@ -146,13 +146,22 @@ def _flags(library: Library, compiler: Sequence[str], gpu_codes: Sequence[str]) 
 
 def _gpu_codes(nvcc: Sequence[str]) -> list[str]:
     """For every architecture that this nvcc knows, and for later ones."""
-    listed = subprocess.run([*nvcc, "--list-gpu-arch"], capture_output=True, text=True, timeout=SECONDS).stdout
-    numbers = sorted(int(word.removeprefix("compute_")) for word in listed.split() if word[8:].isdigit())
-    if not numbers:
-        raise BuildError(f"{nvcc[0]} names no GPU architecture")
+    numbers = gpu_architectures(nvcc)
     codes = [f"arch=compute_{number},code=sm_{number}" for number in numbers]
     codes.append(f"arch=compute_{numbers[-1]},code=compute_{numbers[-1]}")
     return [word for code in codes for word in ("-gencode", code)]
+
+
+def gpu_architectures(nvcc: Sequence[str]) -> list[int]:
+    """Compute capabilities that this nvcc knows, ten times each, the least first. BuildError where it names none."""
+    try:
+        done = subprocess.run([*nvcc, "--list-gpu-arch"], capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildError(f"{nvcc[0]}: {error}") from None
+    numbers = sorted(int(word.removeprefix("compute_")) for word in done.stdout.split() if word[8:].isdigit())
+    if not numbers:
+        raise BuildError(f"{nvcc[0]} names no GPU architecture")
+    return numbers
 
 
 def _sources() -> list[Path]:
@@ -172,16 +181,18 @@ def main() -> int:
         if name == ONEDNN and onednn() is None:
             print(f"no oneDNN library: {DEVEL} is not installed beside {sys.executable}")
         elif name == GPU and (words.skip_cuda or not shutil.which(words.nvcc)):
-            print("no GPU library: nvcc not found (or SKIP_CUDA is set)")
+            print(f"no GPU library: {'SKIP_CUDA is set' if words.skip_cuda else f'{words.nvcc} not found'}")
         elif is_newer(target):
             print(f"bin/{name} is up to date")
         else:
             try:
                 build(name, target, [compiler])
+                oldest = gpu_architectures([compiler])[0] if name == GPU else 0
             except BuildError as error:
                 print(f"error: building src/ops/bin/{name} failed: {error}", file=sys.stderr)
                 return 1
-            print(f"built src/ops/bin/{name}", flush=True)
+            cards = f", for compute capability {oldest // 10}.{oldest % 10} and later" if oldest else ""
+            print(f"built src/ops/bin/{name}{cards}", flush=True)
     return 0
 
 

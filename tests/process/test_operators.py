@@ -155,6 +155,17 @@ def test_the_script_builds_from_the_same_list(tmp_path):
         return done.stdout.splitlines()
 
     built, again = run(), run()
+    nvcc = tmp_path / "nvcc"
+    words = "case $1 in --list-gpu-arch) echo compute_75; echo compute_90 ;; esac\nfor last; do :; done\n"
+    nvcc.write_text(f'#!/bin/sh\n{words}[ "$last" = --list-gpu-arch ] || : >"$last"\n')
+    nvcc.chmod(0o755)
+    environment.update(SKIP_CUDA="", NVCC=str(nvcc))
+    assert run()[-1] == "built src/ops/bin/custom_ops_gpu.so, for compute capability 7.5 and later"
+    (copy / "src" / "ops" / "bin" / build.GPU).unlink()
+    nvcc.write_text("echo compute_75\n")
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and f"{nvcc}: " in done.stderr
+    environment.update(SKIP_CUDA="1")
     assert built[:2] == ["built src/ops/bin/custom_ops_cpu.so", "built src/ops/bin/dnnl_ops_cpu.so"]
     assert again[:2] == ["bin/custom_ops_cpu.so is up to date", "bin/dnnl_ops_cpu.so is up to date"]
     assert "no GPU library" in again[2]

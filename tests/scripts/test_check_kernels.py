@@ -134,7 +134,7 @@ def test_kernels_are_built_for_the_card_or_for_the_driver(capability, code):
 
 
 def test_an_nvcc_that_is_too_new_for_the_card_is_said():
-    with pytest.raises(build.BuildError, match="knows no code for compute capability 7.0"):
+    with pytest.raises(build.BuildError, match=r"knows no code for compute capability 7\.0, only from 7\.5 on: NVCC"):
         program.code_for((7, 0), "compute_75\ncompute_80\n")
 
 
@@ -198,6 +198,26 @@ def test_the_script_builds_then_looks_under_the_sanitizer_then_times(place, stat
 
 
 @pytest.mark.slow
+def test_names_are_of_the_folder_where_the_script_was_called(place):
+    stand_in(place, "nvidia-smi", "exit 0")
+    stand_in(place, "nvcc", "echo release 12.4")
+    stand_in(place, "python", 'echo asked "$@"')
+    done = run(place, "check_kernels.sh", "out", NVCC="bin/nvcc", PYTHON="bin/python", SANITIZER="none")
+    assert done.returncode == 0 and not done.stderr
+    assert f"--build {place / 'out'} --nvcc {place / 'bin' / 'nvcc'}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong,words", [("SANITIZER", "compute-sanitizer not found: ./no"), ("PYTHON", "there is no Python at ./no")]
+)
+def test_a_wrong_name_is_said_before_anything_is_built(place, wrong, words):
+    stand_in(place, "nvidia-smi", "exit 0")
+    stand_in(place, "nvcc", "echo release 12.4")
+    stand_in(place, "python", 'echo asked "$@"')
+    done = run(place, "check_kernels.sh", "out", **{wrong: "./no"})
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {words}\n")
+
+
 def test_no_mindspore_is_needed():
     code = "import sys; sys.modules['mindspore'] = None; import scripts.kernels.__main__, scripts.kernels.jobs"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
