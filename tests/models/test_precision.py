@@ -44,7 +44,7 @@ IN_FLOAT32 = {
     "Sigmoid", "SigmoidGrad", "Sqrt", "TopK", "Custom",
 }  # fmt: skip
 # The cells of matrix products that are no layers: interpolation, sums for normalisation. A layer's is called MatMul.
-EXCEPTIONS = ("ResizeBilinear", "BatchStatistics", "PointRendMaskHead", "SemanticPointHead", "HRModule")
+EXCEPTIONS = ("ResizeBilinear", "DoubleBilinear", "BatchStatistics", "HRModule")
 
 
 def configured(case: str, *more: str):
