@@ -6,13 +6,14 @@
 
 Each program is a process of its own; its figures are kept when it has ended well, so that a broken run goes on. The
 page is written when all of them are there: all figures of a page are of one machine, whose name and versions are kept
-with them and must be the same. Leave the machine alone meanwhile; it takes a quarter of an hour on two cores.
+with them and must be the same. Leave the machine alone meanwhile; it takes half an hour on two cores.
 """
 
 import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -34,14 +35,32 @@ SECTIONS = {
         "inference --case hrnet",
         "inference --case segmenter --memory 1 --rounds 3",
     ),
+    "Exported files": tuple(
+        f"export_families --full --int8 --family '{family}'"
+        for family in (
+            "Mask R-CNN HRNet",
+            "Mask R-CNN SpineNet",
+            "Mask R-CNN ResNet-FPN",
+            "Cascade Mask R-CNN",
+            "PointRend",
+            "HRNet classification",
+            "HRNet segmentation",
+            "HRNet + OCR",
+        )
+    ),
     "Scoring": ("scoring",),
     "Input": ("data_pipeline",),
-    "Training": ("training_step --case classifier --size 224 --batch 8",),
+    "Training": (
+        "training_step --case classifier --size 224 --batch 8",
+        "training_step --case segmenter --size 512 --rounds 5",
+        "training_step --case detector --size 256 --rounds 5",
+    ),
     "Operators": (
         "roi_align --mindspore 1",
         "detection_ops",
         "point_sample",
         "soft_nms",
+        "resize_bilinear",
         "mask_paste",
         "label_map",
         "pixel_loss",
@@ -89,7 +108,7 @@ def machine() -> dict[str, str]:
 def measure(program: str, file: Path) -> bool:
     """Runs it and keeps its figures with the machine in `file`; False where it failed."""
     print(f"== {program}", flush=True)
-    name, *words = program.split()
+    name, *words = shlex.split(program)
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "figures")
         command = [sys.executable, "-m", f"benchmarks.{name}", *words, "--figures", str(found)]

@@ -1,6 +1,6 @@
 """Networks by what runs them. Every family in one table; or one detector, with how far its files agree with it.
 
-    python benchmarks/export_backends.py [--full] [--family NAME ...] ...        see `benchmarks/export_families.py`
+    python benchmarks/export_backends.py [--full] [--family NAME ...] ...        is `benchmarks/export_families.py`
     python benchmarks/export_backends.py IMAGE_FOLDER [CONFIG.yaml [--key value ...]]
 
 The second is a whole detector by its three backends: MindSpore, MINDIR, onnxruntime. Random

@@ -1,6 +1,6 @@
 """Every family of networks by MindSpore, as ONNX and, where it is there, as PyTorch's own: time an image, a table.
 
-    python benchmarks/export_backends.py [--full] [--family NAME ...] [--size PIXELS] [--batch N] [--int8] [--mindir]
+    python -m benchmarks.export_families [--full] [--family NAME ...] [--size PIXELS] [--batch N] [--int8] [--mindir]
                                          [--files DIR] [--figures FILE]
 
 Narrow networks of the demos by default, --full takes the W18's, SpineNet-49S and ResNet-50. Detectors have lively
@@ -239,3 +239,7 @@ FAMILIES = [
     Family("HRNet + OCR", ("demo/hrnet_ocr_cityscapes_shapes", SEGMENT),
            ("hrnet_w48_ocr_cityscapes", [*SEGMENT, *W18]), _torch_ocr),
 ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -4,7 +4,8 @@
                                        [--enable_profiling]
 
 The sides (`training_cases.py`) take a step in turn, so that all meet the machine in the same state; the others sleep
-meanwhile. The least of all rounds counts, the median stands beside it. All sides are in memory at once.
+meanwhile. The least of all rounds counts, the median stands beside it. All sides are in memory at once; `memory` is the
+most that each one's process has held, compilation included (`training_memory.py` takes it apart).
 """
 
 import argparse
@@ -54,16 +55,19 @@ def figures(what: str, networks: dict[str, Network], rounds: int) -> Iterator[Fi
     for network in networks.values():
         network.step()
         network.step()
-    times = {side: [] for side in networks}
+    times, peaks = {side: [] for side in networks}, {}
     for _ in range(rounds):
         for side, network in networks.items():
-            times[side].append(network.step()["seconds"])
+            answer = network.step()
+            times[side].append(answer["seconds"])
+            peaks[side] = answer["peak"]
     for side, network in networks.items():
         spread = f"median {statistics.median(times[side]):.2f}, first {first[side]:.1f}"
         print(f"{side}: {min(times[side]):.2f} s a step ({spread})", flush=True)
         network.end()
     for side in sides_beside(times):
         yield Figure(what, min(times["fast"]), min(times[side]), "s", reference_name(side))
+        yield Figure(f"{what}, memory", peaks["fast"], peaks[side], "GB", reference_name(side))
 
 
 def show_operators(side: str, table: dict[str, float]) -> None:
