@@ -272,7 +272,7 @@ class UpsampleNearest(nn.Cell):
 
 class ResizeBilinear(nn.Cell):
     """`resize_bilinear` to another tensor's size, which gets no gradient by it. for_training: as `UpsampleNearest`;
-    for_inference: likewise where it is not trained, of float32 (`resize_by_operator`).
+    for_inference: likewise where it is not trained, of float32 (`set_resizing`).
     """
 
     def __init__(self, align_corners: bool = False, coordinates: str = "half_pixel"):

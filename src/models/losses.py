@@ -124,7 +124,7 @@ class LabelLogProbability(nn.Cell):
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = as_float32(logits)
         if self.training and self.for_training is not None:
-            return self.for_training(logits, labels)
+            return self.for_training(logits, labels.astype(mstype.int32))
         shifted = logits - ops.stop_gradient(logits.max(axis=1, keepdims=True))
         own = labels[:, None] == class_numbers(logits.shape[1])
         picked = ops.where(own, shifted, 0.0).sum(axis=1)
