@@ -10,6 +10,7 @@ with them and must be the same. Leave the machine alone meanwhile; it takes half
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -124,13 +125,14 @@ def measure(program: str, file: Path) -> bool:
 
 
 def page(kept: Mapping[str, Sequence[Figure]], where: Mapping[str, str]) -> str:
-    """The text of the page from the figures of each program."""
+    """The text of the page from the figures of each program; a program's calls have one table."""
     parts = [INTRODUCTION, f"Machine: {where['machine']}.\nVersions: {where['versions']}.\n"]
     for section, programs in SECTIONS.items():
         parts.append(f"## {section}\n")
-        for program in programs:
-            parts.append(f"`python -m benchmarks.{program}`\n")
-            parts.append(table(kept[program]))
+        for _, group in itertools.groupby(programs, lambda program: program.split()[0]):
+            own = list(group)
+            parts.append("<br>\n".join(f"`python -m benchmarks.{program}`" for program in own) + "\n")
+            parts.append(table(figure for program in own for figure in kept[program]))
     return "\n".join(parts)
 
 

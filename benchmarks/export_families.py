@@ -112,8 +112,8 @@ def _row(family: Family, options: argparse.Namespace, folder: Path) -> tuple[str
     if "ONNX int8" in times:
         figures.append(Figure(f"{what}: ONNX int8", times["ONNX int8"], times["ONNX"], "ms", "ONNX float", goal=1.0))
     if "PyTorch" in times:
-        figures += [Figure(f"{what}: {own}", times[own], times["PyTorch"], "ms", against) for own in
-                    ("ONNX", "MindSpore")]  # fmt: skip
+        ours = [own for own in ("ONNX", "ONNX int8", "MindSpore") if own in times]
+        figures += [Figure(f"{what}: {own}", times[own], times["PyTorch"], "ms", against) for own in ours]
     show(figures, options.figures)
     return what, times
 

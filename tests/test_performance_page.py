@@ -73,3 +73,23 @@ def test_every_program_of_the_page_gives_figures():
     for program in programs:
         text = (performance.ROOT / "benchmarks" / f"{program.split()[0]}.py").read_text(encoding="utf-8")
         assert "run(figures, __doc__)" in text or "add_figures_option(" in text, program
+
+
+def test_calls_of_a_program_have_one_table(monkeypatch):
+    sections = {"Files": ("families --a", "families --b", "other")}
+    monkeypatch.setattr(performance, "SECTIONS", sections)
+    kept = {"families --a": [ROI], "families --b": [RATE], "other": [PLAIN]}
+    text = performance.page(kept, {"machine": "m", "versions": "v"})
+    assert [line[:32] for line in text[text.index("## Files") :].splitlines() if line] == [
+        "## Files",
+        "`python -m benchmarks.families -",
+        "`python -m benchmarks.families -",
+        "| what | ours | reference | | ra",
+        "| --- | --- | --- | --- | --- | ",
+        "| RoIAlign \\| forward | 12 ms | ",
+        "| loader | 90 images/s | 60 imag",
+        "`python -m benchmarks.other`",
+        "| what | ours | reference | | ra",
+        "| --- | --- | --- | --- | --- | ",
+        "| images | 12,345 images/s | 10,",
+    ]
