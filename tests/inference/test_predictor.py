@@ -23,6 +23,7 @@ def make_config(batch_size: int = 2) -> SimpleNamespace:
         exif="auto",
         image_window=[],
         alpha_colour=[255, 255, 255],
+        neck=SimpleNamespace(type="fpn"),
         test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
         test_batch_size=batch_size,
         img_width=SIZE,

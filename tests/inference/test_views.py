@@ -85,7 +85,8 @@ def test_off_is_the_plain_predictor_and_no_other_hash():
 def test_views_come_by_scale_the_mirrored_one_first_and_each_is_what_it_should_be():
     model = BrightThings()
     one_prediction(model, config("--eval_flip", "1", "--eval_scales", "[0.5, 1]"), PHOTO)
-    assert [image.shape for image, _ in model.shown] == [(1, 3, 32, 64)] * 2 + [(1, 3, 64, 96)] * 2
+    # HRFPN needs 64 pixels a side
+    assert [image.shape for image, _ in model.shown] == [(1, 3, 64, 64)] * 2 + [(1, 3, 64, 96)] * 2
     assert [shape.tolist() for _, shape in model.shown] == [[[32, 48]]] * 2 + [[[64, 96]]] * 2
     plain = BrightThings()
     one_prediction(plain, config("--eval_scales", "[0.5, 1.0]"), PHOTO)

@@ -29,6 +29,7 @@ TASK = TASKS["detection"]
 def make_config(prediction_path="") -> SimpleNamespace:
     return SimpleNamespace(
         prediction_path=str(prediction_path),
+        neck=SimpleNamespace(type="fpn"),
         test_cfg=SimpleNamespace(rcnn=SimpleNamespace(mask_thr_binary=0.5)),
         test_batch_size=2,
         img_width=SIZE,
