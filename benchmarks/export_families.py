@@ -5,10 +5,13 @@
 
 Narrow networks of the demos by default, --full takes the W18's, SpineNet-49S and ResNet-50. Detectors have lively
 random weights, the others fresh ones. What runs a network takes turns with the others; times are each one's median.
+PyTorch runs first, alone, in a process of its own: beside the others' threads, or with passively waiting ones, it takes
+up to twice the time.
 --files DIR: keeps the checkpoints and files there, and takes those that are there: a second call measures alone.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -19,13 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("GLOG_v", "3")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of one that waits would take the cores of the next
+if "--torch_side" not in sys.argv:  # PyTorch's process; here threads of one that waits would take the cores of the next
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 
+from benchmarks.asked import Asked  # noqa: E402
 from benchmarks.figures import Figure, add_figures_option, show  # noqa: E402
 from src.commands.export import export  # noqa: E402
 from src.config import Config, load_config  # noqa: E402
@@ -53,6 +58,9 @@ class Family:
 
 def main(arguments: list[str]) -> None:
     options = _options(arguments)
+    if options.torch_side:
+        serve_torch(next(family for family in FAMILIES if family.name == options.torch_side), options)
+        return
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -74,17 +82,24 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--int8", action="store_true")
     parser.add_argument("--mindir", action="store_true")
     parser.add_argument("--files", default="")
+    parser.add_argument("--torch_side", default="", help=argparse.SUPPRESS)
     add_figures_option(parser)
     return parser.parse_args(arguments)
 
 
-def _row(family: Family, options: argparse.Namespace, folder: Path) -> tuple[str, dict[str, float]]:
-    """The family's name with size, and each one's median milliseconds an image."""
+def _configured(family: Family, options: argparse.Namespace) -> tuple[str, str, list[str], Config]:
+    """The configuration's name, file and keys, and what they say."""
     name, keys = family.full if options.full else family.narrow
     config, keys = f"{ROOT}/configs/{name}.yaml", ["--device_target", "CPU", "--val_dataset", "", *keys]
     if options.size:
         keys += [f"--{side}={options.size}" for side in _sides(load_config(config, keys))]
-    cfg = load_config(config, keys)
+    return name, config, keys, load_config(config, keys)
+
+
+def _row(family: Family, options: argparse.Namespace, folder: Path) -> tuple[str, dict[str, float]]:
+    """The family's name with size, and each one's median milliseconds an image."""
+    by_torch, against = _by_torch(family, options) if family.torch is not None else ({}, "")
+    name, config, keys, cfg = _configured(family, options)
     task = TASKS[cfg.task]
     height, width = task.input_size(cfg)
     folder = folder / f"{name.rpartition('/')[2]}_{width}x{height}_{options.batch}"
@@ -102,11 +117,7 @@ def _row(family: Family, options: argparse.Namespace, folder: Path) -> tuple[str
     one = next(iter(cases.values()))
     inputs = [np.concatenate([array] * options.batch) for array in one.values()]
     calls = {title: lambda network=network: run_model(network, *inputs) for title, network in networks.items()}
-    against = ""
-    if family.torch is not None and (made := _torch(family, cfg)):
-        network, against = made
-        calls["PyTorch"] = lambda: network(inputs[0])
-    times = {title: ms_ / options.batch for title, ms_ in in_turns(calls).items()}
+    times = {title: ms_ / options.batch for title, ms_ in in_turns(calls).items()} | by_torch
     what = f"{family.name}, {width}x{height}" + (f", batches of {options.batch}" if options.batch > 1 else "")
     figures = [Figure(f"{what}: ONNX", times["ONNX"], times["MindSpore"], "ms", "MindSpore")]
     if "ONNX int8" in times:
@@ -167,22 +178,39 @@ def _save(cfg: Config, config: str, keys: list[str], path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ PyTorch's networks
 
 
-def _torch(family: Family, cfg: Config) -> tuple[Callable, str] | None:
-    """What runs PyTorch's network on an array (B, 3, H, W), and its name; None where the package cannot be used."""
+def _by_torch(family: Family, options: argparse.Namespace) -> tuple[dict[str, float], str]:
+    """Milliseconds an image of PyTorch's network, and its name; nothing where the package cannot be used."""
+    words = [sys.executable, "-m", "benchmarks.export_families", "--torch_side", family.name]
+    words += ["--size", str(options.size), "--batch", str(options.batch), *["--full"] * options.full]
+    side = Asked(["env", "-u", "OMP_WAIT_POLICY", *words])
+    answer = side.ask("name")
+    if "error" in answer:
+        print(f"{family.name}: no PyTorch network here ({answer['error']})", flush=True)
+        side.end()
+        return {}, ""
+    milliseconds = in_turns({"PyTorch": lambda: side.ask("run")})["PyTorch"]
+    side.end()
+    return {"PyTorch": milliseconds / options.batch}, answer["name"]
+
+
+def serve_torch(family: Family, options: argparse.Namespace) -> None:
+    """That process: it answers each line of its standard input, "name" or "run"."""
+    *_, cfg = _configured(family, options)
+    height, width = TASKS[cfg.task].input_size(cfg)
     try:
         import torch
 
         network, name = family.torch(cfg)
     except (ImportError, RuntimeError) as error:  # torchvision of another torch
-        print(f"{family.name}: no PyTorch network here ({str(error).splitlines()[0]})", flush=True)
-        return None
+        print(json.dumps({"error": str(error).splitlines()[0]}), flush=True)
+        return
     network.eval()
-
-    def run(image: np.ndarray):
-        with torch.no_grad():
-            return network(torch.from_numpy(image))
-
-    return run, f"{name}, PyTorch {torch.__version__}"
+    image = torch.from_numpy(np.random.RandomState(0).randn(options.batch, 3, height, width).astype(np.float32))
+    for word in sys.stdin:
+        if word.strip() == "run":
+            with torch.no_grad():
+                network(image)
+        print(json.dumps({"name": f"{name}, PyTorch {torch.__version__.partition('+')[0]}"}), flush=True)
 
 
 def _stages(cfg: Config) -> tuple[tuple, list[tuple]]:
