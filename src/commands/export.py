@@ -47,7 +47,7 @@ def export(cfg: Config) -> Path:
     metadata, cases = describe(cfg, image_size) | task.describe(cfg), task.example_inputs(cfg)
     cases = batches_of(cases, cfg.export_batch)
     is_int8, scored = cfg.quantize == "int8", cfg.quantize == "int8" and is_scored(cfg, task)
-    logger.info("%s: the network is written, then run beside the file (minutes)", cfg.file_format)
+    logger.info("%s: the network is written, then run beside the file", cfg.file_format)
     with _beside(target) as folder:
         written = folder / target.name
         _write(cfg.file_format, model, next(iter(cases.values())), metadata, written)

@@ -7,6 +7,7 @@ from mindspore import nn
 
 from ..config import Config
 from ..ops.conv_gradient import why_not_fast
+from ..ops.library import why_no_library
 from ..ops.resize import InferenceDoubling, InferenceResizing
 from .fast_inference import use_fast_inference
 from .layers import DoubleBilinear, ResizeBilinear
@@ -37,13 +38,17 @@ def why_own_convolutions(cfg: Config) -> str:
 
 
 def set_resizing(cfg: Config, model: nn.Cell) -> None:
-    """Gives a loaded network the CPU's operator for bilinear resizing, unless `portable`: the same bits in less time,
-    without the transposed maps, for each of which the framework keeps 8 bytes an element as long as the graph lives.
+    """Gives a loaded network the CPU's operator for bilinear resizing where it is compiled, unless `portable`: the same
+    bits in less time, without the transposed maps, for each of which the framework keeps 8 bytes an element as long as
+    the graph lives.
     """
     if ms.get_context("device_target") != "CPU" or cfg.portable:
         return
-    for _, cell in model.cells_and_names():
+    found = [cell for _, cell in model.cells_and_names() if isinstance(cell, ResizeBilinear | DoubleBilinear)]
+    if not found or why_no_library():  # which may build it
+        return
+    for cell in found:
         if isinstance(cell, ResizeBilinear):
             cell.for_inference = InferenceResizing("align_corners" if cell.align_corners else cell.coordinates)
-        elif isinstance(cell, DoubleBilinear):
+        else:
             cell.for_inference = InferenceDoubling(cell.coordinates)

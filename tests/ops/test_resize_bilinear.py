@@ -8,6 +8,7 @@ from mindspore import Tensor
 from src.config import load_config
 from src.models.build_operators import set_resizing
 from src.models.layers import DoubleBilinear, ResizeBilinear, resize_bilinear
+from src.ops import library
 from src.ops.resize import InferenceDoubling, InferenceResizing
 from src.tasks import build_model
 from tests.models.test_layers import asymmetric
@@ -70,3 +71,11 @@ def test_a_loaded_network_resizes_by_the_operator_unless_portable(graph_mode, po
     kinds = (ResizeBilinear, DoubleBilinear)
     found = [cell.for_inference for _, cell in network.cells_and_names() if isinstance(cell, kinds)]
     assert any(found) and all(isinstance(one, InferenceResizing) for one in found) if not portable else not any(found)
+
+
+def test_a_segmenter_needs_no_compiled_operator(graph_mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
+    cfg = load_config("configs/demo/hrnet_seg_cityscapes_shapes.yaml", ["--device_target", "CPU"])
+    network = build_model(cfg)
+    set_resizing(cfg, network)
+    assert network.resize.for_inference is None
