@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 from mindspore.common.api import _cell_graph_executor  # noqa: E402
 
 from src.data.formats import report  # noqa: E402
+from src.ops import library  # noqa: E402
 
 # In PyNative mode threads wait awake for one another otherwise: the same numbers in half of the CPU time.
 mindspore.set_context(pynative_synchronize=True)
@@ -74,6 +75,12 @@ def log_lines_reach_pytest(monkeypatch):
         ours.removeHandler(handler)
         handler.close()
     report.said_already.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_built_unasked(monkeypatch):
+    """A command of an earlier test in this process has said who builds operators that are missing."""
+    monkeypatch.setattr(library, "_builders", [])
 
 
 @pytest.fixture()

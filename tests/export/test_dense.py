@@ -73,7 +73,6 @@ def test_a_file_calls_the_compiled_operators_of_a_checkout_in_any_folder(graph_m
     operators = tmp_path / "a b+[c] 中文é" / "bin"
     shutil.copytree(library.BIN_FOLDER, operators)
     monkeypatch.setattr(library, "BIN_FOLDER", operators)
-    monkeypatch.setattr(library, "_builders", [])
     boxes = np.float32([[[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]]])
     inputs = {"boxes": boxes, "scores": np.float32([[0.7, 0.9, 0.8]]), "groups": np.int32([0, 0, 0])}
     inputs |= {"valid": np.ones((1, 3), bool)}

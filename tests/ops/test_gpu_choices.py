@@ -20,7 +20,6 @@ def gpu(monkeypatch, tmp_path):
     """gpu(text): its library is what this C++ text becomes. gpu.context may be changed."""
     context = {"device_target": "GPU", "deterministic": "OFF"}
     get_context = ms.get_context
-    monkeypatch.setattr(library, "_builders", [])
     monkeypatch.setattr(library, "BIN_FOLDER", tmp_path)
     for module in (ms, nms, point_sample, roi_align):
         monkeypatch.setattr(module, "get_context", lambda name: context.get(name) or get_context(name))

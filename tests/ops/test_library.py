@@ -8,12 +8,6 @@ from src.ops import conv_gradient, library
 from src.ops.nms import Nms
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_built(monkeypatch):
-    """Commands that ran before in this process have said who builds what is missing."""
-    monkeypatch.setattr(library, "_builders", [])
-
-
 @pytest.fixture()
 def compiled(tmp_path, monkeypatch):
     """compiled(text): the operators are what this C++ text becomes."""

@@ -167,7 +167,6 @@ def test_operator_survives_mindir_export(single_level, graph_mode, tmp_path):
 
 def test_missing_library_is_one_line_that_names_the_build_script(graph_mode, monkeypatch, tmp_path):
     monkeypatch.setattr("src.ops.library.BIN_FOLDER", tmp_path)
-    monkeypatch.setattr("src.ops.library._builders", [])
     with pytest.raises(UserError, match=r"scripts/build_custom\.sh"):
         RoIAlign(7, (8,))
 

@@ -24,7 +24,6 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "package" / "bin"
     place.parent.mkdir()
     monkeypatch.setattr(library, "BIN_FOLDER", place)
-    monkeypatch.setattr(library, "_builders", [])
     monkeypatch.setattr(operators, "_done", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     operators.build_at_first_use()
