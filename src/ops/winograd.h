@@ -23,11 +23,7 @@ constexpr int64_t BLOCK = 32;  // tiles of one matrix product: their numbers sta
 
 using Lanes = float __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE inline
-#endif
+#define ALWAYS_INLINE inline __attribute__((always_inline))  // so that they are compiled for the caller's vectors
 
 // Six pixels of a line, `step` apart -> six numbers, in place.
 ALWAYS_INLINE void transform_line(Lanes* d, int64_t step) {
