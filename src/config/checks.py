@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UserError, listed, short
 from .choices import AUTO, CASCADES, LEAST_SIDE, MOST_BATCH, NUM_CLASSES, WITHOUT_MASKS
-from .classification_checks import check_timm
+from .classification_checks import check_augmentations
 from .orientation import evaluated_input, has_orientations, trains_by_orientation
 from .train_sets import check_train_sets, texts
 from .transform_checks import check_transforms
@@ -267,7 +267,7 @@ def _check_classification(cfg: Any) -> None:
     check_image_size(cfg, (cfg.divider, "divider"))
     _refuse_tiles(cfg, "a classified image has one class")
     check_named_classes(cfg)
-    check_timm(cfg)
+    check_augmentations(cfg)
     if cfg.cls_head.conv_sigma and cfg.cls_head.conv_init != "TruncatedNormal":
         raise UserError(
             f"cls_head.conv_sigma is of cls_head.conv_init TruncatedNormal; it is {cfg.cls_head.conv_init!r}"

@@ -6,8 +6,18 @@ from ..errors import UserError, short
 from .classification_keys import PERMUTED
 from .rand_augment import parse
 
+LEAST_ALPHA = 1e-6  # of mixup and cutmix: Beta numbers of far smaller ones are no numbers
 
-def check_timm(cfg: Any) -> None:
+
+def check_augmentations(cfg: Any) -> None:
+    for name in ("crop_scale", "crop_ratio"):
+        bounds = getattr(cfg, name)
+        if bounds[0] > bounds[1]:
+            raise UserError(f"{name} {bounds} runs backwards")
+    for name in ("mixup", "cutmix"):
+        alpha = getattr(cfg, name)
+        if 0 < alpha < LEAST_ALPHA:
+            raise UserError(f"{name} is {alpha:g}; it must be 0 (off), or {LEAST_ALPHA:g} at least")
     if cfg.auto_augment:
         parse(cfg.auto_augment)
         if cfg.rand_augment:

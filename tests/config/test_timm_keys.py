@@ -38,6 +38,9 @@ def test_words_are_read_as_timm_reads_them():
         (["--cutmix_minmax=[0.2,0.8]"], "cutmix_minmax is timm's: set mixup_mode"),
         (["--cutmix_minmax=[0.8,0.2]", "--mixup_mode=elem"], r"cutmix_minmax is \[0.8, 0.2\]; it must be"),
         (["--cutmix_minmax=[0.2]", "--mixup_mode=elem"], r"cutmix_minmax is \[0.2\]"),
+        (["--crop_scale=[1,0.08]"], r"crop_scale \[1.0, 0.08\] runs backwards"),
+        (["--crop_ratio=[1.5,0.5]"], r"crop_ratio \[1.5, 0.5\] runs backwards"),
+        (["--mixup=5e-324"], r"mixup is 4.94066e-324; it must be 0 \(off\), or 1e-06 at least"),
     ],
 )
 def test_what_does_not_fit_is_one_line(keys, message):
