@@ -33,7 +33,11 @@ PACKAGES |= {"opencv-python-headless": "OpenCV", "pycocotools": ""}
 SECTIONS = {
     "Inference": (
         "inference --case detector --rounds 11",
+        "inference --case r50_detector",
+        "inference --case spinenet_detector",
         "inference --case hrnet",
+        "inference --case resnet",
+        "inference --case spinenet",
         "inference --case segmenter --memory 1 --rounds 3",
     ),
     "Exported files": (
@@ -76,7 +80,9 @@ HEADLINES: tuple[tuple[str, str], ...] = (
     ("RoIAlign forward, 512 RoIs 7x7, adaptive", "mmcv"),
     ("RoIAlign backward, 512 RoIs 7x7, adaptive", "mmcv"),
     ("NMS, 8768 proposals of 5 levels, best 1000", "MindSpore"),
-    ("inference, hrnet_w48_seg_cityscapes, 1024x512, fast_inference: 0", "PyTorch"),
+    ("inference, mask_rcnn_hrnetv2p_w18_1x_coco, 512x512, fast_inference: 1", "fast_inference: 0"),
+    ("inference, mask_rcnn_r50_fpn_1x_coco, backbone, 512x512, fast_inference: 1", "PyTorch"),
+    ("inference, hrnet_w48_seg_cityscapes, 1024x512, fast_inference: 1", "PyTorch"),
     ("5000 images scored, boxes and masks (24 of 24 numbers the same), time", "pycocotools"),
     ("training step, classifier, batch 8, 224x224", "PyTorch"),
     ("100 masks pasted on 1333x800 (100 codes identical)", "PyTorch"),
