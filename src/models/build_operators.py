@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 def set_convolutions(cfg: Config, model: nn.Cell) -> None:
-    """Gives a loaded network the convolutions of `fast_inference`, and says whose they are."""
-    if not cfg.fast_inference:
+    """Gives a loaded network the convolutions of `fast_inference` on the CPU, and says whose they are."""
+    if not cfg.fast_inference or ms.get_context("device_target") != "CPU":
         return
     reason = why_own_convolutions(cfg)
     if not reason:
