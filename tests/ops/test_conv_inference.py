@@ -9,12 +9,15 @@ import pytest
 import torch
 from mindspore import Tensor, nn
 
+from src.config import load_config
+from src.models.build_operators import set_convolutions
 from src.models.fast_inference import use_fast_inference
 from src.models.fold import fold_batchnorm
 from src.models.layers import AddReLU, ConvNormAct, NormSettings
 from src.ops.conv_gradient import LIBRARY, why_not_fast
 from src.ops.conv_inference import InferenceConv2D, InferenceConvSum2D
 from src.ops.library import file_of
+from src.tasks import build_model
 
 CASES = [  # in, out, kernel, stride, dilation, groups, padding, bias, (batch, h, w)
     (3, 64, 7, 2, 1, 1, 3, False, (1, 33, 47)),
@@ -167,6 +170,27 @@ def test_an_unfolded_normalisation_keeps_its_relu(pynative_mode):
     network = block(1)
     assert use_fast_inference(network) == 4
     np.testing.assert_allclose(network(x).asnumpy(), block(1)(x).asnumpy(), rtol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "Convolutions by oneDNN"),
+        (("--fold_batchnorm", "0"), "Convolutions by the framework (fold_batchnorm is 0)"),
+        (("--amp_level", "O2"), "Convolutions by the framework (amp_level is O2)"),
+        (("--portable", "1"), "Convolutions by the framework (portable is 1)"),
+        (("--fast_inference", "0"), None),
+    ],
+)
+def test_a_loaded_network_convolves_by_onednn_unless_a_key_says_otherwise(graph_mode, caplog, words, line):
+    caplog.set_level("INFO")
+    small = ("--cls_head.final_channels", "16", "--backbone.type", "resnet", "--backbone.depth", "18")
+    keys = ["--device_target", "CPU", *small, "--backbone.base_channels", "4", *words]
+    cfg = load_config("configs/demo/hrnet_cls_shapes.yaml", keys)
+    network = build_model(cfg)
+    set_convolutions(cfg, network)
+    assert any(isinstance(cell, InferenceConv2D) for _, cell in network.cells_and_names()) == (not words)
+    assert [one.message for one in caplog.records if one.message.startswith("Convol")] == ([line] if line else [])
 
 
 def test_two_layers_in_two_threads_have_their_own_weights(pynative_mode):
