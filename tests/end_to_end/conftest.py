@@ -5,7 +5,6 @@ import os
 import pytest
 
 from src.config import Config, to_dict
-from src.models.layers import DoubleBilinear, ResizeBilinear
 from src.tasks import Task
 
 # Keys that commands on one checkpoint differ in and that no network is built of.
@@ -19,19 +18,25 @@ BESIDE_THE_NETWORK = {
 @pytest.fixture(scope="module")
 def networks_are_kept():
     """The network of a checkpoint is built once: compiling is most of what eval.py, infer.py and export.py take."""
-    load_network, kept = Task.load_network, {}
+    load, load_network, kept, loading = Task.load, Task.load_network, {}, []
+
+    def load_for_inference(task: Task, cfg: Config):
+        loading.append(task)
+        try:
+            return load(task, cfg)
+        finally:
+            loading.pop()
 
     def load_once(task: Task, cfg: Config, checkpoint_path: str, fold: bool = True):
         facts = os.stat(checkpoint_path)
         keys = {name: value for name, value in to_dict(cfg).items() if name not in BESIDE_THE_NETWORK}
-        known = task.name, checkpoint_path, facts.st_mtime_ns, facts.st_size, fold, repr(keys)
+        # `load` gives a network operators for inference, which no export takes.
+        known = task.name, checkpoint_path, facts.st_mtime_ns, facts.st_size, fold, repr(keys), bool(loading)
         if known not in kept:
             kept[known] = load_network(task, cfg, checkpoint_path, fold)
-        for _, cell in kept[known].cells_and_names():
-            if isinstance(cell, ResizeBilinear | DoubleBilinear):
-                cell.for_inference = None  # which `load` gives it, and no export takes
         return kept[known]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "load", load_for_inference)
         patch.setattr(Task, "load_network", load_once)
         yield
