@@ -53,7 +53,8 @@ class Exported:
         self.paths = sorted((folder / "data" / "validation" / "data").iterdir())
         images = [read_bgr(path) for path in self.paths]
         save_lively_detector(TINY, self.keys, images, folder / "model.ckpt")
-        self.network = DETECTION.load(self.config("mindspore", "model.ckpt"))
+        cfg = self.config("mindspore", "model.ckpt")
+        self.network = DETECTION.load_network(cfg, cfg.checkpoint_path)
 
     def config(self, backend: str, name: str, *more: str):
         paths = ["--checkpoint_path", str(self.folder / name), "--backend", backend]
