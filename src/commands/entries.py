@@ -33,6 +33,7 @@ def evaluate() -> None:
     """Evaluate a checkpoint, or saved predictions, on the validation set."""
     cfg = parse_cli(_described(evaluate), command="eval.py")
     quiet_logs()
+    share_cores()
     from ..integrations.modelarts import modelarts
     from .evaluate import evaluate as run
 
@@ -46,6 +47,7 @@ def infer() -> None:
     required = (WEIGHTS, "pred_input", "pred_output|draw")
     cfg = parse_cli(_described(infer), required=required, command="infer.py")
     quiet_logs()
+    share_cores()
     from ..integrations.modelarts import modelarts
     from .infer import infer as run
 

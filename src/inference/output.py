@@ -84,6 +84,7 @@ def weights_and_keys(cfg: Config) -> dict[str, Any]:
 
     others = ("fold_batchnorm", "backend", "device_target", "mode")
     named = score_settings(cfg) | {name: getattr(cfg, name) for name in others}
+    named |= {"fast_inference": True} if cfg.fast_inference else {}  # what was begun before there was one is without
     return {"checkpoint": checkpoint_hash(cfg.checkpoint_path) if cfg.checkpoint_path else ""} | named
 
 

@@ -1,4 +1,4 @@
-"""Threads of OpenMP, which oneDNN's gradients run on, beside those of MindSpore's own pool."""
+"""Threads of OpenMP, which oneDNN's convolutions run on, beside those of MindSpore's own pool."""
 
 import os
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from src.config import load_config
 from src.errors import UserError
-from src.inference.output import write_entries, write_predictions
+from src.inference.output import weights_and_keys, write_entries, write_predictions
 from src.inference.unfinished import describe_files, unfinished
 
 ORIGIN = {"checkpoint": "12ab", "threshold": 0.5}
@@ -55,7 +56,7 @@ def test_a_run_goes_on_with_a_whole_group_but_for_the_end(tmp_path):
         (lambda content: content + b'{"image": "4.jpg", "ent', 4),
         (lambda content: content + b"[" * 100_000 + b"\n", 4),
         (lambda content: content.replace(b"1.jpg", b"9.jpg"), 1),
-        (lambda content: content.replace(b'"image": "3', b'\0\0\0\0\0\0\0\0\0\0'), 3),
+        (lambda content: content.replace(b'"image": "3', b"\0\0\0\0\0\0\0\0\0\0"), 3),
         (lambda content: content[:20], 0),
         (lambda content: b"", 0),
     ],
@@ -250,3 +251,10 @@ def test_a_process_that_a_signal_ends_says_what_is_kept(tmp_path, done, said):
     command, environment = [sys.executable, "-c", program], os.environ | {"PYTHONPATH": path}
     ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, text=True)
     assert ended.returncode == 130 and ended.stderr.splitlines() == ["interrupted", *filter(None, [said])]
+
+
+def test_whose_convolutions_they_are_is_a_part_of_where_predictions_come_from():
+    """A part of before `fast_inference` was on goes on with 0."""
+    fast, plain = (weights_and_keys(load_config("configs/demo/hrnet_cls_shapes.yaml", [f"--fast_inference={k}"]))
+                   for k in (1, 0))  # fmt: skip
+    assert fast == plain | {"fast_inference": True} and "fast_inference" not in plain

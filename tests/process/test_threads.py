@@ -1,7 +1,11 @@
 import os
+import sys
 
 import pytest
 
+from src import api
+from src.commands import entries
+from src.errors import UserError
 from src.process.threads import share_cores
 
 SET = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -47,3 +51,23 @@ def test_a_rank_that_its_launcher_has_bound_takes_its_own_cores(eight_cores):
     eight_cores.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "2")
     eight_cores.setattr(os, "sched_getaffinity", lambda process: {5})
     assert shared()["OMP_NUM_THREADS"] == "1"
+
+
+def stop():
+    raise UserError("cores are shared")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "infer"])
+def test_commands_that_run_a_network_share_the_cores(monkeypatch, capsys, command):
+    monkeypatch.setattr(entries, "share_cores", stop)
+    keys = ("--checkpoint_path", "a", "--pred_input", "b", "--pred_output", "c", "--train_dataset", "d")
+    monkeypatch.setattr(sys, "argv", [command, "--config_path", "configs/demo/hrnet_cls_shapes.yaml", *keys])
+    with pytest.raises(SystemExit):
+        getattr(entries, command)()
+    assert "error: cores are shared" in capsys.readouterr().err
+
+
+def test_so_does_a_program_that_loads_one(monkeypatch):
+    monkeypatch.setattr(api, "share_cores", stop)
+    with pytest.raises(UserError, match="cores are shared"):
+        api.load("anything")
