@@ -272,7 +272,7 @@ class CommandKeys:
     fast_inference: bool = key(
         True,
         "eval.py and infer.py convolve by oneDNN, with the sum and the ReLU after each convolution, where it is there "
-        "(CPU): a quarter to a third less time, other last digits; 0: by the framework",
+        "(CPU): a third less time for a detector, other last digits; 0: by the framework",
     )
     infer_score_thr: float | str = key(
         0.05,
