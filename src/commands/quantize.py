@@ -11,7 +11,7 @@ from mindspore import nn
 
 from ..config import Config
 from ..config.train_sets import texts
-from ..errors import UserError, counted, listed
+from ..errors import UserError, counted
 from ..export.parity import Inputs
 from ..inference.backends import ExportedModel, decode_metadata, encode_metadata, open_model, run_model
 from ..inference.inputs import find_inputs
@@ -76,9 +76,6 @@ def quantize(cfg: Config, task: Task, network: nn.Cell, floating: Path, target: 
     seen = Seen(open_model(floating, "onnx"))
     feeds = _feeds(for_file(cfg, floating), task, seen, paths)
     quantize_onnx(floating, target, feeds, prediction_layers(network))
-    if seen.unreadable:
-        names = listed(seen.unreadable)
-        logger.warning("calibration_data: %s cannot be read: %s", counted(len(seen.unreadable), "image"), names)
     model = onnx.load(target)
     share = int8_share(products_of(model, case))
     logger.info("int8: %.1f %% of the multiply-accumulates", 100 * share)
@@ -113,14 +110,12 @@ class Seen(ExportedModel):
     """A model that keeps what it is called with; of a detector's images only those on which something is found.
 
     A mask head has no features to measure on the others. A detector's file has heads of its own for each place in the
-    batch, so that each image stands in each: their ranges are the same. images: how many there were; unreadable:
-    those that are none.
+    batch, so that each image stands in each: their ranges are the same. images: how many there were.
     """
 
     def __init__(self, model: ExportedModel):
         super().__init__(model.path, model.inputs, model.metadata)
         self.model, self.is_detections, self.images = model, model.is_detections, 0
-        self.unreadable: list[str | Path] = []
         self.waiting: deque[Inputs] = deque()
 
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -136,9 +131,8 @@ def _feeds(cfg: Config, task: Task, seen: Seen, paths: list[Path]) -> Iterator[I
     """What the network gets for each of the images, by the very code that evaluates and infers."""
     is_any = False
     try:
-        for path, found in task.predict(cfg, seen, paths):
+        for _, found in task.predict(cfg, seen, paths):
             seen.images += found is not None
-            seen.unreadable += [path] if found is None else []
             while seen.waiting:
                 is_any = True
                 yield seen.waiting.popleft()
