@@ -164,7 +164,8 @@ check_on_msrun() {
     if is_alive "$SCHEDULER"; then
         [ -z "$WORKERS" ] || [ -n "$alive" ] || ALONE=$((ALONE + 1))
         [ "$ALONE" -lt 6 ] || kill -KILL "$SCHEDULER" 2>/dev/null || true
-    elif [ -n "$alive" ] && { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ]; then
+    elif [ -n "$alive" ] && { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ] &&
+        is_alive "$JOB"; then # it ends with msrun, too
         echo "error: MindSpore's scheduler was killed; its log is in $LOGS" >&2
         for pid in $alive; do
             kill -KILL "$pid" 2>/dev/null || true
