@@ -29,7 +29,7 @@ from .errors import UserError, plain, short
 from .file_facts import EXPORTED
 from .process import guest
 from .process.logs import quiet_logs
-from .process.threads import share_cores
+from .process.threads import cores_shared
 from .reading import is_file, is_folder, no_file
 from .zoo import PREFIX
 from .zoo.carried import GIVE, RUN_CONFIG, on_this_machine
@@ -157,11 +157,10 @@ def load(source: str | Path, **keys: Any) -> Model:
 def loaded(source: str | Path, keys: Mapping[str, Any]) -> Model:
     """`load` for a command, which says itself what it does not read."""
     quiet_logs()
-    share_cores()
     keys = dict(keys)
     if taken := sorted(set(OURS) & set(keys)):
         raise UserError(f"{taken[0]} is what load's first argument says: leave it out")
-    with guest.uninterrupted():
+    with guest.uninterrupted(), cores_shared():
         import mindspore  # noqa: F401  whole, whoever of those below asks for it first
 
         from .inference.backends import reordered, with_network

@@ -15,6 +15,7 @@ from ..errors import UserError, counted
 from ..export.parity import Inputs
 from ..inference.backends import ExportedModel, decode_metadata, encode_metadata, open_model, run_model
 from ..inference.inputs import find_inputs
+from ..inference.output import report_unreadable
 from ..models.precision import prediction_layers
 from ..reading import is_there
 from ..tasks.task import Task
@@ -76,6 +77,7 @@ def quantize(cfg: Config, task: Task, network: nn.Cell, floating: Path, target: 
     seen = Seen(open_model(floating, "onnx"))
     feeds = _feeds(for_file(cfg, floating), task, seen, paths)
     quantize_onnx(floating, target, feeds, prediction_layers(network))
+    report_unreadable(seen.unreadable, "calibration_data", len(paths))
     model = onnx.load(target)
     share = int8_share(products_of(model, case))
     logger.info("int8: %.1f %% of the multiply-accumulates", 100 * share)
@@ -110,12 +112,14 @@ class Seen(ExportedModel):
     """A model that keeps what it is called with; of a detector's images only those on which something is found.
 
     A mask head has no features to measure on the others. A detector's file has heads of its own for each place in the
-    batch, so that each image stands in each: their ranges are the same. images: how many there were.
+    batch, so that each image stands in each: their ranges are the same. images: how many there were; unreadable:
+    those that are none.
     """
 
     def __init__(self, model: ExportedModel):
         super().__init__(model.path, model.inputs, model.metadata)
         self.model, self.is_detections, self.images = model, model.is_detections, 0
+        self.unreadable: list[str | Path] = []
         self.waiting: deque[Inputs] = deque()
 
     def _run(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -131,8 +135,9 @@ def _feeds(cfg: Config, task: Task, seen: Seen, paths: list[Path]) -> Iterator[I
     """What the network gets for each of the images, by the very code that evaluates and infers."""
     is_any = False
     try:
-        for _, found in task.predict(cfg, seen, paths):
+        for path, found in task.predict(cfg, seen, paths):
             seen.images += found is not None
+            seen.unreadable += [path] if found is None else []
             while seen.waiting:
                 is_any = True
                 yield seen.waiting.popleft()

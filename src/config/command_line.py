@@ -9,6 +9,7 @@ from .arguments import Arguments
 from .config import Config, config_type
 from .load import load_config
 from .local_words import act_locally
+from .overrides import parse_overrides
 from .read import read_file
 from .schema import Leaf, leaves, nested_kind
 from .unread import tell_unread
@@ -48,6 +49,8 @@ def parse_cli(
     cfg = load_config(known.config_path, overrides) if known.config_path else None
     cfg = otherwise.config(overrides) if otherwise and not known.config_path else cfg
     if cfg is None:
+        if overrides and overrides[0].startswith("--"):
+            parse_overrides(overrides)  # a key without a value hides the weights that a configuration comes with
         raise UserError("--config_path FILE.yaml is missing; see --help")
     cfg, used = act_locally(cfg, command)
     tell_unread(cfg, command, used)

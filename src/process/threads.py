@@ -1,7 +1,10 @@
 """Threads of OpenMP, which oneDNN's convolutions run on, beside those of MindSpore's own pool."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
+VARIABLES = ("OMP_NUM_THREADS", "GOMP_SPINCOUNT")
 SPINS = "2000"  # rounds that an idle thread waits awake: longer takes the cores from MindSpore's threads
 
 
@@ -13,6 +16,20 @@ def share_cores() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(_own_cores()))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+@contextlib.contextmanager
+def cores_shared() -> Iterator[None]:
+    """`share_cores` in somebody else's program, while MindSpore and with it OpenMP is loaded: what was not set is not
+    set afterwards.
+    """
+    unset = [name for name in VARIABLES if name not in os.environ]
+    share_cores()
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
 
 
 def _own_cores() -> int:

@@ -8,6 +8,7 @@ from ..config import Config, Otherwise, load_config
 from ..config import parse_cli as parse_with_file
 from ..config.overrides import parse_overrides
 from ..config.portable import replaced
+from ..errors import UserError
 from . import PREFIX
 from .carried import carried_config, on_this_machine
 
@@ -72,7 +73,10 @@ def _with_weights(overrides: Sequence[str], keys: Sequence[str], is_trained: boo
 
     keys: that name them, the first of them counts. is_trained: a file's own configuration is that of another training.
     """
-    typed = dict(parse_overrides(overrides))
+    try:
+        typed = dict(parse_overrides(overrides))
+    except UserError:
+        return None
     if typed.get("enable_modelarts", "0").lower() not in ("0", "false"):
         return None
     key = next((name for name in keys if typed.get(name)), "")

@@ -71,6 +71,7 @@ def test_an_unknown_argument_is_one_line(program, wrong):
         (("deploy/onnx_detect.py", "a" * 5000, "b.jpg"), "aaa"),
         (("train.py", "--config_path"), "--config_path needs a value; see --help"),
         (("infer.py", "--checkpoint_path", "a", "--fast_inference"), "--fast_inference needs a value"),
+        (("train.py", "configs/demo/hrnet_cls_shapes.yaml"), "--config_path FILE.yaml is missing; see --help"),
         (("train.py", "--config_path", "x" * 5000), "configuration file xxx"),
         (("train.py", "--config_path", "/dev/zero"), "configuration file /dev/zero cannot be read: it is no"),
     ],

@@ -1,5 +1,6 @@
 """int8 files: which nodes become int8, how their share is counted, what they give, and what is refused."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -165,6 +166,8 @@ def classifier(tmp_path_factory):
     (folder / "broken").mkdir()
     (folder / "broken" / "0.png").write_text("no image")
     (folder / "empty").mkdir()
+    shutil.copytree(folder / "images", folder / "mixed")
+    shutil.copy(folder / "broken" / "0.png", folder / "mixed" / "a" / "gone.png")
     return folder
 
 
@@ -175,12 +178,13 @@ def int8_config(folder: Path, data: str, *more: str):
 
 
 def test_a_classifier_in_int8_is_scored_beside_the_float_file_and_runs_as_any_file(graph_mode, classifier, capsys):
-    path = export(int8_config(classifier, "images", "--calibration_images", "4", "--export_batch", "2"))
+    path = export(int8_config(classifier, "mixed", "--export_batch", "2"))
     printed = capsys.readouterr().out
+    assert f"1 images cannot be read: {classifier}/mixed/a/gone.png\n" in printed
     assert "Top_1_Acc: float " in printed and ", int8 " in printed
     assert sorted(one.name for one in classifier.glob("*model*")) == ["model.ckpt", "model.onnx"]
     model = open_model(path, "onnx")
-    assert model.metadata["quantized"]["type"] == "int8" and model.metadata["quantized"]["calibration_images"] == 4
+    assert model.metadata["quantized"]["type"] == "int8" and model.metadata["quantized"]["calibration_images"] == 6
     assert 0.9 < model.metadata["quantized"]["share"] <= 1 and model.metadata["batch"] == 2
     products = products_of(onnx.load(path), {"image": np.zeros((2, 3, 32, 32), np.float32)})
     assert [one.kind for one in products if not one.is_int8] == ["Gemm"]  # the classifier itself

@@ -6,7 +6,7 @@ import pytest
 from src import api
 from src.commands import entries
 from src.errors import UserError
-from src.process.threads import share_cores
+from src.process.threads import cores_shared, share_cores
 
 SET = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 NAMES = (*SET, "OMPI_COMM_WORLD_LOCAL_SIZE", "MS_ROLE", "MS_WORKER_NUM")
@@ -68,6 +68,13 @@ def test_commands_that_run_a_network_share_the_cores(monkeypatch, capsys, comman
 
 
 def test_so_does_a_program_that_loads_one(monkeypatch):
-    monkeypatch.setattr(api, "share_cores", stop)
+    monkeypatch.setattr(api, "cores_shared", stop)
     with pytest.raises(UserError, match="cores are shared"):
         api.load("anything")
+
+
+def test_whose_variables_are_put_back(eight_cores):
+    eight_cores.setenv("OMP_NUM_THREADS", "3")
+    with cores_shared():
+        assert {name: os.environ.get(name) for name in SET[::2]} == {"OMP_NUM_THREADS": "3", "GOMP_SPINCOUNT": "2000"}
+    assert {name: os.environ.get(name) for name in SET[::2]} == {"OMP_NUM_THREADS": "3", "GOMP_SPINCOUNT": None}
