@@ -144,15 +144,12 @@ children_of_msrun() {
     done
 }
 
-# What check_on_msrun knows of its job: the number of the scheduler, those of the workers, and for how many seconds
-# the scheduler has been alone.
+# What check_on_msrun knows of its job: the number of the scheduler, and those of the workers.
 SCHEDULER=""
 WORKERS=""
-ALONE=0
 
-# check_on_msrun: MindSpore's scheduler and the workers notice one another's end after half a minute. End at once who is
-# left over, and say so where the scheduler was the first. After an orderly end it needs some seconds of its own: killed in
-# them it would make a failure of the job.
+# check_on_msrun: the workers notice the end of MindSpore's scheduler after half a minute. End them at once, and say so.
+# (The scheduler ends with the workers.)
 check_on_msrun() {
     local pid line alive=""
     SCHEDULER="${SCHEDULER:-$(children_of_msrun MS_SCHED)}"
@@ -161,11 +158,9 @@ check_on_msrun() {
         ! is_alive "$pid" || alive+=" $pid"
     done
     [ -n "$SCHEDULER" ] || return 0
-    if is_alive "$SCHEDULER"; then
-        [ -z "$WORKERS" ] || [ -n "$alive" ] || ALONE=$((ALONE + 1))
-        [ "$ALONE" -lt 6 ] || kill -KILL "$SCHEDULER" 2>/dev/null || true
-    elif [ -n "$alive" ] && { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ] &&
-        is_alive "$JOB"; then # it ends with msrun, too
+    ! is_alive "$SCHEDULER" && [ -n "$alive" ] || return 0
+    if { read -r line <"/proc/$SCHEDULER/stat"; } 2>/dev/null && [ "${line##* }" != 0 ] \
+        && is_alive "$JOB"; then # it ends with msrun, too
         echo "error: MindSpore's scheduler was killed; its log is in $LOGS" >&2
         for pid in $alive; do
             kill -KILL "$pid" 2>/dev/null || true

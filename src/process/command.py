@@ -33,15 +33,16 @@ def entry_point(main: Callable[..., None]) -> Callable[..., None]:
             require_numbers()
             try:
                 main(*args, **kwargs)
+            except SystemExit as end:
+                _leave_if_stopped(end.code)
+                raise
             finally:
                 if sys.stdout:  # None where the shell has closed it
                     sys.stdout.flush()
+            _end_with_ranks(0)
         except BrokenPipeError:  # `--help | head`: whoever read the output has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        except SystemExit as end:
-            _leave_if_stopped(end.code)
-            raise
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)
             sys.exit(EXIT_INTERRUPTED)
@@ -62,6 +63,13 @@ def _leave_if_stopped(status: object) -> None:
 
         if runtime.launched_rank() is None:
             signals.leave(status)
+        runtime.end_with_ranks(status)
+
+
+def _end_with_ranks(status: int) -> None:
+    runtime = sys.modules.get(f"{__package__}.runtime")  # NumPy, which it needs, would double the time of --help
+    if runtime:
+        runtime.end_with_ranks(status)
 
 
 def _leave(line: str) -> None:

@@ -17,7 +17,8 @@ from ..config import Config
 from ..errors import UserError
 from .channel import LOOPBACK, Channel, Host, Rendezvous, join_host
 from .logs import quiet_logs
-from .scheduler import end_with_parent, start_scheduler
+from .scheduler import end_with_parent, siblings, stand_by_workers, start_scheduler
+from .signals import leave
 
 SCHEDULER_GONE = "20"  # seconds after which a rank gives up a scheduler that answers no more (MindSpore: about 60)
 # The chip of before the Atlas A2. Its convolutions and matrix products know float16 alone; MindSpore's mode for it,
@@ -62,6 +63,7 @@ class Runtime:
 
 
 SINGLE = Runtime()
+_joined: Runtime | None = None  # this process, where it is a rank of several
 
 
 def set_defaults(values: dict[str, str]) -> None:
@@ -82,6 +84,25 @@ def leave_at_once(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def end_with_ranks(status: int) -> None:
+    """End this process with `status` when every rank has come here, if it is one of several; otherwise return.
+
+    MindSpore's cluster is left as it is. Its orderly end takes five seconds, and one rank in about 150 dies of it: a
+    thread of its connection to the scheduler uses memory that is freed already. That end remains to a rank whose
+    scheduler nobody here ends, and to an Ascend, whose collectives have something of their own to bring to an end.
+    """
+    if _joined is None:
+        return
+    ends_scheduler = "mpi4py.MPI" in sys.modules or siblings("MS_SCHED")
+    leaves = _joined.from_main(bool(ends_scheduler) and _joined.device != "Ascend")
+    _joined.barrier()
+    if not leaves:
+        return
+    if "mpi4py.MPI" in sys.modules:
+        sys.modules["mpi4py.MPI"].Finalize()  # without which mpirun calls it a failure
+    leave(status)
 
 
 def start(cfg: Config, may_be_single: bool = False) -> Runtime:
@@ -107,6 +128,8 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
     if joined:
         os.environ.setdefault("MS_HEARTBEAT_RETRY_TIMEOUT", SCHEDULER_GONE)
         _end_with_launcher()
+        if os.environ.get("MS_ROLE") == "MS_SCHED":  # msrun runs the whole command as its scheduler
+            sys.exit(stand_by_workers())
     channel = _boot_from_mpi(cfg.device_target) if joined and "MS_ROLE" not in os.environ else None
     import mindspore as ms
 
@@ -174,11 +197,11 @@ def _join(ms, cfg: Config, channel: Channel | None) -> Runtime:
         raise UserError(
             f"the ranks could not be joined; start with mpirun or msrun ({str(error).splitlines()[0]})"
         ) from None
-    if os.environ.get("MS_ROLE") == "MS_SCHED":  # msrun runs the whole command as its scheduler, which is done now
-        sys.exit(0)
     ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
     rank, size = get_rank(), get_group_size()
-    return Runtime(rank, size, cfg.device_target, channel or _channel_by_collective(ms, rank, size))
+    global _joined
+    _joined = Runtime(rank, size, cfg.device_target, channel or _channel_by_collective(ms, rank, size))
+    return _joined
 
 
 def _boot_from_mpi(device: str) -> Channel:

@@ -1,4 +1,4 @@
-"""MindSpore's scheduler beside rank 0: it is there as long as rank 0, and ends at once where that is killed."""
+"""MindSpore's scheduler: under mpirun it lives as long as rank 0, under msrun as long as any worker."""
 
 import atexit
 import contextlib
@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from ..errors import UserError
 
 WAIT = 60.0  # seconds until it listens
+POLL = 0.5  # seconds
 OPEN_MPI_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_")
 PR_SET_PDEATHSIG = 1  # Linux' prctl
 # While it waits for the ranks no Python code of the scheduler's process runs, a thread neither, so a process between
@@ -65,6 +67,38 @@ def start_scheduler(host: str, size: int) -> tuple[str, int, subprocess.Popen]:
                 return host, port, guard
         time.sleep(0.2)
     raise UserError(f"MindSpore's scheduler did not listen on {host}:{port} within {WAIT:.0f} s")
+
+
+def stand_by_workers() -> int:
+    """In the process that msrun starts as the scheduler: the scheduler, until no worker beside it is left. Exit status.
+
+    By itself it waits for the good-bye of every worker and takes it for a failure where one has ended without.
+    """
+    end_too = f"import ctypes; ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(signal.SIGKILL)})\n"
+    command = [sys.executable, "-c", end_too + SCHEDULER]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as scheduler:
+        has_started = False
+        while scheduler.poll() is None:
+            workers = siblings("MS_WORKER")
+            if has_started and not workers:
+                scheduler.kill()
+                return 0
+            has_started = has_started or bool(workers)
+            time.sleep(POLL)
+    return 128 - scheduler.returncode if scheduler.returncode < 0 else scheduler.returncode
+
+
+def siblings(role: str) -> list[int]:
+    """Processes of this MS_ROLE that the parent of this one has started and that are alive (Linux)."""
+    parent, found = os.getppid(), []
+    with contextlib.suppress(OSError):
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            with contextlib.suppress(OSError):  # it has just ended
+                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                if f"MS_ROLE={role}".encode() in variables and state not in "ZX":
+                    found.append(int(pid))
+    return found
 
 
 def end_with_parent() -> None:

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
@@ -82,3 +84,35 @@ def test_mindspore_tells_of_the_chip_and_knows_the_mode():
     """What `ascend_chip` and `_set_device` call is there in this version."""
     assert runtime.ascend_chip() == ""
     assert runtime.FIRST_910_MODE in ms.device_context.ascend.op_precision.precision_mode.__doc__
+
+
+RANK = """
+import atexit, sys
+from src.process import signals
+signals.watch()
+from src.process import runtime
+from src.process.command import entry_point
+class Channel:  # to ranks that have come to their end, too
+    gather = staticmethod(lambda item: [item, item])
+    broadcast = staticmethod(lambda item: item)
+atexit.register(print, "MindSpore's cluster is brought to its end")
+runtime._joined = runtime.Runtime(0, 2, sys.argv[1], Channel())
+runtime.siblings = lambda role: [1] if sys.argv[2] == role else []
+@entry_point
+def main():
+    print("trained", end="")
+    sys.exit(int(sys.argv[3])) if int(sys.argv[3]) else None
+main()
+"""
+
+
+@pytest.mark.parametrize("status", [0, 143])
+@pytest.mark.parametrize(
+    "device,beside,leaves", [("CPU", "MS_SCHED", True), ("Ascend", "MS_SCHED", False), ("GPU", "nobody", False)]
+)
+def test_ranks_leave_without_the_end_of_the_cluster_in_which_some_die(device, beside, status, leaves):
+    command, root = [sys.executable, "-c", RANK, device, beside, str(status)], Path(__file__).parents[2]
+    environment = {**os.environ, "OMPI_COMM_WORLD_RANK": "0"}
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == status and not done.stderr
+    assert done.stdout == ("trained" if leaves else "trainedMindSpore's cluster is brought to its end\n")

@@ -1,5 +1,6 @@
 """The scheduler's process, with a stand-in for MindSpore's: who ends it, and when."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -29,6 +30,46 @@ _, port, guard = scheduler.start_scheduler("127.0.0.1", 2)
 print(port, guard.pid, flush=True)
 sys.stdin.read()
 """
+MSRUN = f"""
+import os, subprocess, sys
+from src.process import scheduler
+program = "import sys; from src.process import scheduler; scheduler.SCHEDULER = sys.argv[1]; "
+program += "sys.exit(scheduler.stand_by_workers())"
+def start(role, *command):
+    return subprocess.Popen([sys.executable, "-c", *command], env=dict(os.environ, MS_ROLE=role))
+first = start("MS_SCHED", program, {STAND_IN!r})
+workers = [start("MS_WORKER", "import time; time.sleep(60)") for _ in range(2)]
+print(first.pid, *[worker.pid for worker in workers], flush=True)
+print(first.wait(), flush=True)
+for worker in workers:
+    worker.kill()
+"""
+
+
+@pytest.fixture()
+def msrun(monkeypatch):
+    """A process that has started a scheduler and two workers as msrun does; (process, port, their numbers)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MS_SCHED_HOST", "127.0.0.1")
+    monkeypatch.setenv("MS_SCHED_PORT", str(port))
+    command, root = [sys.executable, "-c", MSRUN], Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        numbers = [int(word) for word in process.stdout.readline().split()]
+        deadline = time.monotonic() + 20
+        while not listens(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, port, numbers
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+    assert closes(port, 3)
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 @pytest.fixture()
@@ -78,6 +119,27 @@ def test_the_other_ranks_have_the_scheduler_for_a_moment_after_rank_0_has_ended_
     process.wait()
     time.sleep(1)
     assert listens(port) and closes(port, 15)
+
+
+def test_the_scheduler_of_msrun_ends_well_with_the_last_worker_however_that_has_ended(msrun):
+    process, port, (_, *workers) = msrun
+    os.kill(workers[0], signal.SIGKILL)
+    time.sleep(1)
+    assert listens(port)
+    os.kill(workers[1], signal.SIGKILL)
+    assert process.stdout.readline() == "0\n" and not listens(port)
+
+
+def test_a_scheduler_of_msrun_that_dies_is_a_failure(msrun):
+    process, _, (first, *_) = msrun
+    os.kill(child_of(first), signal.SIGKILL)
+    assert process.stdout.readline() == "137\n"
+
+
+def test_the_scheduler_of_msrun_ends_with_the_process_that_msrun_has_started(msrun):
+    process, port, (first, *_) = msrun
+    os.kill(first, signal.SIGKILL)
+    assert process.stdout.readline() == "-9\n" and closes(port, 3)
 
 
 def test_a_scheduler_that_does_not_come_up_is_one_line(monkeypatch):
