@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import math
 import os
 import random
 import sys
@@ -24,6 +25,7 @@ SCHEDULER_GONE = "20"  # seconds after which a rank gives up a scheduler that an
 # The chip of before the Atlas A2. Its convolutions and matrix products know float16 alone; MindSpore's mode for it,
 # force_fp16, has boxes and losses in float16 as well.
 FIRST_910, FIRST_910_MODE = "ascend910", "allow_fp32_to_fp16"
+WORKERS_COME, FAREWELL = 20.0, 10.0  # seconds; see `stand_by_workers`. Only an Ascend's ranks say good-bye.
 LAUNCHER = "MS_VISION_ZOO_LAUNCHER"  # of a rank that this project's launchers start: the process above it
 
 
@@ -129,7 +131,9 @@ def start(cfg: Config, may_be_single: bool = False) -> Runtime:
         os.environ.setdefault("MS_HEARTBEAT_RETRY_TIMEOUT", SCHEDULER_GONE)
         _end_with_launcher()
         if os.environ.get("MS_ROLE") == "MS_SCHED":  # msrun runs the whole command as its scheduler
-            sys.exit(stand_by_workers())
+            # Another launcher may have started it on a machine without workers.
+            patience = WORKERS_COME if LAUNCHER in os.environ else math.inf
+            sys.exit(stand_by_workers(patience, FAREWELL if cfg.device_target == "Ascend" else 0.0))
     channel = _boot_from_mpi(cfg.device_target) if joined and "MS_ROLE" not in os.environ else None
     import mindspore as ms
 

@@ -69,21 +69,24 @@ def start_scheduler(host: str, size: int) -> tuple[str, int, subprocess.Popen]:
     raise UserError(f"MindSpore's scheduler did not listen on {host}:{port} within {WAIT:.0f} s")
 
 
-def stand_by_workers() -> int:
+def stand_by_workers(patience: float, farewell: float) -> int:
     """In the process that msrun starts as the scheduler: the scheduler, until no worker beside it is left. Exit status.
 
     By itself it waits for the good-bye of every worker and takes it for a failure where one has ended without.
+    patience: seconds in which the first worker is to be seen; after them all have died before. farewell: seconds that
+    the scheduler then has for the good-byes of workers on other machines.
     """
     end_too = f"import ctypes; ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(signal.SIGKILL)})\n"
-    command = [sys.executable, "-c", end_too + SCHEDULER]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as scheduler:
-        has_started = False
+    latest = time.monotonic() + patience
+    with subprocess.Popen([sys.executable, "-c", end_too + SCHEDULER], stdin=subprocess.DEVNULL) as scheduler:
         while scheduler.poll() is None:
-            workers = siblings("MS_WORKER")
-            if has_started and not workers:
+            if siblings("MS_WORKER"):
+                latest = 0.0
+            elif time.monotonic() > latest:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    scheduler.wait(farewell)
                 scheduler.kill()
                 return 0
-            has_started = has_started or bool(workers)
             time.sleep(POLL)
     return 128 - scheduler.returncode if scheduler.returncode < 0 else scheduler.returncode
 

@@ -34,11 +34,12 @@ MSRUN = f"""
 import os, subprocess, sys
 from src.process import scheduler
 program = "import sys; from src.process import scheduler; scheduler.SCHEDULER = sys.argv[1]; "
-program += "sys.exit(scheduler.stand_by_workers())"
+program += "sys.exit(scheduler.stand_by_workers(float(sys.argv[2]), 1))"
 def start(role, *command):
     return subprocess.Popen([sys.executable, "-c", *command], env=dict(os.environ, MS_ROLE=role))
-first = start("MS_SCHED", program, {STAND_IN!r})
-workers = [start("MS_WORKER", "import time; time.sleep(60)") for _ in range(2)]
+count = int(sys.argv[1])
+first = start("MS_SCHED", program, {STAND_IN!r}, "inf" if count else "3")
+workers = [start("MS_WORKER", "import time; time.sleep(60)") for _ in range(count)]
 print(first.pid, *[worker.pid for worker in workers], flush=True)
 print(first.wait(), flush=True)
 for worker in workers:
@@ -47,14 +48,17 @@ for worker in workers:
 
 
 @pytest.fixture()
-def msrun(monkeypatch):
-    """A process that has started a scheduler and two workers as msrun does; (process, port, their numbers)."""
+def msrun(monkeypatch, request):
+    """A process that has started a scheduler and two workers as msrun does; (process, port, their numbers).
+
+    Or so many workers as the test's parameter says; without any the scheduler's process has patience for 3 seconds.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     monkeypatch.setenv("MS_SCHED_HOST", "127.0.0.1")
     monkeypatch.setenv("MS_SCHED_PORT", str(port))
-    command, root = [sys.executable, "-c", MSRUN], Path(__file__).parents[2]
+    command, root = [sys.executable, "-c", MSRUN, str(getattr(request, "param", 2))], Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         numbers = [int(word) for word in process.stdout.readline().split()]
         deadline = time.monotonic() + 20
@@ -127,6 +131,12 @@ def test_the_scheduler_of_msrun_ends_well_with_the_last_worker_however_that_has_
     time.sleep(1)
     assert listens(port)
     os.kill(workers[1], signal.SIGKILL)
+    assert process.stdout.readline() == "0\n" and not listens(port)
+
+
+@pytest.mark.parametrize("msrun", [0], indirect=True)
+def test_the_scheduler_of_msrun_does_not_wait_for_workers_that_died_before_it_looked(msrun):
+    process, port, _ = msrun
     assert process.stdout.readline() == "0\n" and not listens(port)
 
 
